@@ -1,0 +1,1 @@
+//! The settings file: defaults, validation, secrets.

@@ -1,0 +1,1 @@
+//! The terminal: state, update, views, keymap, theme.

@@ -1,0 +1,1 @@
+//! The trading floor: cycle, prompt, answer, signals, guards, execution, guardian, schedule.

@@ -1,0 +1,38 @@
+//! The vocabulary of the house: pure types, no I/O, no async.
+//!
+//! Every other room may use this one; this one uses nothing of ours. What a desk tells ([`Event`]), what it may be
+//! asked ([`Command`]) and all a newcomer needs ([`Snapshot`]) are defined here, so that the desk never has to know
+//! who is watching.
+
+pub mod account;
+pub mod candle;
+pub mod clock;
+pub mod command;
+pub mod cycle;
+pub mod decision;
+pub mod event;
+pub mod ids;
+pub mod money;
+pub mod order;
+pub mod percent;
+pub mod snapshot;
+pub mod symbol;
+pub mod untrusted;
+
+pub use account::{AccountState, Position, ProtectiveStop};
+pub use candle::{Candle, Interval};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use command::{Command, CommandId, OperatorCommand};
+pub use cycle::{
+    BriefSummary, CycleReport, Mode, ModelSummary, Profile, SourceStatus, TimingsMs, ToolCallRecord, Trigger,
+    Usage,
+};
+pub use decision::{Confidence, DecisionRow, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule};
+pub use event::{Envelope, Event, OrderState, Phase, Severity};
+pub use ids::{ClientOrderId, CycleId};
+pub use money::{InvalidAmount, Notional, Price, Quantity, Usdt};
+pub use order::{Direction, OrderPurpose, Side};
+pub use percent::{MarginPercent, PricePercent};
+pub use snapshot::{Alarm, CycleView, DeskFacts, Feed, Snapshot, ToolCallView};
+pub use symbol::{AccountName, InvalidName, Symbol};
+pub use untrusted::Untrusted;

@@ -1,0 +1,1 @@
+//! Binance USDⓈ-M futures: signed REST calls, symbol rules, the private user stream, errors.

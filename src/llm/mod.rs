@@ -1,0 +1,1 @@
+//! The model's wire: Messages API client, event stream, cost.

@@ -1,0 +1,1 @@
+//! SQLite: what happened and why, written before the next step starts.
