@@ -37,7 +37,7 @@ macro_rules! percent {
 
             /// As a share of one: ten percent is `0.1`.
             pub fn share(self) -> Decimal {
-                self.0 / Decimal::ONE_HUNDRED
+                (self.0 / Decimal::ONE_HUNDRED).normalize()
             }
         }
 
