@@ -1,0 +1,254 @@
+//! The rules of a contract: what prices and quantities it allows, and rounding to them. All of it is exact.
+
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::domain::{InvalidAmount, Notional, Price, Quantity, Symbol, Untrusted};
+
+use super::orders::MarketOrder;
+use super::wire::opt_num;
+
+/// Least, most and grid of an amount; zero switches a bound off (facts: filter rules).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Least; the grid starts here.
+    pub min: Decimal,
+    /// Most.
+    pub max: Decimal,
+    /// Distance of two neighbours on the grid.
+    pub step: Decimal,
+}
+
+impl Bounds {
+    /// The largest allowed amount that is not above `value`; `None` if there is none.
+    pub fn round_down(&self, value: Decimal) -> Option<Decimal> {
+        let capped = if self.max.is_zero() { value } else { value.min(self.max) };
+        if capped < self.min {
+            return None;
+        }
+        capped.checked_sub(self.excess(capped)?)
+    }
+
+    /// The smallest allowed amount that is not below `value`; `None` if there is none.
+    pub fn round_up(&self, value: Decimal) -> Option<Decimal> {
+        let raised = value.max(self.min);
+        let excess = self.excess(raised)?;
+        let up =
+            if excess.is_zero() { raised } else { raised.checked_sub(excess)?.checked_add(self.step)? };
+        (self.max.is_zero() || up <= self.max).then_some(up)
+    }
+
+    /// Whether the amount lies within the bounds and on the grid.
+    pub fn allows(&self, value: Decimal) -> bool {
+        value >= self.min
+            && (self.max.is_zero() || value <= self.max)
+            && self.excess(value).is_some_and(|excess| excess.is_zero())
+    }
+
+    /// How far above its grid point the amount lies; `None` when that cannot be computed.
+    fn excess(&self, value: Decimal) -> Option<Decimal> {
+        if self.step.is_zero() {
+            return Some(Decimal::ZERO);
+        }
+        value.checked_sub(self.min)?.checked_rem(self.step)
+    }
+}
+
+/// Which way to round a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toward {
+    /// To the next tick at or below.
+    Lower,
+    /// To the next tick at or above.
+    Higher,
+}
+
+/// Why an order would be refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleViolation {
+    /// The contract is not open for trading.
+    #[error("{symbol} is not trading: {}", status.line(30))]
+    NotTrading {
+        /// The contract.
+        symbol: Symbol,
+        /// Its state.
+        status: Untrusted,
+    },
+    /// The quantity is out of bounds or off the grid.
+    #[error("{symbol}: {quantity} is not an allowed quantity (least {}, most {}, step {})", bounds.min.normalize(), bounds.max.normalize(), bounds.step.normalize())]
+    Quantity {
+        /// The contract.
+        symbol: Symbol,
+        /// What was wanted.
+        quantity: Quantity,
+        /// What is allowed.
+        bounds: Bounds,
+    },
+    /// The price is out of bounds or off the grid.
+    #[error("{symbol}: {price} is not an allowed price (least {}, most {}, tick {})", bounds.min.normalize(), bounds.max.normalize(), bounds.step.normalize())]
+    Price {
+        /// The contract.
+        symbol: Symbol,
+        /// What was wanted.
+        price: Price,
+        /// What is allowed.
+        bounds: Bounds,
+    },
+    /// The order is too small.
+    #[error("{symbol}: {notional} USDT is below the least notional of {least} USDT")]
+    Notional {
+        /// The contract.
+        symbol: Symbol,
+        /// Quantity times mark price.
+        notional: Notional,
+        /// What is allowed.
+        least: Notional,
+    },
+}
+
+/// The rules of one contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolRules {
+    /// The contract.
+    pub symbol: Symbol,
+    /// `TRADING` when open.
+    pub status: Untrusted,
+    /// `PERPETUAL` for what the desk trades.
+    pub contract: Untrusted,
+    /// Currency prices are in.
+    pub quote: Untrusted,
+    /// Prices of orders and triggers.
+    pub price: Bounds,
+    /// Quantities of market orders.
+    pub market_quantity: Bounds,
+    /// Least quantity times mark price, USDT; reduce-only orders are exempt.
+    pub min_notional: Notional,
+}
+
+impl SymbolRules {
+    /// Whether the desk may open here: a perpetual in USDT that is trading.
+    pub fn is_tradable(&self) -> bool {
+        self.status.raw() == "TRADING" && self.contract.raw() == "PERPETUAL" && self.quote.raw() == "USDT"
+    }
+
+    /// The largest quantity a market order may have that is not above the given one; zero if there is none.
+    pub fn round_quantity_down(&self, quantity: Quantity) -> Quantity {
+        self.market_quantity
+            .round_down(quantity.value())
+            .and_then(|rounded| Quantity::new(rounded).ok())
+            .unwrap_or(Quantity::ZERO)
+    }
+
+    /// The nearest allowed price on the given side.
+    pub fn round_price(&self, price: Price, toward: Toward) -> Result<Price, RuleViolation> {
+        let rounded = match toward {
+            Toward::Lower => self.price.round_down(price.value()),
+            Toward::Higher => self.price.round_up(price.value()),
+        };
+        rounded.and_then(|rounded| Price::new(rounded).ok()).ok_or_else(|| self.bad_price(price))
+    }
+
+    /// Whether the exchange's filters let a market order through at this mark price.
+    pub fn check(&self, order: &MarketOrder, mark: Price) -> Result<(), RuleViolation> {
+        let symbol = || self.symbol.clone();
+        if self.status.raw() != "TRADING" {
+            return Err(RuleViolation::NotTrading { symbol: symbol(), status: self.status.clone() });
+        }
+        if order.quantity.is_zero() || !self.market_quantity.allows(order.quantity.value()) {
+            return Err(RuleViolation::Quantity {
+                symbol: symbol(),
+                quantity: order.quantity,
+                bounds: self.market_quantity,
+            });
+        }
+        let notional = mark.notional(order.quantity);
+        if !order.reduce_only && notional < self.min_notional {
+            return Err(RuleViolation::Notional { symbol: symbol(), notional, least: self.min_notional });
+        }
+        Ok(())
+    }
+
+    /// Whether the exchange's filters let this trigger price through.
+    pub fn check_trigger(&self, trigger: Price) -> Result<(), RuleViolation> {
+        if self.price.allows(trigger.value()) { Ok(()) } else { Err(self.bad_price(trigger)) }
+    }
+
+    fn bad_price(&self, price: Price) -> RuleViolation {
+        RuleViolation::Price { symbol: self.symbol.clone(), price, bounds: self.price }
+    }
+
+    /// From a row of `exchangeInfo`. `None`, and a line in the log if it matters, for contracts we cannot name or round for.
+    pub(super) fn from_wire(raw: RawSymbol) -> Option<Self> {
+        // Delivery contracts and coins outside our alphabet: hundreds, and never ours.
+        let symbol = Symbol::new(&raw.symbol).ok()?;
+        let filter = |kind: &str| raw.filters.iter().find(|filter| filter.kind == kind);
+        let (Some(prices), Some(lots)) = (filter("PRICE_FILTER"), filter("LOT_SIZE")) else {
+            tracing::warn!(%symbol, "the exchange gives no tick or step for this contract; it is left out");
+            return None;
+        };
+        let tick = prices.tick_size?;
+        let lots = Bounds { min: or_zero(lots.min_qty), max: or_zero(lots.max_qty), step: lots.step_size? };
+        let market = filter("MARKET_LOT_SIZE").map_or(lots, |market| Bounds {
+            min: set(market.min_qty).unwrap_or(lots.min),
+            max: set(market.max_qty).unwrap_or(lots.max),
+            step: set(market.step_size).unwrap_or(lots.step),
+        });
+        let notional = filter("MIN_NOTIONAL").and_then(|filter| filter.notional);
+        Some(Self {
+            symbol,
+            status: raw.status.into(),
+            contract: raw.contract_type.into(),
+            quote: raw.quote_asset.into(),
+            price: Bounds { min: or_zero(prices.min_price), max: or_zero(prices.max_price), step: tick },
+            market_quantity: market,
+            min_notional: Notional::new(or_zero(notional))
+                .or_else(|_: InvalidAmount| Notional::new(Decimal::ZERO))
+                .ok()?,
+        })
+    }
+}
+
+/// In a filter, absent and zero both mean that there is no such bound.
+fn or_zero(bound: Option<Decimal>) -> Decimal {
+    bound.unwrap_or(Decimal::ZERO)
+}
+
+fn set(bound: Option<Decimal>) -> Option<Decimal> {
+    bound.filter(|bound| !bound.is_zero())
+}
+
+/// A row of `exchangeInfo`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawSymbol {
+    symbol: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    contract_type: String,
+    #[serde(default)]
+    quote_asset: String,
+    #[serde(default)]
+    filters: Vec<RawFilter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawFilter {
+    #[serde(default, rename = "filterType")]
+    kind: String,
+    #[serde(default, deserialize_with = "opt_num")]
+    min_price: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    max_price: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    tick_size: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    min_qty: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    max_qty: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    step_size: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    notional: Option<Decimal>,
+}
