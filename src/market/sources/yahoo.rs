@@ -1,0 +1,143 @@
+//! Yahoo's chart endpoint: the Dow Jones index, its quote and its daily bars (data.md §3.3).
+
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::{Timestamp, Untrusted};
+use crate::market::error::SourceError;
+use crate::market::upstream::Upstream;
+
+use super::wire;
+
+/// Without a browser's name the edge answers 429 (data.md §3.3).
+const BROWSER: HeaderValue = HeaderValue::from_static(
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+);
+
+/// One daily bar of an index: points, not money.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct IndexBar {
+    /// Start of the session, UTC milliseconds.
+    pub open_time: i64,
+    /// First value.
+    pub open: f64,
+    /// Highest value.
+    pub high: f64,
+    /// Lowest value.
+    pub low: f64,
+    /// Last value.
+    pub close: f64,
+    /// Traded volume, where the source gives one.
+    pub volume: Option<f64>,
+}
+
+/// The index: its quote and its closed daily bars.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexChart {
+    /// The latest value; absent when the source has none (it sends zero then).
+    pub price: Option<f64>,
+    /// When that value was taken.
+    pub price_time: Option<Timestamp>,
+    /// Whether the session is running at the time of reading.
+    pub session_open: bool,
+    /// Closed daily bars, oldest first.
+    pub bars: Vec<IndexBar>,
+    /// Bars that are null or inconsistent.
+    pub refused: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Yahoo {
+    pub(crate) upstream: Upstream,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    chart: WireChart,
+}
+
+#[derive(Deserialize)]
+struct WireChart {
+    #[serde(default)]
+    result: Option<Vec<Value>>,
+    #[serde(default)]
+    error: Value,
+}
+
+impl Yahoo {
+    /// The Dow Jones: quote and daily bars of the last month.
+    pub(crate) async fn us30(&self, now: Timestamp) -> Result<IndexChart, SourceError> {
+        let headers = HeaderMap::from_iter([(header::USER_AGENT, BROWSER)]);
+        let target = "/v8/finance/chart/%5EDJI?interval=1d&range=1mo&includePrePost=false";
+        let wire: Wire = self.upstream.get(target, &headers).await?;
+        if !wire.chart.error.is_null() {
+            let words = wire::text(&wire.chart.error["description"]);
+            return Err(self.upstream.malformed(format!("it reports: {}", Untrusted::new(words).line(120))));
+        }
+        let result = wire.chart.result.unwrap_or_default();
+        let result = result.first().ok_or_else(|| self.upstream.empty("chart of the index"))?;
+        let chart = read_chart(result, now);
+        if chart.price.is_none() && chart.bars.is_empty() {
+            return Err(self.upstream.malformed("neither a value nor a bar"));
+        }
+        Ok(chart)
+    }
+}
+
+fn read_chart(result: &Value, now: Timestamp) -> IndexChart {
+    let meta = &result["meta"];
+    let regular = &meta["currentTradingPeriod"]["regular"];
+    let session = wire::seconds(&regular["start"]).zip(wire::seconds(&regular["end"]));
+    let no_times = Vec::new();
+    let times = result["timestamp"].as_array().unwrap_or(&no_times);
+    let quote = &result["indicators"]["quote"][0];
+    let mut bars: Vec<IndexBar> = Vec::new();
+    let mut refused = 0;
+    for (index, time) in times.iter().enumerate() {
+        let Some(start) = wire::seconds(time) else {
+            refused += 1;
+            continue;
+        };
+        if !is_closed(start, session, now) {
+            continue;
+        }
+        match read_bar(quote, index, start).filter(|bar| is_after(*bar, &bars)) {
+            Some(bar) => bars.push(bar),
+            None => refused += 1,
+        }
+    }
+    IndexChart {
+        price: wire::float(&meta["regularMarketPrice"]).filter(|price| *price > 0.0),
+        price_time: wire::seconds(&meta["regularMarketTime"]),
+        session_open: session.is_some_and(|(start, end)| start <= now && now < end),
+        bars,
+        refused,
+    }
+}
+
+/// The last bar is the running session until the session's end; without session times, until a day is over.
+fn is_closed(start: Timestamp, session: Option<(Timestamp, Timestamp)>, now: Timestamp) -> bool {
+    match session {
+        Some((opens, ends)) if start >= opens => ends <= now,
+        Some(_) => start < now,
+        None => start + chrono::Duration::days(1) <= now,
+    }
+}
+
+fn is_after(bar: IndexBar, bars: &[IndexBar]) -> bool {
+    bars.last().is_none_or(|last| last.open_time < bar.open_time)
+}
+
+fn read_bar(quote: &Value, index: usize, start: Timestamp) -> Option<IndexBar> {
+    let field = |name: &str| wire::float(&quote[name][index]).filter(|value| *value > 0.0);
+    let bar = IndexBar {
+        open_time: start.timestamp_millis(),
+        open: field("open")?,
+        high: field("high")?,
+        low: field("low")?,
+        close: field("close")?,
+        volume: field("volume"),
+    };
+    (bar.low <= bar.open.min(bar.close) && bar.high >= bar.open.max(bar.close)).then_some(bar)
+}
