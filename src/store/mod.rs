@@ -65,8 +65,8 @@ impl Store {
 
     fn open_patiently(path: &Path, patience: std::time::Duration) -> Result<Self, StoreError> {
         open::prepare_file(path)?;
-        let writer = Worker::start("store-writer", open::writer(path, patience)?, worker::write_together)?;
-        let reader = Worker::start("store-reader", open::reader(path, patience)?, worker::read_each)?;
+        let writer = Worker::writer(open::writer(path, patience)?)?;
+        let reader = Worker::reader(open::reader(path, patience)?)?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), reader, writer }) })
     }
 

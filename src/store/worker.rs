@@ -36,8 +36,17 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Starts a thread that owns `connection` and serves its jobs by `serve`.
-    pub fn start(
+    /// A thread that does jobs one by one on a connection that only reads.
+    pub fn reader(connection: Connection) -> Result<Self, StoreError> {
+        Self::start("store-reader", connection, read_each)
+    }
+
+    /// A thread that does jobs on the writing connection and commits those together that wait together.
+    pub fn writer(connection: Connection) -> Result<Self, StoreError> {
+        Self::start("store-writer", connection, write_together)
+    }
+
+    fn start(
         name: &str,
         connection: Connection,
         serve: fn(Connection, &Receiver<Job>),
@@ -87,7 +96,7 @@ impl Drop for Worker {
 }
 
 /// Serves a reader: one job at a time, nothing to commit.
-pub(super) fn read_each(connection: Connection, jobs: &Receiver<Job>) {
+fn read_each(connection: Connection, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         (job(Ok(&connection)).tell)(Ok(()));
     }
@@ -95,7 +104,7 @@ pub(super) fn read_each(connection: Connection, jobs: &Receiver<Job>) {
 }
 
 /// Serves the writer: whatever waits is done in one transaction and told when that is on the disk.
-pub(super) fn write_together(mut connection: Connection, jobs: &Receiver<Job>) {
+fn write_together(mut connection: Connection, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         let group: Vec<Job> = std::iter::once(first).chain(jobs.try_iter()).take(LARGEST_GROUP).collect();
         write_group(&mut connection, group);
