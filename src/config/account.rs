@@ -67,7 +67,8 @@ pub(super) fn defaults() -> Vec<AccountSettings> {
 
 /// Reads all accounts; `place` is told the line each begins at.
 pub(super) fn read_all(
-    sections: Vec<Section<'_>>, mut place: impl FnMut(&AccountName, usize),
+    sections: Vec<Section<'_>>,
+    mut place: impl FnMut(&AccountName, usize),
 ) -> Result<Vec<AccountSettings>, ConfigError> {
     let mut accounts: Vec<AccountSettings> = Vec::new();
     for section in sections {

@@ -70,7 +70,9 @@ pub enum ConfigError {
         problem: String,
     },
     /// Neither the XDG variable nor HOME says where files belong.
-    #[error("no place for the {what}: set {variable} or HOME to an absolute path, or name the place with {flag}")]
+    #[error(
+        "no place for the {what}: set {variable} or HOME to an absolute path, or name the place with {flag}"
+    )]
     NoHome {
         /// What was looked for.
         what: &'static str,

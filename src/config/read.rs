@@ -79,7 +79,12 @@ impl Loaded {
     }
 
     fn need(
-        &self, owner: &str, key: &str, reference: Option<&SecretRef>, why: &str, environment: Environment<'_>,
+        &self,
+        owner: &str,
+        key: &str,
+        reference: Option<&SecretRef>,
+        why: &str,
+        environment: Environment<'_>,
     ) -> Result<(), ConfigError> {
         let problem = match reference {
             None => format!("{why}: name an environment variable with {key}_env or a file with {key}_file"),
@@ -167,7 +172,8 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
     section.whole("max_iterations", &mut model.max_iterations, 1..=50)?;
     if let Some(entry) = section.take("confidence_threshold") {
         let number = entry.decimal().and_then(|number| Confidence::new(number.normalize()).ok());
-        model.confidence_threshold = number.ok_or_else(|| entry.refuse("a number from 0 to 1, such as 0.75"))?;
+        model.confidence_threshold =
+            number.ok_or_else(|| entry.refuse("a number from 0 to 1, such as 0.75"))?;
     }
     let languages = [PromptLanguage::Turkish, PromptLanguage::English].map(|word| (word.as_str(), word));
     section.word("prompt", &mut model.prompt, &languages)?;
@@ -278,7 +284,8 @@ impl Address {
             return None;
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let loopback =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         Some(Self { scheme: uri.scheme_str()?.to_owned(), loopback })
     }
 }

@@ -31,13 +31,17 @@ pub fn secret(reference: &SecretRef, environment: Environment<'_>) -> Result<Sec
 fn from_variable(name: &str, environment: Environment<'_>) -> Result<SecretString, ConfigError> {
     let value = environment(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     value.map(SecretString::from).ok_or_else(|| {
-        refused(name, format!("the environment variable is not set or empty; set it, as in `export {name}=…`"))
+        refused(
+            name,
+            format!("the environment variable is not set or empty; set it, as in `export {name}=…`"),
+        )
     })
 }
 
 fn from_file(path: &Path) -> Result<SecretString, ConfigError> {
     let key = path.display().to_string();
-    let unreadable = |error: std::io::Error| refused(&key, format!("the secret file cannot be read: {error}"));
+    let unreadable =
+        |error: std::io::Error| refused(&key, format!("the secret file cannot be read: {error}"));
     // One handle for check and read: the file that was checked is the file that is read.
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let facts = file.metadata().map_err(unreadable)?;
@@ -99,7 +103,10 @@ mod tests {
         assert_eq!(secret(&private, &nothing).unwrap().expose_secret(), "hush");
         let (_kept, open) = file_with(0o640, "hush\n");
         let refusal = secret(&open, &nothing).unwrap_err().to_string();
-        assert!(refusal.contains("0640") && refusal.contains("chmod 600") && !refusal.contains("hush"), "{refusal}");
+        assert!(
+            refusal.contains("0640") && refusal.contains("chmod 600") && !refusal.contains("hush"),
+            "{refusal}"
+        );
     }
 
     #[test]

@@ -128,7 +128,10 @@ impl<'t> Section<'t> {
 
     /// A whole number within a range.
     pub fn whole<N>(
-        &mut self, key: &'static str, target: &mut N, range: RangeInclusive<N>,
+        &mut self,
+        key: &'static str,
+        target: &mut N,
+        range: RangeInclusive<N>,
     ) -> Result<(), ConfigError>
     where
         N: TryFrom<i64> + PartialOrd + std::fmt::Display,
@@ -143,7 +146,10 @@ impl<'t> Section<'t> {
 
     /// One of a few words.
     pub fn word<T: Copy>(
-        &mut self, key: &'static str, target: &mut T, words: &[(&str, T)],
+        &mut self,
+        key: &'static str,
+        target: &mut T,
+        words: &[(&str, T)],
     ) -> Result<(), ConfigError> {
         if let Some(entry) = self.take(key) {
             let quoted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
@@ -168,7 +174,9 @@ impl<'t> Section<'t> {
 
     /// Where a secret is kept: one key names a variable, the other a file; both at once leave open which one counts.
     pub fn secret(
-        &mut self, variable: &'static str, file: &'static str,
+        &mut self,
+        variable: &'static str,
+        file: &'static str,
     ) -> Result<Option<SecretRef>, ConfigError> {
         let by_variable = self.take(variable);
         let by_file = self.take(file);

@@ -1,0 +1,311 @@
+//! The journal: an order stands here, with its name and its reason, before it is sent.
+
+use rusqlite::{Connection, Row, params};
+
+use super::Store;
+use super::error::StoreError;
+use super::values::{collect, first, instant, money, unword, unword_some, word};
+use crate::domain::{
+    AccountName, ClientOrderId, CycleId, OrderPurpose, OrderState, Price, Quantity, Side, Symbol, Timestamp,
+};
+
+/// Who wanted an order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The decision of this cycle for the order's account and coin; it must be in the store before the order.
+    Decision {
+        /// Which cycle.
+        cycle: CycleId,
+    },
+    /// An operator.
+    Operator {
+        /// What was asked for, in words.
+        command: String,
+    },
+    /// The guardian that protects positions.
+    Guardian {
+        /// Its rule.
+        rule: String,
+    },
+}
+
+/// An order that is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderIntent {
+    /// Our name for it; never used twice.
+    pub client_order_id: ClientOrderId,
+    /// Whose.
+    pub account: AccountName,
+    /// Which coin.
+    pub symbol: Symbol,
+    /// Why it exists.
+    pub purpose: OrderPurpose,
+    /// Buy or sell.
+    pub side: Side,
+    /// How much; `None` for a stop that covers the whole position.
+    pub quantity: Option<Quantity>,
+    /// The price that triggers a stop.
+    pub trigger: Option<Price>,
+    /// Who wanted it.
+    pub origin: Origin,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// Market time.
+    pub market_time: Timestamp,
+}
+
+/// News of an order. What is `None` is not known and leaves the journal as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderUpdate {
+    /// The exchange's id.
+    pub exchange_id: Option<String>,
+    /// Average price of the execution.
+    pub average_price: Option<Price>,
+    /// How much was executed.
+    pub executed: Option<Quantity>,
+    /// What the exchange, or the network, said against it.
+    pub error: Option<String>,
+    /// When it became known (market time).
+    pub at: Timestamp,
+}
+
+/// An order in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOrder {
+    /// What was to be sent.
+    pub intent: OrderIntent,
+    /// Where it stands.
+    pub state: OrderState,
+    /// The exchange's id.
+    pub exchange_id: Option<String>,
+    /// Average price of the execution.
+    pub average_price: Option<Price>,
+    /// How much was executed.
+    pub executed: Option<Quantity>,
+    /// What was said against it.
+    pub error: Option<String>,
+    /// Time of the last news (market time).
+    pub updated_at: Timestamp,
+    /// When it came to its end, if it did (market time).
+    pub settled_at: Option<Timestamp>,
+}
+
+impl OrderUpdate {
+    /// News without any detail.
+    pub const fn at(at: Timestamp) -> Self {
+        Self { exchange_id: None, average_price: None, executed: None, error: None, at }
+    }
+}
+
+const COLUMNS: &str =
+    "client_order_id, account, symbol, purpose, side, quantity, trigger, cycle, operator, guardian,
+    attempt, market_time, state, exchange_id, average_price, executed, error, updated_at, settled_at";
+
+impl Store {
+    /// Writes an order down as sent. When this returns it is on the disk, and only then may the order be sent.
+    ///
+    /// A name that is in the journal already is [`StoreError::DuplicateOrder`]: that order must not be sent again.
+    pub async fn record_intent(&self, intent: &OrderIntent) -> Result<(), StoreError> {
+        let intent = intent.clone();
+        self.write(move |connection| insert_intent(connection, &intent)).await
+    }
+
+    /// Notes news of an order and returns where it stands now.
+    ///
+    /// News may arrive late and out of order: an order that came to its end stays there, and late news only fills in
+    /// what was not known. The one way back is evidence that an order thought never to have been placed exists.
+    pub async fn update_order(
+        &self,
+        id: &ClientOrderId,
+        state: OrderState,
+        update: OrderUpdate,
+    ) -> Result<OrderState, StoreError> {
+        let id = id.clone();
+        self.write(move |connection| apply(connection, &id, state, &update)).await
+    }
+
+    /// One order by our name for it.
+    pub async fn order(&self, id: &ClientOrderId) -> Result<Option<StoredOrder>, StoreError> {
+        let id = id.clone();
+        self.read(move |connection| find(connection, &id)).await
+    }
+
+    /// The orders of which it is not known whether the exchange has them: after a start, what is to be resolved first.
+    pub async fn unresolved_orders(&self) -> Result<Vec<StoredOrder>, StoreError> {
+        self.read(|connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM orders WHERE state IN ('sent', 'unknown') ORDER BY market_time, rowid"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            collect(&mut statement, [], order_of)
+        })
+        .await
+    }
+
+    /// The last orders of an account and coin, newest first.
+    pub async fn orders_of(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+        limit: u32,
+    ) -> Result<Vec<StoredOrder>, StoreError> {
+        let (account, symbol) = (account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM orders WHERE account = ?1 AND symbol = ?2
+                 ORDER BY market_time DESC, rowid DESC LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            collect(&mut statement, params![account.as_str(), symbol.as_str(), limit], order_of)
+        })
+        .await
+    }
+
+    /// When the last opening of an account and coin was filled (market time).
+    pub async fn opened_at(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (account, symbol) = (account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let latest: Option<i64> = connection.query_row(
+                "SELECT max(settled_at) FROM orders
+                 WHERE account = ?1 AND symbol = ?2 AND purpose = 'open' AND state = 'filled'",
+                [account.as_str(), symbol.as_str()],
+                |row| row.get(0),
+            )?;
+            latest.map(|millis| instant("orders.settled_at", millis)).transpose()
+        })
+        .await
+    }
+}
+
+fn insert_intent(connection: &Connection, intent: &OrderIntent) -> Result<(), StoreError> {
+    let [cycle, operator, guardian] = match &intent.origin {
+        Origin::Decision { cycle } => [Some(cycle.as_str()), None, None],
+        Origin::Operator { command } => [None, Some(command.as_str()), None],
+        Origin::Guardian { rule } => [None, None, Some(rule.as_str())],
+    };
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO orders (client_order_id, account, symbol, purpose, side, quantity, trigger, cycle, operator,
+             guardian, attempt, market_time, state, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'sent', ?12)
+         ON CONFLICT (client_order_id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(params![
+        intent.client_order_id.as_str(),
+        intent.account.as_str(),
+        intent.symbol.as_str(),
+        word(&intent.purpose)?,
+        word(&intent.side)?,
+        intent.quantity.map(money),
+        intent.trigger.map(money),
+        cycle,
+        operator,
+        guardian,
+        intent.attempt,
+        intent.market_time.timestamp_millis(),
+    ])?;
+    if inserted == 1 { Ok(()) } else { Err(StoreError::DuplicateOrder(intent.client_order_id.clone())) }
+}
+
+fn apply(
+    connection: &Connection,
+    id: &ClientOrderId,
+    state: OrderState,
+    update: &OrderUpdate,
+) -> Result<OrderState, StoreError> {
+    let before = find(connection, id)?.ok_or_else(|| StoreError::UnknownOrder(id.clone()))?;
+    let moves = may_become(before.state, state);
+    let after = if moves { state } else { before.state };
+    // Fresh news replaces, late news only completes.
+    let details = if moves || before.state == state {
+        "exchange_id = coalesce(?3, exchange_id), average_price = coalesce(?4, average_price),
+         executed = coalesce(?5, executed), error = coalesce(?6, error)"
+    } else {
+        "exchange_id = coalesce(exchange_id, ?3), average_price = coalesce(average_price, ?4),
+         executed = coalesce(executed, ?5), error = coalesce(error, ?6)"
+    };
+    let settled_at = match (is_settled(after), before.settled_at) {
+        (true, Some(settled_at)) if !moves => Some(settled_at),
+        (true, _) => Some(update.at),
+        (false, _) => None,
+    };
+    let query = format!(
+        "UPDATE orders SET state = ?2, {details}, updated_at = max(updated_at, ?7), settled_at = ?8
+         WHERE client_order_id = ?1"
+    );
+    connection.prepare_cached(&query)?.execute(params![
+        id.as_str(),
+        after.as_str(),
+        update.exchange_id,
+        update.average_price.map(money),
+        update.executed.map(money),
+        update.error,
+        update.at.timestamp_millis(),
+        settled_at.map(|at| at.timestamp_millis()),
+    ])?;
+    Ok(after)
+}
+
+/// Whether an order of this state came to its end.
+const fn is_settled(state: OrderState) -> bool {
+    matches!(state, OrderState::Filled | OrderState::Rejected | OrderState::NotPlaced | OrderState::Cancelled)
+}
+
+/// Whether news of `next` moves an order that stands at `now`.
+const fn may_become(now: OrderState, next: OrderState) -> bool {
+    use OrderState::{Accepted, Cancelled, Filled, NotPlaced, Rejected, Sent, Unknown};
+    match (now, next) {
+        (_, Sent) | (Filled | Rejected | Cancelled, _) | (Unknown, Unknown) => false,
+        (Sent | Unknown, _) => true,
+        // Known to have reached the exchange: it cannot become doubtful or unplaced again.
+        (Accepted, next) => matches!(next, Filled | Rejected | Cancelled),
+        // The proof was wrong: the exchange shows the order after all.
+        (NotPlaced, next) => matches!(next, Accepted | Filled | Cancelled),
+    }
+}
+
+fn find(connection: &Connection, id: &ClientOrderId) -> Result<Option<StoredOrder>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM orders WHERE client_order_id = ?1");
+    let mut statement = connection.prepare_cached(&query)?;
+    first(&mut statement, [id.as_str()], order_of)
+}
+
+fn order_of(row: &Row<'_>) -> Result<StoredOrder, StoreError> {
+    let text = |index: usize| row.get::<_, String>(index);
+    let maybe = |index: usize| row.get::<_, Option<String>>(index);
+    let settled_at: Option<i64> = row.get(18)?;
+    let intent = OrderIntent {
+        client_order_id: unword("orders.client_order_id", &text(0)?)?,
+        account: unword("orders.account", &text(1)?)?,
+        symbol: unword("orders.symbol", &text(2)?)?,
+        purpose: unword("orders.purpose", &text(3)?)?,
+        side: unword("orders.side", &text(4)?)?,
+        quantity: unword_some("orders.quantity", maybe(5)?.as_deref())?,
+        trigger: unword_some("orders.trigger", maybe(6)?.as_deref())?,
+        origin: origin_of(maybe(7)?, maybe(8)?, maybe(9)?),
+        attempt: row.get(10)?,
+        market_time: instant("orders.market_time", row.get(11)?)?,
+    };
+    Ok(StoredOrder {
+        intent,
+        state: unword("orders.state", &text(12)?)?,
+        exchange_id: maybe(13)?,
+        average_price: unword_some("orders.average_price", maybe(14)?.as_deref())?,
+        executed: unword_some("orders.executed", maybe(15)?.as_deref())?,
+        error: maybe(16)?,
+        updated_at: instant("orders.updated_at", row.get(17)?)?,
+        settled_at: settled_at.map(|millis| instant("orders.settled_at", millis)).transpose()?,
+    })
+}
+
+/// The schema sees to it that exactly one of the three is there.
+fn origin_of(cycle: Option<String>, operator: Option<String>, guardian: Option<String>) -> Origin {
+    match (cycle, operator) {
+        (Some(cycle), _) => Origin::Decision { cycle: CycleId::from_stored(cycle) },
+        (None, Some(command)) => Origin::Operator { command },
+        (None, None) => Origin::Guardian { rule: guardian.unwrap_or_default() },
+    }
+}
