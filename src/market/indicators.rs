@@ -249,8 +249,20 @@ mod tests {
 
     #[test]
     fn one_bar_below_the_warm_up_there_is_no_value() {
-        let first = [("rsi", 14), ("macd", 33), ("adx", 27), ("bbands", 19), ("atr", 14), ("stoch", 17),
-            ("ema", 19), ("sma", 19), ("obv", 0), ("mfi", 14), ("cci", 19), ("willr", 13)];
+        let first = [
+            ("rsi", 14),
+            ("macd", 33),
+            ("adx", 27),
+            ("bbands", 19),
+            ("atr", 14),
+            ("stoch", 17),
+            ("ema", 19),
+            ("sma", 19),
+            ("obv", 0),
+            ("mfi", 14),
+            ("cci", 19),
+            ("willr", 13),
+        ];
         for (name, lookback) in first {
             assert_eq!(value(name, &flat(lookback)), None, "{name}");
             assert!(value(name, &flat(lookback + 1)).is_some(), "{name}");

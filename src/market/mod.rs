@@ -4,6 +4,8 @@
 //! ([`Simsar::call`]), and anybody with an HTTP client asks its [`Simsar::router`]; all three read the same shelves,
 //! so a datum is fetched once however many want it. [`follow_marks`] is the live side.
 
+pub mod api;
+pub mod brief;
 pub mod error;
 pub mod indicators;
 pub mod reading;
@@ -12,8 +14,12 @@ pub mod sources;
 pub mod stream;
 
 mod shelf;
+#[cfg(test)]
+mod test_sources;
 mod upstream;
 
+pub use api::ToolAnswer;
+pub use brief::{Brief, CoinBrief};
 pub use error::SourceError;
 pub use reading::Reading;
 pub use simsar::{Simsar, SimsarOptions, SourceAddresses};

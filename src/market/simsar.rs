@@ -15,7 +15,9 @@ use super::indicators::WINDOW;
 use super::reading::Reading;
 use super::shelf::{Shelf, Taken};
 use super::sources::alternative_me::{AlternativeMe, FearGreed};
-use super::sources::binance::{Binance, CandleWindow, FundingPaid, LongShort, OpenInterest, Premium, RatioKind};
+use super::sources::binance::{
+    Binance, CandleWindow, FundingPaid, LongShort, OpenInterest, Premium, RatioKind,
+};
 use super::sources::finnhub::{Calendar, Finnhub, News, NewsCategory};
 use super::sources::yahoo::{IndexChart, Yahoo};
 use super::upstream::Upstream;

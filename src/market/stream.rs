@@ -66,8 +66,10 @@ pub async fn follow_marks(
 
 /// Stream names are in small letters, or the server accepts them and stays silent.
 fn marks_url(ws_url: &str, symbols: &[Symbol]) -> String {
-    let streams: Vec<_> =
-        symbols.iter().map(|symbol| format!("{}@markPrice@1s", symbol.as_str().to_ascii_lowercase())).collect();
+    let streams: Vec<_> = symbols
+        .iter()
+        .map(|symbol| format!("{}@markPrice@1s", symbol.as_str().to_ascii_lowercase()))
+        .collect();
     format!("{}/market/stream?streams={}", ws_url.trim_end_matches('/'), streams.join("/"))
 }
 
@@ -173,7 +175,8 @@ impl<'a> Following<'a> {
             tracing::debug!(bytes = text.len(), "a stream message without a mark price");
             return false;
         };
-        let Some((symbol, seen)) = self.last_seen.iter_mut().find(|(symbol, _)| symbol.as_str() == name) else {
+        let Some((symbol, seen)) = self.last_seen.iter_mut().find(|(symbol, _)| symbol.as_str() == name)
+        else {
             return false;
         };
         *seen = Instant::now();

@@ -69,7 +69,8 @@ impl Row {
         let value = u8::try_from(wire::integer(&self.value)?).ok().filter(|value| *value <= 100)?;
         let as_of = wire::seconds(&self.timestamp)?;
         let word = wire::text(&self.value_classification);
-        let class = CLASSES.iter().find(|(_, class)| *class == word).map_or(class_of(value), |(_, class)| class);
+        let class =
+            CLASSES.iter().find(|(_, class)| *class == word).map_or(class_of(value), |(_, class)| class);
         Some(FearGreed { value, class, as_of })
     }
 }

@@ -121,7 +121,8 @@ impl Binance {
             time: Value,
         }
         let wire: Wire = self.get(&format!("/fapi/v2/ticker/price?symbol={symbol}")).await?;
-        let price = price_of(&wire.price).ok_or_else(|| self.upstream.malformed("a price that is no price"))?;
+        let price =
+            price_of(&wire.price).ok_or_else(|| self.upstream.malformed("a price that is no price"))?;
         Ok((price, wire::millis(&wire.time)))
     }
 
@@ -246,8 +247,7 @@ impl Binance {
         period: &str,
         limit: u32,
     ) -> Result<Vec<LongShort>, SourceError> {
-        let target =
-            format!("/futures/data/{}?symbol={symbol}&period={period}&limit={limit}", kind.path());
+        let target = format!("/futures/data/{}?symbol={symbol}&period={period}&limit={limit}", kind.path());
         let rows: Vec<Value> = self.get(&target).await?;
         let mut ratios: Vec<_> = rows
             .iter()
