@@ -7,7 +7,10 @@
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use crate::domain::{AccountName, Confidence, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule, Symbol, Untrusted};
+use crate::domain::{
+    AccountName, Confidence, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule, Symbol,
+    Untrusted,
+};
 
 mod extract;
 
@@ -152,10 +155,9 @@ fn pair_index(row: &Value, pairs: &[Pair]) -> Result<usize, String> {
     let (Some(account), Some(symbol)) = (word("account"), word("symbol")) else {
         return Err("it names no account and symbol".to_owned());
     };
-    pairs
-        .iter()
-        .position(|(known, coin)| known.as_str() == account && coin.as_str() == symbol)
-        .ok_or_else(|| format!("nobody asked for {:?}", Untrusted::new(format!("{account} {symbol}")).line(60)))
+    pairs.iter().position(|(known, coin)| known.as_str() == account && coin.as_str() == symbol).ok_or_else(
+        || format!("nobody asked for {:?}", Untrusted::new(format!("{account} {symbol}")).line(60)),
+    )
 }
 
 fn check_row(row: &Value, pair: &Pair) -> CheckedRow {
@@ -198,7 +200,12 @@ fn confidence_of(object: &Map<String, Value>) -> Checked<Confidence> {
         Some(_) => return Err((Rule::Malformed, "confidence is not a number".to_owned())),
         None => return Err((Rule::Malformed, "confidence is missing".to_owned())),
     };
-    let out_of_range = || (Rule::OutOfRange, format!("confidence {} is not within 0 to 1", Untrusted::new(number.as_str()).line(20)));
+    let out_of_range = || {
+        (
+            Rule::OutOfRange,
+            format!("confidence {} is not within 0 to 1", Untrusted::new(number.as_str()).line(20)),
+        )
+    };
     let value = Decimal::from_str_exact(&number)
         .or_else(|_| Decimal::from_scientific(&number))
         .map_err(|_| out_of_range())?;

@@ -1,11 +1,12 @@
 //! What the desk tells: numbered events, and the snapshot they add up to.
 //!
-//! Events of record are in the store before anybody sees them. Streams (text as it arrives, mark prices) are not
-//! stored one by one: the finished text and the prices a cycle saw are.
+//! The facts an event speaks of (orders, decisions, reports) are in the store before it is told. The event itself goes
+//! to the log in the order it was told, by a task of its own, so that nobody waits for it. Streams (text as it arrives,
+//! mark prices) are not logged one by one: the finished text and the prices a cycle saw are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::domain::{Clock, CycleId, Envelope, Event, Snapshot};
 use crate::store::Store;
@@ -13,12 +14,17 @@ use crate::store::Store;
 /// How many events a slow listener may lag behind before it has to ask for a snapshot.
 const BACKLOG: usize = 4_096;
 
+enum Entry {
+    Event(Arc<Envelope>),
+    Flushed(oneshot::Sender<()>),
+}
+
 /// Publishes events in order and keeps the snapshot.
 pub struct Bulletin {
     clock: Arc<dyn Clock>,
-    store: Store,
     present: Mutex<Snapshot>,
     sender: broadcast::Sender<Arc<Envelope>>,
+    log: mpsc::UnboundedSender<Entry>,
 }
 
 impl std::fmt::Debug for Bulletin {
@@ -28,36 +34,44 @@ impl std::fmt::Debug for Bulletin {
 }
 
 impl Bulletin {
-    /// Starts from a first snapshot.
+    /// Starts from a first snapshot. Must be called within a runtime: the log's task is started here.
     pub fn new(first: Snapshot, clock: Arc<dyn Clock>, store: Store) -> Self {
         let (sender, _) = broadcast::channel(BACKLOG);
-        Self { clock, store, present: Mutex::new(first), sender }
+        let (log, entries) = mpsc::unbounded_channel();
+        tokio::spawn(write_log(store, entries));
+        Self { clock, present: Mutex::new(first), sender, log }
     }
 
-    /// Stores an event of record, then tells it. A store that fails is logged; the event is still told, because the
-    /// operator must see what happens all the more.
-    pub async fn record(&self, cycle: Option<&CycleId>, event: Event) {
-        match serde_json::to_string(&event) {
-            Ok(json) => {
-                let stored = self.store.put_event(self.clock.now(), cycle, kind_of(&event), &json).await;
-                if let Err(error) = stored {
-                    tracing::error!(%error, "an event could not be stored");
-                }
-            }
-            Err(error) => tracing::error!(%error, "an event could not be written as JSON"),
-        }
-        self.tell(cycle, event);
+    /// Tells an event of record and puts it in the log.
+    pub fn record(&self, cycle: Option<&CycleId>, event: Event) {
+        self.publish(cycle, event, true);
     }
 
-    /// Tells an event that is part of a stream, without storing it.
+    /// Tells an event that is part of a stream, without logging it.
     pub fn tell(&self, cycle: Option<&CycleId>, event: Event) {
+        self.publish(cycle, event, false);
+    }
+
+    fn publish(&self, cycle: Option<&CycleId>, event: Event, logged: bool) {
         let mut present = self.lock();
         let envelope =
-            Envelope { seq: present.seq + 1, at: self.clock.now(), cycle: cycle.cloned(), event };
+            Arc::new(Envelope { seq: present.seq + 1, at: self.clock.now(), cycle: cycle.cloned(), event });
         present.apply(&envelope);
-        // Sent under the lock, so that a snapshot and the events after it always fit together.
-        // No listener is not an error: a desk works unwatched.
-        let _ = self.sender.send(Arc::new(envelope));
+        // Both are sent under the lock, so that a snapshot, the events after it and the log always fit together. No
+        // listener is not an error: a desk works unwatched. A log task that is gone has said so itself.
+        let _ = self.sender.send(Arc::clone(&envelope));
+        if logged {
+            let _ = self.log.send(Entry::Event(envelope));
+        }
+    }
+
+    /// Waits until everything recorded so far is in the log.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.log.send(Entry::Flushed(done)).is_ok() {
+            // An error means that the log's task is gone, and with it everything there was to wait for.
+            let _ = flushed.await;
+        }
     }
 
     /// The present snapshot and every event after it.
@@ -76,26 +90,17 @@ impl Bulletin {
     }
 }
 
-fn kind_of(event: &Event) -> &'static str {
-    match event {
-        Event::CycleStarted { .. } => "cycle_started",
-        Event::PhaseEntered { .. } => "phase_entered",
-        Event::BriefReady { .. } => "brief_ready",
-        Event::ModelTurn { .. } => "model_turn",
-        Event::AnalysisDelta { .. } => "analysis_delta",
-        Event::ToolCallStarted { .. } => "tool_call_started",
-        Event::ToolCallFinished { .. } => "tool_call_finished",
-        Event::Decided { .. } => "decided",
-        Event::Settled { .. } => "settled",
-        Event::Order { .. } => "order",
-        Event::CycleFinished { .. } => "cycle_finished",
-        Event::CycleRefused { .. } => "cycle_refused",
-        Event::Account { .. } => "account",
-        Event::Marks { .. } => "marks",
-        Event::NextCycle { .. } => "next_cycle",
-        Event::DryRun { .. } => "dry_run",
-        Event::CommandAccepted { .. } => "command_accepted",
-        Event::CommandRefused { .. } => "command_refused",
-        Event::Alarm { .. } => "alarm",
+async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>) {
+    while let Some(entry) = entries.recv().await {
+        match entry {
+            Entry::Event(envelope) => {
+                if let Err(error) = store.put_event(&envelope).await {
+                    tracing::error!(%error, "an event could not be logged");
+                }
+            }
+            Entry::Flushed(done) => {
+                let _ = done.send(());
+            }
+        }
     }
 }

@@ -8,16 +8,16 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, CheckedRow, Pair};
 use super::conversation::{Conversation, Progress};
-use super::execution::{AccountDesk, Cause};
+use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
-use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
 use super::gathering::{Gathered, prompt_input};
+use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
 use super::sizing::SizingInput;
 use crate::domain::{
-    AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind, Phase, Proposal,
-    Rule, TimingsMs, Trigger, Untrusted, Usage,
+    AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
+    Phase, Proposal, Rule, TimingsMs, Trigger, Untrusted, Usage,
 };
-use crate::store::{CycleStart, StoreError};
+use crate::store::{CycleStart, PromptKind, StoreError};
 
 /// Time the model may take in all.
 const MODEL_TIME: Duration = Duration::from_secs(240);
@@ -60,7 +60,7 @@ impl Floor {
         let dry_run = self.shared.dry_run.load(Ordering::SeqCst);
         self.shared
             .store
-            .begin_cycle(CycleStart {
+            .begin_cycle(&CycleStart {
                 id: id.clone(),
                 trigger,
                 mode: self.settings.mode,
@@ -70,8 +70,9 @@ impl Floor {
                 started_at,
             })
             .await?;
-        self.shared.bulletin.record(Some(&id), Event::CycleStarted { trigger }).await;
-        let mut run = Run { floor: self, id: id.clone(), dry_run, timings: TimingsMs::default(), errors: Vec::new() };
+        self.shared.bulletin.record(Some(&id), Event::CycleStarted { trigger });
+        let mut run =
+            Run { floor: self, id: id.clone(), dry_run, timings: TimingsMs::default(), errors: Vec::new() };
         let (rows, analysis, progress, brief) = run.go().await;
         run.timings.total = millis(began);
         let report = CycleReport {
@@ -97,12 +98,11 @@ impl Floor {
             timings_ms: run.timings,
             errors: run.errors,
         };
-        self.shared.store.finish_cycle(report.clone()).await?;
+        self.shared.store.finish_cycle(&report).await?;
         let cost_today = self.cost_today().await;
         self.shared
             .bulletin
-            .record(Some(&id), Event::CycleFinished { report: Box::new(report.clone()), cost_today })
-            .await;
+            .record(Some(&id), Event::CycleFinished { report: Box::new(report.clone()), cost_today });
         Ok(report)
     }
 
@@ -122,10 +122,11 @@ impl Run<'_> {
     async fn go(&mut self) -> Ended {
         let gathered = self.gather().await;
         let brief = BriefSummary { sources: gathered.brief.sources.clone() };
-        self.floor.shared.bulletin.record(Some(&self.id), Event::BriefReady { brief: brief.clone() }).await;
+        self.floor.shared.bulletin.record(Some(&self.id), Event::BriefReady { brief: brief.clone() });
         let pairs = gathered.pairs();
         let (answer, analysis, progress) = if pairs.is_empty() {
-            self.errors.push("nothing can be decided: no account could be read, or no coin has a price".to_owned());
+            self.errors
+                .push("nothing can be decided: no account could be read, or no coin has a price".to_owned());
             (Answer { rows: Vec::new(), errors: Vec::new() }, Untrusted::default(), Progress::default())
         } else {
             self.enter(Phase::Model).await;
@@ -133,12 +134,15 @@ impl Run<'_> {
         };
         self.errors.extend(answer.errors.iter().cloned());
         let proposals: Vec<Proposal> = gathered.all_rows(&answer);
-        if let Err(error) = self.floor.shared.store.put_decisions(&self.id, proposals.clone()).await {
+        if let Err(error) = self.floor.shared.store.put_decisions(&self.id, &proposals).await {
             self.errors.push(format!("decisions could not be stored, so none was carried out: {error}"));
-            let rows = proposals.into_iter().map(|proposal| row(proposal, failed("not stored, not carried out"))).collect();
+            let rows = proposals
+                .into_iter()
+                .map(|proposal| row(proposal, failed("not stored, not carried out")))
+                .collect();
             return (rows, analysis, progress, brief);
         }
-        self.floor.shared.bulletin.record(Some(&self.id), Event::Decided { proposals: proposals.clone() }).await;
+        self.floor.shared.bulletin.record(Some(&self.id), Event::Decided { proposals: proposals.clone() });
         self.enter(Phase::Execution).await;
         let began = Instant::now();
         let rows = self.carry_out(&gathered, &answer, proposals).await;
@@ -147,7 +151,7 @@ impl Run<'_> {
     }
 
     async fn enter(&self, phase: Phase) {
-        self.floor.shared.bulletin.record(Some(&self.id), Event::PhaseEntered { phase }).await;
+        self.floor.shared.bulletin.record(Some(&self.id), Event::PhaseEntered { phase });
     }
 
     async fn gather(&mut self) -> Gathered {
@@ -195,6 +199,7 @@ impl Run<'_> {
             &self.floor.simsar,
             &self.floor.shared.bulletin,
             &self.floor.shared.store,
+            self.floor.shared.clock.as_ref(),
             &self.id,
             self.floor.settings.model.max_iterations,
             MODEL_TIME,
@@ -212,23 +217,37 @@ impl Run<'_> {
         (answer, analysis, progress)
     }
 
-    async fn keep_prompts(&self, gathered: &Gathered, prompts: &super::prompt::RenderedPrompt) -> Result<(), StoreError> {
+    async fn keep_prompts(
+        &self,
+        gathered: &Gathered,
+        prompts: &super::prompt::RenderedPrompt,
+    ) -> Result<(), StoreError> {
         let store = &self.floor.shared.store;
-        store.put_prompt(&prompts.system_hash, "system", &prompts.system).await?;
-        store.put_prompt(&prompts.user_hash, "user", &prompts.user).await?;
-        store.link_prompts(&self.id, &prompts.system_hash, &prompts.user_hash).await?;
-        let json = serde_json::to_string(&gathered.brief).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-        store.put_brief(&self.id, &json).await
+        let system = store.put_prompt(PromptKind::System, &prompts.system).await?;
+        let user = store.put_prompt(PromptKind::User, &prompts.user).await?;
+        store.link_prompts(&self.id, &system, &user).await?;
+        store.put_brief(&self.id, &serde_json::to_value(&gathered.brief)?).await
     }
 
     /// Every account by itself, side by side: one that is slow or broken delays no other.
-    async fn carry_out(&self, gathered: &Gathered, answer: &Answer, proposals: Vec<Proposal>) -> Vec<DecisionRow> {
+    async fn carry_out(
+        &self,
+        gathered: &Gathered,
+        answer: &Answer,
+        proposals: Vec<Proposal>,
+    ) -> Vec<DecisionRow> {
         let outcomes = join_all(gathered.accounts.iter().map(|state| async {
-            let mine: Vec<&Proposal> = proposals.iter().filter(|proposal| proposal.account == state.name).collect();
+            let mine: Vec<&Proposal> =
+                proposals.iter().filter(|proposal| proposal.account == state.name).collect();
             self.carry_out_account(gathered, answer, state, &mine).await
         }))
         .await;
-        proposals.iter().cloned().zip(outcomes.into_iter().flatten()).map(|(proposal, outcome)| row(proposal, outcome)).collect()
+        proposals
+            .iter()
+            .cloned()
+            .zip(outcomes.into_iter().flatten())
+            .map(|(proposal, outcome)| row(proposal, outcome))
+            .collect()
     }
 
     async fn carry_out_account(
@@ -281,11 +300,16 @@ impl Run<'_> {
                 orders: Vec::new(),
             });
         };
-        let checked = answer.rows.iter().find(|row| row.proposal.account == proposal.account && row.proposal.symbol == proposal.symbol);
+        let checked = answer
+            .rows
+            .iter()
+            .find(|row| row.proposal.account == proposal.account && row.proposal.symbol == proposal.symbol);
         if let Some(outcome) = checked.and_then(CheckedRow::invalid_outcome) {
             return Verdict::Settled(outcome);
         }
-        let Some(account) = self.floor.account(&state.name) else { return Verdict::Settled(failed("this account has no desk")) };
+        let Some(account) = self.floor.account(&state.name) else {
+            return Verdict::Settled(failed("this account has no desk"));
+        };
         let rules = self.floor.shared.rules_of(&proposal.symbol);
         judge(&Case {
             proposal,
@@ -302,7 +326,7 @@ impl Run<'_> {
                 equity: state.equity.value(),
                 free_margin,
                 price,
-                atr: coin.and_then(|coin| coin.atr14),
+                atr: coin.and_then(|coin| coin.atr),
                 margin_share: self.floor.settings.risk.margin_share.share(),
                 target_volatility: self.floor.settings.risk.target_volatility.share(),
             },
@@ -313,16 +337,28 @@ impl Run<'_> {
         if self.floor.ending.is_cancelled() {
             return failed("the desk was shut down before this order was sent");
         }
-        if self.dry_run { account.would_open(order) } else { account.open(&Cause::Cycle(self.id.clone()), order).await }
+        if self.dry_run {
+            would_open(order.order())
+        } else {
+            account.open(&Cause::Cycle(self.id.clone()), order).await
+        }
     }
 
     async fn close(&self, account: &AccountDesk, order: &Approved<CloseOrder>) -> Outcome {
-        if self.dry_run { account.would_close(order) } else { account.close(&Cause::Cycle(self.id.clone()), order).await }
+        if self.dry_run {
+            would_close(order.order())
+        } else {
+            account.close(&Cause::Cycle(self.id.clone()), order).await
+        }
     }
 
     async fn settle(&self, proposal: &Proposal, outcome: &Outcome) {
-        let stored =
-            self.floor.shared.store.settle_decision(&self.id, &proposal.account, &proposal.symbol, outcome.clone()).await;
+        let stored = self
+            .floor
+            .shared
+            .store
+            .settle_decision(&self.id, &proposal.account, &proposal.symbol, outcome)
+            .await;
         if let Err(error) = stored {
             tracing::error!(account = %proposal.account, symbol = %proposal.symbol, %error, "an outcome could not be stored");
         }
@@ -331,7 +367,7 @@ impl Run<'_> {
             symbol: proposal.symbol.clone(),
             outcome: outcome.clone(),
         };
-        self.floor.shared.bulletin.record(Some(&self.id), event).await;
+        self.floor.shared.bulletin.record(Some(&self.id), event);
     }
 }
 

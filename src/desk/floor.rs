@@ -204,7 +204,7 @@ impl Floor {
     /// Switches dry-run and says so.
     pub async fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);
-        self.shared.bulletin.record(None, crate::domain::Event::DryRun { on }).await;
+        self.shared.bulletin.record(None, crate::domain::Event::DryRun { on });
     }
 }
 

@@ -1,15 +1,16 @@
 //! What a cycle knows before it asks: the accounts and the market brief, and the prompt's input made of them.
 
 use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
 
 use super::answer::{Answer, Pair};
 use super::prompt::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, NewsInput, PromptInput, Us30Input,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, Us30Input,
 };
 use super::signals::allowed_decisions;
-use crate::config::{PromptLanguage, Settings};
-use crate::domain::{AccountState, Proposal, Symbol, Timestamp, Untrusted};
-use crate::market::{Brief, CoinBrief};
+use crate::config::{Settings, StopLoss};
+use crate::domain::{AccountState, Candle, Price, Proposal, Symbol, Timestamp, Untrusted};
+use crate::market::{Brief, CoinBrief, IndexBar};
 
 /// Headlines of one category that go into a prompt.
 const HEADLINES_A_CATEGORY: usize = 8;
@@ -28,16 +29,21 @@ pub struct Gathered {
 impl Gathered {
     /// The pairs an answer is asked for: coins with a price, of accounts that could be read.
     pub fn pairs(&self) -> Vec<Pair> {
-        self.every_pair().filter(|(state, symbol)| self.is_offered(state, symbol)).map(|(state, symbol)| (state.name.clone(), symbol.clone())).collect()
+        self.every_pair()
+            .filter(|(state, symbol)| self.is_offered(state, symbol))
+            .map(|(state, symbol)| (state.name.clone(), symbol.clone()))
+            .collect()
     }
 
     /// One proposal for every account and coin; those that were not asked for are empty.
     pub fn all_rows(&self, answer: &Answer) -> Vec<Proposal> {
         self.every_pair()
             .map(|(state, symbol)| {
-                let answered = answer.rows.iter().map(|row| &row.proposal).find(|proposal| {
-                    proposal.account == state.name && &proposal.symbol == symbol
-                });
+                let answered = answer
+                    .rows
+                    .iter()
+                    .map(|row| &row.proposal)
+                    .find(|proposal| proposal.account == state.name && &proposal.symbol == symbol);
                 answered.cloned().unwrap_or_else(|| Proposal {
                     account: state.name.clone(),
                     symbol: symbol.clone(),
@@ -60,29 +66,28 @@ impl Gathered {
     }
 }
 
-/// The language of the prompt, as the prompt room names it.
-pub fn language(setting: PromptLanguage) -> Language {
-    match setting {
-        PromptLanguage::Turkish => Language::Tr,
-        PromptLanguage::English => Language::En,
-    }
-}
-
 /// Maps what was gathered onto what the prompt shows.
 pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) -> PromptInput {
     let brief = &gathered.brief;
     PromptInput {
         market_time: now,
-        language: language(settings.model.prompt),
         threshold: settings.model.confidence_threshold,
         limits: limits(settings),
-        accounts: gathered.accounts.iter().filter(|state| state.trouble.is_none()).map(|state| account_input(gathered, state)).collect(),
+        accounts: gathered
+            .accounts
+            .iter()
+            .filter(|state| state.trouble.is_none())
+            .map(|state| account_input(gathered, state))
+            .collect(),
         coins: brief.coins.iter().map(coin_input).collect(),
-        fear_greed: brief.fear_greed.as_ref().map(|index| FearGreedInput { value: index.value, class: index.class.clone() }),
+        fear_greed: brief
+            .fear_greed
+            .as_ref()
+            .map(|index| FearGreedInput { value: index.value, class: Untrusted::new(index.class) }),
         us30: brief.us30.as_ref().map(|us30| Us30Input {
-            price: us30.price,
-            change_pct: us30.change_pct,
-            candles: brief.us30_candles.clone(),
+            price: Decimal::from_f64(us30.price).map(|price| price.round_dp(2)),
+            change_pct: change_since_last_close(us30.price, &brief.us30_candles),
+            candles: brief.us30_candles.iter().filter_map(candle_of).collect(),
         }),
         calendar: brief.calendar.iter().take(CALENDAR_ENTRIES).map(calendar_input).collect(),
         news: news(brief),
@@ -94,7 +99,7 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
 fn limits(settings: &Settings) -> Vec<(String, String)> {
     let mut limits = vec![
         ("confidence_threshold".to_owned(), settings.model.confidence_threshold.to_string()),
-        ("stop_loss".to_owned(), settings.risk.stop_loss.to_string()),
+        ("stop_loss".to_owned(), stop_in_words(settings.risk.stop_loss)),
         ("profile".to_owned(), settings.profile.as_str().to_owned()),
     ];
     if settings.profile == crate::domain::Profile::Guarded {
@@ -102,6 +107,32 @@ fn limits(settings: &Settings) -> Vec<(String, String)> {
         limits.push(("target_volatility_atr_4h".to_owned(), settings.risk.target_volatility.to_string()));
     }
     limits
+}
+
+fn stop_in_words(stop: StopLoss) -> String {
+    match stop {
+        StopLoss::Price(distance) => format!("{distance} of the entry price"),
+        StopLoss::Margin(distance) => format!("{distance} of the margin"),
+    }
+}
+
+/// Percent from the last finished session to the quote.
+fn change_since_last_close(price: f64, bars: &[IndexBar]) -> Option<f64> {
+    let last = bars.last().filter(|bar| bar.close > 0.0)?;
+    Some((price / last.close - 1.0) * 100.0)
+}
+
+/// A daily bar of an index as a candle; one that cannot be is left out.
+fn candle_of(bar: &IndexBar) -> Option<Candle> {
+    let price = |value: f64| Price::new(Decimal::from_f64(value)?.round_dp(2)).ok();
+    Some(Candle {
+        open_time: bar.open_time,
+        open: price(bar.open)?,
+        high: price(bar.high)?,
+        low: price(bar.low)?,
+        close: price(bar.close)?,
+        volume: bar.volume.and_then(Decimal::from_f64).unwrap_or_default(),
+    })
 }
 
 fn account_input(gathered: &Gathered, state: &AccountState) -> AccountInput {
@@ -119,15 +150,15 @@ fn coin_input(coin: &CoinBrief) -> CoinInput {
         symbol: coin.symbol.clone(),
         price: coin.price.map(Decimal::from),
         change_4h_pct: coin.change_4h_pct,
-        rsi14: coin.rsi14,
-        macd: coin.macd,
+        rsi14: coin.rsi,
+        macd: coin.macd_line,
         macd_signal: coin.macd_signal,
-        macd_hist: coin.macd_hist,
-        adx14: coin.adx14,
+        macd_hist: coin.macd_histogram,
+        adx14: coin.adx,
         bb_lower: coin.bb_lower,
         bb_middle: coin.bb_middle,
         bb_upper: coin.bb_upper,
-        atr14: coin.atr14,
+        atr14: coin.atr,
         funding_rate_pct: coin.funding_rate.map(|rate| rate * 100.0),
         candles: coin.candles_4h.clone(),
     }
@@ -136,8 +167,8 @@ fn coin_input(coin: &CoinBrief) -> CoinInput {
 fn calendar_input(entry: &crate::market::CalendarEntry) -> CalendarInput {
     CalendarInput {
         time: entry.at,
-        country: entry.country.clone(),
-        impact: entry.impact.clone(),
+        country: Untrusted::new(entry.country.as_str()),
+        impact: Untrusted::new(entry.impact),
         event: entry.event.clone(),
         actual: entry.actual,
         estimate: entry.estimate,

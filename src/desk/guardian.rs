@@ -70,7 +70,8 @@ impl Guardian {
         for position in state.positions.iter().filter(|position| position.stop.is_none()) {
             self.naked(position).await;
         }
-        self.told_naked.retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
+        self.told_naked
+            .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
         self.sweep_orphans(&state).await;
         self.vanished(&state).await;
         // Repairs change what is seen, so the account is told as it is after them.
@@ -90,7 +91,11 @@ impl Guardian {
             Finding::Unrepaired(why) => {
                 if !self.told_naked.contains(&position.symbol) {
                     self.told_naked.push(position.symbol.clone());
-                    let text = format!("{} {}: NO STOP behind this position: {why}", self.account.name(), position.symbol);
+                    let text = format!(
+                        "{} {}: NO STOP behind this position: {why}",
+                        self.account.name(),
+                        position.symbol
+                    );
                     self.account.alarm(Severity::Critical, text).await;
                 }
             }

@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 use super::signals::{Signal, signal};
 use super::sizing::{SizingInput, size};
 use crate::domain::{
-    AccountName, Confidence, Direction, Outcome, OutcomeKind, Position, Price, Proposal, Quantity, Rule, Symbol,
+    AccountName, Confidence, Direction, Outcome, OutcomeKind, Position, Price, Proposal, Quantity, Rule,
+    Symbol,
 };
 use crate::exchange::SymbolRules;
 
@@ -105,7 +106,9 @@ pub fn judge(case: &Case<'_>) -> Verdict {
         }
         Signal::Close => match case.position {
             Some(position) => Verdict::Close(close_whole(&case.proposal.account, position)),
-            None => Verdict::Settled(refused(Rule::AllowedAction, "there is no position to close".to_owned())),
+            None => {
+                Verdict::Settled(refused(Rule::AllowedAction, "there is no position to close".to_owned()))
+            }
         },
         Signal::Open(direction) => match opening(case, direction, confidence) {
             Ok(order) => Verdict::Open(Approved(order)),
@@ -178,8 +181,8 @@ fn sized(case: &Case<'_>, price: Price) -> Result<(Quantity, Decimal), Outcome> 
     let no_size = |detail: String| refused(Rule::Sizing, detail);
     let rules = case.rules.ok_or_else(|| no_size("the exchange does not list this coin".to_owned()))?;
     let size = size(&SizingInput { price, ..case.sizing }).map_err(no_size)?;
-    let quantity = rules.round_market_quantity(size.quantity);
-    rules.check_market(quantity, price).map_err(|violation| no_size(violation.to_string()))?;
+    let quantity = rules.round_quantity_down(size.quantity);
+    rules.check_opening(quantity, price).map_err(|violation| no_size(violation.to_string()))?;
     Ok((quantity, size.margin))
 }
 

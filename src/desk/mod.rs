@@ -5,6 +5,20 @@
 
 pub mod answer;
 pub mod bulletin;
+pub mod conversation;
+pub mod cycle;
+pub mod execution;
+pub mod floor;
+pub mod gathering;
+pub mod guardian;
 pub mod guards;
+pub mod prompt;
+pub mod schedule;
+pub mod service;
 pub mod signals;
 pub mod sizing;
+
+pub use cycle::CycleError;
+pub use execution::AccountTerms;
+pub use floor::{DeskError, DeskParts, Floor};
+pub use service::{Streams, TaskDied};

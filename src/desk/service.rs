@@ -49,7 +49,9 @@ impl Floor {
             let (events, heard) = mpsc::channel(256);
             let client = account.client().clone();
             let Streams { connector, ws_url } = streams.clone();
-            tasks.spawn(async move { crate::exchange::user_stream::follow(client, connector, ws_url, events).await });
+            tasks.spawn(async move {
+                crate::exchange::user_stream::follow(client, connector, ws_url, events).await
+            });
             tasks.spawn(pass_on(heard, nudge));
         }
         let (marks, heard) = mpsc::channel(64);
@@ -106,18 +108,26 @@ impl Floor {
         while let Some(trigger) = requests.recv().await {
             if let Err(error) = self.run_cycle(trigger).await {
                 tracing::warn!(%error, "a cycle was not run");
-                self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() }).await;
+                self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
             }
         }
     }
 
-    async fn obey(self: Arc<Self>, mut commands: mpsc::Receiver<OperatorCommand>, cycles: mpsc::Sender<Trigger>) {
+    async fn obey(
+        self: Arc<Self>,
+        mut commands: mpsc::Receiver<OperatorCommand>,
+        cycles: mpsc::Sender<Trigger>,
+    ) {
         while let Some(OperatorCommand { id, command }) = commands.recv().await {
             match command {
                 Command::RunCycle => self.force_cycle(id, &cycles).await,
                 Command::SetDryRun(on) => {
                     self.set_dry_run(on).await;
-                    let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
+                    let detail = if on {
+                        "dry-run is on: no order is sent"
+                    } else {
+                        "dry-run is off: orders are sent"
+                    };
                     self.accept(id, detail.to_owned()).await;
                 }
                 Command::ClosePosition { account, symbol } => {
@@ -146,7 +156,9 @@ impl Floor {
             return self.refuse(id, format!("there is no account {account}")).await;
         };
         if self.shared.is_dry_run() {
-            return self.refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned()).await;
+            return self
+                .refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned())
+                .await;
         }
         let state = match desk.read().await {
             Ok(state) => state,
@@ -169,11 +181,11 @@ impl Floor {
     }
 
     async fn accept(&self, id: CommandId, detail: String) {
-        self.shared.bulletin.record(None, Event::CommandAccepted { id, detail }).await;
+        self.shared.bulletin.record(None, Event::CommandAccepted { id, detail });
     }
 
     async fn refuse(&self, id: CommandId, reason: String) {
-        self.shared.bulletin.record(None, Event::CommandRefused { id, reason }).await;
+        self.shared.bulletin.record(None, Event::CommandRefused { id, reason });
     }
 
     /// Starts a cycle at every slot. At wall speed the cron scheduler wakes us; on a world's own time we look often.
@@ -229,14 +241,14 @@ impl Floor {
         match self.shared.store.claim_slot(slot).await {
             Ok(true) => {
                 if let Err(error) = self.run_cycle(Trigger::Schedule).await {
-                    self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() }).await;
+                    self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
                 }
             }
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "a slot could not be claimed, so its cycle is not run"),
         }
         let at = self.schedule.next_after(self.shared.clock.now());
-        self.shared.bulletin.record(None, Event::NextCycle { at }).await;
+        self.shared.bulletin.record(None, Event::NextCycle { at });
     }
 }
 

@@ -75,8 +75,7 @@ pub fn size(input: &SizingInput) -> Result<Size, String> {
     }
     let notional = margin * Decimal::from(input.leverage);
     // Sixteen decimals keep the quantity far finer than any step without growing the number's tail.
-    let quantity =
-        (notional / input.price.value()).round_dp_with_strategy(16, RoundingStrategy::ToZero);
+    let quantity = (notional / input.price.value()).round_dp_with_strategy(16, RoundingStrategy::ToZero);
     Quantity::new(quantity).map(|quantity| Size { quantity, margin }).map_err(|error| error.to_string())
 }
 
@@ -151,7 +150,9 @@ mod tests {
 
     #[test]
     fn an_empty_account_opens_nothing() {
-        assert!(size(&SizingInput { free_margin: dec!(0), ..input() }).unwrap_err().contains("no free margin"));
+        assert!(
+            size(&SizingInput { free_margin: dec!(0), ..input() }).unwrap_err().contains("no free margin")
+        );
     }
 
     proptest! {

@@ -258,9 +258,10 @@ impl CycleView {
                 self.decisions = proposals.iter().map(|proposal| (proposal.clone(), None)).collect();
             }
             Event::Settled { account, symbol, outcome } => {
-                let row = self.decisions.iter_mut().find(|(proposal, _)| {
-                    &proposal.account == account && &proposal.symbol == symbol
-                });
+                let row = self
+                    .decisions
+                    .iter_mut()
+                    .find(|(proposal, _)| &proposal.account == account && &proposal.symbol == symbol);
                 if let Some((_, settled)) = row {
                     *settled = Some(outcome.clone());
                 }

@@ -150,19 +150,24 @@ impl SymbolRules {
 
     /// Whether the exchange's filters let a market order through at this mark price.
     pub fn check(&self, order: &MarketOrder, mark: Price) -> Result<(), RuleViolation> {
+        self.check_market(order.quantity, order.reduce_only, mark)
+    }
+
+    /// Whether the exchange's filters let a market opening of this size through at this mark price.
+    pub fn check_opening(&self, quantity: Quantity, mark: Price) -> Result<(), RuleViolation> {
+        self.check_market(quantity, false, mark)
+    }
+
+    fn check_market(&self, quantity: Quantity, reduce_only: bool, mark: Price) -> Result<(), RuleViolation> {
         let symbol = || self.symbol.clone();
         if self.status.raw() != "TRADING" {
             return Err(RuleViolation::NotTrading { symbol: symbol(), status: self.status.clone() });
         }
-        if order.quantity.is_zero() || !self.market_quantity.allows(order.quantity.value()) {
-            return Err(RuleViolation::Quantity {
-                symbol: symbol(),
-                quantity: order.quantity,
-                bounds: self.market_quantity,
-            });
+        if quantity.is_zero() || !self.market_quantity.allows(quantity.value()) {
+            return Err(RuleViolation::Quantity { symbol: symbol(), quantity, bounds: self.market_quantity });
         }
-        let notional = mark.notional(order.quantity);
-        if !order.reduce_only && notional < self.min_notional {
+        let notional = mark.notional(quantity);
+        if !reduce_only && notional < self.min_notional {
             return Err(RuleViolation::Notional { symbol: symbol(), notional, least: self.min_notional });
         }
         Ok(())

@@ -127,7 +127,9 @@ fn replace_bare_words(row: &str) -> String {
         if character == '"' {
             in_string = !in_string;
         }
-        let word = ["-Infinity", "Infinity", "NaN", "nan"].into_iter().find(|word| !in_string && rest.starts_with(word));
+        let word = ["-Infinity", "Infinity", "NaN", "nan"]
+            .into_iter()
+            .find(|word| !in_string && rest.starts_with(word));
         if let Some(word) = word {
             out.push('"');
             out.push_str(STAND_IN);

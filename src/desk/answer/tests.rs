@@ -27,7 +27,8 @@ fn rules(answer: &Answer) -> Vec<Option<Rule>> {
 
 #[test]
 fn a_right_answer_is_taken_whole() {
-    let answer = Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "NO_TRADE", "0.4")]), &pairs());
+    let answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "NO_TRADE", "0.4")]), &pairs());
     assert_eq!(rules(&answer), [None, None]);
     assert_eq!(answer.rows[0].proposal.decision, Some(DecisionWord::Long));
     assert_eq!(answer.rows[0].proposal.confidence.unwrap().to_string(), "0.80");
@@ -61,7 +62,10 @@ fn one_bad_row_does_not_take_the_other_with_it() {
         ("1e999", Rule::OutOfRange),
         ("null", Rule::Malformed),
     ] {
-        let answer = Answer::check(&fenced(&[row("BTCUSDT", "LONG", confidence), row("ETHUSDT", "HOLD", "0.5")]), &pairs());
+        let answer = Answer::check(
+            &fenced(&[row("BTCUSDT", "LONG", confidence), row("ETHUSDT", "HOLD", "0.5")]),
+            &pairs(),
+        );
         assert_eq!(rules(&answer), [Some(rule), None], "{confidence}");
         assert_eq!(answer.rows[0].proposal.confidence, None);
     }
@@ -69,7 +73,8 @@ fn one_bad_row_does_not_take_the_other_with_it() {
 
 #[test]
 fn an_unknown_word_is_flagged_and_not_read_as_its_neighbour() {
-    let answer = Answer::check(&fenced(&[row("BTCUSDT", "BUY", "0.9"), row("ETHUSDT", "hold", "0.5")]), &pairs());
+    let answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "BUY", "0.9"), row("ETHUSDT", "hold", "0.5")]), &pairs());
     assert_eq!(rules(&answer), [Some(Rule::UnknownWord), None]);
 }
 
@@ -85,7 +90,8 @@ fn a_doubled_pair_counts_for_neither_whatever_the_order() {
 
 #[test]
 fn an_unknown_coin_is_named_in_the_errors_and_trades_nothing() {
-    let answer = Answer::check(&fenced(&[row("PEPEUSDT", "LONG", "0.9"), row("BTCUSDT", "HOLD", "0.9")]), &pairs());
+    let answer =
+        Answer::check(&fenced(&[row("PEPEUSDT", "LONG", "0.9"), row("BTCUSDT", "HOLD", "0.9")]), &pairs());
     assert_eq!(rules(&answer), [None, Some(Rule::Missing)]);
     assert!(answer.errors[0].contains("PEPEUSDT"));
 }
@@ -106,9 +112,11 @@ fn the_last_array_of_objects_is_taken_when_there_is_no_fence() {
 
 #[test]
 fn a_repair_replaces_only_what_was_wrong() {
-    let mut answer = Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "1.7")]), &pairs());
+    let mut answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "1.7")]), &pairs());
     assert!(answer.repair_request(false).contains("mirat ETHUSDT"));
-    let later = Answer::check(&fenced(&[row("BTCUSDT", "SHORT", "0.9"), row("ETHUSDT", "SHORT", "0.7")]), &pairs());
+    let later =
+        Answer::check(&fenced(&[row("BTCUSDT", "SHORT", "0.9"), row("ETHUSDT", "SHORT", "0.7")]), &pairs());
     answer.repair_with(later);
     assert_eq!(rules(&answer), [None, None]);
     assert_eq!(answer.rows[0].proposal.decision, Some(DecisionWord::Long));

@@ -10,8 +10,10 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::bulletin::Bulletin;
-use crate::domain::{CycleId, Event, ToolCallRecord, Untrusted, Usage};
-use crate::llm::{Block, LlmClient, LlmError, Message, Role, StopReason, Turn, TurnEvent, TurnRequest};
+use crate::domain::{Clock, CycleId, Event, ToolCallRecord, Untrusted, Usage};
+use crate::llm::{
+    Block, LlmClient, LlmError, Message, StopReason, ToolCall, Turn, TurnEvent, TurnRequest, price,
+};
 use crate::market::Simsar;
 use crate::store::{ModelCall, Store};
 
@@ -19,7 +21,6 @@ pub use tool::{LARGEST_RESULT, call_api};
 use visible::VisibleText;
 
 /// Everything a conversation needs.
-#[derive(Debug)]
 pub struct Conversation<'a> {
     /// The model.
     pub llm: &'a LlmClient,
@@ -29,6 +30,8 @@ pub struct Conversation<'a> {
     pub bulletin: &'a Bulletin,
     /// Where requests and answers are kept.
     pub store: &'a Store,
+    /// Market time.
+    pub clock: &'a dyn Clock,
     /// The cycle it belongs to.
     pub cycle: &'a CycleId,
     /// Requests allowed in all, repair included.
@@ -39,6 +42,12 @@ pub struct Conversation<'a> {
     pub turkish: bool,
     request: TurnRequest,
     done: Progress,
+}
+
+impl std::fmt::Debug for Conversation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Conversation({}, {:?})", self.cycle, self.done)
+    }
 }
 
 /// What a conversation has come to.
@@ -71,6 +80,12 @@ pub enum ConversationError {
     OutOfTime,
 }
 
+/// The tool with the paths the market-data API serves to it, and no other.
+fn call_api_tool() -> crate::llm::Tool {
+    let paths = crate::market::api::tool_paths();
+    crate::llm::tools::call_api(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 /// Numbers tool calls for the console; unique within this process.
 static CALLS: AtomicU64 = AtomicU64::new(1);
 
@@ -82,6 +97,7 @@ impl<'a> Conversation<'a> {
         simsar: &'a Simsar,
         bulletin: &'a Bulletin,
         store: &'a Store,
+        clock: &'a dyn Clock,
         cycle: &'a CycleId,
         max_iterations: u32,
         time: Duration,
@@ -91,14 +107,16 @@ impl<'a> Conversation<'a> {
         let (system, user) = prompts;
         let request = TurnRequest {
             system,
-            messages: vec![Message { role: Role::User, content: vec![Block::text(user)] }],
-            tools: vec![crate::llm::tools::call_api()],
+            messages: vec![Message::user(user)],
+            tools: vec![call_api_tool()],
+            cache: true,
         };
         Self {
             llm,
             simsar,
             bulletin,
             store,
+            clock,
             cycle,
             max_iterations,
             deadline: Instant::now() + time,
@@ -121,26 +139,30 @@ impl<'a> Conversation<'a> {
             match &turn.stop_reason {
                 StopReason::ToolUse => self.run_tools(&turn).await,
                 StopReason::EndTurn | StopReason::StopSequence => {
-                    let text = text_of(&turn.content);
-                    if !text.trim().is_empty() {
-                        self.request.messages.push(Message { role: Role::Assistant, content: turn.content });
-                        return Ok(text);
+                    let text = turn.text();
+                    if !text.raw().trim().is_empty() {
+                        self.request.messages.push(Message::assistant(turn.content));
+                        return Ok(text.raw().to_owned());
                     }
                     if nudged {
                         return Err(ConversationError::NotFinished("an empty answer, twice".to_owned()));
                     }
                     nudged = true;
-                    let nudge = if self.turkish { "Cevabın boş geldi. Lütfen kararlarını yaz." } else { "Your answer was empty. Please write your decisions." };
+                    let nudge = if self.turkish {
+                        "Cevabın boş geldi. Lütfen kararlarını yaz."
+                    } else {
+                        "Your answer was empty. Please write your decisions."
+                    };
                     self.say(nudge);
                 }
-                other => return Err(ConversationError::NotFinished(other.as_str().to_owned())),
+                other => return Err(ConversationError::NotFinished(other.word())),
             }
         }
     }
 
     /// Adds a message of ours, for a repair.
     pub fn say(&mut self, text: &str) {
-        self.request.messages.push(Message { role: Role::User, content: vec![Block::text(text)] });
+        self.request.messages.push(Message::user(text));
     }
 
     async fn turn(&mut self) -> Result<Turn, ConversationError> {
@@ -148,7 +170,7 @@ impl<'a> Conversation<'a> {
             return Err(ConversationError::TooManyTurns(self.max_iterations));
         }
         self.done.iterations += 1;
-        self.bulletin.tell(Some(self.cycle), Event::ModelTurn { iteration: self.done.iterations });
+        self.bulletin.record(Some(self.cycle), Event::ModelTurn { iteration: self.done.iterations });
         let mut visible = VisibleText::default();
         let (bulletin, cycle) = (self.bulletin, self.cycle);
         let show = |text: String| {
@@ -170,9 +192,13 @@ impl<'a> Conversation<'a> {
         show(visible.finish());
         self.keep(&result, began).await;
         let turn = result?;
-        turn.stop_reason.as_str().clone_into(&mut self.done.stop_reason);
-        self.done.usage += self.llm.usage_of(&turn.usage);
+        self.done.stop_reason = turn.stop_reason.word();
+        self.done.usage += self.usage_of(&turn);
         Ok(turn)
+    }
+
+    fn usage_of(&self, turn: &Turn) -> Usage {
+        price::usage(&self.llm.options().model, &turn.usage)
     }
 
     async fn keep(&self, result: &Result<Turn, LlmError>, began: Instant) {
@@ -181,10 +207,11 @@ impl<'a> Conversation<'a> {
             Ok(turn) => ModelCall {
                 cycle: self.cycle.clone(),
                 iteration: self.done.iterations,
+                at: self.clock.now(),
                 request: turn.raw_request.clone(),
                 response: turn.raw_response.clone(),
-                stop_reason: Some(turn.stop_reason.as_str().to_owned()),
-                usage: self.llm.usage_of(&turn.usage),
+                stop_reason: Some(turn.stop_reason.word()),
+                usage: self.usage_of(turn),
                 request_id: turn.request_id.clone(),
                 ms,
                 error: None,
@@ -192,6 +219,7 @@ impl<'a> Conversation<'a> {
             Err(error) => ModelCall {
                 cycle: self.cycle.clone(),
                 iteration: self.done.iterations,
+                at: self.clock.now(),
                 request: Vec::new(),
                 response: Vec::new(),
                 stop_reason: None,
@@ -201,21 +229,13 @@ impl<'a> Conversation<'a> {
                 error: Some(error.to_string()),
             },
         };
-        if let Err(error) = self.store.put_model_call(call).await {
+        if let Err(error) = self.store.put_model_call(&call).await {
             tracing::error!(%error, "a model call could not be stored");
         }
     }
 
     async fn run_tools(&mut self, turn: &Turn) {
-        let calls: Vec<(String, String, serde_json::Value)> = turn
-            .content
-            .iter()
-            .filter_map(|block| match block {
-                Block::ToolUse { id, name, input } => Some((id.clone(), name.clone(), input.clone())),
-                _ => None,
-            })
-            .collect();
-        let results = join_all(calls.iter().map(|(id, name, input)| self.run_tool(id, name, input))).await;
+        let results = join_all(turn.tool_calls().into_iter().map(|call| self.run_tool(call))).await;
         let mut content = Vec::with_capacity(results.len() + 1);
         for (block, record, body) in results {
             let kept = self.store.put_tool_call(self.cycle, self.done.iterations, &record, &body).await;
@@ -226,24 +246,27 @@ impl<'a> Conversation<'a> {
             content.push(block);
         }
         if self.done.iterations + 1 >= self.max_iterations {
-            content.push(Block::text(if self.turkish {
+            content.push(Block::Text(Untrusted::new(if self.turkish {
                 "Artık araç çağrısı yok; şimdi cevap ver."
             } else {
                 "No more tool calls; answer now."
-            }));
+            })));
         }
-        self.request.messages.push(Message { role: Role::Assistant, content: turn.content.clone() });
-        self.request.messages.push(Message { role: Role::User, content });
+        self.request.messages.push(Message::assistant(turn.content.clone()));
+        self.request.messages.push(Message::tool_results(content));
     }
 
-    async fn run_tool(&self, id: &str, name: &str, input: &serde_json::Value) -> (Block, ToolCallRecord, Vec<u8>) {
+    async fn run_tool(&self, asked_for: &ToolCall) -> (Block, ToolCallRecord, Vec<u8>) {
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        let asked = tool::Asked::read(name, input);
-        self.bulletin.tell(Some(self.cycle), Event::ToolCallStarted {
-            call,
-            endpoint: asked.endpoint.clone(),
-            params: Untrusted::new(asked.params.to_string()),
-        });
+        let asked = tool::Asked::read(asked_for);
+        self.bulletin.record(
+            Some(self.cycle),
+            Event::ToolCallStarted {
+                call,
+                endpoint: asked.endpoint.clone(),
+                params: Untrusted::new(asked.params.to_string()),
+            },
+        );
         let began = Instant::now();
         let answer = call_api(self.simsar, &asked).await;
         let record = ToolCallRecord {
@@ -253,23 +276,15 @@ impl<'a> Conversation<'a> {
             bytes: answer.size,
             ms: began.elapsed().as_secs_f64() * 1000.0,
         };
-        self.bulletin.tell(Some(self.cycle), Event::ToolCallFinished {
-            call,
-            status: record.status,
-            bytes: record.bytes,
-            ms: record.ms,
-        });
-        let block = Block::ToolResult { tool_use_id: id.to_owned(), content: answer.text.clone(), is_error: answer.is_error };
+        self.bulletin.record(
+            Some(self.cycle),
+            Event::ToolCallFinished { call, status: record.status, bytes: record.bytes, ms: record.ms },
+        );
+        let block = Block::ToolResult {
+            tool_use_id: asked_for.id.clone(),
+            content: answer.text.clone(),
+            is_error: answer.is_error,
+        };
         (block, record, answer.text.into_bytes())
     }
-}
-
-fn text_of(content: &[Block]) -> String {
-    content
-        .iter()
-        .filter_map(|block| match block {
-            Block::Text { text } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect()
 }

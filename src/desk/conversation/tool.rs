@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::domain::Untrusted;
+use crate::llm::tools::{ApiCall, CALL_API};
+use crate::llm::{ToolCall, ToolInput};
 use crate::market::Simsar;
 
 /// Largest result given to the model, bytes; what is longer is cut and says so.
@@ -15,11 +17,11 @@ const CALL_TIME: Duration = Duration::from_secs(5);
 /// What the model asked for, as far as it could be read.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The path.
+    /// The path, for the log.
     pub endpoint: Untrusted,
-    /// Its parameters: a JSON object.
+    /// Its parameters, for the log: a JSON object.
     pub params: Value,
-    fault: Option<&'static str>,
+    call: Result<ApiCall, String>,
 }
 
 /// What the tool answers.
@@ -36,54 +38,55 @@ pub struct ToolAnswer {
 }
 
 impl Asked {
-    /// Reads `{endpoint, params}`; a query string within the endpoint counts as parameters.
-    pub fn read(tool: &str, input: &Value) -> Self {
-        let endpoint = input.get("endpoint").and_then(Value::as_str).unwrap_or_default();
-        let (path, query) = endpoint.split_once('?').unwrap_or((endpoint, ""));
-        let mut params = match input.get("params") {
-            Some(Value::Object(params)) => params.clone(),
-            _ => Map::new(),
+    /// Reads a call of the tool. What cannot be read is kept as the error the model is told.
+    pub fn read(call: &ToolCall) -> Self {
+        let input = match &call.input {
+            ToolInput::Complete(input) if call.name == CALL_API => input,
+            ToolInput::Complete(_) => {
+                return Self::refused(&call.name, "there is no such tool; the only tool is call_api");
+            }
+            ToolInput::Broken(_) => {
+                return Self::refused("", "the tool's input is no JSON object; write it again");
+            }
         };
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            params.insert(key.to_owned(), Value::from(value));
+        match ApiCall::from_input(input) {
+            Ok(call) => {
+                let params: Map<String, Value> = call
+                    .params
+                    .iter()
+                    .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                    .collect();
+                Self {
+                    endpoint: Untrusted::new(call.endpoint.as_str()),
+                    params: Value::Object(params),
+                    call: Ok(call),
+                }
+            }
+            Err(reason) => {
+                let endpoint = input.get("endpoint").and_then(Value::as_str).unwrap_or_default();
+                Self::refused(endpoint, &reason)
+            }
         }
-        let fault = match (tool, path) {
-            ("call_api", "") => Some("endpoint is missing"),
-            ("call_api", _) => None,
-            _ => Some("there is no such tool; the only tool is call_api"),
-        };
-        Self { endpoint: Untrusted::new(path), params: Value::Object(params), fault }
     }
 
-    fn query(&self) -> Result<Vec<(String, String)>, &'static str> {
-        let Value::Object(params) = &self.params else { return Ok(Vec::new()) };
-        params
-            .iter()
-            .map(|(key, value)| match value {
-                Value::String(text) => Ok((key.clone(), text.clone())),
-                Value::Number(number) => Ok((key.clone(), number.to_string())),
-                _ => Err("every parameter must be a text or a number"),
-            })
-            .collect()
+    fn refused(endpoint: &str, reason: &str) -> Self {
+        Self { endpoint: Untrusted::new(endpoint), params: json!({}), call: Err(reason.to_owned()) }
     }
 }
 
-/// Asks the market-data API. Errors come back as fixed sentences, never as internals.
+/// Asks the market-data API. A call that cannot be read never leaves.
 pub async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
     let failed = |reason: &str| ToolAnswer {
         status: 0,
         size: 0,
-        text: serde_json::json!({ "error": reason }).to_string(),
+        text: json!({ "error": reason }).to_string(),
         is_error: true,
     };
-    if let Some(fault) = asked.fault {
-        return failed(fault);
-    }
-    let query = match asked.query() {
-        Ok(query) => query,
+    let call = match &asked.call {
+        Ok(call) => call,
         Err(reason) => return failed(reason),
     };
-    match tokio::time::timeout(CALL_TIME, simsar.call(asked.endpoint.raw(), &query)).await {
+    match tokio::time::timeout(CALL_TIME, simsar.call(&call.endpoint, &call.params)).await {
         Ok(answer) => {
             let text = String::from_utf8_lossy(&answer.body);
             ToolAnswer {
@@ -114,11 +117,19 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn call(name: &str, input: Value) -> ToolCall {
+        let Value::Object(input) = input else { panic!("an object") };
+        ToolCall { id: "toolu_1".into(), name: name.into(), input: ToolInput::Complete(input) }
+    }
+
     #[test]
-    fn a_query_within_the_endpoint_counts_as_parameters() {
-        let asked = Asked::read("call_api", &serde_json::json!({"endpoint": "/candles/BTCUSDT?limit=5", "params": {"interval": "1h"}}));
+    fn a_query_within_the_endpoint_is_logged_as_parameters() {
+        let asked = Asked::read(&call(
+            "call_api",
+            json!({"endpoint": "/candles/BTCUSDT?limit=5", "params": {"interval": "1h"}}),
+        ));
         assert_eq!(asked.endpoint.raw(), "/candles/BTCUSDT");
-        assert_eq!(asked.query().unwrap(), [("interval".into(), "1h".into()), ("limit".into(), "5".into())]);
+        assert_eq!(asked.params, json!({"limit": "5", "interval": "1h"}));
     }
 
     #[test]
@@ -130,9 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_tool_and_a_nested_parameter_are_refused() {
-        assert!(Asked::read("rm", &serde_json::json!({"endpoint": "/"})).fault.is_some());
-        let nested = Asked::read("call_api", &serde_json::json!({"endpoint": "/health", "params": {"a": {"b": 1}}}));
-        assert!(nested.query().is_err());
+    fn an_unknown_tool_and_a_foreign_address_never_leave() {
+        assert!(Asked::read(&call("rm", json!({"endpoint": "/health"}))).call.is_err());
+        assert!(Asked::read(&call("call_api", json!({"endpoint": "http://evil/"}))).call.is_err());
     }
 }

@@ -20,12 +20,7 @@ impl AccountDesk {
         let order = approved.order();
         let _coin = self.hold_coin(&order.symbol).await;
         if self.shared.is_dry_run() {
-            return Outcome {
-                kind: OutcomeKind::DryRun,
-                rule: None,
-                detail: format!("would close {} {}", order.direction.as_str(), order.quantity),
-                orders: Vec::new(),
-            };
+            return would_close(order);
         }
         let mut orders = Vec::new();
         let mut last = String::from("no answer");
@@ -47,7 +42,11 @@ impl AccountDesk {
                 return self.closed(order, orders).await;
             }
         }
-        let detail = format!("{} {}: the position is still open after {CLOSE_TRIES} closes: {last}", self.name(), order.symbol);
+        let detail = format!(
+            "{} {}: the position is still open after {CLOSE_TRIES} closes: {last}",
+            self.name(),
+            order.symbol
+        );
         self.alarm(Severity::Critical, detail).await;
         failed(format!("still open after {CLOSE_TRIES} tries: {last}"), orders)
     }
@@ -87,13 +86,17 @@ impl AccountDesk {
                 return;
             }
         };
-        for id in stops.into_iter().filter(|stop| &stop.symbol == symbol).filter_map(|stop| stop.client_order_id) {
+        for id in
+            stops.into_iter().filter(|stop| &stop.symbol == symbol).filter_map(|stop| stop.client_order_id)
+        {
             if !super::is_ours(id.as_str()) {
                 continue;
             }
             match self.client.cancel_algo(&id).await {
                 Sent::Accepted(()) => self.stop_cancelled(&id).await,
-                Sent::Rejected(rejection) if matches!(rejection.code, codes::NOT_OPEN | codes::NO_SUCH_ORDER) => {
+                Sent::Rejected(rejection)
+                    if matches!(rejection.code, codes::CANCEL_REJECTED | codes::NO_SUCH_ORDER) =>
+                {
                     self.stop_cancelled(&id).await;
                 }
                 other => {
@@ -105,15 +108,19 @@ impl AccountDesk {
     }
 
     async fn stop_cancelled(&self, id: &crate::domain::ClientOrderId) {
-        let update = crate::store::OrderUpdate {
-            exchange_id: None,
-            average_price: None,
-            executed: None,
-            error: None,
-            at: self.shared.clock.now(),
-        };
+        let update = crate::store::OrderUpdate::at(self.shared.clock.now());
         if let Err(error) = self.shared.store.update_order(id, OrderState::Cancelled, update).await {
             tracing::error!(order = %id, %error, "a removed stop could not be noted");
         }
+    }
+}
+
+/// The outcome of a close that is only computed.
+pub fn would_close(order: &CloseOrder) -> Outcome {
+    Outcome {
+        kind: OutcomeKind::DryRun,
+        rule: None,
+        detail: format!("would close {} {}", order.direction.as_str(), order.quantity),
+        orders: Vec::new(),
     }
 }

@@ -70,8 +70,14 @@ mod tests {
         for cause in ["c1", "c2"] {
             for purpose in [OrderPurpose::Open, OrderPurpose::Stop] {
                 for attempt in [1, 2] {
-                    let reason =
-                        OrderReason { install: "i", account: &account, symbol: &symbol, cause, purpose, attempt };
+                    let reason = OrderReason {
+                        install: "i",
+                        account: &account,
+                        symbol: &symbol,
+                        cause,
+                        purpose,
+                        attempt,
+                    };
                     assert_eq!(client_order_id(&reason), client_order_id(&reason));
                     assert!(is_ours(client_order_id(&reason).as_str()));
                     names.insert(client_order_id(&reason));

@@ -1,12 +1,8 @@
 //! Write, then act, then tell: every step of an order in the store before it is taken or shown.
 
-use rust_decimal::Decimal;
-
 use super::AccountDesk;
 use super::ids::{OrderReason, client_order_id};
-use crate::domain::{
-    ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Side, Symbol,
-};
+use crate::domain::{ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Side, Symbol};
 use crate::store::{OrderIntent, OrderUpdate, Origin, StoreError};
 
 /// Who or what is behind an order.
@@ -51,7 +47,7 @@ pub(super) struct Journaled {
 /// What is learned about an order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Learned {
-    pub(super) exchange_id: Option<i64>,
+    pub(super) exchange_id: Option<String>,
     pub(super) price: Option<Price>,
     pub(super) executed: Option<Quantity>,
     pub(super) error: Option<String>,
@@ -71,17 +67,13 @@ impl AccountDesk {
         let (quantity, price) = size;
         let id = self.name_of(cause, symbol, purpose, attempt);
         let origin = match cause {
-            Cause::Cycle(cycle) => Origin::Decision {
-                cycle: cycle.clone(),
-                account: self.name().clone(),
-                symbol: symbol.clone(),
-            },
+            Cause::Cycle(cycle) => Origin::Decision { cycle: cycle.clone() },
             Cause::Operator(command) => Origin::Operator { command: command.clone() },
             Cause::Guardian(rule) => Origin::Guardian { rule: rule.clone() },
         };
         self.shared
             .store
-            .record_intent(OrderIntent {
+            .record_intent(&OrderIntent {
                 client_order_id: id.clone(),
                 account: self.name().clone(),
                 symbol: symbol.clone(),
@@ -94,13 +86,20 @@ impl AccountDesk {
                 market_time: self.shared.clock.now(),
             })
             .await?;
-        let order = Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
+        let order =
+            Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
         self.tell_order(&order, OrderState::Sent, &Learned::default()).await;
         Ok(order)
     }
 
     /// The name an order has because of why it exists.
-    pub(super) fn name_of(&self, cause: &Cause, symbol: &Symbol, purpose: OrderPurpose, attempt: u32) -> ClientOrderId {
+    pub(super) fn name_of(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        purpose: OrderPurpose,
+        attempt: u32,
+    ) -> ClientOrderId {
         client_order_id(&OrderReason {
             install: &self.shared.install,
             account: self.name(),
@@ -114,7 +113,7 @@ impl AccountDesk {
     /// Writes down what became of an order, then tells it.
     pub(super) async fn learn(&self, order: &Journaled, state: OrderState, learned: Learned) {
         let update = OrderUpdate {
-            exchange_id: learned.exchange_id,
+            exchange_id: learned.exchange_id.clone(),
             average_price: learned.price,
             executed: learned.executed,
             error: learned.error.clone(),
@@ -138,11 +137,6 @@ impl AccountDesk {
             quantity: learned.executed.or(order.quantity),
             price: learned.price.or(order.price),
         };
-        self.shared.bulletin.record(order.cause.cycle(), event).await;
+        self.shared.bulletin.record(order.cause.cycle(), event);
     }
-}
-
-/// A price that is there and above zero.
-pub(super) fn price_of(value: Option<Decimal>) -> Option<Price> {
-    value.and_then(|value| Price::new(value).ok())
 }

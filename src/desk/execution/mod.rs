@@ -17,27 +17,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+pub use close::would_close;
 pub use ids::is_ours;
 pub use journal::Cause;
+pub use open::would_open;
 pub use protect::Protection;
 pub use watch::Finding;
 
 use super::bulletin::Bulletin;
 use super::sizing::CoinAllocation;
-use crate::domain::{
-    AccountName, Clock, MarginPercent, Outcome, OutcomeKind, PricePercent, Symbol,
-};
+use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol};
 use crate::exchange::{ExchangeClient, ExchangeError, SymbolRules};
 use crate::store::Store;
-
-/// How far away a stop rests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopDistance {
-    /// From the entry price.
-    Price(PricePercent),
-    /// Of the margin: divided by leverage to get the distance in price.
-    Margin(MarginPercent),
-}
 
 /// What the settings say about an account.
 #[derive(Debug, Clone)]
@@ -50,21 +41,8 @@ pub struct AccountTerms {
     pub symbols: Vec<Symbol>,
     /// What each coin is given.
     pub allocation: CoinAllocation,
-    /// Where its stops rest.
-    pub stop: StopDistance,
-}
-
-impl AccountTerms {
-    /// The stop's distance in price at this account's leverage.
-    pub fn stop_distance(&self) -> PricePercent {
-        match self.stop {
-            StopDistance::Price(distance) => distance,
-            StopDistance::Margin(margin) => margin.to_price_percent(self.leverage).unwrap_or_else(|_| {
-                // Unreachable for a leverage of one or more; the tighter of two safe readings if it ever were.
-                PricePercent::from_points(rust_decimal::Decimal::ONE).unwrap_or(TEN_PERCENT)
-            }),
-        }
-    }
+    /// How far from the entry its stops rest.
+    pub stop_distance: PricePercent,
 }
 
 /// What every account shares.
@@ -121,7 +99,8 @@ pub struct AccountDesk {
 impl AccountDesk {
     /// Puts an account's terms and client together.
     pub fn new(terms: AccountTerms, client: ExchangeClient, shared: Shared) -> Self {
-        let coins = terms.symbols.iter().map(|symbol| (symbol.clone(), tokio::sync::Mutex::default())).collect();
+        let coins =
+            terms.symbols.iter().map(|symbol| (symbol.clone(), tokio::sync::Mutex::default())).collect();
         Self { terms, client, shared, coins, prepared: Mutex::default(), unresolved: Mutex::default() }
     }
 
@@ -173,6 +152,13 @@ impl AccountDesk {
         match self.coins.get(symbol) {
             Some(coin) => coin.try_lock().map(Some).map_err(|_| Busy),
             None => Ok(None),
+        }
+    }
+
+    /// Waits until no coin is between an order and its stop.
+    pub async fn settle_down(&self) {
+        for coin in self.coins.values() {
+            let _quiet = coin.lock().await;
         }
     }
 

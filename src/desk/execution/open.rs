@@ -6,12 +6,19 @@ use super::journal::{Cause, Journaled, Learned};
 use super::protect::Protection;
 use super::{AccountDesk, failed};
 use crate::desk::guards::{Approved, OpenOrder};
-use crate::domain::{ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity};
+use crate::domain::{
+    ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity,
+};
 use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, codes};
 
 /// Pauses between questions for the price of a fill; the first is asked at once.
-const FILL_QUESTIONS: [Duration; 5] =
-    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600), Duration::from_secs(1)];
+const FILL_QUESTIONS: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+];
 
 /// What is known of a fill.
 struct Filled {
@@ -27,18 +34,32 @@ impl AccountDesk {
             return failed(format!("{} is not among this account's coins", order.symbol), Vec::new());
         };
         if self.shared.is_dry_run() {
-            return dry_run(order);
+            return would_open(order);
         }
         if let Err(reason) = self.prepare_coin(&order.symbol).await {
-            return failed(format!("leverage or margin mode could not be set, nothing was sent: {reason}"), Vec::new());
+            return failed(
+                format!("leverage or margin mode could not be set, nothing was sent: {reason}"),
+                Vec::new(),
+            );
         }
         let journaled = match self
-            .journal(cause, &order.symbol, OrderPurpose::Open, order.direction.opening_side(),
-                     (Some(order.quantity), None), 1)
+            .journal(
+                cause,
+                &order.symbol,
+                OrderPurpose::Open,
+                order.direction.opening_side(),
+                (Some(order.quantity), None),
+                1,
+            )
             .await
         {
             Ok(journaled) => journaled,
-            Err(error) => return failed(format!("the order could not be journaled, so it was not sent: {error}"), Vec::new()),
+            Err(error) => {
+                return failed(
+                    format!("the order could not be journaled, so it was not sent: {error}"),
+                    Vec::new(),
+                );
+            }
         };
         let orders = vec![journaled.id.clone()];
         let request = MarketOrder {
@@ -49,7 +70,9 @@ impl AccountDesk {
             client_order_id: journaled.id.clone(),
         };
         match self.client.place_market(&request).await {
-            crate::exchange::Outcome::Accepted(ack) => self.after_acceptance(order, &journaled, Some(&ack)).await,
+            crate::exchange::Outcome::Accepted(ack) => {
+                self.after_acceptance(order, &journaled, Some(&ack)).await
+            }
             crate::exchange::Outcome::Rejected(rejection) => {
                 let detail = rejection.to_string();
                 self.learn_failure(&journaled, OrderState::Rejected, &detail).await;
@@ -67,7 +90,9 @@ impl AccountDesk {
                     return self.after_acceptance(order, &journaled, None).await;
                 }
                 failed(
-                    format!("nobody knows whether the order was executed ({reason}); the coin is blocked until it is known"),
+                    format!(
+                        "nobody knows whether the order was executed ({reason}); the coin is blocked until it is known"
+                    ),
                     orders,
                 )
             }
@@ -75,7 +100,12 @@ impl AccountDesk {
     }
 
     /// The order is at the exchange: find the fill, place the stop.
-    async fn after_acceptance(&self, order: &OpenOrder, journaled: &Journaled, ack: Option<&OrderAck>) -> Outcome {
+    async fn after_acceptance(
+        &self,
+        order: &OpenOrder,
+        journaled: &Journaled,
+        ack: Option<&OrderAck>,
+    ) -> Outcome {
         let mut orders = vec![journaled.id.clone()];
         let filled = match self.fill_of(order, journaled, ack).await {
             Ok(Some(filled)) => filled,
@@ -89,12 +119,16 @@ impl AccountDesk {
                 Filled { price: order.reference, quantity: order.quantity }
             }
         };
-        self.learn(journaled, OrderState::Filled, Learned {
-            exchange_id: ack.map(|ack| ack.order_id),
-            price: Some(filled.price),
-            executed: Some(filled.quantity),
-            error: None,
-        })
+        self.learn(
+            journaled,
+            OrderState::Filled,
+            Learned {
+                exchange_id: ack.map(|ack| ack.order_id.to_string()),
+                price: Some(filled.price),
+                executed: Some(filled.quantity),
+                error: None,
+            },
+        )
         .await;
         let protection = self.protect(&journaled.cause, &order.symbol, order.direction, filled.price).await;
         self.book_fills(&order.symbol).await;
@@ -102,7 +136,12 @@ impl AccountDesk {
     }
 
     /// The average price and quantity of the fill, from whichever tells it first: the order or the position.
-    async fn fill_of(&self, order: &OpenOrder, journaled: &Journaled, ack: Option<&OrderAck>) -> Result<Option<Filled>, String> {
+    async fn fill_of(
+        &self,
+        order: &OpenOrder,
+        journaled: &Journaled,
+        ack: Option<&OrderAck>,
+    ) -> Result<Option<Filled>, String> {
         let expired = |status: &Option<OrderStatus>, executed: Option<Quantity>| {
             matches!(status, Some(OrderStatus::Expired | OrderStatus::Canceled | OrderStatus::Rejected))
                 && executed.is_none_or(Quantity::is_zero)
@@ -122,7 +161,7 @@ impl AccountDesk {
                 Ok(None) => last = "the order is not found yet".to_owned(),
                 Err(error) => last = error.to_string(),
             }
-            if let Ok(positions) = self.client.positions(Some(&order.symbol)).await {
+            if let Ok(positions) = self.client.positions().await {
                 let opened = positions.iter().find(|position| {
                     position.symbol == order.symbol && position.direction == order.direction
                 });
@@ -147,7 +186,7 @@ impl AccountDesk {
             .into_iter()
             .find(|config| &config.symbol == symbol);
         if config.as_ref().is_none_or(|config| !config.isolated) {
-            confirmed(self.client.set_margin_type_isolated(symbol).await, codes::MARGIN_TYPE_ALREADY_SET)?;
+            confirmed(self.client.set_isolated(symbol).await, codes::MARGIN_TYPE_SET)?;
         }
         if config.is_none_or(|config| config.leverage != self.terms.leverage) {
             confirmed(self.client.set_leverage(symbol, self.terms.leverage).await, 0)?;
@@ -176,7 +215,8 @@ fn filled_by(report: &OrderReport) -> Option<Filled> {
     Some(Filled { price: report.average_price?, quantity })
 }
 
-fn dry_run(order: &OpenOrder) -> Outcome {
+/// The outcome of an opening that is only computed.
+pub fn would_open(order: &OpenOrder) -> Outcome {
     let notional = order.reference.notional(order.quantity);
     Outcome {
         kind: OutcomeKind::DryRun,
@@ -192,17 +232,27 @@ fn dry_run(order: &OpenOrder) -> Outcome {
     }
 }
 
-fn opened(direction: Direction, filled: &Filled, protection: Protection, orders: &mut Vec<ClientOrderId>) -> Outcome {
+fn opened(
+    direction: Direction,
+    filled: &Filled,
+    protection: Protection,
+    orders: &mut Vec<ClientOrderId>,
+) -> Outcome {
     let what = format!("{} {} at {}", direction.as_str(), filled.quantity, filled.price);
     let (kind, detail) = match protection {
         Protection::Resting { trigger, order } => {
             orders.extend(order);
             (OutcomeKind::Opened, format!("{what}, stop at {trigger}"))
         }
-        Protection::Flat => (OutcomeKind::Failed, format!("{what}, but the position was gone before its stop was placed")),
+        Protection::Flat => {
+            (OutcomeKind::Failed, format!("{what}, but the position was gone before its stop was placed"))
+        }
         Protection::Emptied { reason, order } => {
             orders.push(order);
-            (OutcomeKind::Failed, format!("{what}, but no stop could be placed ({reason}); closed again at market"))
+            (
+                OutcomeKind::Failed,
+                format!("{what}, but no stop could be placed ({reason}); closed again at market"),
+            )
         }
         Protection::Naked { reason } => {
             (OutcomeKind::Failed, format!("{what}, but WITHOUT A STOP: {reason}; the guardian keeps trying"))

@@ -59,20 +59,35 @@ enum Placed {
 
 impl AccountDesk {
     /// Puts a stop behind a position and sees it resting, or closes the position. The caller holds the coin.
-    pub(super) async fn protect(&self, cause: &Cause, symbol: &Symbol, direction: Direction, entry: Price) -> Protection {
+    pub(super) async fn protect(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        entry: Price,
+    ) -> Protection {
         let Some(trigger) = self.trigger_for(symbol, direction, entry) else {
             return self.emergency(cause, symbol, direction, "no stop price can be computed").await;
         };
         let side = direction.closing_side();
-        let journaled = match self.journal(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1).await {
+        let journaled = match self
+            .journal(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
+            .await
+        {
             Ok(journaled) => Some(journaled),
             Err(error) => {
                 // A stop protects; it goes out even when the journal cannot take it. The alarm says so.
-                self.alarm(Severity::Critical, format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name())).await;
+                self.alarm(
+                    Severity::Critical,
+                    format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name()),
+                )
+                .await;
                 None
             }
         };
-        let id = journaled.as_ref().map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
+        let id = journaled
+            .as_ref()
+            .map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
         let began = Instant::now();
         let mut reason = String::new();
         for pause in STOP_PAUSES {
@@ -80,20 +95,33 @@ impl AccountDesk {
             match self.try_stop(symbol, direction, trigger, &id).await {
                 Placed::Acknowledged => {
                     if let Some(resting) = self.sighted(symbol, direction).await {
-                        self.stop_learned(journaled.as_ref(), OrderState::Accepted, Some(resting), None).await;
+                        self.stop_learned(journaled.as_ref(), OrderState::Accepted, Some(resting), None)
+                            .await;
                         return Protection::Resting { trigger: resting, order: Some(id) };
                     }
                     "acknowledged, but not seen resting".clone_into(&mut reason);
                 }
                 Placed::AlreadyThere => {
                     if let Some(resting) = self.sighted(symbol, direction).await {
-                        self.stop_learned(journaled.as_ref(), OrderState::NotPlaced, None, Some("another stop rests already")).await;
+                        self.stop_learned(
+                            journaled.as_ref(),
+                            OrderState::NotPlaced,
+                            None,
+                            Some("another stop rests already"),
+                        )
+                        .await;
                         return Protection::Resting { trigger: resting, order: None };
                     }
                     "the exchange says a stop rests already, but none is seen".clone_into(&mut reason);
                 }
                 Placed::PositionGone => {
-                    self.stop_learned(journaled.as_ref(), OrderState::Rejected, None, Some("no position to protect")).await;
+                    self.stop_learned(
+                        journaled.as_ref(),
+                        OrderState::Rejected,
+                        None,
+                        Some("no position to protect"),
+                    )
+                    .await;
                     return Protection::Flat;
                 }
                 Placed::Breached => {
@@ -112,16 +140,22 @@ impl AccountDesk {
 
     /// The trigger this account's terms put behind an entry, on the price grid, rounded towards the entry.
     pub(super) fn trigger_for(&self, symbol: &Symbol, direction: Direction, entry: Price) -> Option<Price> {
-        let exact = self.terms.stop_distance().stop_from(entry, direction)?;
+        let exact = self.terms.stop_distance.stop_from(entry, direction)?;
         let toward = match direction {
-            Direction::Long => Toward::Up,
-            Direction::Short => Toward::Down,
+            Direction::Long => Toward::Higher,
+            Direction::Short => Toward::Lower,
         };
         let rules = self.shared.rules_of(symbol)?;
-        rules.round_price(exact, toward)
+        rules.round_price(exact, toward).ok()
     }
 
-    async fn try_stop(&self, symbol: &Symbol, direction: Direction, trigger: Price, id: &ClientOrderId) -> Placed {
+    async fn try_stop(
+        &self,
+        symbol: &Symbol,
+        direction: Direction,
+        trigger: Price,
+        id: &ClientOrderId,
+    ) -> Placed {
         let stop = StopOrder {
             symbol: symbol.clone(),
             side: direction.closing_side(),
@@ -132,9 +166,9 @@ impl AccountDesk {
         match self.client.place_stop(&stop).await {
             Outcome::Accepted(_) => Placed::Acknowledged,
             Outcome::Rejected(rejection) => match rejection.code {
-                codes::WOULD_TRIGGER_NOW => Placed::Breached,
-                codes::STOP_ALREADY_THERE | codes::DUPLICATE_CLIENT_ID => Placed::AlreadyThere,
-                codes::NO_POSITION_TO_CLOSE => Placed::PositionGone,
+                codes::WOULD_TRIGGER => Placed::Breached,
+                codes::STOP_EXISTS | codes::DUPLICATE_ID => Placed::AlreadyThere,
+                codes::FLAT => Placed::PositionGone,
                 _ => Placed::NotYet(rejection.to_string()),
             },
             // A second stop under the same name and for the same position is refused, so asking again is harmless.
@@ -157,9 +191,19 @@ impl AccountDesk {
     }
 
     /// Closes at market what cannot be protected, again and again until it is flat or the guardian takes over.
-    async fn emergency(&self, cause: &Cause, symbol: &Symbol, direction: Direction, reason: &str) -> Protection {
+    async fn emergency(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        reason: &str,
+    ) -> Protection {
         let naked = |why: String| Protection::Naked { reason: why };
-        self.alarm(Severity::Critical, format!("{} {symbol}: no stop ({reason}); closing at market", self.name())).await;
+        self.alarm(
+            Severity::Critical,
+            format!("{} {symbol}: no stop ({reason}); closing at market", self.name()),
+        )
+        .await;
         let mut last = reason.to_owned();
         let mut sent = None;
         for attempt in 1..=EMERGENCY_TRIES {
@@ -215,12 +259,16 @@ impl AccountDesk {
         match self.client.place_market(&request).await {
             Outcome::Accepted(ack) => {
                 let report = self.client.order(&position.symbol, &order.id).await.ok().flatten();
-                self.learn(&order, OrderState::Filled, Learned {
-                    exchange_id: Some(ack.order_id),
-                    price: report.and_then(|report| report.average_price),
-                    executed: ack.executed,
-                    error: None,
-                })
+                self.learn(
+                    &order,
+                    OrderState::Filled,
+                    Learned {
+                        exchange_id: Some(ack.order_id.to_string()),
+                        price: report.and_then(|report| report.average_price),
+                        executed: ack.executed,
+                        error: None,
+                    },
+                )
                 .await;
                 Ok(order.id)
             }
@@ -242,16 +290,22 @@ impl AccountDesk {
     }
 
     pub(super) async fn position_of(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
-        let positions = self.client.positions(Some(symbol)).await.map_err(|error| error.to_string())?;
+        let positions = self.client.positions().await.map_err(|error| error.to_string())?;
         Ok(positions.into_iter().find(|position| &position.symbol == symbol))
     }
 
     /// Tells the operator of something, and stores it.
     pub async fn alarm(&self, severity: Severity, text: String) {
-        self.shared.bulletin.record(None, Event::Alarm { severity, text }).await;
+        self.shared.bulletin.record(None, Event::Alarm { severity, text });
     }
 
-    async fn stop_learned(&self, order: Option<&Journaled>, state: OrderState, trigger: Option<Price>, error: Option<&str>) {
+    async fn stop_learned(
+        &self,
+        order: Option<&Journaled>,
+        state: OrderState,
+        trigger: Option<Price>,
+        error: Option<&str>,
+    ) {
         if let Some(order) = order {
             let learned = Learned { price: trigger, error: error.map(str::to_owned), ..Learned::default() };
             self.learn(order, state, learned).await;

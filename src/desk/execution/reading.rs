@@ -8,8 +8,11 @@ use crate::store::{Fill, LedgerKind, LedgerRow};
 impl AccountDesk {
     /// Balances, positions and stops in one reading.
     pub async fn read(&self) -> Result<AccountState, ExchangeError> {
-        let (balance, positions, stops) =
-            tokio::try_join!(self.client.account(), self.client.positions(None), self.client.open_algo_orders(None))?;
+        let (balance, positions, stops) = tokio::try_join!(
+            self.client.account(),
+            self.client.positions(),
+            self.client.open_algo_orders(None)
+        )?;
         let mut read = Vec::with_capacity(positions.len());
         for position in positions {
             read.push(self.described(position, &stops).await);
@@ -58,7 +61,7 @@ impl AccountDesk {
     /// realised profit and loss of the newly stored fills.
     pub(super) async fn book_fills(&self, symbol: &Symbol) -> Option<Usdt> {
         let from = match self.shared.store.last_fill_id(self.name(), symbol).await {
-            Ok(last) => TradesFrom::Id(last.map_or(0, |id| id + 1)),
+            Ok(last) => TradesFrom::Id(next_trade(last)),
             Err(error) => {
                 tracing::error!(%error, "the last stored fill could not be read");
                 return None;
@@ -80,11 +83,15 @@ impl AccountDesk {
     }
 
     async fn book_fill(&self, fill: crate::exchange::Fill) {
+        let Ok(trade_id) = u64::try_from(fill.id) else {
+            tracing::error!(account = %self.name(), id = fill.id, "a fill has a negative id and cannot be booked");
+            return;
+        };
         let source = format!("trade/{}/{}", fill.symbol, fill.id);
         let row = |kind, amount, asset: &str| LedgerRow {
             account: self.name().clone(),
             kind,
-            amount,
+            amount: Usdt::of(amount),
             asset: asset.to_owned(),
             symbol: Some(fill.symbol.clone()),
             at: fill.at,
@@ -95,27 +102,32 @@ impl AccountDesk {
         let stored = Fill {
             account: self.name().clone(),
             symbol: fill.symbol.clone(),
-            trade_id: fill.id,
-            exchange_order_id: fill.order_id,
+            trade_id,
+            exchange_id: fill.order_id.to_string(),
             client_order_id: None,
             side: fill.side,
             price: fill.price,
             quantity: fill.quantity,
-            commission: fill.commission,
+            commission: Usdt::of(fill.commission),
             commission_asset: fill.commission_asset.raw().to_owned(),
             realised: fill.realised,
             at: fill.at,
         };
         let store = &self.shared.store;
         let results = [
-            store.add_fill(stored).await.map(|_| ()),
-            store.add_ledger(commission).await.map(|_| ()),
-            store.add_ledger(realised).await.map(|_| ()),
+            store.add_fill(&stored).await.map(|_| ()),
+            store.add_ledger(&commission).await.map(|_| ()),
+            store.add_ledger(&realised).await.map(|_| ()),
         ];
         for error in results.into_iter().filter_map(Result::err) {
             tracing::error!(account = %self.name(), %error, "a fill could not be booked");
         }
     }
+}
+
+/// The id after the last known one; 0 asks for all there are.
+fn next_trade(last: Option<u64>) -> i64 {
+    last.and_then(|id| i64::try_from(id).ok()).map_or(0, |id| id + 1)
 }
 
 fn protective(stop: &AlgoOrder) -> Option<ProtectiveStop> {

@@ -32,7 +32,7 @@ impl AccountDesk {
 
     /// Settles what a crash or a broken connection left open. Called at start and by every guardian pass.
     pub async fn resolve_unresolved(&self) {
-        let open = match self.shared.store.unresolved_orders(self.name()).await {
+        let open = match self.shared.store.unresolved_orders().await {
             Ok(open) => open,
             Err(error) => {
                 tracing::error!(account = %self.name(), %error, "unresolved orders could not be read from the journal");
@@ -40,11 +40,11 @@ impl AccountDesk {
             }
         };
         let mut blocked: Vec<Symbol> = Vec::new();
-        for stored in open {
+        for stored in open.into_iter().filter(|stored| &stored.intent.account == self.name()) {
             // A coin somebody works on has its orders in hand.
-            let Ok(_coin) = self.try_hold_coin(&stored.symbol) else { continue };
+            let Ok(_coin) = self.try_hold_coin(&stored.intent.symbol) else { continue };
             if !self.resolve(&stored).await {
-                blocked.push(stored.symbol);
+                blocked.push(stored.intent.symbol);
             }
         }
         for symbol in &self.terms.symbols {
@@ -55,17 +55,19 @@ impl AccountDesk {
     /// Returns whether the order's fate is known now.
     async fn resolve(&self, stored: &StoredOrder) -> bool {
         let order = Journaled {
-            id: stored.client_order_id.clone(),
+            id: stored.intent.client_order_id.clone(),
             cause: Cause::Guardian("recovery".to_owned()),
-            symbol: stored.symbol.clone(),
-            purpose: stored.purpose,
-            side: stored.side,
-            quantity: stored.quantity,
-            price: stored.trigger,
+            symbol: stored.intent.symbol.clone(),
+            purpose: stored.intent.purpose,
+            side: stored.intent.side,
+            quantity: stored.intent.quantity,
+            price: stored.intent.trigger,
         };
-        match stored.purpose {
+        match stored.intent.purpose {
             OrderPurpose::Stop => self.resolve_stop(&order, stored).await,
-            OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency => self.resolve_market(&order, stored).await,
+            OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency => {
+                self.resolve_market(&order, stored).await
+            }
         }
     }
 
@@ -99,14 +101,22 @@ impl AccountDesk {
             (true, false) => OrderState::Rejected,
             (false, false) => OrderState::Accepted,
         };
-        self.learn(order, state, Learned {
-            exchange_id: Some(report.order_id),
-            price: report.average_price,
-            executed: report.executed,
-            error: None,
-        })
+        self.learn(
+            order,
+            state,
+            Learned {
+                exchange_id: Some(report.order_id.to_string()),
+                price: report.average_price,
+                executed: report.executed,
+                error: None,
+            },
+        )
         .await;
-        let text = format!("{} {}: an order left open by an interruption was found and settled", self.name(), order.symbol);
+        let text = format!(
+            "{} {}: an order left open by an interruption was found and settled",
+            self.name(),
+            order.symbol
+        );
         self.alarm(Severity::Info, text).await;
         self.book_fills(&order.symbol).await;
     }
@@ -129,6 +139,6 @@ impl AccountDesk {
     }
 
     fn absence_is_proven(&self, stored: &StoredOrder) -> bool {
-        self.shared.wall.now() - stored.recorded_at > PROOF_OF_ABSENCE
+        self.shared.clock.now().signed_duration_since(stored.intent.market_time) > PROOF_OF_ABSENCE
     }
 }

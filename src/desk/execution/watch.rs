@@ -29,7 +29,7 @@ impl AccountDesk {
     pub async fn repair_naked(&self, symbol: &Symbol) -> Finding {
         let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
         let (position, stops) =
-            match tokio::try_join!(self.client.positions(Some(symbol)), self.client.open_algo_orders(Some(symbol))) {
+            match tokio::try_join!(self.client.positions(), self.client.open_algo_orders(Some(symbol))) {
                 Ok(read) => read,
                 Err(error) => return Finding::Unrepaired(error.to_string()),
             };
@@ -55,7 +55,10 @@ impl AccountDesk {
     }
 
     /// Stops of ours that rest although their coin has no position.
-    pub async fn orphaned_stops(&self, state: &AccountState) -> Result<Vec<(Symbol, ClientOrderId)>, ExchangeError> {
+    pub async fn orphaned_stops(
+        &self,
+        state: &AccountState,
+    ) -> Result<Vec<(Symbol, ClientOrderId)>, ExchangeError> {
         let stops = self.client.open_algo_orders(None).await?;
         Ok(stops
             .into_iter()

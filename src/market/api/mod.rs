@@ -18,6 +18,7 @@ use super::error::SourceError;
 use super::simsar::Simsar;
 
 use route::Target;
+pub use route::tool_paths;
 
 /// A complete answer: HTTP status and a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]

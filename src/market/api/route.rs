@@ -32,7 +32,7 @@ pub(crate) enum Target {
 const SYMBOL: &str = "{symbol}";
 
 /// The paths of SPEC §3, each news category and indicator on its own.
-pub(crate) fn tool_paths() -> Vec<String> {
+pub fn tool_paths() -> Vec<String> {
     let mut paths = vec![format!("/price/{SYMBOL}"), format!("/candles/{SYMBOL}")];
     paths.extend(Indicator::NAMES.map(|name| format!("/indicators/{name}/{SYMBOL}")));
     let futures = ["funding-rate", "open-interest", "long-short-ratio", "top-trader-ratio"];
