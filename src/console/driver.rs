@@ -119,7 +119,7 @@ pub async fn drive<S: Surface>(
             number = &mut signal => return Exit::Signal(number),
             input = inputs.next() => match input {
                 Some(Ok(input)) => {
-                    if session.input(input) {
+                    if session.input(&input) {
                         return Exit::Quit;
                     }
                 }
@@ -173,13 +173,13 @@ impl Session {
         false
     }
 
-    fn input(&mut self, input: Input) -> bool {
+    fn input(&mut self, input: &Input) -> bool {
         match input {
             Input::Key(key) => {
                 self.due = Instant::now();
-                self.key(key)
+                self.key(*key)
             }
-            Input::Resize(columns, rows) => self.apply(Msg::Resize(columns, rows)),
+            Input::Resize(columns, rows) => self.apply(Msg::Resize(*columns, *rows)),
             // Pasted text is never taken for keys: a stray clipboard must not trade.
             Input::Paste(_) | Input::Mouse(_) | Input::FocusGained | Input::FocusLost => false,
         }

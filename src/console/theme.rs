@@ -168,6 +168,7 @@ impl Theme {
     }
 
     /// The same theme with the colours a terminal can show.
+    #[must_use]
     pub fn with_depth(mut self, depth: ColorDepth) -> Self {
         let sixteen = || parse(BUILT_IN[BUILT_IN.len() - 1].1).unwrap_or(self.exact);
         let fallback = if depth == ColorDepth::Ansi16 { sixteen() } else { self.exact };

@@ -238,9 +238,8 @@ fn answer_question(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Eff
     };
     match key {
         Key::Char(character) if confirm.typed.len() < word.len() => {
-            confirm.typed.push(character.to_ascii_uppercase())
+            confirm.typed.push(character.to_ascii_uppercase());
         }
-        Key::Char(_) => {}
         Key::Code(KeyCode::Backspace) => {
             confirm.typed.pop();
         }
@@ -405,7 +404,8 @@ fn scroll(state: &mut State, step: Step) {
     let Some(place) = layout::areas(screen, state).and_then(|areas: Areas| areas.of(state.focus)) else {
         return;
     };
-    let rows = usize::from(place.height.saturating_sub(2));
+    let titles = u16::from(state.focus != Panel::Analysis);
+    let rows = usize::from(place.height.saturating_sub(2 + titles));
     match state.focus {
         Panel::Accounts => {
             let here = state.selected_position().map_or(0, |(index, ..)| index);

@@ -39,7 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let equity: Usdt =
         desk.accounts.iter().map(|account| account.wallet + state.account_profit(account)).sum();
     let note = Span::styled(format!("equity {} USDT", format::usdt(equity)), theme.style(Meaning::Muted));
-    let inner = framed(frame, area, state, theme, Panel::Accounts.title(), note, focused);
+    let inner = framed(frame, area, state, theme, Panel::Accounts.title(), &note, focused);
     if desk.accounts.is_empty() {
         placeholder(
             frame,

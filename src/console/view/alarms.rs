@@ -33,7 +33,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
 
 /// Draws what happened lately, the newest at the bottom.
 pub fn draw_log(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
-    let inner = framed(frame, area, state, theme, "Log", Span::default(), false);
+    let inner = framed(frame, area, state, theme, "Log", &Span::default(), false);
     if state.log.is_empty() {
         placeholder(frame, inner, theme, &["Orders, alarms and answers to your keys will be listed here."]);
         return;

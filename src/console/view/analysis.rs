@@ -32,7 +32,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         ),
         _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, theme)),
     };
-    let inner = framed(frame, area, state, theme, Panel::Analysis.title(), note, focused);
+    let inner = framed(frame, area, state, theme, Panel::Analysis.title(), &note, focused);
     let Some(cycle) = cycle else {
         placeholder(
             frame,

@@ -31,7 +31,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
         .centered(Constraint::Length(58.min(screen.width)), Constraint::Length(height.min(screen.height)));
     frame.render_widget(Clear, area);
     frame.buffer_mut().set_style(area, theme.style(Meaning::Text));
-    let inner = framed(frame, area, state, theme, title, Span::default(), true);
+    let inner = framed(frame, area, state, theme, title, &Span::default(), true);
     frame.render_widget(Paragraph::new(lines), inner);
 }
 

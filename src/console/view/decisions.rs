@@ -17,18 +17,19 @@ use super::columns::{Column, Fitted, cell};
 use super::{framed, placeholder, window};
 use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Phase, Proposal, Rule};
 
-const BAR: usize = 4;
 const DETAIL: usize = 9;
 
 /// Cells of a confidence bar, the threshold's tick not counted.
 const BAR_CELLS: usize = 8;
+/// Columns of a bar with its tick.
+const BAR_WIDTH: u16 = 9;
 
 const COLUMNS: [Column; 10] = [
     Column::left("", 1, 0),
     Column::left("account", 8, 1),
     Column::left("coin", 6, 0),
     Column::left("decision", 8, 0),
-    Column::left("", BAR_CELLS as u16 + 1, 3),
+    Column::left("", BAR_WIDTH, 3),
     Column::left("conf", 4, 0),
     Column::left("", 1, 0),
     Column::left("outcome", 7, 0),
@@ -42,7 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let focused = state.focus == Panel::Decisions;
     let threshold = desk.facts.threshold;
     let note = Span::styled(format!("opens from {threshold}"), theme.style(Meaning::Muted));
-    let inner = framed(frame, area, state, theme, Panel::Decisions.title(), note, focused);
+    let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
     let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
         let sentence = match desk.cycle.as_ref().map(|cycle| cycle.phase) {
             Some(Some(Phase::Gathering | Phase::Model)) => {

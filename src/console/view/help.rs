@@ -49,7 +49,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, top: usize, state: &State, them
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let more = last_top((screen.width, screen.height)) > 0;
     let note = Span::styled(if more { "↑↓ scroll, any other key closes" } else { "any key closes" }, muted);
-    let inner = framed(frame, area, state, theme, "Keys and marks", note, true);
+    let inner = framed(frame, area, state, theme, "Keys and marks", &note, true);
     let width = usize::from(inner.width).saturating_sub(KEYS + 1);
     let row = |key: &str, help: String, style| {
         Line::from(vec![

@@ -73,7 +73,7 @@ fn framed(
     state: &State,
     theme: &Theme,
     title: &str,
-    note: Span<'_>,
+    note: &Span<'_>,
     focused: bool,
 ) -> Rect {
     let edge = if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Border) };

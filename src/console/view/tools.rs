@@ -35,7 +35,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         (count, open) => format!("{count} calls, {open} waiting"),
     };
     let note = Span::styled(note, theme.style(Meaning::Muted));
-    let inner = framed(frame, area, state, theme, Panel::Tools.title(), note, focused);
+    let inner = framed(frame, area, state, theme, Panel::Tools.title(), &note, focused);
     if calls.is_empty() {
         let sentence = if state.cycle_runs() {
             "The analyst has asked for nothing yet."
@@ -60,18 +60,15 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let endpoint = call.endpoint.line(fitted.width(CALL));
     let params = params(&call.params, fitted.width(CALL).saturating_sub(endpoint.chars().count() + 1));
-    let (status, size, took) = match call.finished {
-        Some((status, bytes, ms)) => {
-            let good = (200..300).contains(&status);
-            let shown = if status == 0 { "failed".to_owned() } else { status.to_string() };
-            let style = theme.style(if good { Meaning::Gain } else { Meaning::Danger });
-            (cell(shown, style), cell(format::bytes(bytes), muted), cell(format::millis(ms), text))
-        }
-        None => {
-            let waited = state.market_time().map_or(0, |now| (now - call.started_at).num_seconds());
-            let took = cell(format!("{} …", format::lasted(waited)), theme.style(Meaning::Warn));
-            (cell("…", theme.style(Meaning::Warn)), cell("", muted), took)
-        }
+    let (status, size, took) = if let Some((status, bytes, ms)) = call.finished {
+        let good = (200..300).contains(&status);
+        let shown = if status == 0 { "failed".to_owned() } else { status.to_string() };
+        let style = theme.style(if good { Meaning::Gain } else { Meaning::Danger });
+        (cell(shown, style), cell(format::bytes(bytes), muted), cell(format::millis(ms), text))
+    } else {
+        let waited = state.market_time().map_or(0, |now| (now - call.started_at).num_seconds());
+        let took = cell(format!("{} …", format::lasted(waited)), theme.style(Meaning::Warn));
+        (cell("…", theme.style(Meaning::Warn)), cell("", muted), took)
     };
     let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
     fitted.row(&[cell(format!(" {}", format::time(call.started_at)), muted), asked, status, size, took])
