@@ -1,0 +1,85 @@
+//! What the model writes, as it writes it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::super::state::{Panel, State};
+use super::super::theme::{Meaning, Theme};
+use super::super::{format, prose};
+use super::header::step;
+use super::{framed, placeholder};
+use crate::domain::{CycleView, Phase};
+
+/// The width text is broken at in a panel of this area.
+pub const fn text_width(area: Rect) -> usize {
+    area.width.saturating_sub(4) as usize
+}
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let focused = state.focus == Panel::Analysis;
+    let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
+    let lines = cycle.map_or_else(Vec::new, |cycle| prose::lines(cycle, text_width(area)));
+    let rows = usize::from(area.height.saturating_sub(2));
+    let end = lines.len().saturating_sub(rows);
+    let top = state.analysis_top.unwrap_or(end).min(end);
+    let note = match state.analysis_top {
+        Some(_) if end > 0 => Span::styled(
+            format!("line {} of {}, end: follow", top + 1, lines.len()),
+            theme.style(Meaning::Warn),
+        ),
+        _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, theme)),
+    };
+    let inner = framed(frame, area, state, theme, Panel::Analysis.title(), &note, focused);
+    let Some(cycle) = cycle else {
+        placeholder(
+            frame,
+            inner,
+            theme,
+            &[
+                "The analyst's view of the market appears here while it is being written.",
+                "Press f to run a cycle now, or wait for the next one.",
+            ],
+        );
+        return;
+    };
+    if lines.is_empty() {
+        let sentence = match cycle.phase {
+            Some(Phase::Gathering) => "Reading accounts and gathering prices, indicators, news …",
+            Some(Phase::Model) => "The analyst is reading the brief …",
+            Some(Phase::Execution) => "The analyst wrote no analysis; its decisions are being carried out.",
+            None => "The analyst wrote no analysis in this cycle.",
+        };
+        placeholder(frame, inner, theme, &[sentence]);
+        return;
+    }
+    let text = theme.style(Meaning::Text);
+    let shown: Vec<Line<'_>> =
+        lines.into_iter().skip(top).take(rows).map(|line| Line::styled(format!(" {line}"), text)).collect();
+    frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// How far the cycle has come, and how the sources of its brief did.
+fn progress(cycle: &CycleView, theme: &Theme) -> Span<'static> {
+    let failed = cycle.sources.iter().filter(|source| source.error.is_some()).count();
+    let stale = cycle.sources.iter().filter(|source| source.stale && source.error.is_none()).count();
+    let mut text = match (cycle.phase, &cycle.report) {
+        (Some(phase), _) => step(phase).to_owned(),
+        (None, Some(report)) => {
+            format!("{}, {}", cycle.started_at.format("%H:%M"), format::millis(report.timings_ms.total))
+        }
+        (None, None) => cycle.started_at.format("%H:%M").to_string(),
+    };
+    if !cycle.sources.is_empty() {
+        text = format!("{text} · {} sources", cycle.sources.len());
+    }
+    for (count, word) in [(failed, "failed"), (stale, "stale")] {
+        if count > 0 {
+            text = format!("{text}, {count} {word}");
+        }
+    }
+    let meaning = if failed + stale > 0 { Meaning::Warn } else { Meaning::Muted };
+    Span::styled(text, theme.style(meaning))
+}

@@ -1,0 +1,306 @@
+//! One row for every account and coin: the word, how sure, and what became of it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::super::state::{Panel, State};
+use super::super::theme::{Meaning, Theme};
+use super::super::update::safe;
+use super::super::wrap::wrap;
+use super::accounts::highlighted;
+use super::columns::{Column, Fitted, cell};
+use super::{framed, placeholder, window};
+use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Phase, Proposal, Rule};
+
+const DETAIL: usize = 9;
+
+/// Cells of a confidence bar, the threshold's tick not counted.
+const BAR_CELLS: usize = 8;
+/// Columns of a bar with its tick.
+const BAR_WIDTH: u16 = 9;
+
+const COLUMNS: [Column; 10] = [
+    Column::left("", 1, 0),
+    Column::left("account", 8, 1),
+    Column::left("coin", 6, 0),
+    Column::left("decision", 8, 0),
+    Column::left("", BAR_WIDTH, 3),
+    Column::left("conf", 4, 0),
+    Column::left("", 1, 0),
+    Column::left("outcome", 7, 0),
+    Column::left("rule", 14, 4),
+    Column::left("", 0, 5),
+];
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let Some(desk) = &state.desk else { return };
+    let focused = state.focus == Panel::Decisions;
+    let threshold = desk.facts.threshold;
+    let note = Span::styled(format!("opens from {threshold}"), theme.style(Meaning::Muted));
+    let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
+    let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
+        let sentence = match desk.cycle.as_ref().map(|cycle| cycle.phase) {
+            Some(Some(Phase::Gathering | Phase::Model)) => {
+                "The decisions come when the analyst has finished."
+            }
+            Some(Some(Phase::Execution)) => "The answer is being checked.",
+            Some(None) => "The last cycle ended without a decision; the log says why.",
+            None => {
+                "One row for every account and coin appears here after the first cycle. Press f to run one now."
+            }
+        };
+        placeholder(frame, inner, theme, &[sentence]);
+        return;
+    };
+    let selected = state.decision.min(cycle.decisions.len() - 1);
+    let details = detail_lines(cycle, selected, inner, theme);
+    let detail_rows = u16::try_from(details.len()).unwrap_or(0);
+    let list = Rect { height: inner.height - detail_rows, ..inner };
+    draw_list(frame, list, state, theme, cycle, selected);
+    let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
+    frame.render_widget(Paragraph::new(details), below);
+}
+
+fn draw_list(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    theme: &Theme,
+    cycle: &CycleView,
+    selected: usize,
+) {
+    let fitted = Fitted::new(&COLUMNS, area.width, DETAIL);
+    let fitted = if fitted.shows(DETAIL) { fitted } else { Fitted::new(&COLUMNS, area.width, 7) };
+    let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
+    let room = usize::from(area.height.saturating_sub(1));
+    let first = window(selected, cycle.decisions.len(), room);
+    let mut lines = vec![fitted.titles(theme.style(Meaning::Muted))];
+    let mut account_above = None;
+    for (index, (proposal, outcome)) in cycle.decisions.iter().enumerate().skip(first).take(room) {
+        let same_account = account_above == Some(&proposal.account) && index != selected;
+        account_above = Some(&proposal.account);
+        let row =
+            Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: index == selected };
+        let line = row.line(theme, &fitted);
+        let focused = index == selected && state.focus == Panel::Decisions;
+        lines.push(if focused { highlighted(line, theme) } else { line });
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// What one row is drawn from.
+struct Row<'a> {
+    proposal: &'a Proposal,
+    outcome: Option<&'a Outcome>,
+    threshold: Option<Confidence>,
+    same_account: bool,
+    selected: bool,
+}
+
+impl Row<'_> {
+    fn line(&self, theme: &Theme, fitted: &Fitted) -> Line<'static> {
+        let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+        let Proposal { account, symbol, decision, confidence, .. } = self.proposal;
+        let level = confidence.zip(self.threshold).map(|(value, threshold)| level(value, threshold));
+        let level_style = level.map_or(muted, |level| theme.style(level.meaning()));
+        let word = decision.map_or_else(
+            || cell("?", theme.style(Meaning::Danger)),
+            |word| cell(word.as_str(), word_style(word, theme)),
+        );
+        let bar = match confidence.zip(self.threshold) {
+            Some((value, threshold)) => bar(value, threshold, theme),
+            None => cell("·", muted),
+        };
+        let kind = self.outcome.map(|outcome| outcome.kind);
+        let rule = self.outcome.and_then(|outcome| outcome.rule).map_or("", Rule::as_str);
+        let detail =
+            self.outcome.map_or_else(String::new, |outcome| safe(&outcome.detail, fitted.width(DETAIL)));
+        fitted.row(&[
+            cell(if self.selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
+            cell(if self.same_account { "" } else { account.as_str() }, text),
+            cell(symbol.coin().to_owned(), text),
+            word,
+            bar,
+            cell(confidence.map_or_else(|| "–".to_owned(), |value| value.to_string()), level_style),
+            cell(level.map_or(" ", Level::mark), level_style),
+            cell(kind.map_or("…", outcome_word), kind.map_or(muted, |kind| outcome_style(kind, theme))),
+            cell(rule, muted),
+            cell(detail, muted),
+        ])
+    }
+}
+
+/// Where a confidence lies against the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Above,
+    Near,
+    Below,
+}
+
+impl Level {
+    const fn meaning(self) -> Meaning {
+        match self {
+            Self::Above => Meaning::Above,
+            Self::Near => Meaning::Near,
+            Self::Below => Meaning::Below,
+        }
+    }
+
+    /// Says the same without colour.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Above => "●",
+            Self::Near | Self::Below => "○",
+        }
+    }
+}
+
+/// Near is within 0.05 below the threshold.
+fn level(confidence: Confidence, threshold: Confidence) -> Level {
+    if confidence >= threshold {
+        Level::Above
+    } else if confidence.value() + Decimal::new(5, 2) >= threshold.value() {
+        Level::Near
+    } else {
+        Level::Below
+    }
+}
+
+/// A bar with a tick at the threshold; it reaches the tick exactly when the threshold is met.
+fn bar(confidence: Confidence, threshold: Confidence, theme: &Theme) -> Vec<Span<'static>> {
+    let cells =
+        |share: Confidence| (share.value() * Decimal::from(BAR_CELLS)).floor().to_usize().unwrap_or(0);
+    let tick = cells(threshold).clamp(1, BAR_CELLS);
+    let level = level(confidence, threshold);
+    let filled = match level {
+        Level::Above => cells(confidence).max(tick),
+        Level::Near | Level::Below => cells(confidence).min(tick - 1),
+    };
+    let (full, rest) = (theme.style(level.meaning()), theme.style(Meaning::Track));
+    let part = |from: usize, to: usize| {
+        let full_cells = filled.clamp(from, to) - from;
+        [Span::styled("━".repeat(full_cells), full), Span::styled("─".repeat(to - from - full_cells), rest)]
+    };
+    let mut spans = part(0, tick).to_vec();
+    spans.push(Span::styled("│", if level == Level::Above { full } else { theme.style(Meaning::Muted) }));
+    spans.extend(part(tick, BAR_CELLS));
+    spans
+}
+
+fn word_style(word: DecisionWord, theme: &Theme) -> Style {
+    theme.style(match word {
+        DecisionWord::Long => Meaning::Gain,
+        DecisionWord::Short => Meaning::Loss,
+        DecisionWord::Close => Meaning::Warn,
+        DecisionWord::Hold => Meaning::Text,
+        DecisionWord::NoTrade => Meaning::Muted,
+    })
+}
+
+/// The outcome in a word of at most seven letters.
+const fn outcome_word(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::None => "–",
+        OutcomeKind::DryRun => "dry-run",
+        OutcomeKind::Opened
+        | OutcomeKind::Closed
+        | OutcomeKind::Refused
+        | OutcomeKind::Invalid
+        | OutcomeKind::Failed => kind.as_str(),
+    }
+}
+
+fn outcome_style(kind: OutcomeKind, theme: &Theme) -> Style {
+    theme.style(match kind {
+        OutcomeKind::Opened | OutcomeKind::Closed => Meaning::Above,
+        OutcomeKind::None => Meaning::Muted,
+        OutcomeKind::Refused | OutcomeKind::DryRun => Meaning::Warn,
+        OutcomeKind::Invalid | OutcomeKind::Failed => Meaning::Danger,
+    })
+}
+
+/// Why the selected row is what it is, in as many rows as the panel can spare.
+fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) -> Vec<Line<'static>> {
+    let rows = match inner.height {
+        ..6 => 0,
+        6..9 => 1,
+        9..14 => 3,
+        14..24 => 4,
+        _ => 6,
+    };
+    let Some((proposal, outcome)) = cycle.decisions.get(selected).filter(|_| rows > 0) else {
+        return Vec::new();
+    };
+    let width = usize::from(inner.width.saturating_sub(2));
+    let muted = theme.style(Meaning::Muted);
+    let mut lines = Vec::new();
+    if rows > 1 {
+        let head = format!("─ {} {} ", proposal.account, proposal.symbol.coin());
+        let rest = "─".repeat(usize::from(inner.width).saturating_sub(head.chars().count()));
+        lines.push(Line::styled(format!("{head}{rest}"), theme.style(Meaning::Border)));
+    }
+    let mut add = |text: String, style: Style| {
+        for line in wrap(&text, width) {
+            lines.push(Line::styled(format!(" {line}"), style));
+        }
+    };
+    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty()) {
+        add(safe(&outcome.detail, 400), outcome_style(outcome.kind, theme));
+    }
+    if !proposal.reason.is_empty() {
+        add(proposal.reason.line(800), theme.style(Meaning::Text));
+    }
+    if let Some(note) = proposal.risk_note.as_ref().filter(|note| !note.is_empty()) {
+        add(format!("Risk: {}", note.line(400)), theme.style(Meaning::Warn));
+    }
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            last.push_span(Span::styled("…", muted));
+        }
+    }
+    lines.resize(rows, Line::default());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn confidence(hundredths: i64) -> Confidence {
+        Confidence::new(Decimal::new(hundredths, 2)).unwrap()
+    }
+
+    fn filled(value: Confidence, threshold: Confidence) -> (usize, usize) {
+        let theme = Theme::load("jarvis-dark", None).unwrap();
+        let text: String =
+            bar(value, threshold, &theme).iter().map(|span| span.content.to_string()).collect();
+        assert_eq!(text.chars().count(), BAR_CELLS + 1, "{text}");
+        let tick = text.chars().position(|c| c == '│').unwrap();
+        (text.chars().filter(|c| *c == '━').count(), tick)
+    }
+
+    #[test]
+    fn the_bar_reaches_its_tick_exactly_at_the_threshold() {
+        assert_eq!(filled(confidence(74), confidence(75)), (5, 6));
+        assert_eq!(filled(confidence(75), confidence(75)), (6, 6));
+        assert_eq!(filled(confidence(100), confidence(75)), (8, 6));
+        assert_eq!(filled(confidence(0), confidence(75)), (0, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn the_bar_never_contradicts_the_threshold(value in 0_i64..=100, threshold in 0_i64..=100) {
+            let (filled, tick) = filled(confidence(value), confidence(threshold));
+            prop_assert_eq!(filled >= tick, value >= threshold);
+        }
+    }
+}

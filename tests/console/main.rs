@@ -1,0 +1,6 @@
+//! The console from outside: what its screens show, what its keys do.
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod screens;
