@@ -47,7 +47,7 @@ struct Row {
 impl AlternativeMe {
     /// The newest index.
     pub(crate) async fn latest(&self) -> Result<FearGreed, SourceError> {
-        let wire: Wire = self.upstream.get("/fng/?limit=1&format=json", &HeaderMap::new()).await?;
+        let wire: Wire = self.upstream.object("/fng/?limit=1&format=json", &HeaderMap::new()).await?;
         let complaint = &wire.metadata["error"];
         if !complaint.is_null() {
             let complaint = Untrusted::new(complaint.as_str().unwrap_or("an error")).line(120);

@@ -120,7 +120,7 @@ impl Binance {
             #[serde(default)]
             time: Value,
         }
-        let wire: Wire = self.get(&format!("/fapi/v2/ticker/price?symbol={symbol}")).await?;
+        let wire: Wire = self.object(&format!("/fapi/v2/ticker/price?symbol={symbol}")).await?;
         let price =
             price_of(&wire.price).ok_or_else(|| self.upstream.malformed("a price that is no price"))?;
         Ok((price, wire::millis(&wire.time)))
@@ -137,7 +137,7 @@ impl Binance {
             next_funding_time: Value,
             time: Value,
         }
-        let wire: Wire = self.get(&format!("/fapi/v1/premiumIndex?symbol={symbol}")).await?;
+        let wire: Wire = self.object(&format!("/fapi/v1/premiumIndex?symbol={symbol}")).await?;
         let premium = Premium {
             mark_price: price_of(&wire.mark_price),
             index_price: price_of(&wire.index_price),
@@ -183,7 +183,7 @@ impl Binance {
     ) -> Result<Vec<Row>, SourceError> {
         let end = end_time.map(|end| format!("&endTime={end}")).unwrap_or_default();
         let target = format!("/fapi/v1/klines?symbol={symbol}&interval={interval}&limit={limit}{end}");
-        let rows: Vec<Value> = self.get(&target).await?;
+        let rows = self.list(&target).await?;
         Ok(rows.iter().map(Row::read).collect())
     }
 
@@ -193,8 +193,7 @@ impl Binance {
         symbol: &Symbol,
         limit: u32,
     ) -> Result<Vec<FundingPaid>, SourceError> {
-        let rows: Vec<Value> =
-            self.get(&format!("/fapi/v1/fundingRate?symbol={symbol}&limit={limit}")).await?;
+        let rows = self.list(&format!("/fapi/v1/fundingRate?symbol={symbol}&limit={limit}")).await?;
         let mut paid: Vec<_> = rows
             .iter()
             .filter_map(|row| {
@@ -210,7 +209,7 @@ impl Binance {
 
     /// Open interest now.
     pub(crate) async fn open_interest(&self, symbol: &Symbol) -> Result<OpenInterest, SourceError> {
-        let row: Value = self.get(&format!("/fapi/v1/openInterest?symbol={symbol}")).await?;
+        let row: Value = self.object(&format!("/fapi/v1/openInterest?symbol={symbol}")).await?;
         let open_interest = wire::decimal(&row["openInterest"])
             .ok_or_else(|| self.upstream.malformed("an open interest that is no number"))?;
         Ok(OpenInterest { time: wire::millis(&row["time"]), open_interest, value: None })
@@ -224,7 +223,7 @@ impl Binance {
         limit: u32,
     ) -> Result<Vec<OpenInterest>, SourceError> {
         let target = format!("/futures/data/openInterestHist?symbol={symbol}&period={period}&limit={limit}");
-        let rows: Vec<Value> = self.get(&target).await?;
+        let rows = self.list(&target).await?;
         let mut history: Vec<_> = rows
             .iter()
             .filter_map(|row| {
@@ -248,7 +247,7 @@ impl Binance {
         limit: u32,
     ) -> Result<Vec<LongShort>, SourceError> {
         let target = format!("/futures/data/{}?symbol={symbol}&period={period}&limit={limit}", kind.path());
-        let rows: Vec<Value> = self.get(&target).await?;
+        let rows = self.list(&target).await?;
         let mut ratios: Vec<_> = rows
             .iter()
             .filter_map(|row| {
@@ -267,8 +266,12 @@ impl Binance {
         Ok(ratios)
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, target: &str) -> Result<T, SourceError> {
-        self.upstream.get(target, &HeaderMap::new()).await
+    async fn object<T: serde::de::DeserializeOwned>(&self, target: &str) -> Result<T, SourceError> {
+        self.upstream.object(target, &HeaderMap::new()).await
+    }
+
+    async fn list(&self, target: &str) -> Result<Vec<Value>, SourceError> {
+        self.upstream.list(target, &HeaderMap::new()).await
     }
 
     /// Rows that were all unreadable are a broken answer, not an empty one.

@@ -104,7 +104,7 @@ impl Finnhub {
     /// The latest headlines of a category.
     pub(crate) async fn news(&self, category: NewsCategory) -> Result<News, SourceError> {
         let target = format!("/api/v1/news?category={}&minId=0", category.as_str());
-        let rows: Vec<Value> = self.upstream.get(&target, &self.headers()?).await?;
+        let rows = self.upstream.list(&target, &self.headers()?).await?;
         if rows.is_empty() {
             return Err(self.upstream.empty("news in this category"));
         }
@@ -130,7 +130,7 @@ impl Finnhub {
         let from = now.date_naive();
         let to = from.checked_add_days(DAYS_AHEAD).unwrap_or(from);
         let target = format!("/api/v1/calendar/economic?from={from}&to={to}");
-        let wire: Wire = self.upstream.get(&target, &self.headers()?).await?;
+        let wire: Wire = self.upstream.object(&target, &self.headers()?).await?;
         let rows = wire.entries.ok_or_else(|| self.upstream.malformed("no economicCalendar in it"))?;
         let mut entries: Vec<_> = rows.iter().filter_map(read_entry).collect();
         if entries.is_empty() && !rows.is_empty() {

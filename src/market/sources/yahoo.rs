@@ -70,7 +70,7 @@ impl Yahoo {
     pub(crate) async fn us30(&self, now: Timestamp) -> Result<IndexChart, SourceError> {
         let headers = HeaderMap::from_iter([(header::USER_AGENT, BROWSER)]);
         let target = "/v8/finance/chart/%5EDJI?interval=1d&range=1mo&includePrePost=false";
-        let wire: Wire = self.upstream.get(target, &headers).await?;
+        let wire: Wire = self.upstream.object(target, &headers).await?;
         if !wire.chart.error.is_null() {
             let words = wire::text(&wire.chart.error["description"]);
             return Err(self.upstream.malformed(format!("it reports: {}", Untrusted::new(words).line(120))));
@@ -144,7 +144,6 @@ fn read_bar(quote: &Value, index: usize, start: Timestamp) -> Option<IndexBar> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::market::test_sources::{Served, dow};
 
     const CHART: &str = "/v8/finance/chart/%5EDJI";
