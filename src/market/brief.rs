@@ -381,6 +381,7 @@ mod tests {
                 // The usual chart has a hole, and says so.
                 let expected: Vec<_> = named.iter().copied().chain(["yahoo/us30"]).collect();
                 assert_eq!(failed(&brief), expected, "{path} says {lie}");
+                assert_eq!(brief.us30.is_none(), path.contains("DJI"), "{lie}");
                 assert_eq!(brief.coins.len(), 2);
             }
         }
