@@ -307,3 +307,117 @@ fn first<T>(items: &[T], count: usize) -> &[T] {
 fn last<T>(items: &[T], count: usize) -> &[T] {
     &items[items.len().saturating_sub(count)..]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::test_sources::{Served, noon, symbol};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn coins() -> Vec<Symbol> {
+        vec![symbol("BTCUSDT"), symbol("ETHUSDT")]
+    }
+
+    fn failed(brief: &Brief) -> Vec<&str> {
+        let failed = brief.sources.iter().filter(|source| source.error.is_some());
+        failed.map(|source| source.name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn everything_of_the_cycle_is_there_and_each_datum_was_asked_for_once() {
+        let served = Served::new();
+        let brief = served.simsar().brief(&coins(), DEADLINE).await;
+        let coin = &brief.coins[1];
+        assert_eq!((coin.symbol.as_str(), coin.price.unwrap().to_string().as_str()), ("ETHUSDT", "66491.8"));
+        assert_eq!((coin.candles_4h.len(), coin.candles_used, coin.funding_rate), (20, 499, Some(0.0001)));
+        let all = [
+            coin.rsi,
+            coin.macd_line,
+            coin.macd_signal,
+            coin.macd_histogram,
+            coin.adx,
+            coin.bb_lower,
+            coin.bb_middle,
+            coin.bb_upper,
+            coin.atr,
+            coin.change_4h_pct,
+            coin.change_24h_pct,
+            coin.change_7d_pct,
+        ];
+        assert!(all.iter().all(Option::is_some), "{coin:?}");
+        assert!(coin.bb_lower < coin.bb_middle && coin.bb_middle < coin.bb_upper);
+        assert_eq!(brief.fear_greed.as_ref().unwrap().class, "Extreme Fear");
+        assert_eq!((brief.news.general.len(), brief.news.forex.len(), brief.calendar.len()), (2, 2, 2));
+        assert_eq!((brief.us30.as_ref().unwrap().price, brief.us30_candles.len()), (53277.01, 4));
+        assert_eq!(brief.as_of, noon());
+        assert_eq!(failed(&brief), ["yahoo/us30"], "the hole in the chart is told");
+        assert_eq!(brief.sources.len(), 2 * 3 + 6);
+        assert!(brief.sources.iter().all(|source| source.as_of.is_some() && !source.stale));
+        assert_eq!(served.requests().len(), 2 * 3 + 6);
+    }
+
+    #[tokio::test]
+    async fn indicators_and_changes_are_those_of_the_candles() {
+        let simsar = Served::new().simsar();
+        let brief = simsar.brief(&coins(), DEADLINE).await;
+        let window = simsar.window(&coins()[0], INTERVAL).await.unwrap().value;
+        assert_eq!(brief.coins[0].candles_4h, window.last(20));
+        let closes: Vec<f64> = window.last(43).iter().map(|candle| to_float(candle.close.value())).collect();
+        let expected = (closes[42] / closes[36] - 1.0) * 100.0;
+        assert!((brief.coins[0].change_24h_pct.unwrap() - expected).abs() < 1e-12);
+        let rsi = Indicator::Rsi { period: 14 }.over(&Bars::of(&window.candles)).unwrap()[0].last();
+        assert_eq!(brief.coins[0].rsi, rsi);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_dead_source_is_named_and_the_rest_arrives() {
+        for (path, named) in [
+            ("/fapi/v2/ticker/price", vec!["binance/price/BTCUSDT", "binance/price/ETHUSDT"]),
+            ("/fapi/v1/premiumIndex", vec!["binance/funding-rate/BTCUSDT", "binance/funding-rate/ETHUSDT"]),
+            ("/fapi/v1/klines", vec!["binance/klines/BTCUSDT/4h", "binance/klines/ETHUSDT/4h"]),
+            ("/fng/", vec!["alternative_me/fear-greed"]),
+            ("/api/v1/news", vec!["finnhub/news/general", "finnhub/news/crypto", "finnhub/news/forex"]),
+            ("/api/v1/calendar/economic", vec!["finnhub/calendar"]),
+            ("/v8/finance/chart/%5EDJI", vec![]),
+        ] {
+            for lie in ["<html>no</html>", "{}", "[]", "[[]]", "null", "{\"data\":5}", "[{\"x\""] {
+                let served = Served::new();
+                served.says(path, lie);
+                let brief = served.simsar().brief(&coins(), DEADLINE).await;
+                // The usual chart has a hole, and says so.
+                let expected: Vec<_> = named.iter().copied().chain(["yahoo/us30"]).collect();
+                assert_eq!(failed(&brief), expected, "{path} says {lie}");
+                assert_eq!(brief.us30.is_none(), path.contains("DJI"), "{lie}");
+                assert_eq!(brief.coins.len(), 2);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_source_costs_no_more_than_the_deadline() {
+        let served = Served::new();
+        served.falls_silent("/api/v1/");
+        let begun = Instant::now();
+        let brief = served.simsar().brief(&coins(), Duration::from_secs(3)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+        assert!(brief.coins.iter().all(|coin| coin.price.is_some() && coin.rsi.is_some()));
+        let silent = brief.sources.iter().find(|source| source.name == "finnhub/news/crypto").unwrap();
+        assert_eq!(silent.error.as_deref(), Some("no answer within 3s"));
+        assert!(brief.news.crypto.is_empty() && brief.fear_greed.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_young_contract_says_which_indicators_it_has_no_history_for() {
+        let served = Served::new();
+        let row = |bar: i64| {
+            let open = noon().timestamp_millis() - (21 - bar) * 14_400_000;
+            serde_json::json!([open, "10", "12", "9", "11", "1", open + 14_399_999])
+        };
+        served.says("/fapi/v1/klines", (0..20).map(row).collect::<serde_json::Value>().to_string());
+        let brief = served.simsar().brief(&coins()[..1], DEADLINE).await;
+        assert!(brief.coins[0].rsi.is_some() && brief.coins[0].adx.is_none());
+        let klines = brief.sources.iter().find(|source| source.name.contains("klines")).unwrap();
+        assert_eq!(klines.error.as_deref(), Some("20 closed candles are too few for macd, adx"));
+    }
+}

@@ -149,3 +149,93 @@ fn scaled(limit: chrono::Duration, speed: f64) -> chrono::Duration {
         .and_then(|scaled| chrono::Duration::from_std(scaled).ok())
         .unwrap_or(chrono::Duration::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::domain::ManualClock;
+    use crate::market::test_sources::noon;
+
+    struct Fixture {
+        clock: Arc<ManualClock>,
+        shelf: Shelf<u8, u32>,
+        fetches: AtomicU32,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::new(noon()));
+            let shelf = Shelf::new(clock.clone(), Duration::from_secs(60), chrono::Duration::zero());
+            Self { clock, shelf, fetches: AtomicU32::new(0) }
+        }
+
+        /// The number of the fetch that brought what the shelf gives.
+        async fn get(&self, key: u8) -> Result<u32, SourceError> {
+            let now = self.clock.now();
+            let fetch = async {
+                let count = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                if key == 0 {
+                    return Err(SourceError::Empty { upstream: "nobody".into(), what: "thing" });
+                }
+                Ok(Taken {
+                    value: count,
+                    as_of: now,
+                    fresh_until: now + chrono::Duration::seconds(10),
+                    stale_after: chrono::Duration::seconds(20),
+                    note: None,
+                })
+            };
+            self.shelf.get(&key, fetch).await.map(|reading| reading.value)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fifty_who_ask_at_once_cause_one_fetch() {
+        let fixture = Fixture::new();
+        let all = futures_util::future::join_all((0..50).map(|_| fixture.get(1))).await;
+        assert!(all.iter().all(|value| matches!(value, Ok(1))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fifty_who_ask_a_broken_source_at_once_cause_one_fetch() {
+        let fixture = Fixture::new();
+        let all = futures_util::future::join_all((0..50).map(|_| fixture.get(0))).await;
+        assert!(all.iter().all(Result::is_err));
+        assert_eq!(fixture.fetches.load(Ordering::SeqCst), 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(fixture.get(0).await.is_err());
+        assert_eq!(fixture.fetches.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn market_time_ages_a_reading_and_so_does_wall_time() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.get(1).await.unwrap(), 1);
+        fixture.clock.advance(chrono::Duration::milliseconds(9_999));
+        assert_eq!(fixture.get(1).await.unwrap(), 1);
+        fixture.clock.advance(chrono::Duration::milliseconds(1));
+        assert_eq!(fixture.get(1).await.unwrap(), 2);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(fixture.get(1).await.unwrap(), 3, "the market's clock stands still, ours does not");
+        fixture.clock.advance(chrono::Duration::seconds(-1));
+        assert_eq!(fixture.get(1).await.unwrap(), 4, "a market set back has another history");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_while_fetching_does_not_block_the_next() {
+        let fixture = Fixture::new();
+        let impatient = tokio::time::timeout(Duration::from_millis(1), fixture.get(1)).await;
+        assert!(impatient.is_err());
+        assert_eq!(fixture.get(1).await.unwrap(), 2);
+    }
+
+    #[test]
+    fn limits_stretch_with_the_speed_of_the_clock() {
+        let minute = chrono::Duration::minutes(1);
+        assert_eq!((scaled(minute, 0.0), scaled(minute, 60.0)), (minute, chrono::Duration::hours(1)));
+        assert_eq!(scaled(minute, f64::INFINITY), chrono::Duration::MAX);
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -60,14 +61,20 @@ impl Upstream {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Reads JSON. `target` is path and query, already encoded.
-    pub(crate) async fn get<T: DeserializeOwned>(
+    /// Reads a JSON object. `target` is path and query, already encoded.
+    pub(crate) async fn object<T: DeserializeOwned>(
         &self,
         target: &str,
         headers: &HeaderMap,
     ) -> Result<T, SourceError> {
         let answer = self.read(target, headers).await?;
-        self.decode(&answer.body)
+        self.decode(&answer.body, b'{')
+    }
+
+    /// Reads a JSON array, row by row so that one broken row does not spoil the rest.
+    pub(crate) async fn list(&self, target: &str, headers: &HeaderMap) -> Result<Vec<Value>, SourceError> {
+        let answer = self.read(target, headers).await?;
+        self.decode(&answer.body, b'[')
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> SourceError {
@@ -153,17 +160,17 @@ impl Upstream {
         SourceError::Refused { upstream: Arc::clone(&self.name), status: status.as_u16(), code, message }
     }
 
-    /// A web page with status 200 is how some hosts say no.
-    fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, SourceError> {
-        let start = body.trim_ascii_start();
-        match start.first() {
+    /// A web page with status 200 is how some hosts say no. The first byte is checked because an array would also
+    /// pass for an object without fields.
+    fn decode<T: DeserializeOwned>(&self, body: &[u8], opening: u8) -> Result<T, SourceError> {
+        match body.trim_ascii_start().first() {
             None => Err(self.malformed("an empty body")),
-            Some(b'{' | b'[') => serde_json::from_slice(body).map_err(|error| {
+            Some(first) if *first == opening => serde_json::from_slice(body).map_err(|error| {
                 let reason = Untrusted::new(error.to_string()).line(160);
                 self.malformed(format!("not the JSON it documents: {reason}"))
             }),
             Some(b'<') => Err(self.malformed("a web page instead of JSON")),
-            Some(_) => Err(self.malformed("text instead of JSON")),
+            Some(_) => Err(self.malformed("not the JSON it documents")),
         }
     }
 }

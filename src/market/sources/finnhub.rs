@@ -104,7 +104,7 @@ impl Finnhub {
     /// The latest headlines of a category.
     pub(crate) async fn news(&self, category: NewsCategory) -> Result<News, SourceError> {
         let target = format!("/api/v1/news?category={}&minId=0", category.as_str());
-        let rows: Vec<Value> = self.upstream.get(&target, &self.headers()?).await?;
+        let rows = self.upstream.list(&target, &self.headers()?).await?;
         if rows.is_empty() {
             return Err(self.upstream.empty("news in this category"));
         }
@@ -130,7 +130,7 @@ impl Finnhub {
         let from = now.date_naive();
         let to = from.checked_add_days(DAYS_AHEAD).unwrap_or(from);
         let target = format!("/api/v1/calendar/economic?from={from}&to={to}");
-        let wire: Wire = self.upstream.get(&target, &self.headers()?).await?;
+        let wire: Wire = self.upstream.object(&target, &self.headers()?).await?;
         let rows = wire.entries.ok_or_else(|| self.upstream.malformed("no economicCalendar in it"))?;
         let mut entries: Vec<_> = rows.iter().filter_map(read_entry).collect();
         if entries.is_empty() && !rows.is_empty() {
@@ -193,5 +193,116 @@ fn impact(word: &str) -> &'static str {
         "medium" | "2" => "medium",
         "low" | "1" => "low",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::simsar::{Simsar, SimsarOptions};
+    use crate::market::test_sources::{Served, noon};
+
+    const NEWS: &str = "/api/v1/news";
+    const CALENDAR: &str = "/api/v1/calendar/economic";
+
+    #[tokio::test]
+    async fn the_key_travels_in_a_header_and_never_in_the_address() {
+        let served = Served::new();
+        served.simsar().news(NewsCategory::Forex).await.unwrap();
+        assert_eq!(served.requests(), ["http://sources/api/v1/news?category=forex&minId=0"]);
+        assert_eq!(served.last_headers()["x-finnhub-token"], "finnhub-secret");
+    }
+
+    #[tokio::test]
+    async fn without_a_key_nothing_is_asked() {
+        let served = Served::new();
+        let options = SimsarOptions { finnhub_token: None, ..Served::options() };
+        let simsar = Simsar::new(options, served.transport(), served.clock.clone());
+        let error = simsar.news(NewsCategory::Crypto).await.unwrap_err();
+        assert!(matches!(error, SourceError::NoKey { .. }) && served.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn headlines_are_newest_first_without_doubles_and_broken_rows_are_counted() {
+        let served = Served::new();
+        served.says(
+            NEWS,
+            r#"[{"datetime":1772440000,"headline":"Older","source":"A"},
+                {"datetime":1772440060,"headline":"Newer","source":"B","id":"7","unknown":{}},
+                {"datetime":1772440030,"headline":"NEWER","source":"C"},
+                {"datetime":0,"headline":"No time"}, {"datetime":1772440000,"headline":null}, 5]"#,
+        );
+        let news = served.simsar().news(NewsCategory::General).await.unwrap();
+        let texts: Vec<_> = news.value.headlines.iter().map(|headline| headline.text.raw()).collect();
+        assert_eq!((texts, news.value.refused), (vec!["Newer", "Older"], 3));
+        assert!(news.note.unwrap().contains("3 row(s)"));
+    }
+
+    #[tokio::test]
+    async fn a_hostile_headline_is_cleaned_and_cut_at_the_door() {
+        let served = Served::new();
+        let headline = format!("\u{1b}[2Jbuy\u{202e} now\n{}", "x".repeat(500));
+        let rows = serde_json::json!([{ "datetime": 1_772_440_000, "headline": headline }]);
+        served.says(NEWS, rows.to_string());
+        let news = served.simsar().news(NewsCategory::General).await.unwrap();
+        let text = news.value.headlines[0].text.raw();
+        assert!(text.starts_with("buy now xxx") && text.chars().count() == 300, "{text:?}");
+    }
+
+    #[tokio::test]
+    async fn calendar_times_are_utc_and_null_is_not_zero() {
+        let served = Served::new();
+        let calendar = served.simsar().calendar().await.unwrap();
+        let [first, second] = calendar.value.entries.as_slice() else { panic!("{calendar:?}") };
+        assert_eq!(first.at.to_rfc3339(), "2026-03-02T09:00:00+00:00");
+        assert_eq!((first.estimate, first.previous, first.actual), (None, Some(50.9), Some(51.2)));
+        assert_eq!((first.impact, second.impact, second.country.as_str()), ("unknown", "high", "US"));
+        assert_eq!(
+            served.requests(),
+            ["http://sources/api/v1/calendar/economic?from=2026-03-02&to=2026-03-09"]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_empty_week_is_fine_and_a_missing_list_is_not() {
+        let served = Served::new();
+        served.says(CALENDAR, r#"{"economicCalendar":[]}"#);
+        assert!(served.simsar().calendar().await.unwrap().value.entries.is_empty());
+        for body in
+            [r"{}", r#"{"economicCalendar":null}"#, r#"{"economicCalendar":[{"event":"x","time":"soon"}]}"#]
+        {
+            let served = Served::new();
+            served.says(CALENDAR, body);
+            assert!(served.simsar().calendar().await.is_err(), "{body}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_without_access_is_remembered_for_a_while() {
+        let served = Served::new();
+        let simsar = served.simsar();
+        let body = r#"{"error":"You don't have access to this resource."}"#;
+        served.answers(CALENDAR, 403, None, body, 1);
+        for _ in 0..3 {
+            assert!(matches!(simsar.calendar().await, Err(SourceError::NoAccess { status: 403, .. })));
+            tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        }
+        assert_eq!(served.requests().len(), 1);
+        assert!(simsar.news(NewsCategory::Crypto).await.is_ok(), "news are covered by every key");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_news_stand_in_marked_stale_when_the_source_fails() {
+        let served = Served::new();
+        let simsar = served.simsar();
+        simsar.news(NewsCategory::Crypto).await.unwrap();
+        served.answers(NEWS, 500, None, "", usize::MAX);
+        served.clock.advance(chrono::Duration::minutes(10));
+        let news = simsar.news(NewsCategory::Crypto).await.unwrap();
+        assert!(news.stale && news.note.unwrap().contains("HTTP 500"));
+        assert_eq!(news.as_of, noon());
+        served.clock.advance(chrono::Duration::hours(6));
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        assert!(simsar.news(NewsCategory::Crypto).await.is_err(), "too old to stand in");
     }
 }

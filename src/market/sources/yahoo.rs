@@ -70,7 +70,7 @@ impl Yahoo {
     pub(crate) async fn us30(&self, now: Timestamp) -> Result<IndexChart, SourceError> {
         let headers = HeaderMap::from_iter([(header::USER_AGENT, BROWSER)]);
         let target = "/v8/finance/chart/%5EDJI?interval=1d&range=1mo&includePrePost=false";
-        let wire: Wire = self.upstream.get(target, &headers).await?;
+        let wire: Wire = self.upstream.object(target, &headers).await?;
         if !wire.chart.error.is_null() {
             let words = wire::text(&wire.chart.error["description"]);
             return Err(self.upstream.malformed(format!("it reports: {}", Untrusted::new(words).line(120))));
@@ -140,4 +140,82 @@ fn read_bar(quote: &Value, index: usize, start: Timestamp) -> Option<IndexBar> {
         volume: field("volume"),
     };
     (bar.low <= bar.open.min(bar.close) && bar.high >= bar.open.max(bar.close)).then_some(bar)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::market::test_sources::{Served, dow};
+
+    const CHART: &str = "/v8/finance/chart/%5EDJI";
+
+    #[tokio::test]
+    async fn holes_are_counted_and_the_rest_is_kept() {
+        let served = Served::new();
+        let chart = served.simsar().us30().await.unwrap();
+        assert_eq!((chart.value.bars.len(), chart.value.refused, chart.value.price), (4, 1, Some(53277.01)));
+        assert!(!chart.stale, "New York sleeps: Friday's value is the latest");
+        assert!(served.last_headers()["user-agent"].to_str().unwrap().starts_with("Mozilla/"));
+    }
+
+    #[tokio::test]
+    async fn the_running_session_is_no_bar_until_it_ends() {
+        let mut body = dow();
+        let result = &mut body["chart"]["result"][0];
+        let start = result["meta"]["currentTradingPeriod"]["regular"]["start"].clone();
+        result["timestamp"][4] = start.clone();
+        result["meta"]["regularMarketTime"] = serde_json::json!(start.as_i64().unwrap() + 600);
+        let served = Served::new();
+        served.says(CHART, body.to_string());
+        for (now, bars, open) in [
+            ("2026-03-02T14:45:00Z", 3, true),
+            ("2026-03-02T20:59:59Z", 3, true),
+            ("2026-03-02T21:00:00Z", 4, false),
+        ] {
+            served.clock.set(now.parse().unwrap());
+            let chart = served.simsar().us30().await.unwrap();
+            assert_eq!((chart.value.bars.len(), chart.value.session_open), (bars, open), "{now}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_value_in_a_running_session_is_stale() {
+        let served = Served::new();
+        served.clock.set("2026-03-02T15:30:00Z".parse().unwrap());
+        assert!(served.simsar().us30().await.unwrap().stale);
+    }
+
+    #[tokio::test]
+    async fn a_value_of_zero_is_absent() {
+        let mut body = dow();
+        body["chart"]["result"][0]["meta"]["regularMarketPrice"] = serde_json::json!(0.0);
+        let served = Served::new();
+        served.says(CHART, body.to_string());
+        assert_eq!(served.simsar().us30().await.unwrap().value.price, None);
+    }
+
+    #[tokio::test]
+    async fn without_session_times_a_bar_is_closed_after_a_day() {
+        let mut body = dow();
+        body["chart"]["result"][0]["meta"] = serde_json::json!({ "regularMarketPrice": "53000.5" });
+        let served = Served::new();
+        served.clock.set("2026-02-28T14:00:00Z".parse().unwrap());
+        served.says(CHART, body.to_string());
+        let chart = served.simsar().us30().await.unwrap().value;
+        assert_eq!((chart.bars.len(), chart.price), (3, Some(53000.5)));
+    }
+
+    #[tokio::test]
+    async fn errors_and_empty_charts_are_errors() {
+        for body in [
+            r#"{"chart":{"result":null,"error":{"code":"Not Found","description":"No data found"}}}"#,
+            r#"{"chart":{"result":[],"error":null}}"#,
+            r#"{"chart":{"result":[{}],"error":null}}"#,
+            "Edge: Too Many Requests",
+        ] {
+            let served = Served::new();
+            served.says(CHART, body);
+            let error = served.simsar().us30().await.unwrap_err().to_string();
+            assert!(error.starts_with("yahoo: "), "{body}: {error}");
+        }
+    }
 }
