@@ -108,12 +108,12 @@ fn rows_in(block: &str) -> Option<Vec<Value>> {
 
 fn parse_row(row: &str) -> Value {
     serde_json::from_str(row)
-        .or_else(|_| serde_json::from_str(&replace_bare_words(row)))
+        .or_else(|_| serde_json::from_str(&replace_impossible_numbers(row)))
         .unwrap_or(Value::Null)
 }
 
-/// Puts the stand-in where a bare `NaN` or `Infinity` stands outside strings.
-fn replace_bare_words(row: &str) -> String {
+/// Puts the stand-in where a bare `NaN` or `Infinity`, or a number no float can hold, stands outside strings.
+fn replace_impossible_numbers(row: &str) -> String {
     let mut out = String::with_capacity(row.len());
     let mut rest = row;
     let mut in_string = false;
@@ -127,9 +127,7 @@ fn replace_bare_words(row: &str) -> String {
         if character == '"' {
             in_string = !in_string;
         }
-        let word = ["-Infinity", "Infinity", "NaN", "nan"]
-            .into_iter()
-            .find(|word| !in_string && rest.starts_with(word));
+        let word = (!in_string).then(|| impossible_number(rest)).flatten();
         if let Some(word) = word {
             out.push('"');
             out.push_str(STAND_IN);
@@ -141,6 +139,16 @@ fn replace_bare_words(row: &str) -> String {
         }
     }
     out
+}
+
+/// The bare word or number at the start of `text` that stands for no finite number, if one does.
+fn impossible_number(text: &str) -> Option<&str> {
+    let word = ["-Infinity", "Infinity", "NaN", "nan"].into_iter().find(|word| text.starts_with(word));
+    word.map(|word| &text[..word.len()]).or_else(|| {
+        let end = text.find(|character: char| !matches!(character, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))?;
+        let number = text[..end].parse::<f64>();
+        number.is_ok_and(f64::is_infinite).then(|| &text[..end])
+    })
 }
 
 /// The length of the bracketed value `text` begins with, strings respected; `None` when it never ends.
