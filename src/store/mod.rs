@@ -93,3 +93,8 @@ impl Store {
         self.inner.reader.run(work).await
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
