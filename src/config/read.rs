@@ -44,7 +44,8 @@ pub fn read(explicit: Option<&Path>, environment: Environment<'_>) -> Result<Loa
         Some(file) => file.to_owned(),
         None => paths::settings_file(environment)?,
     };
-    let directory = file.parent().map(Path::to_owned).unwrap_or_default();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let directory = folder.unwrap_or(Path::new(".")).to_owned();
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

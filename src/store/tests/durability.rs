@@ -73,17 +73,34 @@ async fn a_torn_log_leaves_the_commits_before_the_tear() {
     assert_eq!(last, 0);
 }
 
+/// The writer is held busy until four jobs wait; they then share a transaction, which one of them looks at from outside.
 #[tokio::test]
-async fn a_write_that_fails_leaves_its_neighbours_in_the_same_group_alone() {
+async fn what_waits_together_is_committed_together_and_a_failure_undoes_only_itself() {
     let fixture = Fixture::new();
     let store = &fixture.store;
-    let intents: Vec<OrderIntent> =
-        ["j1", "j2", "j1", "j3"].iter().map(|id| intent(id, by_operator())).collect();
-    let writes = intents.iter().map(|intent| store.record_intent(intent));
-    let results = futures_util::future::join_all(writes).await;
-    let kept: Vec<bool> = results.iter().map(Result::is_ok).collect();
-    assert_eq!(kept, [true, true, false, true]);
-    assert_eq!(store.unresolved_orders().await.unwrap().len(), 3);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let path = fixture.path();
+    let hold = store.write(move |_| Ok(held.recv().is_ok()));
+    let look = store.write(move |connection| {
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM orders", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        Ok((count(connection), count(&Connection::open(&path).unwrap())))
+    });
+    let [first, same, last] = ["j1", "j1", "j2"].map(|id| intent(id, by_operator()));
+    let let_go = async { release.send(()).unwrap() };
+    let (held, first, same, seen, last, ()) = tokio::join!(
+        hold,
+        store.record_intent(&first),
+        store.record_intent(&same),
+        look,
+        store.record_intent(&last),
+        let_go
+    );
+    assert!(held.unwrap() && first.is_ok() && last.is_ok());
+    assert!(matches!(same, Err(StoreError::DuplicateOrder(_))));
+    assert_eq!(seen.unwrap(), (1, 0), "inside, then outside of the shared transaction");
+    assert_eq!(store.unresolved_orders().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -181,4 +198,16 @@ async fn every_table_of_the_contract_is_there_and_strict() {
             .unwrap();
         assert!(strict, "{table}");
     }
+}
+
+#[test]
+fn a_second_desk_on_the_same_folder_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = DeskLock::acquire(folder.path()).unwrap();
+    let refusal = DeskLock::acquire(folder.path()).unwrap_err();
+    assert!(matches!(refusal, StoreError::Held { .. }), "{refusal}");
+    assert!(refusal.to_string().contains(&std::process::id().to_string()), "{refusal}");
+    drop(first);
+    DeskLock::acquire(folder.path()).unwrap();
+    assert_eq!(mode(&folder.path().join("jarvis.lock")), 0o600);
 }
