@@ -26,3 +26,6 @@ pub use values::{EquityPercent, StopLoss};
 
 /// Looks up an environment variable; a parameter, so that tests need not change the process.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+#[cfg(test)]
+mod tests;

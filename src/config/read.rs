@@ -44,7 +44,8 @@ pub fn read(explicit: Option<&Path>, environment: Environment<'_>) -> Result<Loa
         Some(file) => file.to_owned(),
         None => paths::settings_file(environment)?,
     };
-    let directory = file.parent().map(Path::to_owned).unwrap_or_default();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let directory = folder.unwrap_or(Path::new(".")).to_owned();
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -133,6 +134,7 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     if let Some(sections) = root.sections("account")? {
         settings.accounts = read_accounts(sections, &mut lines)?;
     }
+    refuse_idle_desk(source, &settings, &lines)?;
     root.finish()?;
     Ok((settings, lines))
 }
@@ -238,6 +240,21 @@ fn read_console(mut section: Section<'_>, settings: &mut Settings) -> Result<(),
 fn read_accounts(sections: Vec<Section<'_>>, lines: &mut Lines) -> Result<Vec<AccountSettings>, ConfigError> {
     account::read_all(sections, |name, line| {
         lines.insert(format!("account.{name}"), line);
+    })
+}
+
+/// A desk without a single account would pay for decisions nobody carries out.
+fn refuse_idle_desk(source: Source<'_>, settings: &Settings, lines: &Lines) -> Result<(), ConfigError> {
+    if settings.accounts.iter().any(|account| account.enabled) {
+        return Ok(());
+    }
+    let first = settings.accounts.first().and_then(|account| lines.get(&format!("account.{}", account.name)));
+    Err(ConfigError::Value {
+        file: source.file.to_owned(),
+        line: first.copied().unwrap_or(1),
+        key: "account.enabled".to_owned(),
+        found: "false for every account".to_owned(),
+        allowed: "at least one enabled account; `dry_run = true` pauses trading".to_owned(),
     })
 }
 

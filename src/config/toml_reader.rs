@@ -325,7 +325,8 @@ fn printable(text: &str) -> String {
 fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let word = word.to_ascii_lowercase();
     let closeness = |known: &str| edit_distance(&word, known);
-    let best = known.iter().copied().min_by_key(|known| closeness(known))?;
+    let best =
+        known.iter().copied().min_by_key(|known| (closeness(known), known.len().abs_diff(word.len())))?;
     let allowed = (best.len().max(word.len()) / 2).clamp(1, 5);
     let related = best.starts_with(&word) || word.starts_with(best);
     (closeness(best) <= allowed || related).then_some(best)

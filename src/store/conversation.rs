@@ -112,7 +112,9 @@ impl Store {
                 })
             })?;
             let mut total = Usage::default();
-            calls.into_iter().for_each(|call| total += call);
+            for call in calls {
+                total += call;
+            }
             Ok(total)
         })
         .await

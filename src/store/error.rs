@@ -47,14 +47,25 @@ pub enum StoreError {
     /// Somebody else held the write lock for longer than the patience of the connection.
     #[error("the store is locked by another program; close it (a backup, a database browser) and try again")]
     Busy,
+    /// Another desk works in the same data folder.
+    #[error(
+        "another desk{} holds {}; end it, or take another --data-dir",
+        .holder.as_ref().map(|holder| format!(" (process {holder})")).unwrap_or_default(), .path.display()
+    )]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds it, if it wrote its number down.
+        holder: Option<u32>,
+    },
     /// An order of this name was written down before.
     #[error("order {0} is already in the journal; it must not be sent again")]
     DuplicateOrder(ClientOrderId),
     /// No order of this name was written down.
     #[error("order {0} is not in the journal")]
     UnknownOrder(ClientOrderId),
-    /// No cycle of this name was begun.
-    #[error("cycle {0} is not in the store")]
+    /// No cycle of this name is open to what was asked.
+    #[error("cycle {0} was never begun, or has its report already")]
     UnknownCycle(CycleId),
     /// The model's row was not written down before what became of it.
     #[error("there is no decision of cycle {cycle} for {account} {symbol} in the store")]

@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod fills;
 mod ledger;
+mod lock;
 mod meta;
 mod open;
 mod orders;
@@ -33,6 +34,7 @@ pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use error::StoreError;
 pub use fills::Fill;
 pub use ledger::{LedgerKind, LedgerRow};
+pub use lock::DeskLock;
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
 
@@ -64,7 +66,7 @@ impl Store {
     }
 
     fn open_patiently(path: &Path, patience: std::time::Duration) -> Result<Self, StoreError> {
-        open::prepare_file(path)?;
+        drop(open::prepare_file(path)?);
         let writer = Worker::writer(open::writer(path, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), reader, writer }) })
@@ -93,3 +95,8 @@ impl Store {
         self.inner.reader.run(work).await
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Opening: permissions, durability settings read back, integrity, schema.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -14,25 +14,21 @@ use super::schema;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the folder and the file with permissions for the owner alone, before anything is written into them.
-pub(super) fn prepare_file(path: &Path) -> Result<(), StoreError> {
-    let place = |reason| StoreError::Place { path: path.to_owned(), reason };
+pub(super) fn prepare_file(path: &Path) -> Result<File, StoreError> {
+    private_file(path).map_err(|reason| StoreError::Place { path: path.to_owned(), reason })
+}
+
+fn private_file(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         // A folder that was there before keeps its mode: it may be shared on purpose. The file is ours alone.
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(place)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(place)?;
-    let mode = file.metadata().map_err(place)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(place)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// The connection that writes.

@@ -56,8 +56,8 @@ pub(super) fn decimal(column: &'static str, text: &str) -> Result<Decimal, Store
 }
 
 /// What a column holds and this version does not understand.
-pub(super) fn unreadable(column: &'static str, value: impl ToString) -> StoreError {
-    StoreError::Unreadable { column, value: value.to_string() }
+pub(super) fn unreadable(column: &'static str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Unreadable { column, value: format!("{value}") }
 }
 
 /// Every row, read by our own function, which fails with our own errors.

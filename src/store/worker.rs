@@ -16,11 +16,13 @@ const LARGEST_GROUP: usize = 128;
 /// whether the work was kept.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Done + Send>;
 
+type Tell = Box<dyn FnOnce(Result<(), &str>) + Send>;
+
 struct Done {
     /// Whether the work succeeded and its effects are to be kept.
     keep: bool,
     /// Tells the caller; the argument says why a commit failed, if it did.
-    tell: Box<dyn FnOnce(Result<(), &str>) + Send>,
+    tell: Tell,
 }
 
 /// The thread's end of the line, held by the store.
@@ -125,7 +127,7 @@ fn write_group(connection: &mut Connection, group: Vec<Job>) {
         None => transaction.commit().map_err(|error| error.to_string()),
     };
     for one in done {
-        (one.tell)(committed.as_ref().map(|()| ()).map_err(String::as_str));
+        (one.tell)(committed.as_ref().copied().map_err(String::as_str));
     }
 }
 

@@ -1,0 +1,6 @@
+//! What the store promises, tried on real files.
+
+mod durability;
+mod journal;
+mod money;
+mod record;
