@@ -30,6 +30,8 @@ pub use types::{
 pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};
 
 #[cfg(test)]
+mod robustness_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod user_stream_tests;

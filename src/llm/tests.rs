@@ -463,6 +463,57 @@ async fn a_key_quoted_by_a_server_in_between_is_removed() {
     assert!(!format!("{error} {error:?}").contains("sk-very-secret"));
 }
 
+/// The value with each of its parts in turn replaced by what it must not be, or taken out.
+fn disturbed(whole: &Value) -> Vec<Value> {
+    fn pointers(value: &Value, here: &str, all: &mut Vec<String>) {
+        if let Value::Object(map) = value {
+            for (key, part) in map {
+                let there = format!("{here}/{key}");
+                pointers(part, &there, all);
+                all.push(there);
+            }
+        }
+    }
+    let mut places = Vec::new();
+    pointers(whole, "", &mut places);
+    let mut out = Vec::new();
+    for place in places {
+        for other in [json!(null), json!(u64::MAX), json!(-1), json!("x"), json!([]), json!({})] {
+            let mut changed = whole.clone();
+            *changed.pointer_mut(&place).unwrap() = other;
+            out.push(changed);
+        }
+        let (parent, key) = place.rsplit_once('/').unwrap();
+        let mut changed = whole.clone();
+        changed.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
+        out.push(changed);
+    }
+    out
+}
+
+#[tokio::test]
+async fn no_disturbed_event_panics_or_turns_an_input_into_an_empty_one() {
+    let mut events = vec![start()];
+    events.extend(text_block(0, &["text"]));
+    events.extend(tool_block(1, &["{\"endpoint\": ", "\"/price/BTCUSDT\"}"]));
+    events.extend(end("tool_use"));
+    for place in 0..events.len() {
+        for changed in disturbed(&events[place]) {
+            let mut events = events.clone();
+            events[place] = changed.clone();
+            let body: String =
+                events.iter().fold(String::new(), |body, event| body + &format!("data: {event}\n\n"));
+            let (result, _) = Server::playing([ok(body)]).run().await;
+            let Ok(turn) = result else { continue };
+            for call in turn.tool_calls() {
+                if let ToolInput::Complete(input) = &call.input {
+                    assert_eq!(input.get("endpoint"), Some(&json!("/price/BTCUSDT")), "{changed}");
+                }
+            }
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_stream_of_bytes_makes_the_client_panic(text in "(data: |event: |\\{\"type\":\"|content_block_start|\",\"index\":0|\\}|\n|é){0,40}") {
