@@ -101,16 +101,17 @@ pub(crate) struct Inner {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 impl Simsar {
     /// Sets it up; nothing is asked before somebody asks.
     pub fn new(options: SimsarOptions, transport: Transport, clock: Arc<dyn Clock>) -> Self {
         let permits = Arc::new(Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
-        let upstream = |name: &str, base: &str| {
-            let name = if options.built_in { format!("{name} (built-in)") } else { name.to_owned() };
-            Upstream::new(&name, base, transport.clone(), Arc::clone(&permits))
+        let built_in = options.built_in;
+        let upstream = move |name: &str, base: &str| {
+            let name = if built_in { format!("{name} (built-in)") } else { name.to_owned() };
+            Upstream::new(&name, base, &transport, &permits)
         };
         let addresses = &options.addresses;
         let never = Span::zero();
@@ -332,7 +333,7 @@ impl Simsar {
                 let taken = inner.live(Arc::new(chart), time, Span::minutes(5));
                 // While New York is closed the last quote is the truth: a long weekend is under four days.
                 let stale_after = if open { Span::minutes(30) } else { Span::hours(96) };
-                Ok(Taken { note, stale_after, ..taken })
+                Ok(Taken { stale_after, note, ..taken })
             })
             .await
     }

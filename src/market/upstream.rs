@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A pause asked for that is no longer than this is waited out within the read.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 /// The pause kept after 429 or 418 without `retry-after` (binance.md §2.1: at least 60 s).
-const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// No documented answer comes near this size.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -39,12 +39,12 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(name: &str, base: &str, transport: Transport, permits: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(name: &str, base: &str, transport: &Transport, permits: &Arc<Semaphore>) -> Self {
         Self {
             name: name.into(),
             base: base.trim_end_matches('/').into(),
-            transport,
-            permits,
+            transport: transport.clone(),
+            permits: Arc::clone(permits),
             quiet_until: Arc::default(),
         }
     }

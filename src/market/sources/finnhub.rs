@@ -116,7 +116,7 @@ impl Finnhub {
         let mut seen = HashSet::new();
         let mut headlines: Vec<_> =
             read.into_iter().filter(|headline| seen.insert(headline.text.raw().to_lowercase())).collect();
-        headlines.sort_by(|a, b| b.at.cmp(&a.at));
+        headlines.sort_by_key(|headline| std::cmp::Reverse(headline.at));
         Ok(News { headlines, refused })
     }
 
