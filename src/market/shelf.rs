@@ -134,7 +134,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shelf<K, V> {
 
 fn recent_failure<V>(slot: &Slot<V>) -> Option<SourceError> {
     let (at, error) = slot.failed.as_ref()?;
-    let remembered = if matches!(error, SourceError::NoAccess { .. }) { NO_ACCESS_FOR } else { FAILURE_FOR };
+    let remembered = if error.is_no_access() { NO_ACCESS_FOR } else { FAILURE_FOR };
     (at.elapsed() < remembered).then(|| error.clone())
 }
 

@@ -54,6 +54,18 @@ impl Upstream {
         &self.name
     }
 
+    pub(crate) fn name_shared(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Sends nothing to this host for a while.
+    pub(crate) fn keep_quiet(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *quiet = Some(quiet.map_or(until, |before| before.max(until)));
+        tracing::warn!(source = %self.name, ?wait, "left alone");
+    }
+
     /// Whether the source asked to be left alone, and for how much longer.
     pub(crate) fn pause_left(&self) -> Option<Duration> {
         let until = (*self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner))?;
@@ -106,7 +118,7 @@ impl Upstream {
                 }
                 Err(failure) => failure,
             };
-            if last {
+            if last || is_slow(&failure) {
                 return Err(failure);
             }
             tracing::debug!(source = %self.name, %failure, attempt, "reading again");
@@ -147,10 +159,7 @@ impl Upstream {
         let status = answer.status;
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT {
             let wait = retry::retry_after(answer).unwrap_or(DEFAULT_WAIT);
-            let until = Instant::now() + wait;
-            let mut quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *quiet = Some(quiet.map_or(until, |before| before.max(until)));
-            tracing::warn!(source = %self.name, status = status.as_u16(), ?wait, "asked to wait");
+            self.keep_quiet(wait);
             return SourceError::RateLimited { upstream: Arc::clone(&self.name), wait };
         }
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
@@ -187,6 +196,11 @@ fn refusal(body: &[u8]) -> (Option<i64>, Untrusted) {
         Ok(wire) => (wire.code, Untrusted::new(wire.msg.unwrap_or_default())),
         Err(_) => (None, Untrusted::default()),
     }
+}
+
+/// Who asked has waited long enough already.
+fn is_slow(failure: &SourceError) -> bool {
+    matches!(failure, SourceError::Network { error: NetError::TimedOut { .. }, .. })
 }
 
 fn worth_another_try(status: StatusCode) -> bool {
