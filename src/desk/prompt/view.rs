@@ -392,7 +392,8 @@ struct Headline<'a> {
     category: &'a str,
     source: String,
     age_min: i64,
-    headline: String,
+    #[serde(rename = "headline")]
+    text: String,
 }
 
 fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
@@ -405,7 +406,7 @@ fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
                 category: &news.category,
                 source: news.source.line(CELL_COLUMNS),
                 age_min: (input.market_time - news.published).num_minutes().max(0),
-                headline: news.headline.line(HEADLINE_COLUMNS),
+                text: news.headline.line(HEADLINE_COLUMNS),
             })
             .map(|json| inert(&json))
         })
