@@ -1,5 +1,7 @@
 //! The desk's prompt in front of the offline world's analyst: two rooms that share nothing but the text.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -135,3 +135,17 @@ fn a_template_without_the_task_and_an_empty_system_prompt_are_refused() {
     let empty = folder_with("system.tr.md", "\n");
     assert!(matches!(Templates::load(Some(empty.path()), Language::Tr), Err(PromptError::Empty { .. })));
 }
+
+#[test]
+fn a_crowded_calendar_loses_its_low_impact_entries_first() {
+    let mut input = sample::full();
+    let entry = |impact: &str, event: String| CalendarInput {
+        impact: crate::domain::Untrusted::new(impact),
+        event: crate::domain::Untrusted::new(event),
+        ..sample::full().calendar.remove(0)
+    };
+    input.calendar = (0..30).map(|number| entry("low", format!("minor {number}"))).collect();
+    input.calendar.push(entry("high", "Rate decision".to_owned()));
+    let prompt = render(&Templates::load(None, Language::En).unwrap(), &input).unwrap().user;
+    assert!(prompt.contains("Rate decision") && !prompt.contains("minor"));
+}

@@ -205,7 +205,7 @@ fn open(coin: &TaskCoin, view: &View, strong: &BTreeMap<String, (f64, Ground)>) 
     if !view.known {
         return stay(0.35, Ground::NoData);
     }
-    let doubt = 0.70 - 0.9 * view.score.abs();
+    let doubt = 0.72 - 1.3 * view.score.abs();
     if !allows(coin, word) {
         return stay(doubt, Ground::NotAllowed);
     }

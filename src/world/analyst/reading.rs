@@ -280,7 +280,7 @@ fn findings(conversation: &Conversation) -> Vec<Finding> {
         }
         let answer = conversation.turns.iter().flat_map(|turn| &turn.blocks).find_map(|block| match block {
             Block::ToolResult { id: answered, text, is_error } if answered == id => {
-                Some(if *is_error { None } else { serde_json::from_str(text).ok().filter(usable) })
+                Some(if *is_error { None } else { Some(answer_of(text)).filter(usable) })
             }
             _ => None,
         });
@@ -290,7 +290,12 @@ fn findings(conversation: &Conversation) -> Vec<Finding> {
     findings
 }
 
-/// An object that does not report an error.
+/// A tool's answer; one that is not JSON, or no longer since it was cut, stays text.
+fn answer_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// Anything but an object that reports an error.
 fn usable(answer: &Value) -> bool {
     answer.get("error").is_none_or(Value::is_null)
 }

@@ -150,7 +150,7 @@ fn model_card(id: &str) -> Value {
         "id": id,
         "display_name": name,
         "created_at": "2026-11-22T00:00:00Z",
-        "lifecycle": null,
+        "lifecycle": "active",
         "max_input_tokens": context,
         "max_tokens": output,
         "capabilities": null,

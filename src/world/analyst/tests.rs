@@ -60,7 +60,9 @@ fn section(symbol: &str, slope: f64, rsi: f64, adx: f64) -> String {
     );
     for bar in 0..20 {
         let close = 100.0 + slope * f64::from(bar);
-        text += &format!("{},{},{},{},{close},10\n", 4 * (19 - bar), close - slope, close + 1.0, close - 1.0);
+        let row = [f64::from(4 * (19 - bar)), close - slope, close + 1.0, close - 1.0, close, 10.0];
+        text.push_str(&row.map(|cell| cell.to_string()).join(","));
+        text.push('\n');
     }
     text + "```\n"
 }

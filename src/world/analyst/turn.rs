@@ -112,7 +112,7 @@ struct Detail {
 
 /// From everything to the bare minimum.
 const DETAILS: [Detail; 3] = [
-    Detail { lines: 15, facts: 3, notes: true },
+    Detail { lines: 15, facts: 2, notes: true },
     Detail { lines: 12, facts: 1, notes: false },
     Detail { lines: 10, facts: 0, notes: false },
 ];

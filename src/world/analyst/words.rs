@@ -4,9 +4,6 @@ use super::decisions::{Decision, Ground};
 use super::reading::Tongue;
 use super::signals::{Evidence, Fact, Formation, View};
 
-/// Facts named in a reason.
-const FACTS_TOLD: usize = 3;
-
 /// `bullish`, `bearish` or `neutral`.
 pub(super) fn bias(view: &View) -> &'static str {
     if view.score > 0.15 {
@@ -25,15 +22,14 @@ pub(super) fn figure(value: f64, digits: usize) -> String {
     if short == "-0" { "0".to_owned() } else { short.to_owned() }
 }
 
-/// The reason of a decision: what decided, then the heaviest facts.
+/// The reason of a decision: what decided, then at most `facts` facts.
 pub(super) fn reason(decision: &Decision, view: &View, tongue: Tongue, facts: usize) -> String {
-    let lead = ground(decision, tongue);
-    let told: Vec<String> =
-        view.evidence.iter().take(facts.min(FACTS_TOLD)).map(|item| fact(item, tongue)).collect();
+    let lead = ground(decision, view, tongue);
+    let told: Vec<String> = told(decision, view, facts).into_iter().map(|item| fact(item, tongue)).collect();
     if told.is_empty() { format!("{lead}.") } else { format!("{lead}: {}.", told.join("; ")) }
 }
 
-fn ground(decision: &Decision, tongue: Tongue) -> String {
+fn ground(decision: &Decision, view: &View, tongue: Tongue) -> String {
     let gain = decision.gain_percent.map_or_else(String::new, |gain| format!(" ({gain:+.1}%)"));
     let (turkish, english) = match decision.ground {
         Ground::Signal if decision.confidence >= 75 => ("Güçlü sinyal", "Strong signal"),
@@ -43,7 +39,10 @@ fn ground(decision: &Decision, tongue: Tongue) -> String {
         Ground::Enough => {
             ("Güçlü, ama bu saat için yeterince açılış var", "Strong, but enough openings this hour")
         }
-        Ground::Weak => ("Sinyaller birbirini götürüyor", "The signals cancel each other"),
+        Ground::Weak if against(view).is_some() => {
+            ("Sinyaller birbirini götürüyor", "The signals cancel each other")
+        }
+        Ground::Weak => ("Sinyal çok zayıf", "The signal is too weak"),
         Ground::NotAllowed => {
             ("Sinyalin yönünde açılışa izin yok", "No opening is allowed in the signal's direction")
         }
@@ -105,6 +104,26 @@ pub(super) fn fact(item: &Evidence, tongue: Tongue) -> String {
     }
 }
 
+/// The heaviest fact that speaks against the view, if it weighs anything.
+fn against(view: &View) -> Option<&Evidence> {
+    view.evidence.iter().find(|item| item.weight * view.score < 0.0 && item.weight.abs() >= 0.04)
+}
+
+/// The facts a reason names: the heaviest ones; where signals cancel each other, the heaviest of either side.
+fn told<'a>(decision: &Decision, view: &'a View, facts: usize) -> Vec<&'a Evidence> {
+    let heaviest = view.evidence.iter().take(facts);
+    match against(view).filter(|_| decision.ground == Ground::Weak && facts > 1) {
+        Some(against) => view
+            .evidence
+            .iter()
+            .find(|item| item.weight * view.score > 0.0)
+            .into_iter()
+            .chain([against])
+            .collect(),
+        None => heaviest.collect(),
+    }
+}
+
 /// The name of a candle formation.
 pub(super) fn shape(formation: Formation, tongue: Tongue) -> &'static str {
     match formation {
@@ -123,12 +142,10 @@ pub(super) fn risk_note(
     event: Option<&str>,
 ) -> Option<String> {
     let opening = matches!(decision.word.to_ascii_uppercase().as_str(), "LONG" | "SHORT");
-    let against =
-        view.evidence.iter().find(|item| item.weight * view.score < 0.0 && item.weight.abs() >= 0.05);
     if opening && let Some(event) = event {
         return Some(format!("{}: {event}", tongue.pick("Önemli veri yaklaşıyor", "Important data ahead")));
     }
-    if opening && let Some(item) = against {
+    if opening && let Some(item) = against(view) {
         return Some(format!("{}: {}", tongue.pick("Karşı işaret", "Speaks against it"), fact(item, tongue)));
     }
     match decision.ground {
