@@ -10,8 +10,10 @@ use super::signals::View;
 const OPENING_SCORE: f64 = 0.22;
 /// The analyst's own idea of a strong opening.
 const STRONG: f64 = 0.75;
-/// Strong openings in one hour, all accounts together.
+/// Coins opened with conviction in one hour.
 const STRONG_OPENINGS: usize = 3;
+/// Positions in one account beyond which nothing is added with conviction.
+const FULL_BOOK: usize = 5;
 /// A score that may stand as counterweight to openings of the other direction.
 const COUNTERWEIGHT_SCORE: f64 = 0.35;
 /// ATR in percent of the price below which costs eat the move.
@@ -124,8 +126,14 @@ fn moves_enough(view: &View) -> bool {
 /// The coins whose opening is proposed with conviction, and why.
 fn strong_openings(task: &Task, views: &BTreeMap<String, View>) -> BTreeMap<String, (f64, Ground)> {
     let candidates = candidates(task, views, None);
-    let empty_book =
-        task.accounts.iter().flat_map(|account| &account.coins).all(|coin| coin.position.is_none());
+    let fullest = task
+        .accounts
+        .iter()
+        .map(|account| account.coins.iter().filter(|coin| coin.position.is_some()).count())
+        .max()
+        .unwrap_or(0);
+    let empty_book = fullest == 0;
+    let limit = STRONG_OPENINGS.min(FULL_BOOK.saturating_sub(fullest));
     let counter_exists = |score: f64| {
         candidates
             .iter()
@@ -135,9 +143,9 @@ fn strong_openings(task: &Task, views: &BTreeMap<String, View>) -> BTreeMap<Stri
     let mut same = [0_usize; 2];
     for (symbol, view) in candidates.iter().filter(|(_, view)| plain_confidence(view) >= STRONG) {
         let side = usize::from(view.score < 0.0);
-        let room = if counter_exists(view.score) { STRONG_OPENINGS - 1 } else { STRONG_OPENINGS };
+        let room = if counter_exists(view.score) { limit.saturating_sub(1).max(1) } else { limit };
         let taken = same.get(side).copied().unwrap_or(0);
-        if strong.len() < STRONG_OPENINGS && taken < room {
+        if strong.len() < limit && taken < room {
             strong.insert((*symbol).clone(), (plain_confidence(view), Ground::Signal));
             if let Some(count) = same.get_mut(side) {
                 *count += 1;

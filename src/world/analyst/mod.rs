@@ -34,4 +34,6 @@ pub struct AnalystOptions {
 pub use server::router;
 
 #[cfg(test)]
+mod any_input;
+#[cfg(test)]
 mod tests;
