@@ -4,3 +4,5 @@
 mod fixture;
 #[cfg(test)]
 mod screens;
+#[cfg(test)]
+mod zz_look;
