@@ -258,7 +258,7 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
         ..6 => 0,
         6..9 => 1,
         9..14 => 3,
-        14..24 => 4,
+        14..24 => 5,
         _ => 6,
     };
     let Some((proposal, outcome)) = cycle.decisions.get(selected).filter(|_| rows > 0) else {
@@ -268,9 +268,14 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
     let muted = theme.style(Meaning::Muted);
     let mut lines = Vec::new();
     if rows > 1 {
-        let head = format!("─ {} {} ", proposal.account, proposal.symbol.coin());
-        let rest = "─".repeat(usize::from(inner.width).saturating_sub(head.chars().count()));
-        lines.push(Line::styled(format!("{head}{rest}"), theme.style(Meaning::Border)));
+        let name = format!("{} {}", proposal.account, proposal.symbol.coin());
+        let rest = "─".repeat(usize::from(inner.width).saturating_sub(name.len() + 3));
+        let border = theme.style(Meaning::Border);
+        lines.push(Line::from(vec![
+            Span::styled("─ ", border),
+            Span::styled(name, muted),
+            Span::styled(format!(" {rest}"), border),
+        ]));
     }
     let mut add = |text: String, style: Style| {
         for line in wrap(&text, width) {
