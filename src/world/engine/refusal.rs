@@ -68,5 +68,5 @@ refusals! {
     CLOSE_WHILE_FLAT = -4509, "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.";
     FILL_OR_KILL = -5021, "Due to the order could not be filled immediately, the FOK order has been rejected. The order will not be recorded in the order history.";
     POST_ONLY = -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history.";
-    NO_PRICE = -1001, "Internal error; unable to process your request. Please try again.";
+    NO_PRICE = -4141, "Symbol is closed.";
 }
