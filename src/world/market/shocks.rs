@@ -1,0 +1,69 @@
+//! Jumps made by an operator: from an instant on, the path continues from another price.
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::{Market, MarketError};
+use crate::domain::Symbol;
+
+/// The factors by which a coin's path is multiplied, each from its instant on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shocks(Vec<(i64, f64)>);
+
+impl Shocks {
+    /// What the path is multiplied by at an instant.
+    pub(super) fn factor_at(&self, at_ms: i64) -> f64 {
+        self.0.iter().rev().find(|(from, _)| *from <= at_ms).map_or(1.0, |(_, factor)| *factor)
+    }
+
+    /// The instants strictly inside a span at which the factor changes.
+    pub(super) fn inside(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> + '_ {
+        self.0.iter().map(|(at, _)| *at).filter(move |at| *at > from_ms && *at < to_ms)
+    }
+
+    /// Whether nothing jumped before an instant.
+    pub(super) fn is_quiet_until(&self, end_ms: i64) -> bool {
+        self.0.first().is_none_or(|(at, _)| *at >= end_ms)
+    }
+
+    fn last(&self) -> Option<i64> {
+        self.0.last().map(|(at, _)| *at)
+    }
+}
+
+/// A price in ticks after its factor; never below one tick.
+pub(super) fn shocked(ticks: u32, factor: f64) -> i64 {
+    ((f64::from(ticks) * factor).round() as i64).max(1)
+}
+
+impl Market {
+    /// From `at_ms` on, the path of `symbol` continues from `price`: at once, for good, and without changing anything
+    /// before.
+    ///
+    /// Fails for an unlisted contract, a price off the tick grid or more than a hundred times away, an instant
+    /// without a price, or one before an earlier jump of the same contract.
+    pub fn jump(&mut self, symbol: &Symbol, at_ms: i64, price: Decimal) -> Result<(), MarketError> {
+        self.extend_to(at_ms);
+        let number = self
+            .listings
+            .iter()
+            .position(|listing| listing.symbol == *symbol)
+            .ok_or_else(|| MarketError::UnknownSymbol(symbol.clone()))?;
+        let tick = self.listings[number].tick;
+        let coin = &mut self.coins[number];
+        let bad_price = || MarketError::BadPrice { symbol: symbol.clone(), price, tick };
+        let wanted = (price / tick).to_f64().ok_or_else(bad_price)?;
+        let base = coin
+            .path
+            .ticks_at(at_ms)
+            .filter(|_| coin.shocks.last().is_none_or(|last| last <= at_ms))
+            .ok_or_else(|| MarketError::BadTime { symbol: symbol.clone(), at_ms })?;
+        let now = shocked(base, coin.shocks.factor_at(at_ms)) as f64;
+        if !(price % tick).is_zero() || wanted < 1.0 || wanted < now / 100.0 || wanted > now * 100.0 {
+            return Err(bad_price());
+        }
+        coin.shocks.0.push((at_ms, wanted / f64::from(base)));
+        self.jumps.push((at_ms, symbol.clone(), price));
+        Ok(())
+    }
+}
