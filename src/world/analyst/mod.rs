@@ -1,1 +1,27 @@
-//! World: analyst.
+//! A model server for those who have no key: it speaks the Messages API, and behind it sits a rule-based analyst.
+//!
+//! The analyst is deterministic and reads nothing but the conversation: the fenced `task` block, the CSV tables of the
+//! prompt and the results of the tool calls it asked for. It never looks at the world's own memory, so what it knows is
+//! what a real model would know. The model id is answered as it was asked for; message and tool ids say `builtin`.
+//!
+//! Tokens are estimated, not counted: see [`tokens`]. Prompt caching is simulated: see [`cache`].
+
+mod analyst;
+mod cache;
+mod conversation;
+mod error;
+mod events;
+mod reply;
+mod server;
+mod tokens;
+
+use std::time::Duration;
+
+/// How the analyst behaves on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnalystOptions {
+    /// Pause before each piece of streamed text; zero streams at once and sets no timer.
+    pub token_delay: Duration,
+}
+
+pub use server::router;

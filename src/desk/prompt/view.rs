@@ -1,0 +1,468 @@
+//! The input as the template sees it: text that is already formatted, and untrusted text already made harmless.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::input::{AccountInput, CoinInput, Language, PromptInput};
+use super::number::{cents, instant, significant, significant_decimal};
+use crate::domain::{
+    AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
+};
+
+/// 4 h candles shown for each coin.
+const COIN_CANDLES: usize = 20;
+/// Daily candles shown for the Dow Jones.
+const US30_CANDLES: usize = 5;
+/// Headlines shown in all.
+const HEADLINES: usize = 30;
+/// Columns of one headline.
+const HEADLINE_COLUMNS: usize = 200;
+/// Columns of a cell or note that somebody else wrote.
+const CELL_COLUMNS: usize = 60;
+
+/// What the user template may name. The field names are the template's vocabulary.
+#[derive(Debug, Serialize)]
+pub(super) struct PromptView {
+    language: &'static str,
+    market_time: String,
+    threshold: String,
+    limits: Vec<Limit>,
+    balances: Vec<Balance>,
+    positions: Vec<PositionRow>,
+    unread_accounts: Vec<UnreadAccount>,
+    fear_greed: Option<FearGreed>,
+    us30: Option<Us30>,
+    funding: Option<FundingOverview>,
+    coins: Vec<Coin>,
+    coins_without_price: Vec<String>,
+    calendar: Vec<CalendarRow>,
+    nonce: String,
+    /// One JSON object a headline.
+    headlines: Vec<String>,
+    problems: Vec<Problem>,
+    /// The content of the `task` block.
+    task: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Limit {
+    name: String,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Balance {
+    account: String,
+    leverage: u32,
+    wallet: String,
+    equity: String,
+    available: String,
+    positions: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct PositionRow {
+    account: String,
+    symbol: String,
+    side: &'static str,
+    quantity: String,
+    entry: String,
+    mark: String,
+    unrealised: String,
+    held_h: String,
+    stop: String,
+}
+
+#[derive(Debug, Serialize)]
+struct UnreadAccount {
+    account: String,
+    trouble: String,
+}
+
+#[derive(Debug, Serialize)]
+struct FearGreed {
+    value: u8,
+    class: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Us30 {
+    price: String,
+    change_pct: String,
+    candles: Vec<CandleRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct FundingOverview {
+    mean: String,
+    lowest: String,
+    lowest_symbol: String,
+    highest: String,
+    highest_symbol: String,
+    negative: usize,
+    coins: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Coin {
+    symbol: String,
+    /// The cells of the indicator row, in the order of the template's header.
+    indicators: Vec<String>,
+    candles: Vec<CandleRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct CandleRow {
+    age: i64,
+    open: String,
+    high: String,
+    low: String,
+    close: String,
+    volume: String,
+}
+
+#[derive(Debug, Serialize)]
+struct CalendarRow {
+    time: String,
+    country: String,
+    impact: String,
+    event: String,
+    actual: String,
+    estimate: String,
+    previous: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Problem {
+    source: String,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Task {
+    market_time: String,
+    language: &'static str,
+    threshold: serde_json::Number,
+    accounts: Vec<TaskAccount>,
+    answer: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct TaskAccount {
+    account: AccountName,
+    coins: Vec<TaskCoin>,
+}
+
+#[derive(Debug, Serialize)]
+struct TaskCoin {
+    symbol: Symbol,
+    allowed: Vec<DecisionWord>,
+    position: Option<TaskPosition>,
+}
+
+#[derive(Debug, Serialize)]
+struct TaskPosition {
+    side: &'static str,
+    entry: String,
+    unrealised_usdt: String,
+    held_h: Option<f64>,
+}
+
+impl PromptView {
+    /// Formats everything once.
+    pub fn of(input: &PromptInput, language: Language) -> Result<Self, serde_json::Error> {
+        let now = input.market_time;
+        let (readable, unread): (Vec<&AccountInput>, Vec<&AccountInput>) =
+            input.accounts.iter().partition(|account| account.state.trouble.is_none());
+        Ok(Self {
+            language: language.as_str(),
+            market_time: instant(now),
+            threshold: input.threshold.value().normalize().to_string(),
+            limits: input
+                .limits
+                .iter()
+                .map(|(name, value)| Limit { name: name.clone(), value: value.clone() })
+                .collect(),
+            balances: readable.iter().map(|account| balance(&account.state)).collect(),
+            positions: readable.iter().flat_map(|account| position_rows(&account.state, now)).collect(),
+            unread_accounts: unread.iter().filter_map(|account| unread_account(&account.state)).collect(),
+            fear_greed: input
+                .fear_greed
+                .as_ref()
+                .map(|index| FearGreed { value: index.value, class: cell(&index.class) }),
+            us30: input.us30.as_ref().map(|us30| Us30 {
+                price: us30.price.map(significant_decimal).unwrap_or_default(),
+                change_pct: significant(us30.change_pct),
+                candles: candle_rows(&us30.candles, US30_CANDLES, now, 24),
+            }),
+            funding: funding_overview(&input.coins),
+            coins: input.coins.iter().filter_map(|coin| coin_view(coin, now)).collect(),
+            coins_without_price: input
+                .coins
+                .iter()
+                .filter(|coin| coin.price.is_none())
+                .map(|coin| coin.symbol.to_string())
+                .collect(),
+            calendar: calendar_rows(input),
+            nonce: nonce(input),
+            headlines: headlines(input)?,
+            problems: problems(input),
+            task: serde_json::to_string(&task(input, language)?)?,
+        })
+    }
+}
+
+/// The pairs a prompt asks about, with what is allowed: readable accounts, coins with a price.
+pub(super) fn asked_pairs(input: &PromptInput) -> Vec<(AccountName, Symbol, Vec<DecisionWord>)> {
+    let priced =
+        |symbol: &Symbol| input.coins.iter().any(|coin| &coin.symbol == symbol && coin.price.is_some());
+    input
+        .accounts
+        .iter()
+        .filter(|account| account.state.trouble.is_none())
+        .flat_map(|account| {
+            account
+                .allowed
+                .iter()
+                .filter(|(symbol, _)| priced(symbol))
+                .map(|(symbol, words)| (account.state.name.clone(), symbol.clone(), words.clone()))
+        })
+        .collect()
+}
+
+fn task(input: &PromptInput, language: Language) -> Result<Task, serde_json::Error> {
+    let mut by_account: BTreeMap<AccountName, Vec<TaskCoin>> = BTreeMap::new();
+    for (account, symbol, allowed) in asked_pairs(input) {
+        let position = input
+            .accounts
+            .iter()
+            .find(|candidate| candidate.state.name == account)
+            .and_then(|candidate| candidate.state.position(&symbol))
+            .map(|position| task_position(position, input.market_time));
+        by_account.entry(account).or_default().push(TaskCoin { symbol, allowed, position });
+    }
+    let accounts = input
+        .accounts
+        .iter()
+        .filter_map(|account| by_account.remove_entry(&account.state.name))
+        .map(|(account, coins)| TaskAccount { account, coins })
+        .collect();
+    Ok(Task {
+        market_time: instant(input.market_time),
+        language: language.as_str(),
+        threshold: serde_json::from_str(&input.threshold.value().normalize().to_string())?,
+        accounts,
+        answer: "one object for every account and coin",
+    })
+}
+
+fn task_position(position: &Position, now: Timestamp) -> TaskPosition {
+    TaskPosition {
+        side: position.direction.as_str(),
+        entry: position.entry.to_string(),
+        unrealised_usdt: cents(position.unrealised.value()),
+        held_h: position.opened_at.map(|opened| held_hours(opened, now)),
+    }
+}
+
+/// Hours a position has been open, to a tenth.
+fn held_hours(opened: Timestamp, now: Timestamp) -> f64 {
+    let tenths = (now - opened).num_minutes().max(0) / 6;
+    f64::from(i32::try_from(tenths).unwrap_or(i32::MAX)) / 10.0
+}
+
+fn balance(state: &AccountState) -> Balance {
+    Balance {
+        account: state.name.to_string(),
+        leverage: state.leverage,
+        wallet: cents(state.wallet.value()),
+        equity: cents(state.equity.value()),
+        available: cents(state.available.value()),
+        positions: state.positions.len(),
+    }
+}
+
+fn position_rows(state: &AccountState, now: Timestamp) -> impl Iterator<Item = PositionRow> {
+    state.positions.iter().map(move |position| PositionRow {
+        account: state.name.to_string(),
+        symbol: position.symbol.to_string(),
+        side: position.direction.as_str(),
+        quantity: position.quantity.to_string(),
+        entry: position.entry.to_string(),
+        mark: position.mark.to_string(),
+        unrealised: cents(position.unrealised.value()),
+        held_h: position
+            .opened_at
+            .map(|opened| format!("{:.1}", held_hours(opened, now)))
+            .unwrap_or_default(),
+        stop: position.stop.as_ref().map(|stop| stop.trigger.to_string()).unwrap_or_default(),
+    })
+}
+
+fn unread_account(state: &AccountState) -> Option<UnreadAccount> {
+    let trouble = state.trouble.as_deref()?;
+    Some(UnreadAccount { account: state.name.to_string(), trouble: cell(&Untrusted::new(trouble)) })
+}
+
+fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
+    let price = coin.price?;
+    let mut indicators = vec![significant_decimal(price)];
+    indicators.extend(
+        [
+            coin.change_4h_pct,
+            coin.rsi14,
+            coin.macd,
+            coin.macd_signal,
+            coin.macd_hist,
+            coin.adx14,
+            coin.bb_lower,
+            coin.bb_middle,
+            coin.bb_upper,
+            coin.atr14,
+            coin.funding_rate_pct,
+        ]
+        .map(significant),
+    );
+    Some(Coin {
+        symbol: coin.symbol.to_string(),
+        indicators,
+        candles: candle_rows(&coin.candles, COIN_CANDLES, now, 4),
+    })
+}
+
+/// The last `count` candles, oldest first; the age counts from the close, in hours, or in days for daily bars.
+fn candle_rows(candles: &[Candle], count: usize, now: Timestamp, hours: i64) -> Vec<CandleRow> {
+    const HOUR_MS: i64 = 3_600_000;
+    let unit = if hours == 24 { 24 * HOUR_MS } else { HOUR_MS };
+    candles
+        .iter()
+        .skip(candles.len().saturating_sub(count))
+        .map(|candle| CandleRow {
+            age: (now.timestamp_millis() - candle.open_time - hours * HOUR_MS).max(0) / unit,
+            open: significant_decimal(candle.open.value()),
+            high: significant_decimal(candle.high.value()),
+            low: significant_decimal(candle.low.value()),
+            close: significant_decimal(candle.close.value()),
+            volume: significant_decimal(candle.volume),
+        })
+        .collect()
+}
+
+fn funding_overview(coins: &[CoinInput]) -> Option<FundingOverview> {
+    let rates: Vec<(&Symbol, f64)> = coins
+        .iter()
+        .filter_map(|coin| Some((&coin.symbol, coin.funding_rate_pct.filter(|rate| rate.is_finite())?)))
+        .collect();
+    let (lowest_symbol, lowest) = rates.iter().min_by(|left, right| left.1.total_cmp(&right.1))?;
+    let (highest_symbol, highest) = rates.iter().max_by(|left, right| left.1.total_cmp(&right.1))?;
+    let count = f64::from(u32::try_from(rates.len()).unwrap_or(u32::MAX));
+    let mean = rates.iter().map(|(_, rate)| rate).sum::<f64>() / count;
+    Some(FundingOverview {
+        mean: significant(Some(mean)),
+        lowest: significant(Some(*lowest)),
+        lowest_symbol: lowest_symbol.to_string(),
+        highest: significant(Some(*highest)),
+        highest_symbol: highest_symbol.to_string(),
+        negative: rates.iter().filter(|(_, rate)| *rate < 0.0).count(),
+        coins: rates.len(),
+    })
+}
+
+fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
+    input
+        .calendar
+        .iter()
+        .map(|entry| CalendarRow {
+            time: entry.time.format("%Y-%m-%dT%H:%MZ").to_string(),
+            country: cell(&entry.country),
+            impact: cell(&entry.impact),
+            event: cell(&entry.event),
+            actual: significant(entry.actual),
+            estimate: significant(entry.estimate),
+            previous: significant(entry.previous),
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Headline<'a> {
+    category: &'a str,
+    source: String,
+    age_min: i64,
+    headline: String,
+}
+
+fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
+    input
+        .news
+        .iter()
+        .take(HEADLINES)
+        .map(|news| {
+            serde_json::to_string(&Headline {
+                category: &news.category,
+                source: news.source.line(CELL_COLUMNS),
+                age_min: (input.market_time - news.published).num_minutes().max(0),
+                headline: news.headline.line(HEADLINE_COLUMNS),
+            })
+            .map(|json| inert(&json))
+        })
+        .collect()
+}
+
+/// Inside a JSON string these three could look like the end of the envelope or of a fence; JSON lets them be spelled.
+fn inert(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('`', "\\u0060")
+}
+
+/// A table cell out of text somebody else wrote: one line, no separators, nothing that could end a fence.
+fn cell(text: &Untrusted) -> String {
+    text.line(CELL_COLUMNS)
+        .chars()
+        .map(|character| match character {
+            ',' => ';',
+            '"' | '`' => '\'',
+            '<' | '>' | '{' | '}' | '#' => ' ',
+            other => other,
+        })
+        .collect()
+}
+
+fn problems(input: &PromptInput) -> Vec<Problem> {
+    input
+        .sources
+        .iter()
+        .filter_map(|source| {
+            let detail = match (&source.error, source.stale, source.as_of) {
+                (Some(error), _, _) => error.clone(),
+                (None, true, Some(as_of)) => format!("stale, as of {}", instant(as_of)),
+                (None, true, None) => "stale".to_owned(),
+                (None, false, _) => return None,
+            };
+            Some(Problem {
+                source: cell(&Untrusted::new(source.name.as_str())),
+                detail: cell(&Untrusted::new(detail)),
+            })
+        })
+        .collect()
+}
+
+/// A word no headline can contain, because it is a hash over all of them, the prices and the hour.
+fn nonce(input: &PromptInput) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(input.market_time.timestamp_millis().to_le_bytes());
+    for news in &input.news {
+        hasher.update(news.headline.raw());
+        hasher.update([0]);
+    }
+    for price in input.coins.iter().filter_map(|coin| coin.price) {
+        hasher.update(price_bytes(price));
+    }
+    hex::encode(hasher.finalize()).chars().take(16).collect()
+}
+
+fn price_bytes(price: Decimal) -> [u8; 16] {
+    price.normalize().serialize()
+}

@@ -1,0 +1,83 @@
+//! Refusals in the shape of the Messages API (llm.md §1.4).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// Why a request was refused: a status, the API's word for it and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The API's word, such as `invalid_request_error`.
+    pub kind: &'static str,
+    /// What is wrong and where.
+    pub message: String,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    r#type: &'static str,
+    error: ErrorDetail<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorDetail<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+impl ApiError {
+    /// 400: the request breaks a rule of the API.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, kind: "invalid_request_error", message: message.into() }
+    }
+
+    /// 401: no key.
+    pub fn authentication() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            kind: "authentication_error",
+            message: "no key: send any non-empty x-api-key or Authorization: Bearer header".to_owned(),
+        }
+    }
+
+    /// 404: unknown path or model.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, kind: "not_found_error", message: message.into() }
+    }
+
+    /// 405: known path, wrong method.
+    pub fn method_not_allowed() -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            kind: "invalid_request_error",
+            message: "this path does not take that method".to_owned(),
+        }
+    }
+
+    /// 413: the body is over the limit.
+    pub fn too_large() -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            kind: "request_too_large",
+            message: "the request is larger than 32 MB".to_owned(),
+        }
+    }
+
+    /// The answer on the wire; the id stands in the header and in the body.
+    pub fn respond(&self, request_id: &str) -> Response {
+        let body = ErrorBody {
+            r#type: "error",
+            error: ErrorDetail { r#type: self.kind, message: &self.message },
+            request_id,
+        };
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if let Ok(value) = HeaderValue::from_str(request_id) {
+            response.headers_mut().insert("request-id", value);
+        }
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response
+    }
+}

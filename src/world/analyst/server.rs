@@ -1,0 +1,244 @@
+//! The HTTP face: paths, headers and refusals.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::AnalystOptions;
+use super::analyst;
+use super::cache::{Prefix, PromptCache};
+use super::conversation::{Conversation, VERSIONS};
+use super::error::ApiError;
+use super::events::{Frame, Identity, frames, message};
+use super::reply::Reply;
+
+/// The API's limit for one request.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// The models `GET /v1/models` lists: id, name shown, context, most output tokens.
+const MODELS: [(&str, &str, u64, u64); 2] = [
+    ("claude-sonnet-4-6", "Built-in rule-based analyst, answering for claude-sonnet-4-6", 1_000_000, 128_000),
+    ("builtin", "Built-in rule-based analyst", 1_000_000, 128_000),
+];
+
+struct Server {
+    options: AnalystOptions,
+    requests: AtomicU64,
+    cache: PromptCache,
+}
+
+impl Server {
+    fn request_id(&self) -> String {
+        format!("req_builtin_{:012x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// A Messages-API-compatible server (llm.md §5, offline server checklist) with the rule-based analyst behind it.
+///
+/// Paths: `POST /v1/messages` (streamed or whole), `POST /v1/messages/count_tokens`, `GET` and `HEAD /v1/models` and
+/// `/v1/models/{id}`. Unknown paths below `/v1/` are answered 404 in the API's shape. The router has no fallback, so it
+/// merges with others.
+pub fn router(options: AnalystOptions) -> Router {
+    let server = Arc::new(Server { options, requests: AtomicU64::new(0), cache: PromptCache::default() });
+    Router::new()
+        .route("/v1/messages", post(messages).fallback(wrong_method))
+        .route("/v1/messages/count_tokens", post(count_tokens).fallback(wrong_method))
+        .route("/v1/models", get(models).fallback(wrong_method))
+        .route("/v1/models/{id}", get(one_model).fallback(wrong_method))
+        .route("/v1/{*rest}", any(unknown_path))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(server)
+}
+
+async fn messages(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request_id = server.request_id();
+    match answer(&server, &headers, body) {
+        Ok((identity, conversation, reply, prefix)) => {
+            let usage = server.cache.account(&prefix, Instant::now());
+            let response = if conversation.stream {
+                event_stream(frames(&identity, &reply, usage), server.options.token_delay)
+            } else {
+                axum::Json(message(&identity, &reply, usage)).into_response()
+            };
+            marked(response, &request_id)
+        }
+        Err(error) => error.respond(&request_id),
+    }
+}
+
+fn answer(
+    _server: &Server,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(Identity, Conversation, Reply, Prefix), ApiError> {
+    let (conversation, prefix, fingerprint) = read(headers, body, false)?;
+    let blocks = analyst::answer(&conversation);
+    let budget = conversation.max_tokens.unwrap_or(u64::MAX);
+    let reply = Reply::within(blocks, budget, &conversation.stop_sequences);
+    let identity =
+        Identity { message_id: format!("msg_builtin_{fingerprint}"), model: conversation.model.clone() };
+    Ok((identity, conversation, reply, prefix))
+}
+
+async fn count_tokens(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request_id = server.request_id();
+    match read(&headers, body, true) {
+        Ok((_, prefix, _)) => {
+            marked(axum::Json(json!({"input_tokens": prefix.total()})).into_response(), &request_id)
+        }
+        Err(error) => error.respond(&request_id),
+    }
+}
+
+async fn models(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let request_id = server.request_id();
+    if let Err(error) = check_headers(&headers) {
+        return error.respond(&request_id);
+    }
+    let data: Vec<Value> = MODELS.iter().map(|(id, ..)| model_card(id)).collect();
+    let list = json!({
+        "data": data,
+        "has_more": false,
+        "first_id": MODELS.first().map(|(id, ..)| id),
+        "last_id": MODELS.last().map(|(id, ..)| id),
+    });
+    marked(axum::Json(list).into_response(), &request_id)
+}
+
+async fn one_model(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let request_id = server.request_id();
+    let card = check_headers(&headers).and_then(|_| {
+        check_model(&id)?;
+        Ok(model_card(&id))
+    });
+    match card {
+        Ok(card) => marked(axum::Json(card).into_response(), &request_id),
+        Err(error) => error.respond(&request_id),
+    }
+}
+
+fn model_card(id: &str) -> Value {
+    let (_, name, context, output) =
+        MODELS.iter().find(|(known, ..)| *known == id).copied().unwrap_or(MODELS[1]);
+    json!({
+        "type": "model",
+        "id": id,
+        "display_name": name,
+        "created_at": "2026-11-22T00:00:00Z",
+        "lifecycle": null,
+        "max_input_tokens": context,
+        "max_tokens": output,
+        "capabilities": null,
+    })
+}
+
+async fn unknown_path(State(server): State<Arc<Server>>, Path(rest): Path<String>) -> Response {
+    ApiError::not_found(format!(
+        "no path /v1/{rest}; there are /v1/messages, /v1/messages/count_tokens and /v1/models"
+    ))
+    .respond(&server.request_id())
+}
+
+async fn wrong_method(State(server): State<Arc<Server>>) -> Response {
+    ApiError::method_not_allowed().respond(&server.request_id())
+}
+
+fn read(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    counting: bool,
+) -> Result<(Conversation, Prefix, String), ApiError> {
+    let version = check_headers(headers)?;
+    let bytes = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
+        _ => ApiError::invalid(format!("the body could not be read: {}", rejection.body_text())),
+    })?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::invalid(format!("the body is not valid JSON: {error}")))?;
+    let conversation = Conversation::read(&value, version, counting)?;
+    check_model(&conversation.model)?;
+    let prefix = Prefix::of(&value)?;
+    let fingerprint = hex::encode(Sha256::digest(&bytes)).chars().take(20).collect();
+    Ok((conversation, prefix, fingerprint))
+}
+
+/// A key must be there, its value does not matter; the version must be a known one.
+fn check_headers(headers: &HeaderMap) -> Result<&'static str, ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let key = text("x-api-key").is_some_and(|key| !key.is_empty());
+    let bearer = text("authorization").is_some_and(|value| {
+        value
+            .split_once(' ')
+            .is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
+    });
+    if !key && !bearer {
+        return Err(ApiError::authentication());
+    }
+    let version = text("anthropic-version")
+        .ok_or_else(|| ApiError::invalid("anthropic-version: header is required"))?;
+    VERSIONS.into_iter().find(|known| *known == version).ok_or_else(|| {
+        ApiError::invalid(format!("anthropic-version: {version:?} is not one of {}", VERSIONS.join(", ")))
+    })
+}
+
+fn check_model(id: &str) -> Result<(), ApiError> {
+    if id.starts_with("claude-") || id.starts_with("builtin") {
+        Ok(())
+    } else {
+        Err(ApiError::not_found(format!("model: {id}")))
+    }
+}
+
+fn event_stream(frames: Vec<Frame>, delay: Duration) -> Response {
+    let body = if delay.is_zero() {
+        Body::from_stream(stream::iter(
+            frames.into_iter().map(|frame| Ok::<_, Infallible>(Bytes::from(frame.text))),
+        ))
+    } else {
+        Body::from_stream(stream::iter(frames).then(move |frame| async move {
+            if frame.paced {
+                tokio::time::sleep(delay).await;
+            }
+            Ok::<_, Infallible>(Bytes::from(frame.text))
+        }))
+    };
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response
+}
+
+fn marked(mut response: Response, request_id: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("request-id", value);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
