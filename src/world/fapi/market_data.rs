@@ -7,6 +7,7 @@ use super::Call;
 use super::error::ApiError;
 use super::wire::{fixed, money};
 use crate::domain::{Interval, Symbol};
+use crate::world::World;
 use crate::world::engine::Contract;
 use crate::world::market::Bar;
 
@@ -46,7 +47,7 @@ pub(super) fn klines(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .parse()
         .map_err(|_| ApiError::new(-1120, "Invalid interval."))?;
     let limit = call.params.limit(500, 1500)?;
-    let (start, end) = (call.params.integer("startTime")?, call.params.integer("endTime")?);
+    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
     if start.zip(end).is_some_and(|(start, end)| start > end) {
         return Err(ApiError::new(-1023, "Start time is greater than end time."));
     }
@@ -76,10 +77,25 @@ pub(super) struct DaySummary {
     pub open_time: i64,
 }
 
-/// Sums the hourly bars of the last day.
-pub(super) fn day_summary(call: &Call<'_>, symbol: &Symbol) -> Option<DaySummary> {
-    let start = call.now - DAY;
-    let bars = call.world.market().bars(symbol, Interval::Hour1, Some(start), None, 25, call.now);
+impl DaySummary {
+    /// How far `last` is from the open, in percent.
+    pub fn change_percent(&self, last: Decimal) -> Decimal {
+        if self.open.is_zero() {
+            Decimal::ZERO
+        } else {
+            (last - self.open) / self.open * Decimal::ONE_HUNDRED
+        }
+    }
+
+    /// The average price by volume; `last` when nothing was traded.
+    pub fn weighted(&self, last: Decimal) -> Decimal {
+        if self.volume.is_zero() { last } else { self.quote_volume / self.volume }
+    }
+}
+
+/// Sums the hourly bars of the day before `now`.
+pub(super) fn day_summary(world: &World, symbol: &Symbol, now: i64) -> Option<DaySummary> {
+    let bars = world.market().bars(symbol, Interval::Hour1, Some(now - DAY), None, 25, now);
     let first = bars.first()?;
     Some(DaySummary {
         open: first.open,
@@ -97,15 +113,12 @@ pub(super) fn day(call: &mut Call<'_>) -> Result<Value, ApiError> {
     call.one_or_all(|call, symbol| {
         let quote = call.core.engine.quote(symbol)?;
         let contract = call.contract(symbol)?;
-        let day = day_summary(call, symbol).ok_or(crate::world::engine::refusal::NO_PRICE)?;
+        let day = day_summary(call.world, symbol, call.now).ok_or(crate::world::engine::refusal::NO_PRICE)?;
         let price = |value| fixed(value, contract.price_digits());
         let quantity = |value| fixed(value, contract.quantity_digits());
-        let change = quote.last - day.open;
-        let percent = if day.open.is_zero() { Decimal::ZERO } else { change / day.open * Decimal::ONE_HUNDRED };
-        let weighted = if day.volume.is_zero() { quote.last } else { day.quote_volume / day.volume };
         Ok(json!({
-            "symbol": symbol, "priceChange": price(change), "priceChangePercent": fixed(percent, 3),
-            "weightedAvgPrice": price(weighted), "lastPrice": price(quote.last),
+            "symbol": symbol, "priceChange": price(quote.last - day.open), "priceChangePercent": fixed(day.change_percent(quote.last), 3),
+            "weightedAvgPrice": price(day.weighted(quote.last)), "lastPrice": price(quote.last),
             "lastQty": quantity(contract.listing.step), "openPrice": price(day.open),
             "highPrice": price(day.high.max(quote.last)), "lowPrice": price(day.low.min(quote.last)),
             "volume": quantity(day.volume), "quoteVolume": fixed(day.quote_volume, 2),
@@ -139,8 +152,8 @@ pub(super) fn trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
 /// `GET /fapi/v1/fundingRate`, oldest first.
 pub(super) fn funding_rate(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let limit = call.params.limit(100, 1000)?;
-    let start = call.params.integer("startTime")?;
-    let end = call.params.integer("endTime")?.unwrap_or(call.now).min(call.now);
+    let start = call.params.time("startTime")?;
+    let end = call.params.time("endTime")?.unwrap_or(call.now).min(call.now);
     let market = call.world.market();
     let mut rows = Vec::new();
     for symbol in call.symbols()? {

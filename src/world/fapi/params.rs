@@ -48,6 +48,12 @@ impl Params {
         self.parsed(name)
     }
 
+    /// An instant in UTC milliseconds, kept between 1970 and the exchange's far future.
+    pub fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        const FAR: i64 = 4_133_404_800_000;
+        Ok(self.integer(name)?.map(|time| time.clamp(0, FAR)))
+    }
+
     /// A row limit between 1 and `most`.
     pub fn limit(&self, usual: usize, most: usize) -> Result<usize, ApiError> {
         match self.integer("limit")? {
