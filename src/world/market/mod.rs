@@ -18,7 +18,8 @@ mod path;
 mod process;
 mod quotes;
 mod recorded;
-mod rng;
+pub(crate) mod reference;
+pub(crate) mod rng;
 mod shocks;
 mod synthetic;
 
