@@ -6,14 +6,21 @@
 //!
 //! Tokens are estimated, not counted: see [`tokens`]. Prompt caching is simulated: see [`cache`].
 
-mod analyst;
 mod cache;
 mod conversation;
+mod decisions;
 mod error;
 mod events;
+mod reading;
 mod reply;
+mod report;
 mod server;
+mod signals;
+mod tables;
 mod tokens;
+mod turn;
+mod wishes;
+mod words;
 
 use std::time::Duration;
 
@@ -25,3 +32,6 @@ pub struct AnalystOptions {
 }
 
 pub use server::router;
+
+#[cfg(test)]
+mod tests;
