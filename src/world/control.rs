@@ -50,10 +50,7 @@ struct Advance {
     seconds: i64,
 }
 
-async fn advance(
-    State(world): State<Arc<World>>,
-    body: Result<Json<Advance>, JsonRejection>,
-) -> Response {
+async fn advance(State(world): State<Arc<World>>, body: Result<Json<Advance>, JsonRejection>) -> Response {
     match body {
         Ok(Json(Advance { seconds })) if (0..=LONGEST_ADVANCE).contains(&seconds) => {
             // A year takes seconds of computing; other requests must not wait behind it on this thread.
@@ -67,9 +64,11 @@ async fn advance(
             .await;
             match done {
                 Ok(now) => Json(clock_body(&world, now)).into_response(),
-                Err(error) => {
-                    refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), "a world that is not shutting down")
-                }
+                Err(error) => refused(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    &error.to_string(),
+                    "a world that is not shutting down",
+                ),
             }
         }
         Ok(Json(Advance { seconds })) => refused(
@@ -123,7 +122,9 @@ async fn reset(State(world): State<Arc<World>>) -> Response {
             let now = world.core().played_ms;
             Json(clock_body(&world, now)).into_response()
         }
-        Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string(), "a world whose files are still there"),
+        Err(error) => {
+            refused(StatusCode::BAD_REQUEST, &error.to_string(), "a world whose files are still there")
+        }
     }
 }
 

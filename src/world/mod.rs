@@ -17,7 +17,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::{Router, middleware};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +31,7 @@ use self::fapi::limits::Limits;
 use self::fapi::listen_key::ListenKeys;
 pub use self::fapi::socket::WorldSocket;
 use self::market::{Market, MarketError};
+use self::sources::{MacroError, MacroFiles};
 use self::state::{Jump, Origin, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
@@ -78,7 +82,9 @@ pub enum WorldError {
         reason: String,
     },
     /// The state file belongs to another world.
-    #[error("the world's state {path} was made from other prices; give the same --candles and --from, or another file")]
+    #[error(
+        "the world's state {path} was made from other prices; give the same --candles and --from, or another file"
+    )]
     OtherOrigin {
         /// The file.
         path: PathBuf,
@@ -89,6 +95,9 @@ pub enum WorldError {
     /// Prices cannot be made or read.
     #[error(transparent)]
     Market(#[from] MarketError),
+    /// Recorded figures beside the candles cannot be read.
+    #[error(transparent)]
+    Macro(#[from] MacroError),
 }
 
 /// The keys of an account of this world.
@@ -125,6 +134,8 @@ pub struct World {
     market: Arc<RwLock<Market>>,
     core: Mutex<Core>,
     feed: Feed,
+    sources: Router,
+    analyst: Router,
     fresh: bool,
 }
 
@@ -150,9 +161,16 @@ impl World {
             Some(saved) => resumed(&options, saved, wall_ms)?,
             None => created(&options, wall_ms)?,
         };
+        let clock = Arc::new(WorldClock::new(wall, base));
+        let market = Arc::new(RwLock::new(market));
+        let macro_dir = options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.as_deref());
+        let macro_files = macro_dir.map(MacroFiles::read).transpose()?;
+        let analyst = analyst::AnalystOptions { token_delay: options.token_delay };
         let world = Arc::new(Self {
-            clock: Arc::new(WorldClock::new(wall, base)),
-            market: Arc::new(RwLock::new(market)),
+            sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
+            analyst: analyst::router(analyst),
+            clock,
+            market,
             core: Mutex::new(core),
             feed: Feed::new(),
             fresh,
@@ -169,12 +187,11 @@ impl World {
 
     /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
     pub fn router(self: &Arc<Self>) -> Router {
-        let macro_dir = self.options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.clone());
-        let analyst = analyst::AnalystOptions { token_delay: self.options.token_delay };
+        let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
         fapi::router(Arc::clone(self))
             .merge(control::router(Arc::clone(self)))
-            .merge(sources::router(Arc::clone(&self.market), self.clock(), macro_dir))
-            .merge(analyst::router(analyst))
+            .merge(self.sources.clone().layer(settling))
+            .merge(self.analyst.clone())
     }
 
     /// Market time.
@@ -403,13 +420,18 @@ impl Core {
     }
 }
 
+/// Brings the market to the present before a source reads it.
+async fn settle_first(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    world.settle(&mut world.core());
+    next.run(request).await
+}
+
 fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Core), WorldError> {
     let origin = match &options.recorded {
         None => Origin::Synthetic { anchor_ms: wall_ms },
-        Some(recorded) => Origin::Recorded {
-            candles: recorded.candles.clone(),
-            from_ms: recorded.from.timestamp_millis(),
-        },
+        Some(recorded) => {
+            Origin::Recorded { candles: recorded.candles.clone(), from_ms: recorded.from.timestamp_millis() }
+        }
     };
     let market = market_of(&origin, options.seed)?;
     let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;

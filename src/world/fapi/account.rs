@@ -64,10 +64,21 @@ pub(super) fn account_v3(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .iter()
         .map(|symbol| {
             let row = position(call, who, symbol)?;
-            Ok(pick(&row, &[
-                "symbol", "positionSide", "positionAmt", "unrealizedProfit", "isolatedMargin", "notional",
-                "isolatedWallet", "initialMargin", "maintMargin", "updateTime",
-            ]))
+            Ok(pick(
+                &row,
+                &[
+                    "symbol",
+                    "positionSide",
+                    "positionAmt",
+                    "unrealizedProfit",
+                    "isolatedMargin",
+                    "notional",
+                    "isolatedWallet",
+                    "initialMargin",
+                    "maintMargin",
+                    "updateTime",
+                ],
+            ))
         })
         .collect::<Result<_, ApiError>>()?;
     Ok(body)
@@ -90,12 +101,30 @@ pub(super) fn account_v2(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .keys()
         .map(|symbol| {
             let row = position(call, who, symbol)?;
-            Ok(pick(&row, &[
-                "symbol", "initialMargin", "maintMargin", "unrealizedProfit", "positionInitialMargin",
-                "openOrderInitialMargin", "leverage", "isolated", "entryPrice", "breakEvenPrice", "maxNotional",
-                "bidNotional", "askNotional", "positionSide", "positionAmt", "notional", "isolatedMargin",
-                "isolatedWallet", "updateTime",
-            ]))
+            Ok(pick(
+                &row,
+                &[
+                    "symbol",
+                    "initialMargin",
+                    "maintMargin",
+                    "unrealizedProfit",
+                    "positionInitialMargin",
+                    "openOrderInitialMargin",
+                    "leverage",
+                    "isolated",
+                    "entryPrice",
+                    "breakEvenPrice",
+                    "maxNotional",
+                    "bidNotional",
+                    "askNotional",
+                    "positionSide",
+                    "positionAmt",
+                    "notional",
+                    "isolatedMargin",
+                    "isolatedWallet",
+                    "updateTime",
+                ],
+            ))
         })
         .collect::<Result<_, ApiError>>()?;
     Ok(body)
@@ -112,12 +141,31 @@ pub(super) fn position_risk_v3(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .filter(|symbol| named.as_ref().is_none_or(|named| named == *symbol))
         .map(|symbol| {
             let row = position(call, who, symbol)?;
-            Ok(pick(&row, &[
-                "symbol", "positionSide", "positionAmt", "entryPrice", "breakEvenPrice", "markPrice",
-                "unRealizedProfit", "liquidationPrice", "isolatedMargin", "notional", "marginAsset",
-                "isolatedWallet", "initialMargin", "maintMargin", "positionInitialMargin",
-                "openOrderInitialMargin", "adl", "bidNotional", "askNotional", "updateTime",
-            ]))
+            Ok(pick(
+                &row,
+                &[
+                    "symbol",
+                    "positionSide",
+                    "positionAmt",
+                    "entryPrice",
+                    "breakEvenPrice",
+                    "markPrice",
+                    "unRealizedProfit",
+                    "liquidationPrice",
+                    "isolatedMargin",
+                    "notional",
+                    "marginAsset",
+                    "isolatedWallet",
+                    "initialMargin",
+                    "maintMargin",
+                    "positionInitialMargin",
+                    "openOrderInitialMargin",
+                    "adl",
+                    "bidNotional",
+                    "askNotional",
+                    "updateTime",
+                ],
+            ))
         })
         .collect()
 }
@@ -129,11 +177,27 @@ pub(super) fn position_risk_v2(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .iter()
         .map(|symbol| {
             let row = position(call, who, symbol)?;
-            Ok(pick(&row, &[
-                "symbol", "positionAmt", "entryPrice", "breakEvenPrice", "markPrice", "unRealizedProfit",
-                "liquidationPrice", "leverage", "maxNotionalValue", "marginType", "isolatedMargin",
-                "isAutoAddMargin", "positionSide", "notional", "isolatedWallet", "updateTime",
-            ]))
+            Ok(pick(
+                &row,
+                &[
+                    "symbol",
+                    "positionAmt",
+                    "entryPrice",
+                    "breakEvenPrice",
+                    "markPrice",
+                    "unRealizedProfit",
+                    "liquidationPrice",
+                    "leverage",
+                    "maxNotionalValue",
+                    "marginType",
+                    "isolatedMargin",
+                    "isAutoAddMargin",
+                    "positionSide",
+                    "notional",
+                    "isolatedWallet",
+                    "updateTime",
+                ],
+            ))
         })
         .collect()
 }

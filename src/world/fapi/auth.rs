@@ -52,7 +52,8 @@ pub(crate) fn check_signed(
         return Err(ApiError::new(-1131, "recvWindow must be less than 60000"));
     }
     let (signed, signature) = signed_bytes(query, body);
-    let signature = signature.filter(|text| !text.is_empty()).ok_or_else(|| ApiError::missing("signature"))?;
+    let signature =
+        signature.filter(|text| !text.is_empty()).ok_or_else(|| ApiError::missing("signature"))?;
     if timestamp >= wall_ms.saturating_add(AHEAD) || wall_ms.saturating_sub(timestamp) > window {
         return Err(ApiError::new(-1021, "Timestamp for this request is outside of the recvWindow."));
     }

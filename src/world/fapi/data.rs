@@ -46,10 +46,7 @@ fn window(call: &Call<'_>) -> Result<(Symbol, Vec<i64>), ApiError> {
     Ok((symbol, times))
 }
 
-fn ratio_series(
-    call: &Call<'_>,
-    ratio: impl Fn(&Market, &Symbol, i64) -> f64,
-) -> Result<Value, ApiError> {
+fn ratio_series(call: &Call<'_>, ratio: impl Fn(&Market, &Symbol, i64) -> f64) -> Result<Value, ApiError> {
     let (symbol, times) = window(call)?;
     let market = call.world.market();
     Ok(times

@@ -28,10 +28,7 @@ impl ApiError {
     }
 
     pub fn missing(name: &str) -> Self {
-        Self::new(
-            -1102,
-            format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."),
-        )
+        Self::new(-1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."))
     }
 
     pub fn illegal(name: &str, range: &str) -> Self {

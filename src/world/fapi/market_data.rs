@@ -41,11 +41,8 @@ pub(super) fn premium_index(call: &mut Call<'_>) -> Result<Value, ApiError> {
 /// `GET /fapi/v1/klines`.
 pub(super) fn klines(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let symbol = call.symbol()?;
-    let interval: Interval = call
-        .params
-        .required("interval")?
-        .parse()
-        .map_err(|_| ApiError::new(-1120, "Invalid interval."))?;
+    let interval: Interval =
+        call.params.required("interval")?.parse().map_err(|_| ApiError::new(-1120, "Invalid interval."))?;
     let limit = call.params.limit(500, 1500)?;
     let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
     if start.zip(end).is_some_and(|(start, end)| start > end) {
@@ -60,9 +57,18 @@ fn bar_row(bar: &Bar, contract: &Contract) -> Value {
     let price = |value| fixed(value, contract.price_digits());
     let quantity = contract.quantity_digits();
     json!([
-        bar.open_time, price(bar.open), price(bar.high), price(bar.low), price(bar.close),
-        fixed(bar.volume, quantity), bar.close_time, fixed(bar.quote_volume, 5), bar.trades,
-        fixed(bar.volume * TAKER_SHARE, quantity), fixed(bar.quote_volume * TAKER_SHARE, 5), "0",
+        bar.open_time,
+        price(bar.open),
+        price(bar.high),
+        price(bar.low),
+        price(bar.close),
+        fixed(bar.volume, quantity),
+        bar.close_time,
+        fixed(bar.quote_volume, 5),
+        bar.trades,
+        fixed(bar.volume * TAKER_SHARE, quantity),
+        fixed(bar.quote_volume * TAKER_SHARE, 5),
+        "0",
     ])
 }
 
@@ -158,7 +164,8 @@ pub(super) fn funding_rate(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let mut rows = Vec::new();
     for symbol in call.symbols()? {
         // With a start the oldest rows of the window are wanted, without one the newest.
-        let mut found = market.funding_history(&symbol, start, end, if start.is_some() { 100_000 } else { limit });
+        let mut found =
+            market.funding_history(&symbol, start, end, if start.is_some() { 100_000 } else { limit });
         found.truncate(limit);
         rows.extend(found.into_iter().map(|(time, rate, mark)| (time, symbol.clone(), rate, mark)));
     }

@@ -94,7 +94,9 @@ impl Call<'_> {
     ) -> Result<Value, ApiError> {
         match self.optional_symbol()? {
             Some(symbol) => row(self, &symbol),
-            None => Ok(self.core.engine.contracts().keys().filter_map(|symbol| row(self, symbol).ok()).collect()),
+            None => {
+                Ok(self.core.engine.contracts().keys().filter_map(|symbol| row(self, symbol).ok()).collect())
+            }
         }
     }
 }
@@ -166,7 +168,7 @@ fn answer(
     let weight = endpoint.map_or(1, |endpoint| endpoint.weight(params.get("symbol").is_some()));
     let (weight, within) = core.limits.weigh(wall, weight, world.enforces_limits());
     let mut used = Used { weight, orders: None };
-    let mut respond = || {
+    let respond = || {
         let endpoint = endpoint.ok_or_else(|| ApiError {
             status: StatusCode::NOT_FOUND,
             ..ApiError::new(-5000, format!("Path {path}, Method {method} is invalid"))
@@ -204,9 +206,9 @@ fn identify(
     let key = key
         .filter(|key| !key.is_empty())
         .ok_or_else(|| ApiError::unauthorized(-2014, "API-key format invalid."))?;
-    let (who, secret) = core.account_of_key(key).ok_or_else(|| {
-        ApiError::unauthorized(-2015, "Invalid API-key, IP, or permissions for action.")
-    })?;
+    let (who, secret) = core
+        .account_of_key(key)
+        .ok_or_else(|| ApiError::unauthorized(-2015, "Invalid API-key, IP, or permissions for action."))?;
     if endpoint.security == Security::Signed {
         auth::check_signed(query, body, params, secret, wall)?;
     }

@@ -48,9 +48,9 @@ pub(super) fn time_in_force(params: &Params) -> Result<Option<TimeInForce>, ApiE
     match params.get("timeInForce") {
         // The undocumented spelling that closePosition orders are accepted with.
         Some("GTE_GTC") => Ok(Some(TimeInForce::Gtc)),
-        Some(word) => TimeInForce::from_word(word)
-            .map(Some)
-            .ok_or_else(|| ApiError::new(-1115, "Invalid timeInForce.")),
+        Some(word) => {
+            TimeInForce::from_word(word).map(Some).ok_or_else(|| ApiError::new(-1115, "Invalid timeInForce."))
+        }
         None => Ok(None),
     }
 }
@@ -229,8 +229,7 @@ pub(super) fn cancel_all(call: &mut Call<'_>) -> Result<Value, ApiError> {
 /// `POST /fapi/v1/countdownCancelAll`: 0 disarms.
 pub(super) fn countdown(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);
-    let after =
-        call.params.integer("countdownTime")?.ok_or_else(|| ApiError::missing("countdownTime"))?;
+    let after = call.params.integer("countdownTime")?.ok_or_else(|| ApiError::missing("countdownTime"))?;
     if after < 0 {
         return Err(ApiError::invalid("countdownTime"));
     }

@@ -97,9 +97,7 @@ impl Params {
     /// A contract's name, not yet known to be listed.
     pub fn symbol(&self) -> Result<Option<Symbol>, ApiError> {
         self.get("symbol")
-            .map(|text| {
-                Symbol::new(text).map_err(|_| crate::world::engine::refusal::INVALID_SYMBOL.into())
-            })
+            .map(|text| Symbol::new(text).map_err(|_| crate::world::engine::refusal::INVALID_SYMBOL.into()))
             .transpose()
     }
 }

@@ -293,8 +293,11 @@ impl Session {
 
     /// Sends one event, wrapped on combined connections.
     async fn send(&self, name: &str, text: &str, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
-        let text =
-            if self.combined { format!("{{\"stream\":{},\"data\":{text}}}", json!(name)) } else { text.to_owned() };
+        let text = if self.combined {
+            format!("{{\"stream\":{},\"data\":{text}}}", json!(name))
+        } else {
+            text.to_owned()
+        };
         outgoing.send(text).await.map_err(|_| Gone)
     }
 
@@ -340,9 +343,9 @@ impl Session {
             Some("LIST_SUBSCRIPTIONS") => json!({"result": self.names().collect::<Vec<_>>(), "id": id}),
             Some("SET_PROPERTY") => json!({"result": null, "id": id}),
             Some("GET_PROPERTY") => json!({"result": self.combined, "id": id}),
-            Some(other) => {
-                invalid(&format!("unknown variant `{other}`, expected one of SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"))
-            }
+            Some(other) => invalid(&format!(
+                "unknown variant `{other}`, expected one of SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"
+            )),
             None => invalid("missing field `method`"),
         }
     }

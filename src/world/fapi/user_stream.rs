@@ -43,17 +43,25 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
             if let Some(symbol) = symbol {
                 body["S"] = json!(symbol);
             }
-            feed.user(account, "ACCOUNT_UPDATE", &json!({
-                "e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": body,
-            }));
+            feed.user(
+                account,
+                "ACCOUNT_UPDATE",
+                &json!({
+                    "e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": body,
+                }),
+            );
         }
         What::Algo(algo) => {
             let digits = digits(engine, &algo.symbol);
             feed.user(account, "ALGO_UPDATE", &algo_update(algo, time, digits));
         }
-        What::Leverage { symbol, leverage } => feed.user(account, "ACCOUNT_CONFIG_UPDATE", &json!({
-            "e": "ACCOUNT_CONFIG_UPDATE", "E": time, "T": time, "ac": {"s": symbol, "l": leverage},
-        })),
+        What::Leverage { symbol, leverage } => feed.user(
+            account,
+            "ACCOUNT_CONFIG_UPDATE",
+            &json!({
+                "e": "ACCOUNT_CONFIG_UPDATE", "E": time, "T": time, "ac": {"s": symbol, "l": leverage},
+            }),
+        ),
     }
 }
 
