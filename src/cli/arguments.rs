@@ -173,9 +173,16 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         .or_else(|| short("%Y-%m-%dT%H:%MZ"))
         .or_else(|| short("%Y-%m-%dT%H:%M"))
         .or_else(|| short("%Y-%m-%dT%H:%M:%S"))
-        .or_else(|| text.rsplit_once(['+', '-']).and_then(|_| chrono::DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%:z").ok()).map(|time| time.to_utc()))
+        .or_else(|| {
+            text.rsplit_once(['+', '-'])
+                .and_then(|_| chrono::DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%:z").ok())
+                .map(|time| time.to_utc())
+        })
         .or_else(date)
-        .ok_or_else(|| "write a time such as 2025-10-10T12:00:00Z or 2025-10-10T12:00Z, or a date such as 2025-10-10".to_owned())
+        .ok_or_else(|| {
+            "write a time such as 2025-10-10T12:00:00Z or 2025-10-10T12:00Z, or a date such as 2025-10-10"
+                .to_owned()
+        })
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {
@@ -186,7 +193,10 @@ fn parse_speed(text: &str) -> Result<f64, String> {
 fn parse_balance(text: &str) -> Result<Decimal, String> {
     let allowed = "an amount of USDT from 0 to 1000000000";
     let most = Decimal::from(1_000_000_000_u32);
-    Decimal::from_str_exact(text).ok().filter(|balance| (Decimal::ZERO..=most).contains(balance)).ok_or_else(|| allowed.to_owned())
+    Decimal::from_str_exact(text)
+        .ok()
+        .filter(|balance| (Decimal::ZERO..=most).contains(balance))
+        .ok_or_else(|| allowed.to_owned())
 }
 
 #[cfg(test)]
@@ -202,7 +212,13 @@ mod tests {
     #[test]
     fn a_time_may_leave_out_seconds_zone_and_clock() {
         let noon: Timestamp = "2025-10-10T12:00:00Z".parse().unwrap();
-        for text in ["2025-10-10T12:00:00Z", "2025-10-10T12:00Z", "2025-10-10T12:00", "2025-10-10T12:00:00", "2025-10-10T14:00+02:00"] {
+        for text in [
+            "2025-10-10T12:00:00Z",
+            "2025-10-10T12:00Z",
+            "2025-10-10T12:00",
+            "2025-10-10T12:00:00",
+            "2025-10-10T14:00+02:00",
+        ] {
             assert_eq!(parse_time(text), Ok(noon), "{text}");
         }
         assert_eq!(parse_time("2025-10-10"), Ok("2025-10-10T00:00:00Z".parse().unwrap()));

@@ -154,7 +154,7 @@ fn color(color: Color) -> ColorChoice {
         Color::Auto => ColorChoice::Auto,
         Color::Never => ColorChoice::Never,
         Color::Sixteen => ColorChoice::Sixteen,
-        Color::TwoHundredFiftySix => ColorChoice::TwoHundredFiftySix,
+        Color::TwoHundredFiftySix => ColorChoice::Palette,
         Color::True => ColorChoice::True,
     }
 }

@@ -9,10 +9,10 @@ use secrecy::SecretString;
 use super::failure::Failure;
 use super::setup::environment;
 use super::venue::Venue;
-use crate::config::{self, Allocation, AccountSettings, PromptLanguage, Provider, Settings};
+use crate::config::{self, AccountSettings, Allocation, PromptLanguage, Provider, Settings};
 use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
-use crate::domain::{AccountName, Mode, Symbol, SystemClock};
+use crate::domain::{AccountName, Mode, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
 use crate::llm::{LlmClient, LlmOptions};
 use crate::market::{Simsar, SimsarOptions, SourceAddresses};
@@ -39,8 +39,8 @@ pub async fn open(
     settings.dry_run |= settings.mode == Mode::Live;
     let parts = DeskParts {
         clock: Arc::clone(&venue.clock),
-        wall: Arc::new(SystemClock),
-        store: store.at(&venue.id),
+        wall: Arc::clone(&venue.wall),
+        store: store.clone(),
         simsar: simsar(&settings, venue, symbols),
         llm: model(&settings, venue)?,
         accounts,
@@ -55,7 +55,11 @@ pub async fn open(
 /// The market-data API over a venue's sources.
 pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>) -> Simsar {
     let options = SimsarOptions {
-        addresses: if venue.built_in { SourceAddresses::one_host(&venue.base_url) } else { SourceAddresses::real() },
+        addresses: if venue.built_in {
+            SourceAddresses::one_host(&venue.base_url)
+        } else {
+            SourceAddresses::real()
+        },
         finnhub_token: venue.built_in.then(|| SecretString::from("built-in")),
         symbols,
         concurrency: settings.market.concurrency,
@@ -79,7 +83,9 @@ fn accounts(settings: &Settings, venue: &Venue) -> Result<Vec<(AccountTerms, Exc
             name: name.clone(),
             leverage: account.leverage,
             allocation: match account.allocation {
-                Allocation::Equal => crate::desk::sizing::CoinAllocation::Equal { coins: account.symbols.len() },
+                Allocation::Equal => {
+                    crate::desk::sizing::CoinAllocation::Equal { coins: account.symbols.len() }
+                }
                 Allocation::Amount(amount) => crate::desk::sizing::CoinAllocation::Amount(amount.value()),
             },
             symbols: account.symbols,
@@ -89,13 +95,15 @@ fn accounts(settings: &Settings, venue: &Venue) -> Result<Vec<(AccountTerms, Exc
             venue.transport.clone(),
             venue.base_url.clone(),
             credentials.clone(),
-            Arc::new(SystemClock),
+            Arc::clone(&venue.wall),
             Arc::clone(&limits),
         );
         accounts.push((terms, client));
     }
     if accounts.is_empty() {
-        return Err(Failure::failed("no account is enabled that this venue knows; enable one in the settings"));
+        return Err(Failure::failed(
+            "no account is enabled that this venue knows; enable one in the settings",
+        ));
     }
     Ok(accounts)
 }
@@ -126,8 +134,13 @@ fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
         }
         // Away from a world the built-in analyst still answers, alone and in this process.
         Provider::Builtin if own_url.is_none() => {
-            let options = analyst::AnalystOptions { token_delay: Duration::from_millis(settings.world.token_delay_ms) };
-            (Transport::in_process(analyst::router(options)), "http://built-in".to_owned(), SecretString::from("built-in"))
+            let options =
+                analyst::AnalystOptions { token_delay: Duration::from_millis(settings.world.token_delay_ms) };
+            (
+                Transport::in_process(analyst::router(options)),
+                "http://built-in".to_owned(),
+                SecretString::from("built-in"),
+            )
         }
         Provider::Builtin | Provider::Anthropic => {
             let key = match &settings.model.api_key {

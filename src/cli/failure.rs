@@ -8,7 +8,7 @@ use crate::store::StoreError;
 /// Something failed.
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
-pub const USAGE: ExitCode = ExitCode::from(2);
+pub const USAGE: u8 = 2;
 /// The settings are wrong.
 pub const SETTINGS: u8 = 3;
 /// Done in part.

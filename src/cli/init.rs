@@ -25,7 +25,8 @@ pub fn run(global: &Global) -> Result<ExitCode, Failure> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fails)?;
     }
-    let mut opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(fails)?;
+    let mut opened =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(fails)?;
     opened.write_all(DEFAULT_FILE.as_bytes()).map_err(fails)?;
     if global.json {
         super::say(&serde_json::json!({ "file": file }).to_string());

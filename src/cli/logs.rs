@@ -13,7 +13,9 @@ const DAYS_KEPT: usize = 14;
 
 /// Keeps the log file's writer alive; dropping it flushes.
 #[derive(Debug)]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its drop")] Option<tracing_appender::non_blocking::WorkerGuard>);
+pub struct LogGuard(
+    #[expect(dead_code, reason = "held for its drop")] Option<tracing_appender::non_blocking::WorkerGuard>,
+);
 
 fn level(global: &Global, usual: &str) -> EnvFilter {
     let level = match (global.quiet, global.verbose) {
@@ -41,7 +43,9 @@ pub fn to_file(global: &Global, data_dir: &Path) -> Result<LogGuard, Failure> {
         .filename_suffix("log")
         .max_log_files(DAYS_KEPT)
         .build(&folder)
-        .map_err(|error| Failure::failed(format!("logs cannot be written to {}: {error}", folder.display())))?;
+        .map_err(|error| {
+            Failure::failed(format!("logs cannot be written to {}: {error}", folder.display()))
+        })?;
     let (writer, guard) = tracing_appender::non_blocking(appender);
     install(level(global, "info"), BoxMakeWriter::new(writer), true);
     Ok(LogGuard(Some(guard)))

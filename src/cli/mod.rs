@@ -8,7 +8,6 @@ mod failure;
 mod init;
 mod logs;
 mod panics;
-mod picture_world;
 mod screenshots;
 mod serving;
 mod setup;
@@ -33,7 +32,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and are no failure; clap knows which is which.
             let _ = error.print();
-            return if error.use_stderr() { failure::USAGE } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { ExitCode::from(failure::USAGE) } else { ExitCode::SUCCESS };
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

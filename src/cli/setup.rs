@@ -32,11 +32,9 @@ pub fn settings(global: &Global) -> Result<Loaded, Failure> {
 /// The data folder, made if it is not there, readable by its owner only.
 pub fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
     let folder = config::data_dir(global.data_dir.as_deref(), &environment)?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| Failure::failed(format!("the data folder {} cannot be made: {error}", folder.display())))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
+        Failure::failed(format!("the data folder {} cannot be made: {error}", folder.display()))
+    })?;
     super::panics::report_into(folder.clone());
     Ok(folder)
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::arguments::RecordedOptions;
@@ -42,6 +43,8 @@ pub struct Venue {
     pub ws_url: String,
     /// Market time.
     pub clock: Arc<dyn Clock>,
+    /// Wall time, as the venue counts it for signatures.
+    pub wall: Arc<dyn Clock>,
     /// The accounts' keys, in order.
     pub keys: Vec<(AccountName, Credentials)>,
     /// Whether everything here is made up.
@@ -68,7 +71,11 @@ impl Drop for Venue {
 
 impl Venue {
     /// The place the settings and the command line name.
-    pub async fn open(settings: &Settings, world_url: Option<&str>, data_dir: &Path) -> Result<Self, Failure> {
+    pub async fn open(
+        settings: &Settings,
+        world_url: Option<&str>,
+        data_dir: &Path,
+    ) -> Result<Self, Failure> {
         match (world_url, settings.mode) {
             (Some(url), _) => Self::served(url).await,
             (None, Mode::Paper) if settings.exchange.base_url.is_none() => {
@@ -95,12 +102,21 @@ impl Venue {
         Self::embedded(options(settings, 0.0, recorded, None)).await
     }
 
-    /// An embedded world of its own, such as the one pictures are drawn from.
-    pub async fn embedded(options: WorldOptions) -> Result<Self, Failure> {
-        let world = tokio::task::spawn_blocking(move || World::open(options, Arc::new(SystemClock)))
+    async fn embedded(options: WorldOptions) -> Result<Self, Failure> {
+        Self::embedded_at(options, Arc::new(SystemClock)).await
+    }
+
+    /// An embedded world on any wall clock, such as the one pictures are drawn from.
+    pub async fn embedded_at(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let world_wall = Arc::clone(&wall);
+        let world = tokio::task::spawn_blocking(move || World::open(options, world_wall))
             .await
             .map_err(|error| Failure::internal(error.to_string()))??;
-        let keys = world.keys().into_iter().map(|key| (key.name, credentials(key.api_key, key.api_secret))).collect();
+        let keys = world
+            .keys()
+            .into_iter()
+            .map(|key| (key.name, credentials(key.api_key, key.api_secret)))
+            .collect();
         let sockets = Arc::clone(&world);
         Ok(Self {
             id: format!("world:{}", world.id()),
@@ -113,6 +129,7 @@ impl Venue {
             base_url: format!("http://{EMBEDDED}"),
             ws_url: format!("ws://{EMBEDDED}"),
             clock: world.clock(),
+            wall,
             keys,
             built_in: true,
             world: Some(world),
@@ -124,7 +141,9 @@ impl Venue {
     async fn served(url: &str) -> Result<Self, Failure> {
         let base_url = url.trim_end_matches('/').to_owned();
         let rest = base_url.strip_prefix("http://").ok_or_else(|| {
-            Failure::failed(format!("--world {url}: write the base_url that `jarvis world` prints, such as http://127.0.0.1:4711"))
+            Failure::failed(format!(
+                "--world {url}: write the base_url that `jarvis world` prints, such as http://127.0.0.1:4711"
+            ))
         })?;
         let transport = Transport::network()?;
         let state: WorldState = read(&transport, &format!("{base_url}/world/state")).await?;
@@ -137,7 +156,12 @@ impl Venue {
             ws_url: format!("ws://{rest}"),
             base_url,
             clock,
-            keys: state.accounts.into_iter().map(|key| (key.name, credentials(key.api_key, key.api_secret))).collect(),
+            wall: Arc::new(SystemClock),
+            keys: state
+                .accounts
+                .into_iter()
+                .map(|key| (key.name, credentials(key.api_key, key.api_secret)))
+                .collect(),
             built_in: true,
             world: None,
             clock_keeper: Some(keeper),
@@ -158,7 +182,9 @@ impl Venue {
     fn exchange_with(settings: &Settings, keys: Vec<(AccountName, Credentials)>) -> Result<Self, Failure> {
         let (rest, sockets) = match settings.mode {
             Mode::Live => ("https://fapi.binance.com", "wss://fstream.binance.com"),
-            Mode::Testnet | Mode::Paper => ("https://demo-fapi.binance.com", "wss://fstream.binancefuture.com"),
+            Mode::Testnet | Mode::Paper => {
+                ("https://demo-fapi.binance.com", "wss://fstream.binancefuture.com")
+            }
         };
         let base_url = settings.exchange.base_url.clone().unwrap_or_else(|| rest.to_owned());
         let ws_url = settings.exchange.ws_url.clone().unwrap_or_else(|| match &settings.exchange.base_url {
@@ -172,6 +198,7 @@ impl Venue {
             base_url,
             ws_url,
             clock: Arc::new(SystemClock),
+            wall: Arc::new(SystemClock),
             keys,
             built_in: false,
             world: None,
@@ -188,14 +215,28 @@ impl Venue {
     }
 }
 
-fn options(settings: &Settings, speed: f64, recorded: Option<Recorded>, state: Option<&Path>) -> WorldOptions {
+fn options(
+    settings: &Settings,
+    speed: f64,
+    recorded: Option<Recorded>,
+    state: Option<&Path>,
+) -> WorldOptions {
     WorldOptions {
         seed: settings.world.seed,
-        accounts: settings.accounts.iter().filter(|account| account.enabled).map(|account| account.name.clone()).collect(),
+        accounts: settings
+            .accounts
+            .iter()
+            .filter(|account| account.enabled)
+            .map(|account| account.name.clone())
+            .collect(),
         balance: settings.world.balance,
         speed,
         // A console shows the text as it is written; a command that exits has nobody to watch it.
-        token_delay: Duration::from_millis(if recorded.is_some() { 0 } else { settings.world.token_delay_ms }),
+        token_delay: Duration::from_millis(if recorded.is_some() {
+            0
+        } else {
+            settings.world.token_delay_ms
+        }),
         enforce_limits: false,
         recorded,
         state_file: state.map(Path::to_owned),
@@ -222,16 +263,27 @@ fn own_keys(account: &AccountSettings) -> Result<Credentials, Failure> {
 /// A world's channels as a socket.
 fn joined(socket: WorldSocket) -> Socket {
     let WorldSocket { to_world, from_world } = socket;
-    let incoming = futures_util::stream::unfold(from_world, |mut from_world| async move {
-        let text = from_world.recv().await?;
-        Some((Ok(SocketMessage::Text(text)), from_world))
-    });
-    let outgoing = futures_util::sink::unfold(to_world, |to_world, message| async move {
-        if let SocketMessage::Text(text) = message {
-            let gone = |_| NetError::Interrupted { host: EMBEDDED.to_owned(), reason: "the world ended".to_owned() };
-            to_world.send(text).await.map_err(gone)?;
+    // The channels carry text only; a ping is answered here, as the other end of a wire would.
+    let (pong, pongs) = mpsc::channel(4);
+    let incoming =
+        futures_util::stream::unfold((from_world, pongs), |(mut from_world, mut pongs)| async move {
+            let message = tokio::select! {
+                text = from_world.recv() => SocketMessage::Text(text?),
+                Some(pong) = pongs.recv() => pong,
+            };
+            Some((Ok(message), (from_world, pongs)))
+        });
+    let outgoing = futures_util::sink::unfold((to_world, pong), |(to_world, pong), message| async move {
+        let gone =
+            || NetError::Interrupted { host: EMBEDDED.to_owned(), reason: "the world ended".to_owned() };
+        match message {
+            SocketMessage::Text(text) => to_world.send(text).await.map_err(|_| gone())?,
+            SocketMessage::Ping(payload) => {
+                pong.send(SocketMessage::Pong(payload)).await.map_err(|_| gone())?
+            }
+            SocketMessage::Pong(_) | SocketMessage::Close(_) => {}
         }
-        Ok(to_world)
+        Ok((to_world, pong))
     });
     Socket::new(incoming, outgoing)
 }
@@ -284,7 +336,10 @@ impl Clock for ServedClock {
     fn now(&self) -> Timestamp {
         let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = (SystemClock.now() - reading.1).as_seconds_f64().max(0.0);
-        #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the last reading, a few seconds ago")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "milliseconds since the last reading, a few seconds ago"
+        )]
         let passed = chrono::TimeDelta::milliseconds((since * 1000.0 * reading.0.speed) as i64);
         reading.0.market_time + passed
     }

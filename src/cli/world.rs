@@ -17,7 +17,12 @@ pub async fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure
     let _logs = logs::to_stderr(global);
     let settings = setup::settings(global)?.settings;
     let accounts: Vec<AccountName> = if options.accounts.is_empty() {
-        settings.accounts.iter().filter(|account| account.enabled).map(|account| account.name.clone()).collect()
+        settings
+            .accounts
+            .iter()
+            .filter(|account| account.enabled)
+            .map(|account| account.name.clone())
+            .collect()
     } else {
         options.accounts.clone()
     };
@@ -28,11 +33,12 @@ pub async fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure
         speed: options.speed,
         token_delay: Duration::from_millis(options.token_delay),
         enforce_limits: options.limits == Limits::Real,
-        recorded: options.recorded.candles.clone().zip(options.recorded.from).map(|(candles, from)| Recorded {
-            candles,
-            from,
-            macro_dir: options.macro_dir.clone(),
-        }),
+        recorded: options
+            .recorded
+            .candles
+            .clone()
+            .zip(options.recorded.from)
+            .map(|(candles, from)| Recorded { candles, from, macro_dir: options.macro_dir.clone() }),
         state_file: options.state.clone(),
     };
     let (listener, address) = serving::bind(options.listen).await?;
