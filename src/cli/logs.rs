@@ -1,5 +1,6 @@
 //! Where log lines go: a rotated file while the console owns the terminal, stderr otherwise. Never stdout.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
@@ -37,6 +38,11 @@ pub fn to_stderr(global: &Global) -> LogGuard {
 /// Logs to `logs/jarvis.DATE.log` below the data folder, a file a day, two weeks kept.
 pub fn to_file(global: &Global, data_dir: &Path) -> Result<LogGuard, Failure> {
     let folder = data_dir.join("logs");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|error| Failure::failed(format!("the log folder {} cannot be made: {error}", folder.display())))?;
     let appender = tracing_appender::rolling::RollingFileAppender::builder()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("jarvis")

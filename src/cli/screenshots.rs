@@ -34,20 +34,20 @@ struct Shot {
 }
 
 const SHOTS: [Shot; 9] = [
-    Shot { name: "desk-120x40", size: (120, 40), theme: "dark", keys: &[] },
-    Shot { name: "desk-80x24", size: (80, 24), theme: "dark", keys: &[] },
-    Shot { name: "desk-60x20", size: (60, 20), theme: "dark", keys: &[] },
-    Shot { name: "desk-200x60", size: (200, 60), theme: "dark", keys: &[] },
-    Shot { name: "desk-light", size: (120, 40), theme: "light", keys: &[] },
+    Shot { name: "desk-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-60x20", size: (60, 20), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-200x60", size: (200, 60), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-light", size: (120, 40), theme: "jarvis-light", keys: &[] },
     Shot { name: "desk-16-colours", size: (120, 40), theme: "sixteen", keys: &[] },
     Shot { name: "desk-high-contrast", size: (120, 40), theme: "high-contrast", keys: &[] },
     Shot {
         name: "close-question",
         size: (120, 40),
-        theme: "dark",
+        theme: "jarvis-dark",
         keys: &[KeyCode::Down, KeyCode::Char('x')],
     },
-    Shot { name: "help", size: (120, 40), theme: "dark", keys: &[KeyCode::Char('?')] },
+    Shot { name: "help", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('?')] },
 ];
 
 /// Runs the command.

@@ -164,7 +164,7 @@ impl Default for Settings {
                 token_delay_ms: 15,
             },
             risk: Risk::default(),
-            console: ConsoleSettings { theme: "dark".to_owned() },
+            console: ConsoleSettings { theme: "jarvis-dark".to_owned() },
             accounts: account::defaults(),
         }
     }
