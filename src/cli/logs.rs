@@ -38,11 +38,9 @@ pub fn to_stderr(global: &Global) -> LogGuard {
 /// Logs to `logs/jarvis.DATE.log` below the data folder, a file a day, two weeks kept.
 pub fn to_file(global: &Global, data_dir: &Path) -> Result<LogGuard, Failure> {
     let folder = data_dir.join("logs");
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| Failure::failed(format!("the log folder {} cannot be made: {error}", folder.display())))?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
+        Failure::failed(format!("the log folder {} cannot be made: {error}", folder.display()))
+    })?;
     let appender = tracing_appender::rolling::RollingFileAppender::builder()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("jarvis")

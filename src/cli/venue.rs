@@ -279,7 +279,7 @@ fn joined(socket: WorldSocket) -> Socket {
         match message {
             SocketMessage::Text(text) => to_world.send(text).await.map_err(|_| gone())?,
             SocketMessage::Ping(payload) => {
-                pong.send(SocketMessage::Pong(payload)).await.map_err(|_| gone())?
+                pong.send(SocketMessage::Pong(payload)).await.map_err(|_| gone())?;
             }
             SocketMessage::Pong(_) | SocketMessage::Close(_) => {}
         }

@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::store::{CycleStart, PromptKind, StoreError};
 
 /// Time the model may take in all.
-const MODEL_TIME: Duration = Duration::from_secs(240);
+const MODEL_TIME: Duration = Duration::from_mins(4);
 
 /// Why a cycle was not started or could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum CycleError {
 struct Run<'a> {
     floor: &'a Floor,
     id: CycleId,
-    dry_run: bool,
+    is_dry: bool,
     timings: TimingsMs,
     errors: Vec<String>,
 }
@@ -71,8 +71,13 @@ impl Floor {
             })
             .await?;
         self.shared.bulletin.record(Some(&id), Event::CycleStarted { trigger });
-        let mut run =
-            Run { floor: self, id: id.clone(), dry_run, timings: TimingsMs::default(), errors: Vec::new() };
+        let mut run = Run {
+            floor: self,
+            id: id.clone(),
+            is_dry: dry_run,
+            timings: TimingsMs::default(),
+            errors: Vec::new(),
+        };
         let (rows, analysis, progress, brief) = run.go().await;
         run.timings.total = millis(began);
         let report = CycleReport {
@@ -129,7 +134,7 @@ impl Run<'_> {
                 .push("nothing can be decided: no account could be read, or no coin has a price".to_owned());
             (Answer { rows: Vec::new(), errors: Vec::new() }, Untrusted::default(), Progress::default())
         } else {
-            self.enter(Phase::Model).await;
+            self.enter(Phase::Model);
             self.ask(&gathered, &pairs).await
         };
         self.errors.extend(answer.errors.iter().cloned());
@@ -143,14 +148,14 @@ impl Run<'_> {
             return (rows, analysis, progress, brief);
         }
         self.floor.shared.bulletin.record(Some(&self.id), Event::Decided { proposals: proposals.clone() });
-        self.enter(Phase::Execution).await;
+        self.enter(Phase::Execution);
         let began = Instant::now();
         let rows = self.carry_out(&gathered, &answer, proposals).await;
         self.timings.execution = millis(began);
         (rows, analysis, progress, brief)
     }
 
-    async fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: Phase) {
         self.floor.shared.bulletin.record(Some(&self.id), Event::PhaseEntered { phase });
     }
 
@@ -337,7 +342,7 @@ impl Run<'_> {
         if self.floor.ending.is_cancelled() {
             return failed("the desk was shut down before this order was sent");
         }
-        if self.dry_run {
+        if self.is_dry {
             would_open(order.order())
         } else {
             account.open(&Cause::Cycle(self.id.clone()), order).await
@@ -345,7 +350,7 @@ impl Run<'_> {
     }
 
     async fn close(&self, account: &AccountDesk, order: &Approved<CloseOrder>) -> Outcome {
-        if self.dry_run {
+        if self.is_dry {
             would_close(order.order())
         } else {
             account.close(&Cause::Cycle(self.id.clone()), order).await

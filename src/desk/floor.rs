@@ -135,7 +135,7 @@ impl Floor {
         join_all(self.accounts.iter().map(|account| async {
             if let Err(error) = account.prepare_account().await {
                 let text = format!("{}: the account is not ready: {error}", account.name());
-                account.alarm(Severity::Warning, text).await;
+                account.alarm(Severity::Warning, text);
             }
             Guardian::new(Arc::clone(account)).pass().await;
         }))
@@ -209,7 +209,7 @@ impl Floor {
     }
 
     /// Switches dry-run and says so.
-    pub async fn set_dry_run(&self, on: bool) {
+    pub fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);
         self.shared.bulletin.record(None, crate::domain::Event::DryRun { on });
     }

@@ -60,7 +60,7 @@ impl Guardian {
             Err(error) => {
                 if !self.unreadable {
                     let text = format!("{}: the account cannot be read: {error}", self.account.name());
-                    self.account.alarm(Severity::Warning, text).await;
+                    self.account.alarm(Severity::Warning, text);
                 }
                 self.unreadable = true;
                 return;
@@ -86,7 +86,7 @@ impl Guardian {
             Finding::Nothing | Finding::Busy => {}
             Finding::Repaired(what) => {
                 let text = format!("{} {}: had no stop; {what}", self.account.name(), position.symbol);
-                self.account.alarm(Severity::Warning, text).await;
+                self.account.alarm(Severity::Warning, text);
             }
             Finding::Unrepaired(why) => {
                 if !self.told_naked.contains(&position.symbol) {
@@ -96,7 +96,7 @@ impl Guardian {
                         self.account.name(),
                         position.symbol
                     );
-                    self.account.alarm(Severity::Critical, text).await;
+                    self.account.alarm(Severity::Critical, text);
                 }
             }
         }
@@ -110,7 +110,7 @@ impl Guardian {
             if first_seen.elapsed() >= ORPHAN_AGE && self.account.remove_orphan(&symbol).await {
                 self.orphans.remove(&id);
                 let text = format!("{} {symbol}: a stop without a position was removed", self.account.name());
-                self.account.alarm(Severity::Info, text).await;
+                self.account.alarm(Severity::Info, text);
             }
         }
     }
@@ -133,7 +133,7 @@ impl Guardian {
                     position.quantity,
                     realised.value().round_dp(2)
                 );
-                self.account.alarm(Severity::Warning, text).await;
+                self.account.alarm(Severity::Warning, text);
             }
         }
     }

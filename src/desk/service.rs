@@ -11,7 +11,7 @@ use super::execution::Cause;
 use super::floor::Floor;
 use super::guardian::Guardian;
 use super::guards::close_whole;
-use crate::domain::{AccountName, Command, CommandId, Event, OperatorCommand, Symbol, Trigger};
+use crate::domain::{AccountName, Command, CommandId, Event, Mode, OperatorCommand, Symbol, Trigger};
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
 
@@ -49,9 +49,7 @@ impl Floor {
             let (events, heard) = mpsc::channel(256);
             let client = account.client().clone();
             let Streams { connector, ws_url } = streams.clone();
-            tasks.spawn(async move {
-                crate::exchange::user_stream::follow(client, connector, ws_url, events).await
-            });
+            tasks.spawn(crate::exchange::user_stream::follow(client, connector, ws_url, events));
             tasks.spawn(pass_on(heard, nudge));
         }
         let (marks, heard) = mpsc::channel(64);
@@ -62,6 +60,8 @@ impl Floor {
         let (asked, requests) = mpsc::channel(1);
         tasks.spawn(Arc::clone(self).run_requested(requests));
         if first_cycle {
+            // The slot that is due now, if any, is this cycle: it is not run twice.
+            self.claim_due_slot().await;
             let _ = asked.send(Trigger::Manual).await;
         }
         tasks.spawn(Arc::clone(self).obey(commands, asked));
@@ -120,16 +120,8 @@ impl Floor {
     ) {
         while let Some(OperatorCommand { id, command }) = commands.recv().await {
             match command {
-                Command::RunCycle => self.force_cycle(id, &cycles).await,
-                Command::SetDryRun(on) => {
-                    self.set_dry_run(on).await;
-                    let detail = if on {
-                        "dry-run is on: no order is sent"
-                    } else {
-                        "dry-run is off: orders are sent"
-                    };
-                    self.accept(id, detail.to_owned()).await;
-                }
+                Command::RunCycle => self.force_cycle(id, &cycles),
+                Command::SetDryRun(on) => self.switch_dry_run(id, on),
                 Command::ClosePosition { account, symbol } => {
                     // A close takes a while; the next command does not wait for it.
                     let floor = Arc::clone(&self);
@@ -141,32 +133,41 @@ impl Floor {
         self.ending.cancelled().await;
     }
 
-    async fn force_cycle(&self, id: CommandId, cycles: &mpsc::Sender<Trigger>) {
+    fn switch_dry_run(&self, id: CommandId, on: bool) {
+        if !on && self.settings.mode == Mode::Live {
+            // Real money needs a typed confirmation and checks of the keys; this version has neither, so it only computes.
+            return self
+                .refuse(id, "a live desk only computes in this version: it cannot be armed yet".to_owned());
+        }
+        self.set_dry_run(on);
+        let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
+        self.accept(id, detail.to_owned());
+    }
+
+    fn force_cycle(&self, id: CommandId, cycles: &mpsc::Sender<Trigger>) {
         if self.cycle_gate.try_lock().is_err() {
-            return self.refuse(id, "a cycle is running; wait until it has finished".to_owned()).await;
+            return self.refuse(id, "a cycle is running; wait until it has finished".to_owned());
         }
         match cycles.try_send(Trigger::Manual) {
-            Ok(()) => self.accept(id, "a cycle starts now".to_owned()).await,
-            Err(_) => self.refuse(id, "a cycle is about to start already".to_owned()).await,
+            Ok(()) => self.accept(id, "a cycle starts now".to_owned()),
+            Err(_) => self.refuse(id, "a cycle is about to start already".to_owned()),
         }
     }
 
     async fn close_by_hand(&self, id: CommandId, account: &AccountName, symbol: &Symbol) {
         let Some(desk) = self.account(account) else {
-            return self.refuse(id, format!("there is no account {account}")).await;
+            return self.refuse(id, format!("there is no account {account}"));
         };
         if self.shared.is_dry_run() {
-            return self
-                .refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned())
-                .await;
+            return self.refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned());
         }
         let state = match desk.read().await {
             Ok(state) => state,
-            Err(error) => return self.refuse(id, format!("{account} cannot be read: {error}")).await,
+            Err(error) => return self.refuse(id, format!("{account} cannot be read: {error}")),
         };
         let Some(position) = state.position(symbol) else {
             desk.tell(Event::Account { state });
-            return self.refuse(id, format!("{account} has no position in {symbol}")).await;
+            return self.refuse(id, format!("{account} has no position in {symbol}"));
         };
         let cause = Cause::Operator(format!("close {id} {}", self.shared.wall.now().timestamp_micros()));
         let outcome = desk.close(&cause, &close_whole(account, position)).await;
@@ -175,16 +176,16 @@ impl Floor {
         }
         let text = format!("{account} {symbol}: {}", outcome.detail);
         match outcome.kind {
-            crate::domain::OutcomeKind::Closed => self.accept(id, text).await,
-            _ => self.refuse(id, text).await,
+            crate::domain::OutcomeKind::Closed => self.accept(id, text),
+            _ => self.refuse(id, text),
         }
     }
 
-    async fn accept(&self, id: CommandId, detail: String) {
+    fn accept(&self, id: CommandId, detail: String) {
         self.shared.bulletin.record(None, Event::CommandAccepted { id, detail });
     }
 
-    async fn refuse(&self, id: CommandId, reason: String) {
+    fn refuse(&self, id: CommandId, reason: String) {
         self.shared.bulletin.record(None, Event::CommandRefused { id, reason });
     }
 
@@ -235,17 +236,23 @@ impl Floor {
         }
     }
 
-    async fn slot_if_due(&self) {
-        let now = self.shared.clock.now();
-        let Some(slot) = self.schedule.due(now) else { return };
+    async fn claim_due_slot(&self) -> bool {
+        let Some(slot) = self.schedule.due(self.shared.clock.now()) else { return false };
         match self.shared.store.claim_slot(slot).await {
-            Ok(true) => {
-                if let Err(error) = self.run_cycle(Trigger::Schedule).await {
-                    self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
-                }
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "a slot could not be claimed, so its cycle is not run");
+                false
             }
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "a slot could not be claimed, so its cycle is not run"),
+        }
+    }
+
+    async fn slot_if_due(&self) {
+        if !self.claim_due_slot().await {
+            return;
+        }
+        if let Err(error) = self.run_cycle(Trigger::Schedule).await {
+            self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
         }
         let at = self.schedule.next_after(self.shared.clock.now());
         self.shared.bulletin.record(None, Event::NextCycle { at });

@@ -47,7 +47,7 @@ impl AccountDesk {
             self.name(),
             order.symbol
         );
-        self.alarm(Severity::Critical, detail).await;
+        self.alarm(Severity::Critical, detail);
         failed(format!("still open after {CLOSE_TRIES} tries: {last}"), orders)
     }
 

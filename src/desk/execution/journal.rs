@@ -88,7 +88,7 @@ impl AccountDesk {
             .await?;
         let order =
             Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
-        self.tell_order(&order, OrderState::Sent, &Learned::default()).await;
+        self.tell_order(&order, OrderState::Sent, &Learned::default());
         Ok(order)
     }
 
@@ -123,10 +123,10 @@ impl AccountDesk {
             // The order's fate stands at the exchange; the guardian's next pass reads it from there.
             tracing::error!(order = %order.id, %error, "the state of an order could not be stored");
         }
-        self.tell_order(order, state, &learned).await;
+        self.tell_order(order, state, &learned);
     }
 
-    async fn tell_order(&self, order: &Journaled, state: OrderState, learned: &Learned) {
+    fn tell_order(&self, order: &Journaled, state: OrderState, learned: &Learned) {
         let event = Event::Order {
             account: self.name().clone(),
             symbol: order.symbol.clone(),

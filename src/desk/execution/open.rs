@@ -158,7 +158,7 @@ impl AccountDesk {
                     None if expired(&Some(report.status.clone()), report.executed) => return Ok(None),
                     None => last = format!("the order is {:?}", report.status),
                 },
-                Ok(None) => last = "the order is not found yet".to_owned(),
+                Ok(None) => "the order is not found yet".clone_into(&mut last),
                 Err(error) => last = error.to_string(),
             }
             if let Ok(positions) = self.client.positions().await {

@@ -80,8 +80,7 @@ impl AccountDesk {
                 self.alarm(
                     Severity::Critical,
                     format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name()),
-                )
-                .await;
+                );
                 None
             }
         };
@@ -202,8 +201,7 @@ impl AccountDesk {
         self.alarm(
             Severity::Critical,
             format!("{} {symbol}: no stop ({reason}); closing at market", self.name()),
-        )
-        .await;
+        );
         let mut last = reason.to_owned();
         let mut sent = None;
         for attempt in 1..=EMERGENCY_TRIES {
@@ -295,7 +293,7 @@ impl AccountDesk {
     }
 
     /// Tells the operator of something, and stores it.
-    pub async fn alarm(&self, severity: Severity, text: String) {
+    pub fn alarm(&self, severity: Severity, text: String) {
         self.shared.bulletin.record(None, Event::Alarm { severity, text });
     }
 

@@ -117,7 +117,7 @@ impl AccountDesk {
             self.name(),
             order.symbol
         );
-        self.alarm(Severity::Info, text).await;
+        self.alarm(Severity::Info, text);
         self.book_fills(&order.symbol).await;
     }
 
