@@ -145,7 +145,8 @@ fn replace_impossible_numbers(row: &str) -> String {
 fn impossible_number(text: &str) -> Option<&str> {
     let word = ["-Infinity", "Infinity", "NaN", "nan"].into_iter().find(|word| text.starts_with(word));
     word.map(|word| &text[..word.len()]).or_else(|| {
-        let end = text.find(|character: char| !matches!(character, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))?;
+        let end =
+            text.find(|character: char| !matches!(character, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))?;
         let number = text[..end].parse::<f64>();
         number.is_ok_and(f64::is_infinite).then(|| &text[..end])
     })
