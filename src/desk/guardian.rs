@@ -22,7 +22,7 @@ const GATHER: Duration = Duration::from_millis(250);
 const ORPHAN_AGE: Duration = Duration::from_secs(10);
 
 /// Time between two looks at what was moved in the wallet.
-const BOOKS_PERIOD: Duration = Duration::from_secs(60);
+const BOOKS_PERIOD: Duration = Duration::from_mins(1);
 
 /// The watch over one account.
 #[derive(Debug)]

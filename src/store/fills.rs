@@ -49,8 +49,8 @@ impl Store {
         let (venue, fill) = (Arc::clone(&self.venue), fill.clone());
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
-                "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price, quantity,
-                                    commission, commission_asset, realised, at)
+                "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
+                                    quantity, commission, commission_asset, realised, at)
                  VALUES (?1, ?2, ?3, ?4, ?5,
                      coalesce(?6, (SELECT client_order_id FROM orders WHERE venue = ?1 AND account = ?2
                                    AND symbol = ?3 AND exchange_id = ?5)),

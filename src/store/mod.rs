@@ -65,7 +65,7 @@ struct Inner {
 impl Store {
     /// Opens or creates the file at `path`: folder 0700, file 0600, integrity checked, schema brought up to date.
     ///
-    /// Blocks for the length of the check; call it from a blocking place. The handle's venue is `""` until [`Self::at`].
+    /// Blocks for the length of the check; call it from a blocking place. The handle's venue is `""`; see [`Self::at`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_patiently(path, open::PATIENCE)
     }

@@ -119,7 +119,8 @@ impl Store {
     /// Notes news of an order and returns where it stands now.
     ///
     /// News may arrive late and out of order: an order that came to its end stays there, and late news only fills in
-    /// what was not known. Fills that came before the exchange's id of their order get its name. The one way back is evidence that an order thought never to have been placed exists.
+    /// what was not known. The one way back is evidence that an order thought never to have been placed exists. Fills
+    /// that came before the exchange's id of their order get its name.
     pub async fn update_order(
         &self,
         id: &ClientOrderId,

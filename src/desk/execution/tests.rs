@@ -212,7 +212,7 @@ async fn the_guardian_keeps_the_books_at_its_first_pass_and_then_once_a_minute()
     guardian.pass().await;
     assert_eq!(room.fake.income_asked_since().len(), 1);
     tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     tokio::time::resume();
     room.market.set(at(75));
     guardian.pass().await;
