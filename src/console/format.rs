@@ -41,14 +41,17 @@ pub fn usdt(amount: Usdt) -> String {
     grouped(amount.value(), 2)
 }
 
-/// A gain or loss in USDT; a gain carries its plus sign.
+/// A gain or loss in USDT; a gain carries its plus sign. From ten thousand on, whole dollars are enough.
 pub fn signed_usdt(amount: Usdt) -> String {
-    plus(amount.value().round_dp(2), usdt(amount))
+    let places = if amount.value().abs() >= Decimal::from(10_000) { 0 } else { 2 };
+    plus(amount.value().round_dp(places), grouped(amount.value(), places))
 }
 
-/// A gain or loss in percent; a gain carries its plus sign.
+/// A gain or loss in percent; a gain carries its plus sign. Large ones need fewer decimals.
 pub fn signed_percent(points: Decimal) -> String {
-    plus(points.round_dp(2), format!("{}%", grouped(points, 2)))
+    let size = points.abs();
+    let places = if size < Decimal::from(100) { 2 } else { u32::from(size < Decimal::from(1_000)) };
+    plus(points.round_dp(places), format!("{}%", grouped(points, places)))
 }
 
 fn plus(value: Decimal, text: String) -> String {
@@ -65,7 +68,9 @@ pub fn quantity(quantity: Quantity) -> String {
 pub fn lasted(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    if days > 0 {
+    if days > 99 {
+        format!("{days}d")
+    } else if days > 0 {
         format!("{days}d{:02}h", hours % 24)
     } else if hours > 0 {
         format!("{hours}h{:02}m", minutes % 60)
@@ -140,6 +145,8 @@ mod tests {
         assert_eq!(signed_usdt("-0.5".parse().unwrap()), "-0.50");
         assert_eq!(signed_usdt("0.001".parse().unwrap()), "0.00");
         assert_eq!(signed_percent("1.239".parse().unwrap()), "+1.24%");
+        assert_eq!(signed_percent("-123.45".parse().unwrap()), "-123.4%");
+        assert_eq!(signed_usdt("-12345.67".parse().unwrap()), "-12,346");
     }
 
     #[test]

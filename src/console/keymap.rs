@@ -57,7 +57,7 @@ pub const BINDINGS: &[Binding] = &[
         keys: &[Key::Char('f')],
         label: "f",
         action: Action::ForceCycle,
-        hint: "force cycle",
+        hint: "force",
         help: "run a cycle now",
     },
     Binding {

@@ -93,15 +93,16 @@ fn narrow(areas: &mut Areas, body: Rect, state: &State) {
 fn medium(areas: &mut Areas, body: Rect, state: &State) {
     let most = if state.focus == Panel::Accounts { body.height * 6 / 10 } else { body.height / 2 };
     let (top, rest) = split_rows(body, accounts_rows(state).min(most));
-    let [left, right] = Layout::horizontal([Constraint::Percentage(54), Constraint::Fill(1)]).areas(rest);
+    let [left, right] = Layout::horizontal([Constraint::Percentage(57), Constraint::Fill(1)]).areas(rest);
     areas.panels = vec![(Panel::Accounts, top), (Panel::Decisions, left), (state.side, right)];
 }
 
 /// Accounts over decisions on the left, analysis over tool calls on the right.
 fn wide(areas: &mut Areas, body: Rect, state: &State) {
-    let [left, right] = Layout::horizontal([Constraint::Percentage(60), Constraint::Fill(1)]).areas(body);
+    let share = if body.width < 170 { 60 } else { 50 };
+    let [left, right] = Layout::horizontal([Constraint::Percentage(share), Constraint::Fill(1)]).areas(body);
     let (accounts, decisions) = split_rows(left, accounts_rows(state).min(body.height * 55 / 100));
-    let (analysis, tools) = split_rows(right, body.height * 6 / 10);
+    let (analysis, tools) = split_rows(right, body.height * 58 / 100);
     areas.panels = vec![
         (Panel::Accounts, accounts),
         (Panel::Decisions, decisions),
@@ -110,20 +111,15 @@ fn wide(areas: &mut Areas, body: Rect, state: &State) {
     ];
 }
 
-/// Three columns, the third with tool calls over the log.
+/// As [`wide`], with the log beside the tool calls.
 fn widest(areas: &mut Areas, body: Rect, state: &State) {
-    let [left, middle, right] =
-        Layout::horizontal([Constraint::Percentage(48), Constraint::Percentage(27), Constraint::Fill(1)])
-            .areas(body);
-    let (accounts, decisions) = split_rows(left, accounts_rows(state).min(body.height * 55 / 100));
-    let (tools, log) = split_rows(right, body.height * 6 / 10);
-    areas.panels = vec![
-        (Panel::Accounts, accounts),
-        (Panel::Decisions, decisions),
-        (Panel::Analysis, middle),
-        (Panel::Tools, tools),
-    ];
-    areas.log = Some(log);
+    wide(areas, body, state);
+    if let Some((_, tools)) = areas.panels.last_mut() {
+        let [left, right] =
+            Layout::horizontal([Constraint::Percentage(58), Constraint::Fill(1)]).areas(*tools);
+        *tools = left;
+        areas.log = Some(right);
+    }
 }
 
 fn split_rows(area: Rect, first: u16) -> (Rect, Rect) {

@@ -56,7 +56,7 @@ fn render(buffer: &Buffer, ground: Style) -> String {
     let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide:.1}\" height=\"{high:.1}\" viewBox=\"0 0 {wide:.1} {high:.1}\" \
-         font-family=\"'JetBrains Mono','DejaVu Sans Mono',monospace\" font-size=\"{FONT}\" xml:space=\"preserve\">\n\
+         font-family=\"'JetBrains Mono','DejaVu Sans Mono',monospace\" font-size=\"{FONT}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{}\"/>",
         hex(base.paper)
     );
@@ -125,15 +125,8 @@ impl Run {
         );
     }
 
+    /// Writes the run word by word: a viewer that knows no position for every glyph still keeps the grid.
     fn words(&self, out: &mut String, row: u16) {
-        if self.glyphs.is_empty() {
-            return;
-        }
-        let places: Vec<String> = self
-            .glyphs
-            .iter()
-            .flat_map(|(column, glyph)| glyph.chars().map(|_| format!("{:.1}", x(*column))))
-            .collect();
         let mut attributes = String::new();
         for (on, attribute) in [
             (self.paint.bold, " font-weight=\"bold\""),
@@ -142,14 +135,20 @@ impl Run {
         ] {
             attributes.push_str(if on { attribute } else { "" });
         }
-        let text: String = self.glyphs.iter().map(|(_, glyph)| escaped(glyph)).collect();
-        let _ = writeln!(
-            out,
-            "<text y=\"{:.2}\" fill=\"{}\"{attributes} x=\"{}\">{text}</text>",
-            y(row) + BASELINE,
-            hex(self.paint.ink),
-            places.join(" ")
-        );
+        for word in self.glyphs.chunk_by(|(left, _), (right, _)| left + 1 == *right) {
+            let places: Vec<String> = word
+                .iter()
+                .flat_map(|(column, glyph)| glyph.chars().map(|_| format!("{:.1}", x(*column))))
+                .collect();
+            let text: String = word.iter().map(|(_, glyph)| escaped(glyph)).collect();
+            let _ = writeln!(
+                out,
+                "<text y=\"{:.2}\" fill=\"{}\"{attributes} x=\"{}\">{text}</text>",
+                y(row) + BASELINE,
+                hex(self.paint.ink),
+                places.join(" ")
+            );
+        }
     }
 }
 

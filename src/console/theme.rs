@@ -323,6 +323,10 @@ mod tests {
                     _ => 4.5,
                 };
                 assert!(contrast(ink, paper) >= least, "{name} {word}: {:.2}", contrast(ink, paper));
+                let selected = theme.style(Meaning::Selection).bg.and_then(rgb).unwrap();
+                let own_ground = style.bg.and_then(rgb) != Some(ground);
+                let chosen = contrast(ink, selected);
+                assert!(own_ground || least < 3.0 || chosen >= 3.0, "{name} {word} selected: {chosen:.2}");
             }
         }
     }

@@ -404,8 +404,7 @@ fn scroll(state: &mut State, step: Step) {
     let Some(place) = layout::areas(screen, state).and_then(|areas: Areas| areas.of(state.focus)) else {
         return;
     };
-    let titles = u16::from(state.focus != Panel::Analysis);
-    let rows = usize::from(place.height.saturating_sub(2 + titles));
+    let rows = view::capacity(state.focus, place);
     match state.focus {
         Panel::Accounts => {
             let here = state.selected_position().map_or(0, |(index, ..)| index);

@@ -204,6 +204,13 @@ impl Floor {
             .read(|present| present.marks.iter().find(|(known, _)| known == symbol).map(|(_, mark)| *mark))
     }
 
+    /// Reads every account again and tells what is seen.
+    pub async fn look_again(&self) {
+        for state in self.read_accounts().await {
+            self.shared.bulletin.tell(None, crate::domain::Event::Account { state });
+        }
+    }
+
     /// Switches dry-run and says so.
     pub async fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);

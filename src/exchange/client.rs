@@ -128,7 +128,7 @@ impl ExchangeClient {
 
     /// The exchange's time, as far as we know it, in milliseconds.
     fn server_now_ms(&self) -> i64 {
-        self.inner.wall.now().timestamp_millis() + self.inner.limits.clock_offset_ms()
+        self.inner.wall.now().timestamp_millis().saturating_add(self.inner.limits.clock_offset_ms())
     }
 
     /// Measures how far the exchange's clock is from ours and signs by it from now on. Returns the offset (its time
@@ -144,7 +144,7 @@ impl ExchangeClient {
         let body = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
         let after = self.inner.wall.now().timestamp_millis();
         let time: Time = decode(PATH, &body)?;
-        let offset = time.server_time - (before + (after - before) / 2);
+        let offset = time.server_time.saturating_sub(before + (after - before) / 2);
         self.inner.limits.set_clock_offset_ms(offset);
         Ok(offset)
     }

@@ -157,7 +157,7 @@ mod tests {
         let text =
             r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1570000120000. x"}"#;
         limits.note(&answer(418, &[], text), 1_570_000_000_000);
-        assert_eq!(limits.closed_for(), Some(Duration::from_secs(120)));
+        assert_eq!(limits.closed_for(), Some(Duration::from_mins(2)));
     }
 
     #[tokio::test(start_paused = true)]

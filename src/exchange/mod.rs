@@ -28,3 +28,10 @@ pub use types::{
     LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode, SymbolConfig, TradesFrom,
 };
 pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};
+
+#[cfg(test)]
+mod robustness_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod user_stream_tests;

@@ -49,7 +49,8 @@ impl ExchangeClient {
         })
     }
 
-    /// Open positions (weight 5). Rows of size zero are left out.
+    /// Open positions (weight 5). Rows of size zero are left out, and so, with a line in the log, are contracts whose
+    /// names the house cannot spell.
     pub async fn positions(&self) -> Result<Vec<ExchangePosition>, ExchangeError> {
         const PATH: &str = "/fapi/v3/positionRisk";
         let rows: Vec<RawPosition> = self.read(PATH, Params::new(), Security::READ).await?;
@@ -133,9 +134,12 @@ impl ExchangeClient {
 
     /// Open plain orders (weight 1 for one contract, 40 for all). Untriggered stops are never among them.
     pub async fn open_orders(&self, symbol: Option<&Symbol>) -> Result<Vec<OrderReport>, ExchangeError> {
-        let rows: Vec<RawOrder> =
-            self.read("/fapi/v1/openOrders", with_symbol(symbol), Security::READ).await?;
-        Ok(rows.into_iter().filter_map(RawOrder::into_report).collect())
+        const PATH: &str = "/fapi/v1/openOrders";
+        let rows: Vec<RawOrder> = self.read(PATH, with_symbol(symbol), Security::READ).await?;
+        rows.into_iter()
+            .filter(|row| known_symbol(&row.symbol).is_some())
+            .map(|row| row.into_report(PATH))
+            .collect()
     }
 
     /// One order by our name for it (weight 1). `None` when the exchange does not know it, which for a fresh order is
@@ -145,24 +149,25 @@ impl ExchangeClient {
         symbol: &Symbol,
         id: &ClientOrderId,
     ) -> Result<Option<OrderReport>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/order";
         let params = with_symbol(Some(symbol)).with("origClientOrderId", id.as_str());
-        let row: Result<RawOrder, _> = self.read("/fapi/v1/order", params, Security::READ).await;
-        Ok(none_if_unknown(row)?.and_then(RawOrder::into_report))
+        let row: Result<RawOrder, _> = self.read(PATH, params, Security::READ).await;
+        none_if_unknown(row)?.map(|row| row.into_report(PATH)).transpose()
     }
 
     /// Resting conditional orders (weight 1 for one contract, 40 for all).
     pub async fn open_algo_orders(&self, symbol: Option<&Symbol>) -> Result<Vec<AlgoOrder>, ExchangeError> {
-        let rows: Vec<RawAlgoOrder> =
-            self.read("/fapi/v1/openAlgoOrders", with_symbol(symbol), Security::READ).await?;
-        Ok(rows.into_iter().filter_map(RawAlgoOrder::into_order).collect())
+        const PATH: &str = "/fapi/v1/openAlgoOrders";
+        RawAlgoOrder::into_orders(self.read(PATH, with_symbol(symbol), Security::READ).await?, PATH)
     }
 
     /// One conditional order by our name for it (weight 1). `None` when the exchange does not know it; right after
     /// placing it this may be read lag.
     pub async fn algo_order(&self, id: &ClientOrderId) -> Result<Option<AlgoOrder>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/algoOrder";
         let params = Params::new().with("clientAlgoId", id.as_str());
-        let row: Result<RawAlgoOrder, _> = self.read("/fapi/v1/algoOrder", params, Security::READ).await;
-        Ok(none_if_unknown(row)?.and_then(RawAlgoOrder::into_order))
+        let row: Result<RawAlgoOrder, _> = self.read(PATH, params, Security::READ).await;
+        none_if_unknown(row)?.map(|row| row.into_order(PATH)).transpose()
     }
 
     /// Conditional orders of a contract since an instant, whatever became of them (weight 5, at most seven days).
@@ -171,10 +176,10 @@ impl ExchangeClient {
         symbol: &Symbol,
         since: Option<Timestamp>,
     ) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/allAlgoOrders";
         let params =
             with_symbol(Some(symbol)).with_some("startTime", since.map(millis)).with("limit", "1000");
-        let rows: Vec<RawAlgoOrder> = self.read("/fapi/v1/allAlgoOrders", params, Security::READ).await?;
-        Ok(rows.into_iter().filter_map(RawAlgoOrder::into_order).collect())
+        RawAlgoOrder::into_orders(self.read(PATH, params, Security::READ).await?, PATH)
     }
 
     /// Fills of a contract, oldest first, at most 1000 (weight 5).
@@ -187,12 +192,7 @@ impl ExchangeClient {
             TradesFrom::Order(order) => params.with_number("orderId", order),
         };
         let rows: Vec<RawFill> = self.read(PATH, params, Security::READ).await?;
-        rows.into_iter()
-            .map(|row| {
-                row.into_fill(symbol)
-                    .ok_or_else(|| ExchangeError::bad_answer(PATH, &"a fill out of range", &[]))
-            })
-            .collect()
+        rows.into_iter().map(|row| row.into_fill(symbol, PATH)).collect()
     }
 
     /// Bookings of the wallet since an instant, oldest first, at most 1000 (weight 30). Without an instant: seven days.
@@ -247,11 +247,15 @@ fn known_symbol(name: &str) -> Option<Symbol> {
     symbol
 }
 
-fn side(word: &str) -> Option<Side> {
+fn symbol(name: &str, path: &str) -> Result<Symbol, ExchangeError> {
+    Symbol::new(name).map_err(|error| ExchangeError::bad_answer(path, &error, &[]))
+}
+
+fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
     match word {
-        "BUY" => Some(Side::Buy),
-        "SELL" => Some(Side::Sell),
-        _ => None,
+        "BUY" => Ok(Side::Buy),
+        "SELL" => Ok(Side::Sell),
+        _ => Err(ExchangeError::bad_answer(path, &"a side that is neither BUY nor SELL", &[])),
     }
 }
 
@@ -347,10 +351,10 @@ struct RawOrder {
 }
 
 impl RawOrder {
-    fn into_report(self) -> Option<OrderReport> {
-        Some(OrderReport {
-            symbol: known_symbol(&self.symbol)?,
-            side: side(&self.side)?,
+    fn into_report(self, path: &str) -> Result<OrderReport, ExchangeError> {
+        Ok(OrderReport {
+            symbol: symbol(&self.symbol, path)?,
+            side: side(&self.side, path)?,
             order_id: self.order_id,
             client_order_id: ClientOrderId::new(self.client_order_id).ok(),
             kind: self.kind.into(),
@@ -391,10 +395,10 @@ struct RawAlgoOrder {
 }
 
 impl RawAlgoOrder {
-    fn into_order(self) -> Option<AlgoOrder> {
-        Some(AlgoOrder {
-            symbol: known_symbol(&self.symbol)?,
-            side: side(&self.side)?,
+    fn into_order(self, path: &str) -> Result<AlgoOrder, ExchangeError> {
+        Ok(AlgoOrder {
+            symbol: symbol(&self.symbol, path)?,
+            side: side(&self.side, path)?,
             algo_id: self.algo_id,
             client_order_id: ClientOrderId::new(self.client_algo_id).ok(),
             kind: self.order_type.into(),
@@ -406,6 +410,13 @@ impl RawAlgoOrder {
             order_id: self.actual_order_id.filter(|id| *id != 0),
             created_at: instant(self.create_time),
         })
+    }
+
+    fn into_orders(rows: Vec<Self>, path: &str) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        rows.into_iter()
+            .filter(|row| known_symbol(&row.symbol).is_some())
+            .map(|row| row.into_order(path))
+            .collect()
     }
 }
 
@@ -429,19 +440,20 @@ struct RawFill {
 }
 
 impl RawFill {
-    fn into_fill(self, symbol: &Symbol) -> Option<Fill> {
-        Some(Fill {
+    fn into_fill(self, symbol: &Symbol, path: &str) -> Result<Fill, ExchangeError> {
+        let missing = |what: &str| ExchangeError::bad_answer(path, &format!("a fill without {what}"), &[]);
+        Ok(Fill {
             id: self.id,
             order_id: self.order_id,
             symbol: symbol.clone(),
-            side: side(&self.side)?,
-            price: price(Some(self.price.0))?,
-            quantity: quantity(Some(self.qty.0))?,
+            side: side(&self.side, path)?,
+            price: price(Some(self.price.0)).ok_or_else(|| missing("a price"))?,
+            quantity: quantity(Some(self.qty.0)).ok_or_else(|| missing("a quantity"))?,
             commission: self.commission.0,
             commission_asset: self.commission_asset.into(),
             realised: Usdt::of(self.realized_pnl.0),
             maker: self.maker.unwrap_or(false),
-            at: instant(Some(self.time))?,
+            at: instant(Some(self.time)).ok_or_else(|| missing("a time"))?,
         })
     }
 }

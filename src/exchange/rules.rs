@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use crate::domain::{InvalidAmount, Notional, Price, Quantity, Symbol, Untrusted};
+use crate::domain::{Notional, Price, Quantity, Symbol, Untrusted};
 
 use super::orders::MarketOrder;
 use super::wire::opt_num;
@@ -191,8 +191,12 @@ impl SymbolRules {
             tracing::warn!(%symbol, "the exchange gives no tick or step for this contract; it is left out");
             return None;
         };
-        let tick = prices.tick_size?;
-        let lots = Bounds { min: or_zero(lots.min_qty), max: or_zero(lots.max_qty), step: lots.step_size? };
+        let tick = or_zero(Some(prices.tick_size?));
+        let lots = Bounds {
+            min: or_zero(lots.min_qty),
+            max: or_zero(lots.max_qty),
+            step: or_zero(Some(lots.step_size?)),
+        };
         let market = filter("MARKET_LOT_SIZE").map_or(lots, |market| Bounds {
             min: set(market.min_qty).unwrap_or(lots.min),
             max: set(market.max_qty).unwrap_or(lots.max),
@@ -206,20 +210,19 @@ impl SymbolRules {
             quote: raw.quote_asset.into(),
             price: Bounds { min: or_zero(prices.min_price), max: or_zero(prices.max_price), step: tick },
             market_quantity: market,
-            min_notional: Notional::new(or_zero(notional))
-                .or_else(|_: InvalidAmount| Notional::new(Decimal::ZERO))
-                .ok()?,
+            min_notional: Notional::new(or_zero(notional)).ok()?,
         })
     }
 }
 
-/// In a filter, absent and zero both mean that there is no such bound.
-fn or_zero(bound: Option<Decimal>) -> Decimal {
-    bound.unwrap_or(Decimal::ZERO)
+/// A bound, if it is one.
+fn set(bound: Option<Decimal>) -> Option<Decimal> {
+    bound.filter(|bound| *bound > Decimal::ZERO)
 }
 
-fn set(bound: Option<Decimal>) -> Option<Decimal> {
-    bound.filter(|bound| !bound.is_zero())
+/// In a filter, absent and zero both mean that there is no such bound.
+fn or_zero(bound: Option<Decimal>) -> Decimal {
+    set(bound).unwrap_or(Decimal::ZERO)
 }
 
 /// A row of `exchangeInfo`.
@@ -256,4 +259,126 @@ struct RawFilter {
     step_size: Option<Decimal>,
     #[serde(default, deserialize_with = "opt_num")]
     notional: Option<Decimal>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClientOrderId, Side};
+    use proptest::prelude::*;
+
+    fn bitcoin() -> SymbolRules {
+        let row = r#"{"symbol":"BTCUSDT","status":"TRADING","contractType":"PERPETUAL","quoteAsset":"USDT","news":{},
+            "filters":[{"filterType":"PRICE_FILTER","minPrice":"556.80","maxPrice":"4529764","tickSize":"0.10"},
+            {"filterType":"LOT_SIZE","minQty":"0.001","maxQty":"1000","stepSize":"0.001"},
+            {"filterType":"MARKET_LOT_SIZE","minQty":"0.001","maxQty":"120","stepSize":"0.001"},
+            {"filterType":"MIN_NOTIONAL","notional":"100"},{"filterType":"UNHEARD_OF","limit":7}]}"#;
+        SymbolRules::from_wire(serde_json::from_str(row).unwrap()).unwrap()
+    }
+
+    fn order(quantity: &str, reduce_only: bool) -> MarketOrder {
+        MarketOrder {
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            side: Side::Buy,
+            quantity: quantity.parse().unwrap(),
+            reduce_only,
+            client_order_id: ClientOrderId::new("x").unwrap(),
+        }
+    }
+
+    #[test]
+    fn quantities_are_rounded_down_to_the_step_of_market_orders() {
+        let rules = bitcoin();
+        for (wanted, allowed) in
+            [("0.0129", "0.012"), ("0.001", "0.001"), ("0.0009", "0"), ("500", "120"), ("0", "0")]
+        {
+            let rounded = rules.round_quantity_down(wanted.parse().unwrap());
+            assert_eq!(rounded.to_string(), allowed, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_stop_can_be_rounded_to_either_side() {
+        let rules = bitcoin();
+        let wanted = "59842.6234".parse().unwrap();
+        assert_eq!(rules.round_price(wanted, Toward::Lower).unwrap().to_string(), "59842.6");
+        assert_eq!(rules.round_price(wanted, Toward::Higher).unwrap().to_string(), "59842.7");
+        assert!(rules.round_price("500".parse().unwrap(), Toward::Lower).is_err());
+        assert!(rules.round_price("5000000".parse().unwrap(), Toward::Higher).is_err());
+        assert!(rules.check_trigger("59842.65".parse().unwrap()).is_err());
+        assert!(rules.check_trigger("59842.6".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_order_is_checked_before_the_exchange_does_it() {
+        let rules = bitcoin();
+        let mark = "50000".parse().unwrap();
+        assert_eq!(rules.check(&order("0.002", false), mark), Ok(()));
+        let too_small = rules.check(&order("0.001", false), mark).unwrap_err();
+        assert_eq!(too_small.to_string(), "BTCUSDT: 50 USDT is below the least notional of 100 USDT");
+        assert_eq!(rules.check(&order("0.001", true), mark), Ok(()));
+        for bad in ["0", "0.0025", "121"] {
+            let refusal = rules.check(&order(bad, false), mark);
+            assert!(matches!(refusal, Err(RuleViolation::Quantity { .. })), "{bad}");
+        }
+        let mut halted = bitcoin();
+        halted.status = "SETTLING".into();
+        assert!(matches!(halted.check(&order("0.002", false), mark), Err(RuleViolation::NotTrading { .. })));
+        assert!(!halted.is_tradable() && rules.is_tradable());
+    }
+
+    #[test]
+    fn a_contract_without_a_step_is_left_out() {
+        let row = r#"{"symbol":"BTCUSDT","filters":[{"filterType":"PRICE_FILTER","tickSize":"0.1"}]}"#;
+        assert_eq!(SymbolRules::from_wire(serde_json::from_str(row).unwrap()), None);
+    }
+
+    fn amount() -> impl Strategy<Value = Decimal> {
+        (0_i64..10_000_000_000_000, 0_u32..9).prop_map(|(digits, scale)| Decimal::new(digits, scale))
+    }
+
+    fn bounds() -> impl Strategy<Value = Bounds> {
+        let step = (prop_oneof![Just(0_i64), 1_i64..1000], 0_u32..9)
+            .prop_map(|(digits, scale)| Decimal::new(digits, scale));
+        (amount(), prop_oneof![Just(Decimal::ZERO), amount()], step).prop_map(|(min, max, step)| Bounds {
+            min,
+            max,
+            step,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_down_stays_below_on_the_grid_and_takes_the_nearest(bounds in bounds(), value in amount()) {
+            if let Some(rounded) = bounds.round_down(value) {
+                prop_assert!(rounded <= value);
+                prop_assert!(bounds.allows(rounded), "{rounded} {bounds:?}");
+                if !bounds.step.is_zero() {
+                    prop_assert!(((rounded - bounds.min) % bounds.step).is_zero());
+                    prop_assert!(!(rounded + bounds.step <= value && bounds.allows(rounded + bounds.step)));
+                }
+            } else {
+                prop_assert!(value < bounds.min || bounds.max < bounds.min);
+            }
+        }
+
+        #[test]
+        fn rounding_up_stays_above_on_the_grid_and_takes_the_nearest(bounds in bounds(), value in amount()) {
+            if let Some(rounded) = bounds.round_up(value) {
+                prop_assert!(rounded >= value);
+                prop_assert!(bounds.allows(rounded), "{rounded} {bounds:?}");
+                if !bounds.step.is_zero() {
+                    prop_assert!(!(rounded - bounds.step >= value && bounds.allows(rounded - bounds.step)));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_allowed_is_left_as_it_is(bounds in bounds(), value in amount()) {
+            if bounds.allows(value) {
+                prop_assert_eq!(bounds.round_down(value), Some(value));
+                prop_assert_eq!(bounds.round_up(value), Some(value));
+            }
+        }
+    }
 }

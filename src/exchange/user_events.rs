@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::domain::{ClientOrderId, Price, Quantity, Side, Symbol, Timestamp, Untrusted, Usdt};
 
 use super::types::{AlgoStatus, OrderStatus};
-use super::wire::{instant, opt_bool, opt_int, opt_num};
+use super::wire::{Num, instant, int, opt_bool, opt_int, opt_num};
 
 /// One thing the private stream told. Order holds within one kind only: compare kinds by `at`.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,8 +173,8 @@ struct RawOrder {
     execution: String,
     #[serde(rename = "X")]
     status: String,
-    #[serde(default, rename = "i", deserialize_with = "opt_int")]
-    id: Option<i64>,
+    #[serde(rename = "i", deserialize_with = "int")]
+    id: i64,
     #[serde(default, rename = "z", deserialize_with = "opt_num")]
     executed: Option<Decimal>,
     #[serde(default, rename = "ap", deserialize_with = "opt_num")]
@@ -201,7 +201,7 @@ impl RawOrderEvent {
         Some(UserEvent::Order(OrderUpdate {
             at: instant(self.at),
             symbol: Symbol::new(&order.s).ok()?,
-            order_id: order.id?,
+            order_id: order.id,
             client_order_id: ClientOrderId::new(order.c).ok(),
             side: match order.side.as_str() {
                 "BUY" => Some(Side::Buy),
@@ -250,8 +250,7 @@ struct RawBalance {
 #[derive(Deserialize)]
 struct RawPosition {
     s: String,
-    #[serde(default, deserialize_with = "opt_num")]
-    pa: Option<Decimal>,
+    pa: Num,
     #[serde(default, deserialize_with = "opt_num")]
     ep: Option<Decimal>,
     #[serde(default, deserialize_with = "opt_num")]
@@ -264,7 +263,7 @@ impl RawAccountEvent {
         let positions = self.a.positions.into_iter().filter_map(|row| {
             Some(PositionUpdate {
                 symbol: Symbol::new(&row.s).ok()?,
-                amount: row.pa?,
+                amount: row.pa.0,
                 entry: price(row.ep),
                 unrealised: row.up.map(Usdt::of),
             })
@@ -289,8 +288,8 @@ struct RawAlgoEvent {
 struct RawAlgo {
     #[serde(default)]
     caid: String,
-    #[serde(default, deserialize_with = "opt_int")]
-    aid: Option<i64>,
+    #[serde(deserialize_with = "int")]
+    aid: i64,
     s: String,
     #[serde(rename = "X")]
     status: String,
@@ -308,7 +307,7 @@ impl RawAlgoEvent {
         Some(UserEvent::Algo(AlgoUpdate {
             at: instant(self.at),
             symbol: Symbol::new(&algo.s).ok()?,
-            algo_id: algo.aid?,
+            algo_id: algo.aid,
             client_order_id: ClientOrderId::new(algo.caid).ok(),
             status: AlgoStatus::from_wire(&algo.status),
             trigger: price(algo.trigger),

@@ -123,27 +123,29 @@ impl Connection<'_> {
         let mut heard_at = Instant::now();
         loop {
             tokio::select! {
+                // What is due goes first; silence is judged last, after what waits to be read.
+                biased;
+                () = self.out.closed() => return Ending::ReceiverGone,
+                () = sleep_until(renew_at) => return Ending::Renew("renewed before the exchange's 24 hours"),
+                () = sleep_until(extend_at) => match self.extend().await {
+                    Ok(pause) => extend_at = Instant::now() + pause,
+                    Err(ending) => return ending,
+                },
+                () = sleep_until(ping_at) => {
+                    ping_at = Instant::now() + PING_EVERY;
+                    if let Err(error) = socket.send(SocketMessage::Ping(Bytes::from_static(b"jarvis"))).await {
+                        return Ending::Failed(error.to_string());
+                    }
+                }
                 message = socket.next() => {
                     heard_at = Instant::now();
                     if let Some(ending) = self.hear(message, &mut socket).await {
                         return ending;
                     }
                 }
-                () = sleep_until(ping_at) => {
-                    ping_at += PING_EVERY;
-                    if let Err(error) = socket.send(SocketMessage::Ping(Bytes::from_static(b"jarvis"))).await {
-                        return Ending::Failed(error.to_string());
-                    }
-                }
                 () = sleep_until(heard_at + SILENCE_LIMIT) => {
                     return Ending::Failed("the stream fell silent".to_owned());
                 }
-                () = sleep_until(extend_at) => match self.extend().await {
-                    Ok(pause) => extend_at = Instant::now() + pause,
-                    Err(ending) => return ending,
-                },
-                () = sleep_until(renew_at) => return Ending::Renew("renewed before the exchange's 24 hours"),
-                () = self.out.closed() => return Ending::ReceiverGone,
             }
         }
     }

@@ -76,8 +76,8 @@ impl Assembler {
         }
         let told = match text(&start, "type") {
             "tool_use" => Some(TurnEvent::ToolUseStarted {
-                id: text(&start, "id").to_owned(),
-                name: text(&start, "name").into(),
+                id: needed(&start, "id")?.to_owned(),
+                name: needed(&start, "name")?.into(),
             }),
             "text" if !text(&start, "text").is_empty() => {
                 Some(TurnEvent::TextDelta(text(&start, "text").into()))
@@ -95,12 +95,12 @@ impl Assembler {
         let delta = &event["delta"];
         match text(delta, "type") {
             "text_delta" => {
-                let more = text(delta, "text");
+                let more = needed(delta, "text")?;
                 append(&mut block.start, "text", more);
                 Ok(Some(TurnEvent::TextDelta(more.into())))
             }
             "thinking_delta" => {
-                let more = text(delta, "thinking");
+                let more = needed(delta, "thinking")?;
                 append(&mut block.start, "thinking", more);
                 Ok(Some(TurnEvent::ThinkingDelta(more.into())))
             }
@@ -109,7 +109,7 @@ impl Assembler {
                 Ok(None)
             }
             "input_json_delta" => {
-                block.input_json.push_str(text(delta, "partial_json"));
+                block.input_json.push_str(needed(delta, "partial_json")?);
                 Ok(None)
             }
             _ => Ok(None),
@@ -165,6 +165,11 @@ fn index(event: &Value) -> Result<u64, Interruption> {
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
+}
+
+/// A text that an event of a known kind cannot do without: a lost piece would change the meaning.
+fn needed<'a>(value: &'a Value, key: &str) -> Result<&'a str, Interruption> {
+    value[key].as_str().ok_or_else(|| Interruption::Unreadable(format!("an event lacks its {key}")))
 }
 
 fn append(block: &mut Value, key: &str, more: &str) {

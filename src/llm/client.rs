@@ -313,7 +313,7 @@ impl LlmClient {
         attempts: u32,
         deadline: Instant,
     ) -> Result<Response<Body>, Failure> {
-        let until = deadline.min(Instant::now() + self.options.idle_timeout);
+        let until = no_later_than(deadline, self.options.idle_timeout);
         let reason = match tokio::time::timeout_at(until, self.transport.send(request)).await {
             Ok(Ok(response)) => return Ok(response),
             Ok(Err(error)) => error.to_string(),
@@ -338,7 +338,7 @@ impl LlmClient {
         let chunks = futures_util::stream::unfold(body.into_data_stream(), move |mut chunks| {
             let copy = Arc::clone(&copy);
             async move {
-                let until = deadline.min(Instant::now() + idle);
+                let until = no_later_than(deadline, idle);
                 let chunk = match tokio::time::timeout_at(until, chunks.next()).await {
                     Ok(None) => return None,
                     Ok(Some(Err(error))) => Err(Interruption::Net(error)),
@@ -379,7 +379,7 @@ impl LlmClient {
     /// Reads an error's body; bodies that are not JSON come from servers in between.
     async fn refusal(&self, response: Response<Body>, attempts: u32, deadline: Instant) -> Failure {
         let (parts, body) = response.into_parts();
-        let until = deadline.min(Instant::now() + self.options.idle_timeout);
+        let until = no_later_than(deadline, self.options.idle_timeout);
         let collected = tokio::time::timeout_at(until, Limited::new(body, ERROR_BODY_LIMIT).collect()).await;
         let bytes = match collected {
             Ok(Ok(collected)) => collected.to_bytes(),
@@ -407,6 +407,11 @@ impl LlmClient {
             },
         }
     }
+}
+
+/// So long from now, but not beyond the deadline.
+fn no_later_than(deadline: Instant, wait: Duration) -> Instant {
+    Instant::now().checked_add(wait).map_or(deadline, |until| until.min(deadline))
 }
 
 /// A failed try, and whether another may help.

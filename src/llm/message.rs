@@ -225,7 +225,9 @@ pub struct RawUsage {
 impl RawUsage {
     /// All input tokens, however billed.
     pub const fn total_input(&self) -> u64 {
-        self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
+        self.input_tokens
+            .saturating_add(self.cache_read_input_tokens)
+            .saturating_add(self.cache_creation_input_tokens)
     }
 
     /// Takes over the figures that are present: they are running totals, not increments.

@@ -14,3 +14,6 @@ pub mod tools;
 pub use client::{Auth, LlmClient, LlmOptions, Turn, TurnEvent, TurnRequest};
 pub use error::{Interruption, LlmError, Partial};
 pub use message::{Block, Message, RawUsage, Role, StopReason, Tool, ToolCall, ToolInput};
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,11 @@ impl Brief {
 impl Simsar {
     /// Gathers everything within `deadline`; what is not there by then is reported as missing.
     pub async fn brief(&self, symbols: &[Symbol], deadline: Duration) -> Brief {
+        // Boxed: with every request of the cycle inside it is tens of kilobytes.
+        Box::pin(self.gather(symbols, deadline)).await
+    }
+
+    async fn gather(&self, symbols: &[Symbol], deadline: Duration) -> Brief {
         let as_of = self.inner.clock.now();
         let limit = Limit { at: Instant::now() + deadline, span: deadline };
         let coins = futures_util::future::join_all(symbols.iter().map(|symbol| self.coin(symbol, limit)));

@@ -61,6 +61,14 @@ pub enum SourceError {
         /// What was asked for.
         what: &'static str,
     },
+    /// Neither the source nor the one that stands in for it could be read.
+    #[error("{first}; {then}")]
+    Both {
+        /// What the source said.
+        first: Box<SourceError>,
+        /// What its stand-in said.
+        then: Box<SourceError>,
+    },
     /// No key was given for a source that needs one.
     #[error("{upstream}: no key is set; name its environment variable in the settings")]
     NoKey {
@@ -90,6 +98,16 @@ impl SourceError {
             | Self::Malformed { upstream, .. }
             | Self::Empty { upstream, .. }
             | Self::NoKey { upstream } => upstream,
+            Self::Both { first, .. } => first.upstream(),
+        }
+    }
+
+    /// Whether the key is missing or not allowed to read this: asking again does not help.
+    pub fn is_no_access(&self) -> bool {
+        match self {
+            Self::NoAccess { .. } | Self::NoKey { .. } => true,
+            Self::Both { first, .. } => first.is_no_access(),
+            _ => false,
         }
     }
 

@@ -18,7 +18,7 @@ use super::reading::Reading;
 /// A failure is handed to everybody who asks within this time, instead of asking again.
 const FAILURE_FOR: Duration = Duration::from_secs(1);
 /// The same for a key without access, which does not heal by asking.
-const NO_ACCESS_FOR: Duration = Duration::from_secs(60);
+const NO_ACCESS_FOR: Duration = Duration::from_mins(1);
 /// More keys than symbols × intervals can make; beyond it the shelf is emptied.
 const MOST_KEYS: usize = 4096;
 
@@ -134,7 +134,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shelf<K, V> {
 
 fn recent_failure<V>(slot: &Slot<V>) -> Option<SourceError> {
     let (at, error) = slot.failed.as_ref()?;
-    let remembered = if matches!(error, SourceError::NoAccess { .. }) { NO_ACCESS_FOR } else { FAILURE_FOR };
+    let remembered = if error.is_no_access() { NO_ACCESS_FOR } else { FAILURE_FOR };
     (at.elapsed() < remembered).then(|| error.clone())
 }
 
@@ -167,7 +167,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::new(noon()));
-            let shelf = Shelf::new(clock.clone(), Duration::from_secs(60), chrono::Duration::zero());
+            let shelf = Shelf::new(clock.clone(), Duration::from_mins(1), chrono::Duration::zero());
             Self { clock, shelf, fetches: AtomicU32::new(0) }
         }
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(fixture.get(1).await.unwrap(), 1);
         fixture.clock.advance(chrono::Duration::milliseconds(1));
         assert_eq!(fixture.get(1).await.unwrap(), 2);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(fixture.get(1).await.unwrap(), 3, "the market's clock stands still, ours does not");
         fixture.clock.advance(chrono::Duration::seconds(-1));
         assert_eq!(fixture.get(1).await.unwrap(), 4, "a market set back has another history");

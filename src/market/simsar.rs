@@ -18,6 +18,7 @@ use super::sources::alternative_me::{AlternativeMe, FearGreed};
 use super::sources::binance::{
     Binance, CandleWindow, FundingPaid, LongShort, OpenInterest, Premium, RatioKind,
 };
+use super::sources::fair_economy::FairEconomy;
 use super::sources::finnhub::{Calendar, Finnhub, News, NewsCategory};
 use super::sources::yahoo::{IndexChart, Yahoo};
 use super::upstream::Upstream;
@@ -31,6 +32,8 @@ pub struct SourceAddresses {
     pub alternative_me: String,
     /// Finnhub, below it `/api/v1/…`.
     pub finnhub: String,
+    /// FairEconomy's weekly calendar, below it `/ff_calendar_thisweek.json`.
+    pub fair_economy: String,
     /// Yahoo, below it `/v8/finance/chart/…`.
     pub yahoo: String,
 }
@@ -42,6 +45,7 @@ impl SourceAddresses {
             binance: "https://fapi.binance.com".into(),
             alternative_me: "https://api.alternative.me".into(),
             finnhub: "https://finnhub.io".into(),
+            fair_economy: "https://nfs.faireconomy.media".into(),
             yahoo: "https://query1.finance.yahoo.com".into(),
         }
     }
@@ -49,7 +53,13 @@ impl SourceAddresses {
     /// One host that speaks for all of them.
     pub fn one_host(base_url: &str) -> Self {
         let base = base_url.trim_end_matches('/').to_owned();
-        Self { binance: base.clone(), alternative_me: base.clone(), finnhub: base.clone(), yahoo: base }
+        Self {
+            binance: base.clone(),
+            alternative_me: base.clone(),
+            finnhub: base.clone(),
+            fair_economy: base.clone(),
+            yahoo: base,
+        }
     }
 }
 
@@ -86,6 +96,7 @@ pub(crate) struct Inner {
     pub(crate) binance: Binance,
     pub(crate) alternative_me: AlternativeMe,
     pub(crate) finnhub: Finnhub,
+    pub(crate) fair_economy: FairEconomy,
     pub(crate) yahoo: Yahoo,
     prices: Shelf<Symbol, Price>,
     premiums: Shelf<Symbol, Premium>,
@@ -101,16 +112,17 @@ pub(crate) struct Inner {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 impl Simsar {
     /// Sets it up; nothing is asked before somebody asks.
     pub fn new(options: SimsarOptions, transport: Transport, clock: Arc<dyn Clock>) -> Self {
         let permits = Arc::new(Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)));
-        let upstream = |name: &str, base: &str| {
-            let name = if options.built_in { format!("{name} (built-in)") } else { name.to_owned() };
-            Upstream::new(&name, base, transport.clone(), Arc::clone(&permits))
+        let built_in = options.built_in;
+        let upstream = move |name: &str, base: &str| {
+            let name = if built_in { format!("{name} (built-in)") } else { name.to_owned() };
+            Upstream::new(&name, base, &transport, &permits)
         };
         let addresses = &options.addresses;
         let never = Span::zero();
@@ -121,6 +133,7 @@ impl Simsar {
                 upstream: upstream("finnhub", &addresses.finnhub),
                 token: options.finnhub_token,
             },
+            fair_economy: FairEconomy { upstream: upstream("fair_economy", &addresses.fair_economy) },
             yahoo: Yahoo { upstream: upstream("yahoo", &addresses.yahoo) },
             prices: Shelf::new(Arc::clone(&clock), SECOND, never),
             premiums: Shelf::new(Arc::clone(&clock), SECOND, never),
@@ -306,14 +319,15 @@ impl Simsar {
             .await
     }
 
-    /// The economic calendar from today to seven days ahead.
+    /// The economic calendar from today to seven days ahead; FairEconomy's week where the key does not cover it.
     pub async fn calendar(&self) -> Result<Reading<Arc<Calendar>>, SourceError> {
         let inner = &self.inner;
         inner
             .calendar
             .get(&(), async {
-                let calendar = inner.finnhub.calendar(inner.clock.now()).await?;
-                let note = refused_note(calendar.refused, "row(s) without an event or a time");
+                let (calendar, instead) = inner.calendar().await?;
+                let refused = refused_note(calendar.refused, "row(s) without an event or a time");
+                let note = [instead, refused].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
                 let taken = inner.live(Arc::new(calendar), None, Span::hours(1));
                 Ok(Taken { note, stale_after: Span::hours(2), ..taken })
             })
@@ -332,7 +346,7 @@ impl Simsar {
                 let taken = inner.live(Arc::new(chart), time, Span::minutes(5));
                 // While New York is closed the last quote is the truth: a long weekend is under four days.
                 let stale_after = if open { Span::minutes(30) } else { Span::hours(96) };
-                Ok(Taken { note, stale_after, ..taken })
+                Ok(Taken { stale_after, note, ..taken })
             })
             .await
     }
@@ -344,6 +358,18 @@ impl Simsar {
 }
 
 impl Inner {
+    /// Finnhub's calendar, or FairEconomy's and why.
+    async fn calendar(&self) -> Result<(Calendar, Option<String>), SourceError> {
+        let now = self.clock.now();
+        match self.finnhub.calendar(now).await {
+            Err(error) if error.is_no_access() => match self.fair_economy.calendar(now).await {
+                Ok(calendar) => Ok((calendar, Some(format!("instead of finnhub ({error})")))),
+                Err(then) => Err(SourceError::Both { first: Box::new(error), then: Box::new(then) }),
+            },
+            calendar => calendar.map(|calendar| (calendar, None)),
+        }
+    }
+
     /// A reading of something that moves: as of the source's stamp, or of now where it gives none.
     fn live<V>(&self, value: V, time: Option<Timestamp>, fresh_for: Span) -> Taken<V> {
         let now = self.clock.now();

@@ -17,9 +17,9 @@ use crate::net::{Socket, SocketConnector, SocketMessage};
 use super::sources::binance::price_of;
 
 /// A contract silent for longer ends the connection.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 /// The server ends every connection after 24 h; ours ends before, at a time of our choosing.
-const LIFETIME: Duration = Duration::from_secs(23 * 3600);
+const LIFETIME: Duration = Duration::from_hours(23);
 /// Prices that arrive within this time travel together.
 const BATCH: Duration = Duration::from_millis(50);
 /// A connection that is not made by then is tried again.

@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A pause asked for that is no longer than this is waited out within the read.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 /// The pause kept after 429 or 418 without `retry-after` (binance.md §2.1: at least 60 s).
-const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// No documented answer comes near this size.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -39,12 +39,12 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(name: &str, base: &str, transport: Transport, permits: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(name: &str, base: &str, transport: &Transport, permits: &Arc<Semaphore>) -> Self {
         Self {
             name: name.into(),
             base: base.trim_end_matches('/').into(),
-            transport,
-            permits,
+            transport: transport.clone(),
+            permits: Arc::clone(permits),
             quiet_until: Arc::default(),
         }
     }
@@ -52,6 +52,18 @@ impl Upstream {
     /// The source's name as answers show it.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn name_shared(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Sends nothing to this host for a while.
+    pub(crate) fn keep_quiet(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *quiet = Some(quiet.map_or(until, |before| before.max(until)));
+        tracing::warn!(source = %self.name, ?wait, "left alone");
     }
 
     /// Whether the source asked to be left alone, and for how much longer.
@@ -106,7 +118,7 @@ impl Upstream {
                 }
                 Err(failure) => failure,
             };
-            if last {
+            if last || is_slow(&failure) {
                 return Err(failure);
             }
             tracing::debug!(source = %self.name, %failure, attempt, "reading again");
@@ -147,10 +159,7 @@ impl Upstream {
         let status = answer.status;
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT {
             let wait = retry::retry_after(answer).unwrap_or(DEFAULT_WAIT);
-            let until = Instant::now() + wait;
-            let mut quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *quiet = Some(quiet.map_or(until, |before| before.max(until)));
-            tracing::warn!(source = %self.name, status = status.as_u16(), ?wait, "asked to wait");
+            self.keep_quiet(wait);
             return SourceError::RateLimited { upstream: Arc::clone(&self.name), wait };
         }
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
@@ -187,6 +196,11 @@ fn refusal(body: &[u8]) -> (Option<i64>, Untrusted) {
         Ok(wire) => (wire.code, Untrusted::new(wire.msg.unwrap_or_default())),
         Err(_) => (None, Untrusted::default()),
     }
+}
+
+/// Who asked has waited long enough already.
+fn is_slow(failure: &SourceError) -> bool {
+    matches!(failure, SourceError::Network { error: NetError::TimedOut { .. }, .. })
 }
 
 fn worth_another_try(status: StatusCode) -> bool {

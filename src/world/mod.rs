@@ -1,7 +1,500 @@
 //! The offline world: everything made up lives here. It speaks the real wires and shares no wire type with the clients.
 
 pub mod analyst;
+mod clock;
+mod control;
 pub mod engine;
 pub mod fapi;
 pub mod market;
+mod play;
 pub mod sources;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::{Router, middleware};
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+
+use self::clock::{Timebase, WorldClock};
+use self::engine::{AccountId, Engine};
+use self::fapi::feed::Feed;
+use self::fapi::limits::Limits;
+use self::fapi::listen_key::ListenKeys;
+pub use self::fapi::socket::WorldSocket;
+use self::market::{Market, MarketError};
+use self::sources::{MacroError, MacroFiles};
+use self::state::{Jump, Origin, SavedWorld};
+use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
+
+/// How often a driven world saves what changed.
+const SAVE_EVERY_TICKS: u32 = 30;
+
+/// Recorded prices instead of made-up ones.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Folder of candle files.
+    pub candles: PathBuf,
+    /// Where market time starts.
+    pub from: Timestamp,
+    /// Folder of recorded Fear & Greed, US30, news and calendar, if any.
+    pub macro_dir: Option<PathBuf>,
+}
+
+/// How a world is set up.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// The accounts of the exchange.
+    pub accounts: Vec<AccountName>,
+    /// What each account starts with.
+    pub balance: Usdt,
+    /// Seconds of market time in one second of wall time; 0 stands still.
+    pub speed: f64,
+    /// Pause of the analyst between two pieces of streamed text.
+    pub token_delay: Duration,
+    /// Whether rate limits refuse requests, or are only reported.
+    pub enforce_limits: bool,
+    /// Recorded prices instead of made-up ones.
+    pub recorded: Option<Recorded>,
+    /// Where the world is kept; without it, it is forgotten.
+    pub state_file: Option<PathBuf>,
+}
+
+/// What is wrong with a world.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The state file cannot be read or written.
+    #[error("the world's state {path}: {reason}; move the file away to start afresh")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The state file belongs to another world.
+    #[error(
+        "the world's state {path} was made from other prices; give the same --candles and --from, or another file"
+    )]
+    OtherOrigin {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A speed that is no speed.
+    #[error("a speed of {0} is not possible; give 0 to stand still, 1 for real time, up to 1000000")]
+    Speed(f64),
+    /// Prices cannot be made or read.
+    #[error(transparent)]
+    Market(#[from] MarketError),
+    /// Recorded figures beside the candles cannot be read.
+    #[error(transparent)]
+    Macro(#[from] MacroError),
+}
+
+/// The keys of an account of this world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldKey {
+    /// The account.
+    pub name: AccountName,
+    /// What goes into the `X-MBX-APIKEY` header.
+    pub api_key: String,
+    /// What signs. It opens nothing but this world.
+    pub api_secret: String,
+}
+
+/// The exchange and its surroundings, behind one lock.
+pub(crate) struct Core {
+    pub engine: Engine,
+    /// Market time the books are played to, ms.
+    pub played_ms: i64,
+    pub listen_keys: ListenKeys,
+    pub limits: Limits,
+    /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
+    pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
+    origin: Origin,
+    created_ms: i64,
+    seed: u64,
+    keys: Vec<WorldKey>,
+    dirty: bool,
+    ticked_ms: i64,
+}
+
+/// An offline world.
+pub struct World {
+    options: WorldOptions,
+    clock: Arc<WorldClock>,
+    market: Arc<RwLock<Market>>,
+    core: Mutex<Core>,
+    feed: Feed,
+    sources: Router,
+    analyst: Router,
+    fresh: bool,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// A fresh world, or the one kept in the state file with the time since played through.
+    pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
+        if !options.speed.is_finite() || !(0.0..=1e6).contains(&options.speed) {
+            return Err(WorldError::Speed(options.speed));
+        }
+        let saved = match &options.state_file {
+            Some(path) => SavedWorld::read(path)?,
+            None => None,
+        };
+        let fresh = saved.is_none();
+        let wall_ms = wall.now().timestamp_millis();
+        let (base, market, core) = match saved {
+            Some(saved) => resumed(&options, saved, wall_ms)?,
+            None => created(&options, wall_ms)?,
+        };
+        let clock = Arc::new(WorldClock::new(wall, base));
+        let market = Arc::new(RwLock::new(market));
+        let macro_dir = options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.as_deref());
+        let macro_files = macro_dir.map(MacroFiles::read).transpose()?;
+        let analyst = analyst::AnalystOptions { token_delay: options.token_delay };
+        let world = Arc::new(Self {
+            sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
+            analyst: analyst::router(analyst),
+            clock,
+            market,
+            core: Mutex::new(core),
+            feed: Feed::new(),
+            fresh,
+            options,
+        });
+        world.settle(&mut world.core());
+        Ok(world)
+    }
+
+    /// Whether this world began with this opening, instead of being loaded.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Names this world among all others: a fresh one has another name, a resumed one keeps its own.
+    pub fn id(&self) -> String {
+        let core = self.core();
+        let named = format!("{} {} {:?}", core.seed, core.created_ms, core.origin);
+        hex::encode(&Sha256::digest(named)[..6])
+    }
+
+    /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
+        fapi::router(Arc::clone(self))
+            .merge(control::router(Arc::clone(self)))
+            .merge(self.sources.clone().layer(settling))
+            .merge(self.analyst.clone())
+    }
+
+    /// Market time.
+    pub fn clock(self: &Arc<Self>) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// The accounts' keys, derived from seed and name.
+    pub fn keys(&self) -> Vec<WorldKey> {
+        self.core().keys.clone()
+    }
+
+    /// Opens a websocket without a network. `path_and_query` as in the URL, such as `/market/stream?streams=…`.
+    ///
+    /// Needs a tokio runtime. A path that is none of the exchange's closes at once.
+    pub fn open_socket(self: &Arc<Self>, path_and_query: &str) -> WorldSocket {
+        fapi::socket::open(Arc::clone(self), path_and_query)
+    }
+
+    /// Brings prices, funding, triggers and liquidations to the present and tells the streams.
+    pub fn step(&self) {
+        let mut core = self.core();
+        let now = self.settle(&mut core);
+        core.ticked_ms = now;
+        drop(core);
+        self.feed.tick();
+    }
+
+    /// Steps once a second of wall time for ever, saving what changed from time to time.
+    pub async fn drive(self: Arc<Self>) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut ticks = 0_u32;
+        loop {
+            second.tick().await;
+            self.step();
+            ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(SAVE_EVERY_TICKS) {
+                self.save_if_changed();
+            }
+        }
+    }
+
+    /// Writes the state file, if there is one: the same world gives the same bytes.
+    pub fn save(&self) -> Result<(), WorldError> {
+        let mut core = self.core();
+        self.save_core(&mut core)
+    }
+
+    /// Moves market time forward by whole seconds, playing through everything on the way. Never goes back.
+    pub fn advance(&self, seconds: i64) {
+        let mut core = self.core();
+        self.clock.advance_ms(seconds.max(0).saturating_mul(1000));
+        core.dirty = true;
+        self.settle(&mut core);
+        self.tick_if_moved(&mut core);
+    }
+
+    /// From now on the path of `symbol` continues from `price`, with everything that triggers.
+    pub fn set_price(&self, symbol: &Symbol, price: Decimal) -> Result<(), WorldError> {
+        let mut core = self.core();
+        let now = self.settle(&mut core);
+        self.market.write().unwrap_or_else(PoisonError::into_inner).jump(symbol, now, price)?;
+        core.dirty = true;
+        self.settle(&mut core);
+        drop(core);
+        self.feed.tick();
+        Ok(())
+    }
+
+    /// Starts over: accounts, prices and time as a fresh world of the same options has them.
+    pub fn reset(&self) -> Result<(), WorldError> {
+        let (base, market, core) = created(&self.options, self.clock.wall_ms())?;
+        let mut present = self.core();
+        *self.market.write().unwrap_or_else(PoisonError::into_inner) = market;
+        self.clock.rebase(base);
+        *present = core;
+        present.dirty = true;
+        self.settle(&mut present);
+        self.save_core(&mut present)?;
+        drop(present);
+        self.feed.tick();
+        Ok(())
+    }
+
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn market(&self) -> RwLockReadGuard<'_, Market> {
+        self.market.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.wall_ms()
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    pub(crate) fn enforces_limits(&self) -> bool {
+        self.options.enforce_limits
+    }
+
+    pub(crate) fn speed(&self) -> f64 {
+        self.clock.speed()
+    }
+
+    /// Plays the books to the present and publishes what happened. Returns market time, ms.
+    pub(crate) fn settle(&self, core: &mut Core) -> i64 {
+        let now = self.clock.now_ms().max(core.played_ms);
+        self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
+        play::play(&mut core.engine, &self.market(), core.played_ms, now);
+        core.played_ms = now;
+        core.run_countdowns(now);
+        self.publish(core);
+        now
+    }
+
+    /// Publishes what the engine has told since the last time.
+    pub(crate) fn publish(&self, core: &mut Core) {
+        let happenings = core.engine.drain_happenings();
+        if !happenings.is_empty() {
+            core.dirty = true;
+            for happening in &happenings {
+                fapi::user_stream::publish(&self.feed, &core.engine, happening);
+            }
+        }
+    }
+
+    /// After a request that may have changed the books: what was acknowledged must survive a crash.
+    pub(crate) fn keep(&self, core: &mut Core) {
+        self.publish(core);
+        if core.dirty
+            && self.options.state_file.is_some()
+            && let Err(error) = self.save_core(core)
+        {
+            tracing::error!(%error, "the world could not be saved");
+        }
+    }
+
+    /// Marks the books as changed by a request that the engine does not report.
+    pub(crate) fn touch(core: &mut Core) {
+        core.dirty = true;
+    }
+
+    fn tick_if_moved(&self, core: &mut Core) {
+        if core.played_ms - core.ticked_ms >= 1000 {
+            core.ticked_ms = core.played_ms;
+            self.feed.tick();
+        }
+    }
+
+    fn save_if_changed(&self) {
+        let mut core = self.core();
+        self.keep(&mut core);
+    }
+
+    fn save_core(&self, core: &mut Core) -> Result<(), WorldError> {
+        let Some(path) = &self.options.state_file else { return Ok(()) };
+        let jumps = self
+            .market()
+            .jumps()
+            .iter()
+            .map(|(at_ms, symbol, price)| Jump { at_ms: *at_ms, symbol: symbol.clone(), price: *price })
+            .collect();
+        let saved = SavedWorld::new(
+            core.seed,
+            core.created_ms,
+            core.origin.clone(),
+            self.clock.base(),
+            core.played_ms,
+            jumps,
+            core.engine.state().clone(),
+        );
+        saved.write(path)?;
+        core.dirty = false;
+        Ok(())
+    }
+}
+
+impl Core {
+    fn new(
+        options: &WorldOptions,
+        (seed, created_ms, origin): (u64, i64, Origin),
+        engine: Engine,
+        played_ms: i64,
+    ) -> Self {
+        let mut core = Self {
+            engine,
+            played_ms,
+            listen_keys: ListenKeys::new(seed),
+            limits: Limits::default(),
+            countdowns: BTreeMap::new(),
+            origin,
+            seed,
+            created_ms,
+            keys: Vec::new(),
+            dirty: true,
+            ticked_ms: i64::MIN / 2,
+        };
+        for name in &options.accounts {
+            if !core.engine.accounts().any(|(_, account)| account.name == *name) {
+                core.engine.open_account(name.clone(), options.balance.value(), played_ms);
+            }
+        }
+        core.keys = core.engine.accounts().map(|(_, account)| key(seed, &account.name)).collect();
+        core
+    }
+
+    /// The accounts' keys, in the accounts' order.
+    pub(crate) fn keys(&self) -> &[WorldKey] {
+        &self.keys
+    }
+
+    /// The account an API key belongs to, with its secret.
+    pub(crate) fn account_of_key(&self, api_key: &str) -> Option<(AccountId, &str)> {
+        let (key, (id, _)) =
+            self.keys.iter().zip(self.engine.accounts()).find(|(key, _)| key.api_key == api_key)?;
+        Some((id, &key.api_secret))
+    }
+
+    fn run_countdowns(&mut self, now: i64) {
+        let due: Vec<(AccountId, Symbol)> =
+            self.countdowns.iter().filter(|(_, at)| **at <= now).map(|(whose, _)| whose.clone()).collect();
+        for whose in due {
+            self.countdowns.remove(&whose);
+            if let Err(refusal) = self.engine.cancel_all(whose.0, &whose.1, now) {
+                tracing::warn!(%refusal, "a countdown could not cancel orders");
+            }
+        }
+    }
+}
+
+/// Brings the market to the present before a source reads it.
+async fn settle_first(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    world.settle(&mut world.core());
+    next.run(request).await
+}
+
+fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Core), WorldError> {
+    let origin = match &options.recorded {
+        None => Origin::Synthetic { anchor_ms: wall_ms },
+        Some(recorded) => {
+            Origin::Recorded { candles: recorded.candles.clone(), from_ms: recorded.from.timestamp_millis() }
+        }
+    };
+    let market = market_of(&origin, options.seed)?;
+    let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;
+    let engine = Engine::new(market.listings().iter().cloned());
+    let base = Timebase::starting(start, wall_ms, options.speed);
+    Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
+}
+
+fn resumed(
+    options: &WorldOptions,
+    saved: SavedWorld,
+    wall_ms: i64,
+) -> Result<(Timebase, Market, Core), WorldError> {
+    let same = match (&options.recorded, &saved.origin) {
+        (None, Origin::Synthetic { .. }) => true,
+        (Some(recorded), Origin::Recorded { candles, from_ms }) => {
+            recorded.candles == *candles && recorded.from.timestamp_millis() == *from_ms
+        }
+        _ => false,
+    };
+    if !same {
+        let path = options.state_file.clone().unwrap_or_default();
+        return Err(WorldError::OtherOrigin { path });
+    }
+    let mut market = market_of(&saved.origin, saved.seed)?;
+    for jump in &saved.jumps {
+        market.jump(&jump.symbol, jump.at_ms, jump.price)?;
+    }
+    // At another speed than before, the world goes on from where it stood.
+    let base = if (options.speed - saved.clock.speed).abs() < f64::EPSILON {
+        saved.clock
+    } else {
+        Timebase::starting(saved.played_ms, wall_ms, options.speed)
+    };
+    let engine = Engine::resume(market.listings().iter().cloned(), saved.engine);
+    let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
+    Ok((base, market, core))
+}
+
+fn market_of(origin: &Origin, seed: u64) -> Result<Market, WorldError> {
+    Ok(match origin {
+        Origin::Synthetic { anchor_ms } => Market::synthetic(seed, *anchor_ms),
+        Origin::Recorded { candles, from_ms } => Market::recorded(candles, *from_ms, seed)?,
+    })
+}
+
+fn key(seed: u64, name: &AccountName) -> WorldKey {
+    let derived =
+        |purpose: &str| hex::encode(Sha256::digest(format!("jarvis world {seed} {name} {purpose}")));
+    WorldKey { name: name.clone(), api_key: derived("key"), api_secret: derived("secret") }
+}

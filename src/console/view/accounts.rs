@@ -12,23 +12,29 @@ use super::super::state::{Panel, State};
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, placeholder, window};
+use super::{framed, mark_part, placeholder, window};
+use crate::domain::untrusted::truncate_columns;
 use crate::domain::{AccountState, Position, Usdt};
 
 const COIN: usize = 1;
+const PROFIT: usize = 6;
+const PERCENT: usize = 7;
+
+/// What an account's first figure is, where there is room to say so.
+const LABEL: &str = "equity ";
 
 /// Rank says which goes first when room is short: what an operator acts on stays.
 const COLUMNS: [Column; 11] = [
     Column::left("", 1, 0),
-    Column::left("coin", 6, 0),
+    Column::left("coin", 5, 0),
     Column::left("side", 5, 0),
-    Column::right("quantity", 10, 3),
-    Column::right("entry", 10, 4),
-    Column::right("mark", 10, 2),
+    Column::right("quantity", 9, 3),
+    Column::right("entry", 9, 4),
+    Column::right("mark", 9, 2),
     Column::right("PnL", 9, 0),
-    Column::right("PnL %", 8, 0),
-    Column::right("stop", 10, 0),
-    Column::right("held", 7, 1),
+    Column::right("PnL %", 7, 0),
+    Column::right("stop", 9, 0),
+    Column::right("held", 6, 1),
     Column::right("notional", 10, 5),
 ];
 
@@ -52,10 +58,12 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let fitted = Fitted::new(&COLUMNS, inner.width, COIN);
     let (lines, chosen) = rows(state, theme, &fitted, inner.width);
     let room = usize::from(inner.height.saturating_sub(1));
-    let first = window(chosen, lines.len(), room);
+    let count = lines.len();
+    let first = window(chosen, count, room);
     let titles = fitted.titles(theme.style(Meaning::Muted));
     let shown = std::iter::once(titles).chain(lines.into_iter().skip(first).take(room));
     frame.render_widget(Paragraph::new(shown.collect::<Vec<_>>()), inner);
+    mark_part(frame, area, theme, first, room, count);
 }
 
 /// All rows, and the place of the selected one among them.
@@ -64,7 +72,7 @@ fn rows(state: &State, theme: &Theme, fitted: &Fitted, width: u16) -> (Vec<Line<
     let mut lines = Vec::new();
     let (mut chosen, mut count) = (0, 0);
     for account in state.desk.iter().flat_map(|desk| &desk.accounts) {
-        lines.push(summary(state, theme, account, width));
+        lines.push(summary(state, theme, fitted, account, width));
         for position in &account.positions {
             let here = selected == Some(count);
             if here {
@@ -77,35 +85,45 @@ fn rows(state: &State, theme: &Theme, fitted: &Fitted, width: u16) -> (Vec<Line<
     (lines, chosen)
 }
 
-/// An account's own row: name, equity, profit and loss, what is free; or what is wrong with it.
-fn summary(state: &State, theme: &Theme, account: &AccountState, width: u16) -> Line<'static> {
+/// An account's own row: name, equity, profit and loss under the positions' own, what is free; or what is wrong with it.
+fn summary(
+    state: &State,
+    theme: &Theme,
+    fitted: &Fitted,
+    account: &AccountState,
+    width: u16,
+) -> Line<'static> {
     let muted = theme.style(Meaning::Muted);
-    let profit = state.account_profit(account);
-    let name = Span::styled(format!(" {:<8}", account.name.as_str()), theme.style(Meaning::Title));
+    let title = theme.style(Meaning::Title);
+    let name = account.name.as_str();
     if let Some(trouble) = &account.trouble {
-        let text = safe(trouble, usize::from(width).saturating_sub(14));
-        return Line::from(vec![name, Span::styled(format!(" ■ {text}"), theme.style(Meaning::Danger))]);
+        let text = safe(trouble, usize::from(width).saturating_sub(name.len() + 4));
+        return Line::from(vec![
+            Span::styled(format!(" {name} "), title),
+            Span::styled(format!("■ {text}"), theme.style(Meaning::Danger)),
+        ]);
     }
+    let profit = state.account_profit(account);
+    let style = gain(profit.value(), theme);
+    let equity = format::usdt(account.wallet + profit);
+    let before = fitted.offset(PROFIT).saturating_sub(equity.len() + 2);
+    let name = truncate_columns(name, before.saturating_sub(1));
+    let label = if before > name.len() + LABEL.len() { LABEL } else { "" };
+    let before = before - label.len();
+    let percent = percent_of(profit.value(), account.wallet.value());
     let mut spans = vec![
-        name,
-        Span::styled(format!("{:>10}", format::usdt(account.wallet + profit)), theme.style(Meaning::Text)),
-        Span::styled(" USDT", muted),
-        Span::styled(format!("{:>10}", format::signed_usdt(profit)), gain(profit.value(), theme)),
-        Span::styled(
-            format!("{:>9}", percent_of(profit.value(), account.wallet.value())),
-            gain(profit.value(), theme),
-        ),
+        Span::styled(format!(" {name:<before$}"), title),
+        Span::styled(label, muted),
+        Span::styled(format!("{equity} "), title),
+        Span::styled(format!("{:>1$} ", format::signed_usdt(profit), fitted.width(PROFIT)), style),
+        Span::styled(format!("{percent:>0$}", fitted.width(PERCENT)), style),
     ];
-    let open = account.positions.len();
-    let more = [
-        if open == 0 {
-            format!("  flat, {}x", account.leverage)
-        } else {
-            format!("  {open} open, {}x", account.leverage)
-        },
-        format!("  free {}", format::usdt(account.available)),
-        format!("  {} coins", account.symbols.len()),
-    ];
+    let open = match account.positions.len() {
+        0 => "flat".to_owned(),
+        count => format!("{count} open"),
+    };
+    let more =
+        [format!("  {open}, {}x", account.leverage), format!(", {} free", format::usdt(account.available))];
     let mut used: usize = spans.iter().map(Span::width).sum();
     for text in more {
         used += text.chars().count();

@@ -61,25 +61,23 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     frame.render_widget(Paragraph::new(shown), inner);
 }
 
-/// How far the cycle has come, and how the sources of its brief did.
+/// What the brief lacks, or else how far the cycle has come and how long it took.
 fn progress(cycle: &CycleView, theme: &Theme) -> Span<'static> {
     let failed = cycle.sources.iter().filter(|source| source.error.is_some()).count();
     let stale = cycle.sources.iter().filter(|source| source.stale && source.error.is_none()).count();
-    let mut text = match (cycle.phase, &cycle.report) {
-        (Some(phase), _) => step(phase).to_owned(),
+    if failed + stale > 0 {
+        let counts = [(failed, "failed"), (stale, "stale")];
+        let words =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        let text = format!("sources: {}", words.collect::<Vec<_>>().join(", "));
+        return Span::styled(text, theme.style(Meaning::Warn));
+    }
+    let text = match (cycle.phase, &cycle.report) {
+        (Some(phase), _) => format!("{}, {} sources", step(phase), cycle.sources.len()),
         (None, Some(report)) => {
-            format!("{}, {}", cycle.started_at.format("%H:%M"), format::millis(report.timings_ms.total))
+            format!("{}, took {}", cycle.started_at.format("%H:%M"), format::millis(report.timings_ms.total))
         }
         (None, None) => cycle.started_at.format("%H:%M").to_string(),
     };
-    if !cycle.sources.is_empty() {
-        text = format!("{text} · {} sources", cycle.sources.len());
-    }
-    for (count, word) in [(failed, "failed"), (stale, "stale")] {
-        if count > 0 {
-            text = format!("{text}, {count} {word}");
-        }
-    }
-    let meaning = if failed + stale > 0 { Meaning::Warn } else { Meaning::Muted };
-    Span::styled(text, theme.style(meaning))
+    Span::styled(text, theme.style(Meaning::Muted))
 }

@@ -68,6 +68,15 @@ impl Fitted {
             .map_or(0, |(_, column)| usize::from(column.width))
     }
 
+    /// Where a column begins; 0 when it is not shown.
+    pub fn offset(&self, index: usize) -> usize {
+        if !self.shows(index) {
+            return 0;
+        }
+        let before = self.shown.iter().take_while(|(shown, _)| *shown != index);
+        before.map(|(_, column)| usize::from(column.width) + 1).sum()
+    }
+
     /// The row of titles.
     pub fn titles(&self, style: Style) -> Line<'static> {
         self.line(|_, column| vec![Span::styled(column.title, style)])

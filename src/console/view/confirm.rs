@@ -29,8 +29,9 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = screen
         .centered(Constraint::Length(58.min(screen.width)), Constraint::Length(height.min(screen.height)));
-    frame.render_widget(Clear, area);
-    frame.buffer_mut().set_style(area, theme.style(Meaning::Text));
+    let around = Rect { x: area.x.saturating_sub(1), width: area.width + 2, ..area }.intersection(screen);
+    frame.render_widget(Clear, around);
+    frame.buffer_mut().set_style(around, theme.style(Meaning::Text));
     let inner = framed(frame, area, state, theme, title, &Span::default(), true);
     frame.render_widget(Paragraph::new(lines), inner);
 }

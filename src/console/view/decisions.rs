@@ -14,28 +14,49 @@ use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, placeholder, window};
+use super::{framed, mark_part, placeholder, window};
 use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Phase, Proposal, Rule};
 
+const BAR: usize = 4;
+const OUTCOME: usize = 7;
+const RULE: usize = 8;
 const DETAIL: usize = 9;
 
-/// Cells of a confidence bar, the threshold's tick not counted.
-const BAR_CELLS: usize = 8;
-/// Columns of a bar with its tick.
-const BAR_WIDTH: u16 = 9;
+/// Cells a confidence bar may have, the threshold's tick not counted; the first that fits is taken.
+const BAR_CELLS: [u16; 3] = [12, 8, 4];
 
-const COLUMNS: [Column; 10] = [
-    Column::left("", 1, 0),
-    Column::left("account", 8, 1),
-    Column::left("coin", 6, 0),
-    Column::left("decision", 8, 0),
-    Column::left("", BAR_WIDTH, 3),
-    Column::left("conf", 4, 0),
-    Column::left("", 1, 0),
-    Column::left("outcome", 7, 0),
-    Column::left("rule", 14, 4),
-    Column::left("", 0, 5),
-];
+/// Rank says which column goes first when room is short.
+fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
+    let widest = |least: usize, most: usize, name: fn(&Proposal) -> &str| {
+        let longest = cycle.decisions.iter().map(|(proposal, _)| name(proposal).len()).max().unwrap_or(0);
+        u16::try_from(longest.clamp(least, most)).unwrap_or(8)
+    };
+    [
+        Column::left("", 1, 0),
+        Column::left("account", widest(7, 10, |proposal| proposal.account.as_str()), 1),
+        Column::left("coin", widest(4, 9, |proposal| proposal.symbol.coin()), 0),
+        Column::left("decision", 8, 0),
+        Column::left("", bar_cells + 1, 3),
+        Column::left("conf", 4, 0),
+        Column::left("", 1, 0),
+        Column::left("outcome", 7, 0),
+        Column::left("rule", 14, 4),
+        Column::left("", 20, 5),
+    ]
+}
+
+/// The columns with the longest bar that costs no other column than the detail.
+fn fit(cycle: &CycleView, width: u16) -> (Fitted, u16) {
+    let fits = BAR_CELLS.map(|cells| (Fitted::new(&columns(cycle, cells), width, DETAIL), cells));
+    let best = fits
+        .iter()
+        .find(|(fitted, _)| fitted.shows(RULE))
+        .or_else(|| fits.iter().find(|(fitted, _)| fitted.shows(BAR)));
+    let cells = best.map_or(BAR_CELLS[2], |(_, cells)| *cells);
+    let stretch =
+        [DETAIL, RULE].into_iter().find(|column| best.is_some_and(|(fitted, _)| fitted.shows(*column)));
+    (Fitted::new(&columns(cycle, cells), width, stretch.unwrap_or(OUTCOME)), cells)
+}
 
 /// Draws the panel.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
@@ -65,6 +86,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     draw_list(frame, list, state, theme, cycle, selected);
     let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
     frame.render_widget(Paragraph::new(details), below);
+    let room = usize::from(list.height.saturating_sub(1));
+    let count = cycle.decisions.len();
+    mark_part(frame, area, theme, window(selected, count, room), room, count);
 }
 
 fn draw_list(
@@ -75,8 +99,7 @@ fn draw_list(
     cycle: &CycleView,
     selected: usize,
 ) {
-    let fitted = Fitted::new(&COLUMNS, area.width, DETAIL);
-    let fitted = if fitted.shows(DETAIL) { fitted } else { Fitted::new(&COLUMNS, area.width, 7) };
+    let (fitted, bar_cells) = fit(cycle, area.width);
     let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
     let room = usize::from(area.height.saturating_sub(1));
     let first = window(selected, cycle.decisions.len(), room);
@@ -87,7 +110,7 @@ fn draw_list(
         account_above = Some(&proposal.account);
         let row =
             Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: index == selected };
-        let line = row.line(theme, &fitted);
+        let line = row.line(theme, &fitted, bar_cells);
         let focused = index == selected && state.focus == Panel::Decisions;
         lines.push(if focused { highlighted(line, theme) } else { line });
     }
@@ -104,7 +127,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn line(&self, theme: &Theme, fitted: &Fitted) -> Line<'static> {
+    fn line(&self, theme: &Theme, fitted: &Fitted, bar_cells: u16) -> Line<'static> {
         let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
         let Proposal { account, symbol, decision, confidence, .. } = self.proposal;
         let level = confidence.zip(self.threshold).map(|(value, threshold)| level(value, threshold));
@@ -114,7 +137,7 @@ impl Row<'_> {
             |word| cell(word.as_str(), word_style(word, theme)),
         );
         let bar = match confidence.zip(self.threshold) {
-            Some((value, threshold)) => bar(value, threshold, theme),
+            Some((value, threshold)) => bar(value, threshold, bar_cells, theme),
             None => cell("·", muted),
         };
         let kind = self.outcome.map(|outcome| outcome.kind);
@@ -173,24 +196,27 @@ fn level(confidence: Confidence, threshold: Confidence) -> Level {
     }
 }
 
-/// A bar with a tick at the threshold; it reaches the tick exactly when the threshold is met.
-fn bar(confidence: Confidence, threshold: Confidence, theme: &Theme) -> Vec<Span<'static>> {
-    let cells =
-        |share: Confidence| (share.value() * Decimal::from(BAR_CELLS)).floor().to_usize().unwrap_or(0);
-    let tick = cells(threshold).clamp(1, BAR_CELLS);
+/// A bar with a tick at the threshold; it reaches the tick exactly when the threshold is met. Drawn in half cells.
+fn bar(confidence: Confidence, threshold: Confidence, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let halves =
+        |share: Confidence| (share.value() * Decimal::from(2 * cells)).floor().to_usize().unwrap_or(0);
+    let cells = usize::from(cells);
+    let tick = halves(threshold).div_ceil(2).clamp(1, cells);
     let level = level(confidence, threshold);
     let filled = match level {
-        Level::Above => cells(confidence).max(tick),
-        Level::Near | Level::Below => cells(confidence).min(tick - 1),
+        Level::Above => halves(confidence).max(2 * tick),
+        Level::Near | Level::Below => halves(confidence).min(2 * tick - 1),
     };
     let (full, rest) = (theme.style(level.meaning()), theme.style(Meaning::Track));
     let part = |from: usize, to: usize| {
-        let full_cells = filled.clamp(from, to) - from;
-        [Span::styled("━".repeat(full_cells), full), Span::styled("─".repeat(to - from - full_cells), rest)]
+        let halves = filled.clamp(2 * from, 2 * to) - 2 * from;
+        let strong = "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" };
+        let weak = "─".repeat(to - from - halves.div_ceil(2));
+        [Span::styled(strong, full), Span::styled(weak, rest)]
     };
     let mut spans = part(0, tick).to_vec();
     spans.push(Span::styled("│", if level == Level::Above { full } else { theme.style(Meaning::Muted) }));
-    spans.extend(part(tick, BAR_CELLS));
+    spans.extend(part(tick, cells));
     spans
 }
 
@@ -232,7 +258,7 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
         ..6 => 0,
         6..9 => 1,
         9..14 => 3,
-        14..24 => 4,
+        14..24 => 5,
         _ => 6,
     };
     let Some((proposal, outcome)) = cycle.decisions.get(selected).filter(|_| rows > 0) else {
@@ -242,9 +268,14 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
     let muted = theme.style(Meaning::Muted);
     let mut lines = Vec::new();
     if rows > 1 {
-        let head = format!("─ {} {} ", proposal.account, proposal.symbol.coin());
-        let rest = "─".repeat(usize::from(inner.width).saturating_sub(head.chars().count()));
-        lines.push(Line::styled(format!("{head}{rest}"), theme.style(Meaning::Border)));
+        let name = format!("{} {}", proposal.account, proposal.symbol.coin());
+        let rest = "─".repeat(usize::from(inner.width).saturating_sub(name.len() + 3));
+        let border = theme.style(Meaning::Border);
+        lines.push(Line::from(vec![
+            Span::styled("─ ", border),
+            Span::styled(name, muted),
+            Span::styled(format!(" {rest}"), border),
+        ]));
     }
     let mut add = |text: String, style: Style| {
         for line in wrap(&text, width) {
@@ -279,27 +310,33 @@ mod tests {
         Confidence::new(Decimal::new(hundredths, 2)).unwrap()
     }
 
-    fn filled(value: Confidence, threshold: Confidence) -> (usize, usize) {
+    /// Half cells filled, and the half cell the tick stands at.
+    fn filled(value: Confidence, threshold: Confidence, cells: u16) -> (usize, usize) {
         let theme = Theme::load("jarvis-dark", None).unwrap();
         let text: String =
-            bar(value, threshold, &theme).iter().map(|span| span.content.to_string()).collect();
-        assert_eq!(text.chars().count(), BAR_CELLS + 1, "{text}");
+            bar(value, threshold, cells, &theme).iter().map(|span| span.content.to_string()).collect();
+        assert_eq!(text.chars().count(), usize::from(cells) + 1, "{text}");
         let tick = text.chars().position(|c| c == '│').unwrap();
-        (text.chars().filter(|c| *c == '━').count(), tick)
+        let halves = |c: char| match c {
+            '━' => 2,
+            '╸' => 1,
+            _ => 0,
+        };
+        (text.chars().map(halves).sum(), 2 * tick)
     }
 
     #[test]
     fn the_bar_reaches_its_tick_exactly_at_the_threshold() {
-        assert_eq!(filled(confidence(74), confidence(75)), (5, 6));
-        assert_eq!(filled(confidence(75), confidence(75)), (6, 6));
-        assert_eq!(filled(confidence(100), confidence(75)), (8, 6));
-        assert_eq!(filled(confidence(0), confidence(75)), (0, 6));
+        assert_eq!(filled(confidence(74), confidence(75), 12), (17, 18));
+        assert_eq!(filled(confidence(75), confidence(75), 12), (18, 18));
+        assert_eq!(filled(confidence(100), confidence(75), 8), (16, 12));
+        assert_eq!(filled(confidence(0), confidence(75), 4), (0, 6));
     }
 
     proptest! {
         #[test]
-        fn the_bar_never_contradicts_the_threshold(value in 0_i64..=100, threshold in 0_i64..=100) {
-            let (filled, tick) = filled(confidence(value), confidence(threshold));
+        fn the_bar_never_contradicts_the_threshold(value in 0_i64..=100, threshold in 0_i64..=100, kind in 0_usize..3) {
+            let (filled, tick) = filled(confidence(value), confidence(threshold), BAR_CELLS[kind]);
             prop_assert_eq!(filled >= tick, value >= threshold);
         }
     }

@@ -3,6 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use rust_decimal::Decimal;
 
 use super::super::format;
 use super::super::layout::SMALLEST;
@@ -23,14 +24,16 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         vec![Span::styled(if first.width > SMALLEST.0 { " jarvis " } else { "jarvis " }, theme.style(name))];
     left.extend(badges(state, theme));
     let left = Line::from(left);
-    let when = when(state, theme, live);
-    let both = left.width() + when.width() < usize::from(area.width);
-    if both {
-        pair(frame, first, left, when);
-        pair(frame, second, what(state, theme), last_cycle(state, theme));
+    let room = usize::from(area.width);
+    let long = when(state, theme, live, true);
+    if left.width() + long.width() < room {
+        pair(frame, first, left, long);
+        pair(frame, second, what(state, theme, room), last_cycle(state, theme));
     } else {
         frame.render_widget(left, first);
-        pair(frame, second, when, what(state, theme));
+        let when = when(state, theme, false, room >= 80);
+        let what = what(state, theme, room.saturating_sub(when.width()));
+        pair(frame, second, when, what);
     }
 }
 
@@ -67,31 +70,29 @@ pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 /// The running step or the time to the next cycle, and the time of day.
-fn when(state: &State, theme: &Theme, on_live_row: bool) -> Line<'static> {
+fn when(state: &State, theme: &Theme, on_live_row: bool, long: bool) -> Line<'static> {
     let Some(now) = state.market_time() else { return Line::default() };
     let pick = |meaning| theme.style(if on_live_row { Meaning::Live } else { meaning });
-    let mut spans = vec![Span::raw(" ")];
     let running = state
         .desk
         .as_ref()
         .and_then(|desk| desk.cycle.as_ref())
         .and_then(|cycle| cycle.phase.map(|phase| (phase, (now - cycle.started_at).num_seconds())));
     let next = state.desk.as_ref().and_then(|desk| desk.next_cycle);
-    match (running, next) {
-        (Some((phase, seconds)), _) => {
-            spans.push(Span::styled("cycle ", pick(Meaning::Muted)));
-            spans.push(Span::styled(step(phase), pick(Meaning::Focus)));
-            spans.push(Span::styled(format!(" {}", format::lasted(seconds)), pick(Meaning::Text)));
-        }
-        (None, Some(at)) => {
-            spans.push(Span::styled("next cycle ", pick(Meaning::Muted)));
-            spans.push(Span::styled(format::countdown((at - now).num_seconds()), pick(Meaning::Title)));
-        }
-        (None, None) => spans.push(Span::styled("no cycle scheduled", pick(Meaning::Muted))),
-    }
-    spans.push(Span::styled("  ", pick(Meaning::Muted)));
-    spans.push(Span::styled(format::time(now), pick(Meaning::Text)));
-    spans.push(Span::styled(" UTC ", pick(Meaning::Muted)));
+    let mut spans = match (running, next) {
+        (Some((phase, seconds)), _) => vec![
+            Span::styled(" cycle: ", pick(Meaning::Muted)),
+            Span::styled(step(phase), pick(Meaning::Focus)),
+            Span::styled(format!(" {}", format::lasted(seconds)), pick(Meaning::Text)),
+        ],
+        (None, Some(at)) => vec![
+            Span::styled(if long { " next cycle " } else { " next " }, pick(Meaning::Muted)),
+            Span::styled(format::countdown((at - now).num_seconds()), pick(Meaning::Title)),
+        ],
+        (None, None) => vec![Span::styled(" no cycle scheduled", pick(Meaning::Muted))],
+    };
+    spans.push(Span::styled(format!("  {}", format::time(now)), pick(Meaning::Text)));
+    spans.push(Span::styled(if long { " UTC " } else { " " }, pick(Meaning::Muted)));
     Line::from(spans)
 }
 
@@ -104,20 +105,35 @@ pub fn step(phase: Phase) -> &'static str {
     }
 }
 
-/// The model, the profile and what the model cost today.
-fn what(state: &State, theme: &Theme) -> Line<'static> {
-    let muted = theme.style(Meaning::Muted);
+/// The model, the profile and what the model cost today, as much of it as fits.
+fn what(state: &State, theme: &Theme, room: usize) -> Line<'static> {
+    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let Some(desk) = &state.desk else { return Line::default() };
     let cost = desk.cost_today.cost_usd;
-    let places = if cost < rust_decimal::Decimal::new(1, 2) { 4 } else { 2 };
-    let mark = if desk.facts.built_in_analyst { " today est. " } else { " today " };
-    Line::from(vec![
-        Span::raw(" "),
-        Span::styled(safe(&desk.facts.model, 28), theme.style(Meaning::Text)),
-        Span::styled(format!(" · {} · ", desk.facts.profile.as_str()), muted),
-        Span::styled(format!("${}", format::grouped(cost, places)), theme.style(Meaning::Text)),
-        Span::styled(mark, muted),
-    ])
+    let places = if cost > Decimal::ZERO && cost < Decimal::new(1, 2) { 4 } else { 2 };
+    let cost = Span::styled(format!("${}", format::grouped(cost, places)), text);
+    let estimate = if desk.facts.built_in_analyst { " est." } else { "" };
+    let line = |model_columns: usize, profile: bool, today: &str| {
+        let mut spans = vec![Span::raw(" ")];
+        if model_columns > 0 {
+            spans.push(Span::styled(safe(&desk.facts.model, model_columns), text));
+            spans.push(Span::styled(" · ", muted));
+        }
+        if profile {
+            spans.push(Span::styled(format!("{} · ", desk.facts.profile.as_str()), muted));
+        }
+        spans.push(cost.clone());
+        spans.push(Span::styled(format!("{today}{estimate} "), muted));
+        Line::from(spans)
+    };
+    let variants = [
+        line(28, true, " today"),
+        line(28, true, ""),
+        line(15, true, ""),
+        line(15, false, ""),
+        line(9, false, ""),
+    ];
+    variants.into_iter().find(|line| line.width() <= room).unwrap_or_else(|| line(0, false, ""))
 }
 
 /// What the last cycle came to.
@@ -134,16 +150,15 @@ fn last_cycle(state: &State, theme: &Theme) -> Line<'static> {
         (OutcomeKind::Invalid, "invalid", Meaning::Danger),
         (OutcomeKind::Failed, "failed", Meaning::Danger),
     ];
-    let mut spans = vec![Span::styled(format!("cycle {}", report.market_time.format("%H:%M")), muted)];
+    let mut spans = vec![Span::styled(format!("{} ", report.market_time.format("%H:%M")), muted)];
     for (kind, word, meaning) in kinds {
         let count = report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
         if count > 0 {
-            spans.push(Span::styled(" · ", muted));
-            spans.push(Span::styled(format!("{count} {word}"), theme.style(meaning)));
+            spans.push(Span::styled(format!("  {count} {word}"), theme.style(meaning)));
         }
     }
     if spans.len() == 1 {
-        spans.push(Span::styled(" · nothing to do", muted));
+        spans.push(Span::styled("  nothing to do", muted));
     }
     spans.push(Span::raw(" "));
     Line::from(spans)

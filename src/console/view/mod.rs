@@ -97,6 +97,27 @@ fn border_type(state: &State) -> BorderType {
     if state.mode() == Some(Mode::Live) { BorderType::Thick } else { BorderType::Rounded }
 }
 
+/// How many entries of a panel's list an area shows at once.
+pub fn capacity(panel: Panel, area: Rect) -> usize {
+    let rows = usize::from(area.height.saturating_sub(2));
+    match panel {
+        Panel::Analysis => rows,
+        Panel::Accounts | Panel::Decisions => rows.saturating_sub(1),
+        Panel::Tools => tools::capacity(area),
+    }
+}
+
+/// Says on the lower border which part of a list is in sight, if not all of it is.
+fn mark_part(frame: &mut Frame<'_>, area: Rect, theme: &Theme, first: usize, shown: usize, count: usize) {
+    if shown >= count || area.width < 20 {
+        return;
+    }
+    let text = format!(" {}–{} of {count} ", first + 1, (first + shown).min(count));
+    let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+    let place = Rect { x: area.right().saturating_sub(width + 2), y: area.bottom() - 1, width, height: 1 };
+    frame.render_widget(Line::styled(text, theme.style(Meaning::Muted)), place);
+}
+
 /// Muted sentences in an empty panel, saying what will come.
 fn placeholder(frame: &mut Frame<'_>, area: Rect, theme: &Theme, sentences: &[&str]) {
     let width = usize::from(area.width.saturating_sub(2));

@@ -14,7 +14,7 @@ const STEPS: usize = 8;
 
 /// Draws the steps so far, the present one last.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
-    let width = area.width.min(72);
+    let width = area.width.saturating_sub(2).min(72);
     let room = usize::from(width).saturating_sub(4);
     let mut lines = vec![Line::styled("The desk is starting", theme.style(Meaning::Title)), Line::default()];
     let first = state.steps.len().saturating_sub(STEPS);

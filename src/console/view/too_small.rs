@@ -27,11 +27,15 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let text = match &state.overlay {
         Some(Overlay::Confirm(question)) => confirm::sentence(question),
         _ => format!(
-            "jarvis needs {}x{}, this is {}x{}. Please enlarge. q quits.",
+            "Please enlarge: {}x{} is needed, this is {}x{}. q quits.",
             SMALLEST.0, SMALLEST.1, area.width, area.height
         ),
     };
     let style = theme.style(Meaning::Text);
-    lines.extend(wrap(&text, width).into_iter().map(|line| Line::styled(line, style)));
+    let mut words = wrap(&text, width);
+    if words.len() + lines.len() > usize::from(area.height) && state.overlay.is_none() {
+        words = wrap(&format!("Needs {}x{}, q quits", SMALLEST.0, SMALLEST.1), width);
+    }
+    lines.extend(words.into_iter().map(|line| Line::styled(line, style)));
     frame.render_widget(Paragraph::new(lines), area);
 }

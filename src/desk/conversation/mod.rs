@@ -190,10 +190,9 @@ impl<'a> Conversation<'a> {
             self.llm.run_turn(&self.request, self.deadline, &mut on_event).await
         };
         show(visible.finish());
-        self.keep(&result, began).await;
+        self.done.usage += self.keep(&result, began).await;
         let turn = result?;
         self.done.stop_reason = turn.stop_reason.word();
-        self.done.usage += self.usage_of(&turn);
         Ok(turn)
     }
 
@@ -201,7 +200,8 @@ impl<'a> Conversation<'a> {
         price::usage(&self.llm.options().model, &turn.usage)
     }
 
-    async fn keep(&self, result: &Result<Turn, LlmError>, began: Instant) {
+    /// Stores a call and returns what it cost.
+    async fn keep(&self, result: &Result<Turn, LlmError>, began: Instant) -> Usage {
         let ms = began.elapsed().as_secs_f64() * 1000.0;
         let call = match result {
             Ok(turn) => ModelCall {
@@ -216,21 +216,33 @@ impl<'a> Conversation<'a> {
                 ms,
                 error: None,
             },
-            Err(error) => ModelCall {
-                cycle: self.cycle.clone(),
-                iteration: self.done.iterations,
-                at: self.clock.now(),
-                request: Vec::new(),
-                response: Vec::new(),
-                stop_reason: None,
-                usage: Usage::default(),
-                request_id: None,
-                ms,
-                error: Some(error.to_string()),
-            },
+            Err(error) => self.broken_call(error, ms),
         };
         if let Err(error) = self.store.put_model_call(&call).await {
             tracing::error!(%error, "a model call could not be stored");
+        }
+        call.usage
+    }
+
+    /// What is worth keeping of a call that failed: a broken stream was paid for as far as it came.
+    fn broken_call(&self, error: &LlmError, ms: f64) -> ModelCall {
+        let partial = match error {
+            LlmError::Interrupted { partial, .. } => Some(partial.as_ref()),
+            _ => None,
+        };
+        ModelCall {
+            cycle: self.cycle.clone(),
+            iteration: self.done.iterations,
+            at: self.clock.now(),
+            request: partial.map(|partial| partial.raw_request.clone()).unwrap_or_default(),
+            response: partial.map(|partial| partial.raw_response.clone()).unwrap_or_default(),
+            stop_reason: None,
+            usage: partial.map_or_else(Usage::default, |partial| {
+                price::usage(&self.llm.options().model, &partial.usage)
+            }),
+            request_id: partial.and_then(|partial| partial.request_id.clone()),
+            ms,
+            error: Some(error.to_string()),
         }
     }
 

@@ -16,6 +16,8 @@ use crate::domain::{
 const COIN_CANDLES: usize = 20;
 /// Daily candles shown for the Dow Jones.
 const US30_CANDLES: usize = 5;
+/// Calendar entries shown; with more than these, the low-impact ones go first.
+const CALENDAR_ENTRIES: usize = 20;
 /// Headlines shown in all.
 const HEADLINES: usize = 30;
 /// Columns of one headline.
@@ -372,9 +374,12 @@ fn funding_overview(coins: &[CoinInput]) -> Option<FundingOverview> {
 }
 
 fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
+    let crowded = input.calendar.len() > CALENDAR_ENTRIES;
     input
         .calendar
         .iter()
+        .filter(|entry| !(crowded && entry.impact.raw().eq_ignore_ascii_case("low")))
+        .take(CALENDAR_ENTRIES)
         .map(|entry| CalendarRow {
             time: entry.time.format("%Y-%m-%dT%H:%MZ").to_string(),
             country: cell(&entry.country),
@@ -392,7 +397,8 @@ struct Headline<'a> {
     category: &'a str,
     source: String,
     age_min: i64,
-    headline: String,
+    #[serde(rename = "headline")]
+    text: String,
 }
 
 fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
@@ -405,7 +411,7 @@ fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
                 category: &news.category,
                 source: news.source.line(CELL_COLUMNS),
                 age_min: (input.market_time - news.published).num_minutes().max(0),
-                headline: news.headline.line(HEADLINE_COLUMNS),
+                text: news.headline.line(HEADLINE_COLUMNS),
             })
             .map(|json| inert(&json))
         })

@@ -84,6 +84,7 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         &inner.binance.upstream,
         &inner.alternative_me.upstream,
         &inner.finnhub.upstream,
+        &inner.fair_economy.upstream,
         &inner.yahoo.upstream,
     ];
     let upstreams: Vec<_> = upstreams
@@ -354,7 +355,7 @@ async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> 
     if entries.is_empty() {
         fields["reason"] = json!("nothing is scheduled from today to seven days ahead");
     }
-    Ok(answer(simsar, simsar.inner.finnhub.upstream.name(), &calendar, fields))
+    Ok(answer(simsar, &calendar.value.source, &calendar, fields))
 }
 
 async fn us30(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {

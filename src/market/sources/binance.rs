@@ -323,12 +323,12 @@ fn window(rows: Vec<Row>, count: usize, now: i64) -> CandleWindow {
             continue;
         }
         let last = window.candles.last().map_or(i64::MIN, |candle: &Candle| candle.open_time);
-        match row.candle.filter(|candle| candle.open_time > last && row.close_time.is_some()) {
-            Some(candle) => window.candles.push(candle),
-            None => {
-                window.refused.push(row.open_time);
-                window.candles.clear();
-            }
+        if let Some(candle) = row.candle.filter(|candle| candle.open_time > last && row.close_time.is_some())
+        {
+            window.candles.push(candle);
+        } else {
+            window.refused.push(row.open_time);
+            window.candles.clear();
         }
     }
     let surplus = window.candles.len().saturating_sub(count);

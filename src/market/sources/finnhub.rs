@@ -1,6 +1,7 @@
 //! Finnhub: news in three categories, and the economic calendar (data.md §3.2). The key travels in a header only.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,8 +16,6 @@ use crate::market::upstream::Upstream;
 use super::wire;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-finnhub-token");
-/// Columns a headline or an event name may take.
-const LONGEST_TEXT: usize = 300;
 /// How far the calendar looks ahead.
 const DAYS_AHEAD: Days = Days::new(7);
 
@@ -70,7 +69,7 @@ pub struct News {
 pub struct CalendarEntry {
     /// When it is published.
     pub at: Timestamp,
-    /// Country, two letters; empty when the source gave none.
+    /// Country, two letters, or currency, three; empty when the source gave none.
     pub country: String,
     /// What is published.
     pub event: Untrusted,
@@ -87,8 +86,10 @@ pub struct CalendarEntry {
 }
 
 /// The calendar, soonest first.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Calendar {
+    /// Who it comes from.
+    pub source: Arc<str>,
     /// The entries.
     pub entries: Vec<CalendarEntry>,
     /// Rows without an event or a time.
@@ -116,7 +117,7 @@ impl Finnhub {
         let mut seen = HashSet::new();
         let mut headlines: Vec<_> =
             read.into_iter().filter(|headline| seen.insert(headline.text.raw().to_lowercase())).collect();
-        headlines.sort_by(|a, b| b.at.cmp(&a.at));
+        headlines.sort_by_key(|headline| std::cmp::Reverse(headline.at));
         Ok(News { headlines, refused })
     }
 
@@ -138,7 +139,7 @@ impl Finnhub {
         }
         entries.sort_by_key(|entry| entry.at);
         let refused = rows.len() - entries.len();
-        Ok(Calendar { entries, refused })
+        Ok(Calendar { entries, refused, source: self.upstream.name_shared() })
     }
 
     fn headers(&self) -> Result<HeaderMap, SourceError> {
@@ -150,31 +151,24 @@ impl Finnhub {
     }
 }
 
-/// Cleans at the door: what is kept can be shown anywhere and is still marked as somebody else's.
-fn cleaned(value: &Value) -> Untrusted {
-    Untrusted::new(Untrusted::new(wire::text(value)).line(LONGEST_TEXT))
-}
-
 fn read_headline(row: &Value) -> Option<Headline> {
-    let text = cleaned(&row["headline"]);
+    let text = wire::cleaned(&row["headline"]);
     let at = wire::seconds(&row["datetime"])?;
-    (!text.is_empty()).then(|| Headline { text, source: cleaned(&row["source"]), at })
+    (!text.is_empty()).then(|| Headline { text, source: wire::cleaned(&row["source"]), at })
 }
 
 fn read_entry(row: &Value) -> Option<CalendarEntry> {
-    let event = cleaned(&row["event"]);
+    let event = wire::cleaned(&row["event"]);
     let at = utc_without_zone(wire::text(&row["time"]))?;
-    let country = wire::text(&row["country"]);
-    let plain = country.len() <= 3 && country.bytes().all(|byte| byte.is_ascii_uppercase());
     (!event.is_empty()).then(|| CalendarEntry {
         at,
-        country: if plain { country.to_owned() } else { String::new() },
+        country: wire::country(&row["country"]),
         event,
         impact: impact(wire::text(&row["impact"])),
         estimate: wire::float(&row["estimate"]),
         previous: wire::float(&row["prev"]),
         actual: wire::float(&row["actual"]),
-        unit: cleaned(&row["unit"]),
+        unit: wire::cleaned(&row["unit"]),
     })
 }
 
@@ -284,10 +278,10 @@ mod tests {
         let body = r#"{"error":"You don't have access to this resource."}"#;
         served.answers(CALENDAR, 403, None, body, 1);
         for _ in 0..3 {
-            assert!(matches!(simsar.calendar().await, Err(SourceError::NoAccess { status: 403, .. })));
+            assert!(simsar.calendar().await.unwrap_err().is_no_access());
             tokio::time::advance(std::time::Duration::from_secs(5)).await;
         }
-        assert_eq!(served.requests().len(), 1);
+        assert_eq!(served.requests().iter().filter(|target| target.contains(CALENDAR)).count(), 1);
         assert!(simsar.news(NewsCategory::Crypto).await.is_ok(), "news are covered by every key");
     }
 

@@ -2,6 +2,7 @@
 
 pub mod alternative_me;
 pub mod binance;
+pub(crate) mod fair_economy;
 pub mod finnhub;
 pub mod yahoo;
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Untrusted};
 
 /// A decimal from a number or from text. `None` for null, empty text, NaN and everything else.
 pub(crate) fn decimal(value: &Value) -> Option<Decimal> {
@@ -48,6 +48,21 @@ pub(crate) fn seconds(value: &Value) -> Option<Timestamp> {
 /// Text, empty when absent.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default().trim()
+}
+
+/// Columns a headline or an event name may take.
+const LONGEST_TEXT: usize = 300;
+
+/// Somebody else's line, cleaned at the door: what is kept can be shown anywhere and stays marked as theirs.
+pub(crate) fn cleaned(value: &Value) -> Untrusted {
+    Untrusted::new(Untrusted::new(text(value)).line(LONGEST_TEXT))
+}
+
+/// A country or currency code; empty for anything else.
+pub(crate) fn country(value: &Value) -> String {
+    let code = text(value);
+    let plain = code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if plain { code.to_owned() } else { String::new() }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ fn read_chart(result: &Value, now: Timestamp) -> IndexChart {
         }
     }
     IndexChart {
-        price: wire::float(&meta["regularMarketPrice"]).filter(|price| *price > 0.0),
+        price: wire::float(&meta["regularMarketPrice"]).filter(|price| *price > 0.0).map(points),
         price_time: wire::seconds(&meta["regularMarketTime"]),
         session_open: session.is_some_and(|(start, end)| start <= now && now < end),
         bars,
@@ -129,15 +129,21 @@ fn is_after(bar: IndexBar, bars: &[IndexBar]) -> bool {
     bars.last().is_none_or(|last| last.open_time < bar.open_time)
 }
 
+/// Index points have two digits; more are the noise of the source's single-precision floats.
+fn points(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 fn read_bar(quote: &Value, index: usize, start: Timestamp) -> Option<IndexBar> {
-    let field = |name: &str| wire::float(&quote[name][index]).filter(|value| *value > 0.0);
+    let number = |name: &str| wire::float(&quote[name][index]).filter(|value| *value > 0.0);
+    let field = |name: &str| number(name).map(points);
     let bar = IndexBar {
         open_time: start.timestamp_millis(),
         open: field("open")?,
         high: field("high")?,
         low: field("low")?,
         close: field("close")?,
-        volume: field("volume"),
+        volume: number("volume"),
     };
     (bar.low <= bar.open.min(bar.close) && bar.high >= bar.open.max(bar.close)).then_some(bar)
 }

@@ -78,7 +78,7 @@ impl Reply {
                 break;
             }
             let (block, cost, stop) = match block {
-                ReplyBlock::Text(text) => fit_text(text, left, stop_sequences),
+                ReplyBlock::Text(text) => fit_text(&text, left, stop_sequences),
                 ReplyBlock::ToolUse { name, input } => fit_call(name, input, left),
             };
             reply.output_tokens += cost;
@@ -92,7 +92,7 @@ impl Reply {
     }
 }
 
-fn fit_text(text: String, left: u64, stop_sequences: &[String]) -> (ReplyBlock, u64, Option<Stop>) {
+fn fit_text(text: &str, left: u64, stop_sequences: &[String]) -> (ReplyBlock, u64, Option<Stop>) {
     let first_stop = stop_sequences
         .iter()
         .filter_map(|sequence| text.find(sequence.as_str()).map(|place| (place, sequence)))
@@ -101,7 +101,7 @@ fn fit_text(text: String, left: u64, stop_sequences: &[String]) -> (ReplyBlock, 
         Some((place, sequence)) => {
             (text.get(..place).unwrap_or_default(), Some(Stop::Sequence(sequence.clone())))
         }
-        None => (text.as_str(), None),
+        None => (text, None),
     };
     if tokens::estimate(said) <= left {
         return (ReplyBlock::Text(said.to_owned()), tokens::estimate(said), stop);

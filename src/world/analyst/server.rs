@@ -19,12 +19,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::AnalystOptions;
-use super::analyst;
 use super::cache::{Prefix, PromptCache};
 use super::conversation::{Conversation, VERSIONS};
 use super::error::ApiError;
 use super::events::{Frame, Identity, frames, message};
 use super::reply::Reply;
+use super::turn;
 
 /// The API's limit for one request.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -70,7 +70,7 @@ async fn messages(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let request_id = server.request_id();
-    match answer(&server, &headers, body) {
+    match answer(&headers, body) {
         Ok((identity, conversation, reply, prefix)) => {
             let usage = server.cache.account(&prefix, Instant::now());
             let response = if conversation.stream {
@@ -85,12 +85,11 @@ async fn messages(
 }
 
 fn answer(
-    _server: &Server,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(Identity, Conversation, Reply, Prefix), ApiError> {
     let (conversation, prefix, fingerprint) = read(headers, body, false)?;
-    let blocks = analyst::answer(&conversation);
+    let blocks = turn::answer(&conversation);
     let budget = conversation.max_tokens.unwrap_or(u64::MAX);
     let reply = Reply::within(blocks, budget, &conversation.stop_sequences);
     let identity =
@@ -151,7 +150,7 @@ fn model_card(id: &str) -> Value {
         "id": id,
         "display_name": name,
         "created_at": "2026-11-22T00:00:00Z",
-        "lifecycle": null,
+        "lifecycle": "active",
         "max_input_tokens": context,
         "max_tokens": output,
         "capabilities": null,

@@ -1,1 +1,216 @@
-//! World: fapi.
+//! The exchange's face: REST and websockets with Binance's paths, shapes, codes and headers (facts §1, §5.3).
+
+mod account;
+mod algos;
+mod auth;
+mod book;
+mod data;
+mod error;
+pub(crate) mod feed;
+mod history;
+pub(crate) mod limits;
+pub(crate) mod listen_key;
+mod market_data;
+mod orders;
+mod params;
+mod rules;
+pub(crate) mod socket;
+mod streams;
+mod table;
+#[cfg(test)]
+mod tests;
+pub(crate) mod user_stream;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::Value;
+
+use self::error::ApiError;
+use self::limits::Used;
+use self::params::Params;
+use self::table::{Endpoint, Security, find};
+use super::engine::{AccountId, Contract, refusal};
+use super::{Core, World};
+use crate::domain::Symbol;
+
+/// Longest request body taken, bytes.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// One request on its way through an endpoint. The world is at the present and locked.
+pub(crate) struct Call<'a> {
+    pub world: &'a World,
+    pub core: &'a mut Core,
+    pub params: &'a Params,
+    /// Who signed; only present where the endpoint asks for a key.
+    pub who: Option<AccountId>,
+    /// Market time, ms.
+    pub now: i64,
+    /// Wall time, ms.
+    pub wall: i64,
+}
+
+impl Call<'_> {
+    /// The account of a keyed request.
+    pub fn account(&self) -> Result<AccountId, ApiError> {
+        self.who.ok_or_else(|| ApiError::unauthorized(-2014, "API-key format invalid."))
+    }
+
+    /// The listed contract named by `symbol`.
+    pub fn symbol(&self) -> Result<Symbol, ApiError> {
+        self.optional_symbol()?.ok_or_else(|| ApiError::missing("symbol"))
+    }
+
+    /// The listed contract named by `symbol`, if one is named.
+    pub fn optional_symbol(&self) -> Result<Option<Symbol>, ApiError> {
+        let Some(symbol) = self.params.symbol()? else { return Ok(None) };
+        self.core.engine.contract(&symbol)?;
+        Ok(Some(symbol))
+    }
+
+    /// The rules of a listed contract.
+    pub fn contract(&self, symbol: &Symbol) -> Result<&Contract, ApiError> {
+        self.core.engine.contracts().get(symbol).ok_or_else(|| refusal::INVALID_SYMBOL.into())
+    }
+
+    /// The contract named, or all.
+    pub fn symbols(&self) -> Result<Vec<Symbol>, ApiError> {
+        Ok(match self.optional_symbol()? {
+            Some(symbol) => vec![symbol],
+            None => self.core.engine.contracts().keys().cloned().collect(),
+        })
+    }
+
+    /// One object when a symbol was named, else an array of all.
+    pub fn one_or_all(
+        &self,
+        row: impl Fn(&Self, &Symbol) -> Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        match self.optional_symbol()? {
+            Some(symbol) => row(self, &symbol),
+            None => {
+                Ok(self.core.engine.contracts().keys().filter_map(|symbol| row(self, symbol).ok()).collect())
+            }
+        }
+    }
+}
+
+/// The exchange's part of the port.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    let mut router = Router::new()
+        .route("/fapi/{*path}", any(rest))
+        .route("/futures/data/{*path}", any(rest))
+        .route("/sapi/{*path}", any(rest));
+    for prefix in ["", "/public", "/market", "/private"] {
+        for kind in ["ws", "stream"] {
+            router = router
+                .route(&format!("{prefix}/{kind}"), get(socket::over_tcp))
+                .route(&format!("{prefix}/{kind}/"), get(socket::over_tcp))
+                .route(&format!("{prefix}/{kind}/{{*streams}}"), get(socket::over_tcp));
+        }
+    }
+    router.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(world)
+}
+
+async fn rest(
+    State(world): State<Arc<World>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Response {
+    let Ok(body) = body else {
+        return ApiError::new(-1102, "A request body that is too large or broken was sent.").into_response();
+    };
+    // Clients send text; whatever is not is replaced, and then neither signed nor a known value.
+    let body = String::from_utf8_lossy(&body);
+    let key = headers.get("x-mbx-apikey").map(|key| key.to_str().unwrap_or_default());
+    let (answer, used) = answer(&world, &method, uri.path(), uri.query().unwrap_or_default(), &body, key);
+    let mut response = match answer {
+        Ok(value) => axum::Json(value).into_response(),
+        Err(error) => {
+            let mut response = error.clone().into_response();
+            if let Some(seconds) = error.retry_after {
+                response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
+            }
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-mbx-used-weight-1m", HeaderValue::from(used.weight));
+    if let Some((short, long)) = used.orders {
+        headers.insert("x-mbx-order-count-10s", HeaderValue::from(short));
+        headers.insert("x-mbx-order-count-1m", HeaderValue::from(long));
+    }
+    response
+}
+
+/// Finds the endpoint, checks the limits and who asks, and lets the endpoint answer on a world at the present.
+fn answer(
+    world: &World,
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &str,
+    key: Option<&str>,
+) -> (Result<Value, ApiError>, Used) {
+    let mut core = world.core();
+    let core = &mut *core;
+    let wall = world.wall_ms();
+    let params = Params::parse(query, body);
+    let endpoint = find(method, path);
+    let weight = endpoint.map_or(1, |endpoint| endpoint.weight(params.get("symbol").is_some()));
+    let (weight, within) = core.limits.weigh(wall, weight, world.enforces_limits());
+    let mut used = Used { weight, orders: None };
+    let respond = || {
+        let endpoint = endpoint.ok_or_else(|| ApiError {
+            status: StatusCode::NOT_FOUND,
+            ..ApiError::new(-5000, format!("Path {path}, Method {method} is invalid"))
+        })?;
+        within?;
+        let who = identify(core, endpoint, query, body, &params, key, wall)?;
+        if let (Some(who), Some(amount)) = (who, endpoint.orders) {
+            let (counts, within) = core.limits.order(who, wall, amount, world.enforces_limits());
+            used.orders = Some(counts);
+            within?;
+        }
+        let now = world.settle(core);
+        let result = (endpoint.handler)(&mut Call { world, core, params: &params, who, now, wall });
+        if *method != Method::GET {
+            world.keep(core);
+        }
+        result
+    };
+    let result = respond();
+    (result, used)
+}
+
+fn identify(
+    core: &Core,
+    endpoint: &Endpoint,
+    query: &str,
+    body: &str,
+    params: &Params,
+    key: Option<&str>,
+    wall: i64,
+) -> Result<Option<AccountId>, ApiError> {
+    if endpoint.security == Security::Open {
+        return Ok(None);
+    }
+    let key = key
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| ApiError::unauthorized(-2014, "API-key format invalid."))?;
+    let (who, secret) = core
+        .account_of_key(key)
+        .ok_or_else(|| ApiError::unauthorized(-2015, "Invalid API-key, IP, or permissions for action."))?;
+    if endpoint.security == Security::Signed {
+        auth::check_signed(query, body, params, secret, wall)?;
+    }
+    Ok(Some(who))
+}

@@ -5,7 +5,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::calendar_time::{DAY_MS, civil, from_civil};
 use super::context::decimal;
-use super::path::{Cell, Path};
+use super::path::{Cell, Path, Seeds};
 use super::rng::{hash_at, unit_at};
 use super::shocks::{Shocks, shocked};
 use super::{Bar, Coin, Listing, Market};
@@ -55,13 +55,13 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
         let jumped = shocks.inside(cell.start, cell.end()).next().is_some();
         if from == cell.start && until == cell.end() && !jumped {
             let factor = shocks.factor_at(cell.start);
-            [cell.open, cell.high, cell.low, cell.close]
-                .into_iter()
-                .for_each(|ticks| span.add(shocked(ticks, factor)));
+            for ticks in [cell.open, cell.high, cell.low, cell.close] {
+                span.add(shocked(ticks, factor));
+            }
         } else {
-            walk_part(path.seed(), cell, shocks, from, until, &mut span);
+            walk_part(path.seeds(), cell, shocks, from, until, &mut span);
         }
-        let part = volume_share(path.seed(), cell, from, until);
+        let part = volume_share(path.seeds().noise, cell, from, until);
         let typical = (span.high + span.low + 2 * span.close) as f64 / 4.0;
         span.trade(cell.volume * part, typical);
     }
@@ -69,12 +69,12 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
 }
 
 /// Adds the seconds and the jumps of a part of a bar, in order of time.
-fn walk_part(seed: u64, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
+fn walk_part(seeds: Seeds, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
     let mut jumps = shocks.inside(from, until).peekable();
     let mut held = None;
     let first = (from - cell.start).div_euclid(1000);
     let last = (until - 1 - cell.start).div_euclid(1000);
-    cell.walk(seed, first, last, &mut |second, ticks| {
+    cell.walk(seeds, first, last, &mut |second, ticks| {
         let at = (cell.start + second * 1000).max(from);
         while let Some(jump) = jumps.next_if(|jump| *jump <= at) {
             span.add(shocked(held.unwrap_or(ticks), shocks.factor_at(jump)));

@@ -5,6 +5,7 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "statistics: counts, ticks and milliseconds are far below 2^52, and prices above zero"
 )]
@@ -18,7 +19,8 @@ mod path;
 mod process;
 mod quotes;
 mod recorded;
-mod rng;
+pub(crate) mod reference;
+pub(crate) mod rng;
 mod shocks;
 mod synthetic;
 

@@ -9,8 +9,8 @@ use rust_decimal::prelude::ToPrimitive;
 use super::assets::{ASSETS, find};
 use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session};
 use super::context::Behaviour;
-use super::path::{Cell, Path};
-use super::rng::{Stream, hash_text};
+use super::path::{Cell, Path, Seeds};
+use super::rng::Stream;
 use super::shocks::Shocks;
 use super::synthetic::DOW_TICK;
 use super::{Bar, Coin, Listing, Market, MarketError};
@@ -34,7 +34,7 @@ impl Market {
             seed,
             listings: Vec::new(),
             coins: Vec::new(),
-            dow: Path::new(Vec::new(), seed ^ hash_text("DJI")),
+            dow: Path::new(Vec::new(), Seeds::of(seed, "DJI")),
             dow_reference: DOW_LEVEL,
             generator: None,
             fine_from_ms: i64::MIN,
@@ -55,15 +55,16 @@ impl Market {
     }
 }
 
-type Files = Vec<(Symbol, Vec<(Interval, Vec<Bar>)>)>;
+/// The bars of a coin's files, by interval.
+type Files = Vec<(Interval, Vec<Bar>)>;
 
 /// Every candle file of a folder; known coins first, in the exchange's order.
-fn read_folder(folder: &FilePath) -> Result<Files, MarketError> {
+fn read_folder(folder: &FilePath) -> Result<Vec<(Symbol, Files)>, MarketError> {
     let failed = |path: &FilePath| {
         let path = path.display().to_string();
         move |source| MarketError::Read { path, source }
     };
-    let mut found: BTreeMap<(usize, Symbol), Vec<(Interval, Vec<Bar>)>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, Symbol), Files> = BTreeMap::new();
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         paths.push(entry.map_err(failed(folder))?.path());
@@ -177,7 +178,7 @@ fn listing(symbol: &Symbol, files: &[(Interval, Vec<Bar>)]) -> Listing {
 
 fn coin(
     listing: &Listing,
-    mut files: Vec<(Interval, Vec<Bar>)>,
+    mut files: Files,
     seed: u64,
     folder: &FilePath,
     from_ms: i64,
@@ -199,7 +200,7 @@ fn coin(
         }
         cells.sort_by_key(|cell| cell.start);
     }
-    let path = Path::new(cells, seed ^ hash_text(listing.symbol.as_str()));
+    let path = Path::new(cells, Seeds::of(seed, listing.symbol.as_str()));
     let tick = listing.tick.to_f64().unwrap_or(1.0);
     let level = path.ticks_at(from_ms).or_else(|| path.cells().last().map(|cell| cell.close)).unwrap_or(1);
     let behaviour = Behaviour::recorded(listing.symbol.as_str(), tick, f64::from(level) * tick);
@@ -257,5 +258,5 @@ fn dow(market: &Market, from_ms: i64, first_ms: i64, last_ms: i64) -> Path {
         let volume = if high == low { 0.0 } else { 6e7 };
         Cell { start, length: 3_600_000, open, high, low, close, volume }
     });
-    Path::new(cells.collect(), market.seed ^ hash_text("DJI"))
+    Path::new(cells.collect(), Seeds::of(market.seed, "DJI"))
 }

@@ -1,0 +1,90 @@
+//! What the engine tells the account's owner, in the order it happened.
+
+use rust_decimal::Decimal;
+
+use super::AccountId;
+use super::types::{AlgoOrder, MarginType, Order, Trade};
+use crate::domain::Symbol;
+
+/// Why an order is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Execution {
+    /// It was accepted.
+    New,
+    /// It was taken back.
+    Canceled,
+    /// The exchange ended it.
+    Expired,
+    /// The exchange sent it against a position in liquidation.
+    Calculated,
+    /// It filled, whole or in part.
+    Trade(Trade),
+}
+
+/// A position as a balance report shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionReport {
+    /// Contract.
+    pub symbol: Symbol,
+    /// Signed units.
+    pub amount: Decimal,
+    /// Average entry.
+    pub entry: Decimal,
+    /// Entry with fees.
+    pub break_even: Decimal,
+    /// Realised so far, USDT.
+    pub realized: Decimal,
+    /// At mark, USDT.
+    pub unrealized: Decimal,
+    /// Cross or isolated.
+    pub margin: MarginType,
+    /// Margin set aside, USDT.
+    pub isolated_wallet: Decimal,
+}
+
+/// One report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// Whose.
+    pub account: AccountId,
+    /// Market time, ms.
+    pub time: i64,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// An order changed.
+    Order {
+        /// The order afterwards.
+        order: Box<Order>,
+        /// Why it is reported.
+        execution: Execution,
+    },
+    /// Money or a position changed.
+    Balance {
+        /// The wire's reason word, such as `ORDER` or `FUNDING_FEE`.
+        reason: &'static str,
+        /// The contract of a funding fee.
+        symbol: Option<Symbol>,
+        /// The whole wallet, USDT.
+        wallet: Decimal,
+        /// The wallet without isolated margin, USDT.
+        cross_wallet: Decimal,
+        /// Change other than profit and commission, USDT.
+        change: Decimal,
+        /// Changed positions.
+        positions: Vec<PositionReport>,
+    },
+    /// A conditional order changed.
+    Algo(Box<AlgoOrder>),
+    /// The leverage of a contract was set.
+    Leverage {
+        /// Contract.
+        symbol: Symbol,
+        /// Times.
+        leverage: u32,
+    },
+}

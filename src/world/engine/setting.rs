@@ -1,0 +1,104 @@
+//! What an account may set: leverage, margin type, isolated margin.
+
+use rust_decimal::Decimal;
+
+use super::account::money;
+use super::refusal::{self, Refusal};
+use super::types::MarginType;
+use super::{AccountId, Engine, What};
+use crate::domain::Symbol;
+
+impl Engine {
+    /// Sets the leverage of a contract and returns the largest notional it allows.
+    pub fn set_leverage(
+        &mut self,
+        id: AccountId,
+        symbol: &Symbol,
+        leverage: u32,
+        now: i64,
+    ) -> Result<Decimal, Refusal> {
+        let contract = self.contract(symbol)?;
+        if !(1..=contract.max_leverage()).contains(&leverage) {
+            return Err(Refusal::told(-4028, format!("Leverage {leverage} is not valid")));
+        }
+        let max_notional = contract.max_notional(leverage);
+        let account = self.account(id);
+        let before = account.settings(symbol);
+        let holds = !account.amount(symbol).is_zero();
+        if holds && before.margin == MarginType::Isolated && leverage < before.leverage {
+            return Err(refusal::LEVERAGE_REDUCTION);
+        }
+        let standing = self.standing(id, symbol);
+        if standing.notional.abs() > max_notional {
+            return Err(refusal::MAX_POSITION);
+        }
+        if leverage < before.leverage && before.margin == MarginType::Cross {
+            let now_tied = standing.position_initial + standing.open_order_initial;
+            let then_tied = now_tied * Decimal::from(before.leverage) / Decimal::from(leverage);
+            if then_tied - now_tied > self.totals(id).available {
+                return Err(refusal::MARGIN_INSUFFICIENT);
+            }
+        }
+        if leverage != before.leverage {
+            self.account_mut(id).settings.entry(symbol.clone()).or_default().leverage = leverage;
+            self.tell(id, now, What::Leverage { symbol: symbol.clone(), leverage });
+        }
+        Ok(max_notional)
+    }
+
+    /// Sets cross or isolated margin; possible only without position and orders.
+    pub fn set_margin_type(
+        &mut self,
+        id: AccountId,
+        symbol: &Symbol,
+        margin: MarginType,
+    ) -> Result<(), Refusal> {
+        self.contract(symbol)?;
+        let account = self.account(id);
+        if account.settings(symbol).margin == margin {
+            return Err(refusal::MARGIN_TYPE_SAME);
+        }
+        if !account.amount(symbol).is_zero() {
+            return Err(refusal::MARGIN_TYPE_POSITION);
+        }
+        if account.resting().any(|order| order.symbol == *symbol)
+            || account.waiting().any(|algo| algo.symbol == *symbol)
+        {
+            return Err(refusal::MARGIN_TYPE_ORDERS);
+        }
+        self.account_mut(id).settings.entry(symbol.clone()).or_default().margin = margin;
+        Ok(())
+    }
+
+    /// Moves margin into (above zero) or out of (below zero) an isolated position.
+    pub fn move_margin(
+        &mut self,
+        id: AccountId,
+        symbol: &Symbol,
+        amount: Decimal,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        self.contract(symbol)?;
+        let account = self.account(id);
+        if account.settings(symbol).margin != MarginType::Isolated || account.amount(symbol).is_zero() {
+            return Err(refusal::NO_POSITION_MARGIN);
+        }
+        let amount = money(amount);
+        let standing = self.standing(id, symbol);
+        if amount > self.totals(id).available {
+            return Err(refusal::CROSS_BALANCE);
+        }
+        if amount < Decimal::ZERO && standing.isolated_margin + amount < standing.position_initial {
+            return Err(refusal::ISOLATED_BALANCE);
+        }
+        let account = self.account_mut(id);
+        if let Some(position) = account.positions.get_mut(symbol) {
+            position.isolated_wallet += amount;
+            position.updated = now;
+            account.cross_wallet -= amount;
+            account.updated = now;
+        }
+        self.tell_balance(id, now, "MARGIN_TRANSFER", std::slice::from_ref(symbol), -amount);
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Rate limits: counted for every request, told in headers, enforced only when asked (facts §1.3).
+
+use std::collections::BTreeMap;
+
+use super::error::ApiError;
+use crate::world::engine::AccountId;
+use http::StatusCode;
+
+const MINUTE: i64 = 60_000;
+const TEN_SECONDS: i64 = 10_000;
+/// Request weight a minute.
+pub(crate) const WEIGHT_LIMIT: u32 = 2400;
+/// Orders a minute and account.
+pub(crate) const ORDERS_MINUTE: u32 = 1200;
+/// Orders in ten seconds and account.
+pub(crate) const ORDERS_TEN_SECONDS: u32 = 300;
+
+/// A count that starts again with each window of wall time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Window {
+    number: i64,
+    used: u32,
+}
+
+impl Window {
+    fn add(&mut self, number: i64, amount: u32) -> u32 {
+        if self.number != number {
+            *self = Self { number, used: 0 };
+        }
+        self.used = self.used.saturating_add(amount);
+        self.used
+    }
+}
+
+/// What was used so far. All clients of a world share one address.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    weight: Window,
+    orders: BTreeMap<AccountId, (Window, Window)>,
+}
+
+/// The counts a response reports.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    pub weight: u32,
+    pub orders: Option<(u32, u32)>,
+}
+
+impl Limits {
+    /// Counts a request's weight and says how much the minute has seen.
+    pub fn weigh(&mut self, wall_ms: i64, weight: u32, enforce: bool) -> (u32, Result<(), ApiError>) {
+        let used = self.weight.add(wall_ms.div_euclid(MINUTE), weight);
+        let verdict = if enforce && used > WEIGHT_LIMIT {
+            Err(ApiError {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after: Some((MINUTE - wall_ms.rem_euclid(MINUTE)) / 1000 + 1),
+                ..ApiError::new(
+                    -1003,
+                    "Too many requests; current limit of IP is 2400 requests per minute. Please use the websocket for live updates to avoid polling the API.",
+                )
+            })
+        } else {
+            Ok(())
+        };
+        (used, verdict)
+    }
+
+    /// Counts orders of an account: in ten seconds and in the minute.
+    pub fn order(
+        &mut self,
+        who: AccountId,
+        wall_ms: i64,
+        amount: (u32, u32),
+        enforce: bool,
+    ) -> ((u32, u32), Result<(), ApiError>) {
+        let (short, long) = self.orders.entry(who).or_default();
+        let short = short.add(wall_ms.div_euclid(TEN_SECONDS), amount.0);
+        let long = long.add(wall_ms.div_euclid(MINUTE), amount.1);
+        let verdict = if enforce && (short > ORDERS_TEN_SECONDS || long > ORDERS_MINUTE) {
+            Err(ApiError {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after: Some((TEN_SECONDS - wall_ms.rem_euclid(TEN_SECONDS)) / 1000 + 1),
+                ..ApiError::new(-1015, "Too many new orders; current limit is 300 orders per TEN_SECONDS.")
+            })
+        } else {
+            Ok(())
+        };
+        ((short, long), verdict)
+    }
+}

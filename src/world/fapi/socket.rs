@@ -1,0 +1,356 @@
+//! Websocket sessions: the same code over TCP and within the process (facts §1.8, §1.9, §5.3.7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::Uri;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use super::feed::Signal;
+use super::params::Params;
+use super::streams::{Route, Stream, render};
+use crate::world::World;
+use crate::world::engine::AccountId;
+
+/// Messages that may wait for a slow reader.
+const QUEUE: usize = 1024;
+/// Longest life of a connection.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often the server asks for a sign of life, and how many may go unanswered.
+const PING_EVERY: Duration = Duration::from_secs(3 * 60);
+const UNANSWERED_PINGS: u32 = 3;
+/// Longest message a client may send, bytes.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+/// Streams of one connection.
+const MOST_STREAMS: usize = 1024;
+
+/// A websocket without a network: text messages both ways. The world closes by dropping its ends.
+#[derive(Debug)]
+pub struct WorldSocket {
+    /// What the client says.
+    pub to_world: mpsc::Sender<String>,
+    /// What the world says.
+    pub from_world: mpsc::Receiver<String>,
+}
+
+/// Opens a session within the process; a path that is none of the exchange's closes at once.
+pub(crate) fn open(world: Arc<World>, path_and_query: &str) -> WorldSocket {
+    let (to_world, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, from_world) = mpsc::channel(QUEUE);
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    if let Some(session) = Session::new(world, path, query) {
+        tokio::spawn(session.run(incoming, outgoing));
+    }
+    WorldSocket { to_world, from_world }
+}
+
+/// Takes a TCP connection's upgrade.
+pub(super) async fn over_tcp(
+    State(world): State<Arc<World>>,
+    uri: Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.max_message_size(LONGEST_MESSAGE),
+        Err(rejection) => return rejection.into_response(),
+    };
+    let Some(session) = Session::new(world, uri.path(), uri.query().unwrap_or_default()) else {
+        return http::StatusCode::NOT_FOUND.into_response();
+    };
+    upgrade.on_upgrade(|socket| bridge(socket, session))
+}
+
+/// Carries messages between a TCP websocket and its session, and keeps it alive.
+async fn bridge(mut socket: WebSocket, session: Session) {
+    let (to_world, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, mut from_world) = mpsc::channel(QUEUE);
+    let running = tokio::spawn(session.run(incoming, outgoing));
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
+    let mut unanswered = 0;
+    loop {
+        tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    if to_world.send(text.to_string()).await.is_err() {
+                        break;
+                    }
+                }
+                Some(Ok(Message::Pong(_))) => unanswered = 0,
+                // Pings are answered by the websocket layer; binary frames mean nothing here.
+                Some(Ok(Message::Ping(_) | Message::Binary(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+            },
+            text = from_world.recv() => {
+                let Some(text) = text else { break };
+                if socket.send(Message::Text(text.into())).await.is_err() {
+                    break;
+                }
+            }
+            _ = ping.tick() => {
+                unanswered += 1;
+                if unanswered > UNANSWERED_PINGS
+                    || socket.send(Message::Ping(Bytes::from_static(b"ping"))).await.is_err()
+                {
+                    break;
+                }
+            }
+        }
+    }
+    running.abort();
+    // The other side may be gone already, which is what closing wants.
+    let _gone = socket.send(Message::Close(None)).await;
+}
+
+/// A user stream on a connection.
+#[derive(Debug)]
+struct UserStream {
+    key: String,
+    account: AccountId,
+    /// The allow-list of event names; absent lets all through.
+    events: Option<Vec<String>>,
+    expired: bool,
+}
+
+struct Session {
+    world: Arc<World>,
+    route: Route,
+    /// Whether listen keys mean something here: on the private route and on the unrouted paths.
+    takes_keys: bool,
+    /// Whether messages are wrapped with their stream's name.
+    combined: bool,
+    streams: Vec<Stream>,
+    users: Vec<UserStream>,
+    /// Market time of the last rendering, ms.
+    rendered_ms: i64,
+}
+
+/// The other side is gone.
+struct Gone;
+
+impl Session {
+    /// Reads the URL; `None` when the path is none of the exchange's.
+    fn new(world: Arc<World>, path: &str, query: &str) -> Option<Self> {
+        let mut parts = path.trim_matches('/').split('/').map(|part| {
+            Params::parse(&format!("part={part}"), "").get("part").unwrap_or_default().to_owned()
+        });
+        let mut part = parts.next()?;
+        let (route, takes_keys) = match part.as_str() {
+            "public" => (Route::Public, false),
+            "market" => (Route::Market, false),
+            "private" => (Route::Private, true),
+            _ => (Route::Public, true),
+        };
+        if matches!(part.as_str(), "public" | "market" | "private") {
+            part = parts.next()?;
+        }
+        let combined = match part.as_str() {
+            "ws" => false,
+            "stream" => true,
+            _ => return None,
+        };
+        let rendered_ms = world.core().played_ms;
+        let mut session =
+            Self { world, route, takes_keys, combined, streams: Vec::new(), users: Vec::new(), rendered_ms };
+        for name in parts.filter(|name| !name.is_empty()) {
+            session.subscribe(&name, None);
+        }
+        session.read_query(query);
+        Some(session)
+    }
+
+    fn read_query(&mut self, query: &str) {
+        let mut key: Option<String> = None;
+        for pair in query.split('&') {
+            let Some((name, _)) = pair.split_once('=') else { continue };
+            let parsed = Params::parse(pair, "");
+            let Some(value) = parsed.get(name) else { continue };
+            match name {
+                "streams" => {
+                    for name in value.split('/').filter(|name| !name.is_empty()) {
+                        self.subscribe(name, None);
+                    }
+                }
+                "listenKey" => {
+                    if let Some(key) = key.replace(value.to_owned()) {
+                        self.subscribe(&key, None);
+                    }
+                }
+                "events" => {
+                    if let Some(key) = key.take() {
+                        let events = value.split('/').map(ToOwned::to_owned).collect();
+                        self.subscribe(&key, Some(events));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(key) = key {
+            self.subscribe(&key, None);
+        }
+    }
+
+    /// Adds a stream or a user stream. Names that mean nothing here stay silent, as on the live exchange.
+    fn subscribe(&mut self, name: &str, events: Option<Vec<String>>) {
+        if self.names().any(|known| known == name) || self.names().count() >= MOST_STREAMS {
+            return;
+        }
+        let owner = if self.takes_keys {
+            self.world.core().listen_keys.account(name, self.world.wall_ms())
+        } else {
+            None
+        };
+        match owner {
+            Some(account) => {
+                self.users.push(UserStream { key: name.to_owned(), account, events, expired: false });
+            }
+            None => self.streams.push(Stream::new(name, self.route)),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let users = self.users.iter().map(|user| user.key.as_str());
+        self.streams.iter().map(|stream| stream.name.as_str()).chain(users)
+    }
+
+    async fn run(mut self, mut incoming: mpsc::Receiver<String>, outgoing: mpsc::Sender<String>) {
+        let mut signals = self.world.feed().listen();
+        let end = tokio::time::sleep(LIFE);
+        tokio::pin!(end);
+        loop {
+            let went_well = tokio::select! {
+                message = incoming.recv() => match message {
+                    Some(text) => self.hear(&text, &outgoing).await,
+                    None => Err(Gone),
+                },
+                signal = signals.recv() => match signal {
+                    Ok(Signal::Tick) => self.tick(&outgoing).await,
+                    Ok(Signal::User { account, event, text }) => {
+                        self.user_event(account, event, &text, &outgoing).await
+                    }
+                    // Too slow to keep up: the exchange disconnects, the client starts over.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Gone),
+                },
+                () = &mut end => Err(Gone),
+            };
+            if went_well.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn tick(&mut self, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        let (messages, now) = render(&self.world, &self.streams, self.rendered_ms);
+        self.rendered_ms = now;
+        for (name, message) in messages {
+            self.send(&name, &message.to_string(), outgoing).await?;
+        }
+        self.expire_keys(outgoing).await
+    }
+
+    /// A key that ran out is told once; its socket stays open but mute.
+    async fn expire_keys(&mut self, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        let wall = self.world.wall_ms();
+        let mut expired = Vec::new();
+        {
+            let core = self.world.core();
+            for user in self.users.iter_mut().filter(|user| !user.expired) {
+                if core.listen_keys.account(&user.key, wall).is_none() {
+                    user.expired = true;
+                    if lets_through(user.events.as_deref(), "listenKeyExpired") {
+                        expired.push((user.key.clone(), core.played_ms));
+                    }
+                }
+            }
+        }
+        for (key, now) in expired {
+            let event = json!({"e": "listenKeyExpired", "E": now, "listenKey": key});
+            self.send(&key, &event.to_string(), outgoing).await?;
+        }
+        Ok(())
+    }
+
+    async fn user_event(
+        &self,
+        account: AccountId,
+        event: &str,
+        text: &str,
+        outgoing: &mpsc::Sender<String>,
+    ) -> Result<(), Gone> {
+        for user in &self.users {
+            if user.account == account && !user.expired && lets_through(user.events.as_deref(), event) {
+                self.send(&user.key, text, outgoing).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one event, wrapped on combined connections.
+    async fn send(&self, name: &str, text: &str, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        let text = if self.combined {
+            format!("{{\"stream\":{},\"data\":{text}}}", json!(name))
+        } else {
+            text.to_owned()
+        };
+        outgoing.send(text).await.map_err(|_| Gone)
+    }
+
+    async fn hear(&mut self, text: &str, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        let before = self.streams.len();
+        let reply = self.command(text);
+        outgoing.send(reply.to_string()).await.map_err(|_| Gone)?;
+        // What was just subscribed speaks at once.
+        let added = self.streams.get(before..).unwrap_or_default();
+        let (messages, _) = render(&self.world, added, self.rendered_ms);
+        for (name, message) in messages {
+            self.send(&name, &message.to_string(), outgoing).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out one command; the answer echoes its id as it came.
+    fn command(&mut self, text: &str) -> Value {
+        let Ok(Value::Object(command)) = serde_json::from_str::<Value>(text) else {
+            return json!({"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"});
+        };
+        let id = command.get("id").cloned().unwrap_or(Value::Null);
+        let invalid = |what: &str| json!({"code": 2, "msg": format!("Invalid request: {what}"), "id": id});
+        let names = || -> Option<Vec<&str>> {
+            command.get("params")?.as_array()?.iter().map(Value::as_str).collect()
+        };
+        match command.get("method").and_then(Value::as_str) {
+            Some("SUBSCRIBE") => {
+                let Some(names) = names() else {
+                    return invalid("request ID must be an unsigned integer and params a list of strings");
+                };
+                for name in names {
+                    self.subscribe(name, None);
+                }
+                json!({"result": null, "id": id})
+            }
+            Some("UNSUBSCRIBE") => {
+                let Some(names) = names() else { return invalid("params must be a list of strings") };
+                self.streams.retain(|stream| !names.contains(&stream.name.as_str()));
+                self.users.retain(|user| !names.contains(&user.key.as_str()));
+                json!({"result": null, "id": id})
+            }
+            Some("LIST_SUBSCRIPTIONS") => json!({"result": self.names().collect::<Vec<_>>(), "id": id}),
+            Some("SET_PROPERTY") => json!({"result": null, "id": id}),
+            Some("GET_PROPERTY") => json!({"result": self.combined, "id": id}),
+            Some(other) => invalid(&format!(
+                "unknown variant `{other}`, expected one of SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"
+            )),
+            None => invalid("missing field `method`"),
+        }
+    }
+}
+
+fn lets_through(events: Option<&[String]>, event: &str) -> bool {
+    events.is_none_or(|events| events.iter().any(|allowed| allowed == event))
+}

@@ -1,0 +1,252 @@
+//! Public streams: their names, their routes, their messages (facts §1.9).
+
+use serde_json::{Value, json};
+
+use super::book::{levels, size};
+use super::wire::{fixed, money};
+use crate::domain::{Interval, Symbol};
+use crate::world::World;
+use crate::world::engine::{Contract, Engine};
+use crate::world::market::Bar;
+
+/// Bars that may close between two ticks of a fast world and are still told.
+const CLOSED_AT_ONCE: usize = 10;
+
+/// Which family of streams a connection may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Book streams; also what the unrouted paths have become.
+    Public,
+    /// Everything else that is public.
+    Market,
+    /// An account's events.
+    Private,
+}
+
+/// What a subscription delivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    MarkPrice(Symbol),
+    AllMarkPrices,
+    Kline(Symbol, Interval),
+    MiniTicker(Symbol),
+    AllMiniTickers,
+    Ticker(Symbol),
+    AllTickers,
+    AggregateTrade(Symbol),
+    BookTicker(Symbol),
+    AllBookTickers,
+    Depth(Symbol, u32),
+}
+
+/// A stream as it was named, with what it delivers; silent when the name means nothing or belongs to another route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stream {
+    /// As the client spelled it.
+    pub name: String,
+    content: Option<Content>,
+}
+
+impl Stream {
+    pub fn new(name: &str, route: Route) -> Self {
+        let content = content(name).filter(|content| content.route() == route);
+        Self { name: name.to_owned(), content }
+    }
+}
+
+impl Content {
+    fn route(&self) -> Route {
+        match self {
+            Self::BookTicker(_) | Self::AllBookTickers | Self::Depth(..) => Route::Public,
+            _ => Route::Market,
+        }
+    }
+}
+
+fn content(name: &str) -> Option<Content> {
+    match name {
+        "!markPrice@arr" | "!markPrice@arr@1s" => return Some(Content::AllMarkPrices),
+        "!miniTicker@arr" => return Some(Content::AllMiniTickers),
+        "!ticker@arr" => return Some(Content::AllTickers),
+        "!bookTicker" => return Some(Content::AllBookTickers),
+        _ => {}
+    }
+    let (symbol, kind) = name.split_once('@')?;
+    if symbol.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let symbol = Symbol::new(&symbol.to_ascii_uppercase()).ok()?;
+    Some(match kind {
+        "markPrice" | "markPrice@1s" => Content::MarkPrice(symbol),
+        "miniTicker" => Content::MiniTicker(symbol),
+        "ticker" => Content::Ticker(symbol),
+        "aggTrade" => Content::AggregateTrade(symbol),
+        "bookTicker" => Content::BookTicker(symbol),
+        other => {
+            if let Some(interval) = other.strip_prefix("kline_") {
+                Content::Kline(symbol, interval.parse().ok()?)
+            } else {
+                let depth = other.strip_prefix("depth")?;
+                let depth = depth.split('@').next().unwrap_or_default();
+                let limit = if depth.is_empty() { 20 } else { depth.parse().ok()? };
+                [5, 10, 20].contains(&limit).then_some(Content::Depth(symbol, limit))?
+            }
+        }
+    })
+}
+
+/// What the streams have to say since `since` (market time, ms), and the market time now. Silent ones say nothing.
+pub(super) fn render(world: &World, streams: &[Stream], since: i64) -> (Vec<(String, Value)>, i64) {
+    let core = world.core();
+    let (engine, now) = (&core.engine, core.played_ms);
+    let mut messages = Vec::new();
+    for stream in streams {
+        if let Some(content) = &stream.content {
+            let said = say(world, engine, content, since, now);
+            messages.extend(said.into_iter().map(|message| (stream.name.clone(), message)));
+        }
+    }
+    (messages, now)
+}
+
+fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) -> Vec<Value> {
+    let all = |row: &dyn Fn(&Symbol) -> Option<Value>| -> Vec<Value> {
+        engine.contracts().keys().filter_map(row).collect()
+    };
+    let together = |rows: Vec<Value>| vec![Value::Array(rows)];
+    let one = |row: Option<Value>| row.into_iter().collect();
+    match content {
+        Content::MarkPrice(symbol) => one(mark_price(world, engine, symbol, now)),
+        Content::AllMarkPrices => together(all(&|symbol| mark_price(world, engine, symbol, now))),
+        Content::Kline(symbol, interval) => klines(world, engine, symbol, *interval, since, now),
+        Content::MiniTicker(symbol) => one(ticker(world, engine, symbol, now, false)),
+        Content::AllMiniTickers => together(all(&|symbol| ticker(world, engine, symbol, now, false))),
+        Content::Ticker(symbol) => one(ticker(world, engine, symbol, now, true)),
+        Content::AllTickers => together(all(&|symbol| ticker(world, engine, symbol, now, true))),
+        Content::AggregateTrade(symbol) => one(aggregate_trade(engine, symbol, now)),
+        Content::BookTicker(symbol) => one(book_ticker(engine, symbol, now)),
+        Content::AllBookTickers => all(&|symbol| book_ticker(engine, symbol, now)),
+        Content::Depth(symbol, limit) => one(depth(engine, symbol, *limit, now)),
+    }
+}
+
+fn mark_price(world: &World, engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
+    let quote = engine.quote(symbol).ok()?;
+    let market = world.market();
+    Some(json!({
+        "e": "markPriceUpdate", "E": now, "s": symbol, "p": money(quote.mark), "ap": money(quote.mark),
+        "P": money(quote.index), "i": money(quote.index), "r": money(market.funding_rate(symbol, now)),
+        "T": market.next_funding_ms(symbol, now), "st": 1,
+    }))
+}
+
+/// The bars that closed since the last time, and the running one.
+fn klines(
+    world: &World,
+    engine: &Engine,
+    symbol: &Symbol,
+    interval: Interval,
+    since: i64,
+    now: i64,
+) -> Vec<Value> {
+    let Some(contract) = engine.contracts().get(symbol) else { return Vec::new() };
+    world
+        .market()
+        .bars(symbol, interval, None, None, CLOSED_AT_ONCE, now)
+        .iter()
+        .filter(|bar| bar.close_time >= since)
+        .map(|bar| {
+            json!({
+                "e": "kline", "E": now, "s": symbol, "st": 1,
+                "k": kline_body(contract, bar, interval, now),
+            })
+        })
+        .collect()
+}
+
+fn kline_body(contract: &Contract, bar: &Bar, interval: Interval, now: i64) -> Value {
+    let price = |value| fixed(value, contract.price_digits());
+    let quantity = |value| fixed(value, contract.quantity_digits());
+    let half = rust_decimal::Decimal::new(5, 1);
+    json!({
+        "t": bar.open_time, "T": bar.close_time, "s": contract.listing.symbol, "i": interval.as_str(),
+        "f": 1, "L": bar.trades, "o": price(bar.open), "c": price(bar.close), "h": price(bar.high),
+        "l": price(bar.low), "v": quantity(bar.volume), "n": bar.trades, "x": bar.close_time < now,
+        "q": fixed(bar.quote_volume, 5), "V": quantity(bar.volume * half),
+        "Q": fixed(bar.quote_volume * half, 5), "B": "0",
+    })
+}
+
+fn ticker(world: &World, engine: &Engine, symbol: &Symbol, now: i64, whole: bool) -> Option<Value> {
+    let contract = engine.contracts().get(symbol)?;
+    let quote = engine.quote(symbol).ok()?;
+    let day = super::market_data::day_summary(world, symbol, now)?;
+    let price = |value| fixed(value, contract.price_digits());
+    let quantity = |value| fixed(value, contract.quantity_digits());
+    let mut body = json!({
+        "e": if whole { "24hrTicker" } else { "24hrMiniTicker" }, "E": now, "s": symbol, "st": 1,
+        "c": price(quote.last), "o": price(day.open), "h": price(day.high.max(quote.last)),
+        "l": price(day.low.min(quote.last)), "v": quantity(day.volume), "q": fixed(day.quote_volume, 2),
+    });
+    if whole {
+        body["p"] = json!(price(quote.last - day.open));
+        body["P"] = json!(fixed(day.change_percent(quote.last), 3));
+        body["w"] = json!(price(day.weighted(quote.last)));
+        body["Q"] = json!(quantity(contract.listing.step));
+        body["O"] = json!(day.open_time);
+        body["C"] = json!(now);
+        body["F"] = json!(1);
+        body["L"] = json!(day.trades);
+        body["n"] = json!(day.trades);
+    }
+    Some(body)
+}
+
+fn aggregate_trade(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
+    let contract = engine.contracts().get(symbol)?;
+    let quote = engine.quote(symbol).ok()?;
+    let id = now.div_euclid(1000);
+    Some(json!({
+        "e": "aggTrade", "E": now, "s": symbol, "st": 1, "a": id,
+        "p": fixed(quote.last, contract.price_digits()),
+        "q": fixed(contract.listing.step, contract.quantity_digits()), "f": id, "l": id, "T": now,
+        "m": quote.last == quote.bid,
+    }))
+}
+
+fn book_ticker(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
+    let contract = engine.contracts().get(symbol)?;
+    let quote = engine.quote(symbol).ok()?;
+    let (price, quantity) = (contract.price_digits(), contract.quantity_digits());
+    Some(json!({
+        "e": "bookTicker", "u": now, "E": now, "T": now, "s": symbol, "ps": symbol,
+        "b": fixed(quote.bid, price), "B": fixed(size(contract, quote.bid, 0), quantity),
+        "a": fixed(quote.ask, price), "A": fixed(size(contract, quote.ask, 0), quantity), "st": 1,
+    }))
+}
+
+fn depth(engine: &Engine, symbol: &Symbol, limit: u32, now: i64) -> Option<Value> {
+    let contract = engine.contracts().get(symbol)?;
+    let (bids, asks) = levels(contract, engine.quote(symbol).ok()?, limit);
+    Some(json!({
+        "e": "depthUpdate", "E": now, "T": now, "s": symbol, "ps": symbol, "st": 1, "U": now, "u": now,
+        "pu": now - 1, "b": bids, "a": asks,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_on_the_wrong_route_or_misspelled_is_silent() {
+        assert!(Stream::new("btcusdt@markPrice@1s", Route::Market).content.is_some());
+        assert!(Stream::new("btcusdt@markPrice@1s", Route::Public).content.is_none());
+        assert!(Stream::new("btcusdt@bookTicker", Route::Public).content.is_some());
+        assert!(Stream::new("BTCUSDT@bookTicker", Route::Public).content.is_none());
+        assert!(Stream::new("btcusdt@kline_1s", Route::Market).content.is_none());
+        assert!(Stream::new("btcusdt@kline_4h", Route::Market).content.is_some());
+        assert!(Stream::new("btcusdt@depth5@100ms", Route::Public).content.is_some());
+        assert!(Stream::new("btcusdt@depth7", Route::Public).content.is_none());
+    }
+}

@@ -1,0 +1,147 @@
+//! The private stream's events (facts §1.8).
+
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::feed::Feed;
+use super::wire::{average, fixed, money};
+use crate::world::engine::{
+    AlgoOrder, Engine, Execution, Happening, MarginType, Order, OrderStatus, PositionReport, Trade, What,
+};
+
+/// Digits of a contract's prices and quantities.
+fn digits(engine: &Engine, symbol: &crate::domain::Symbol) -> (u32, u32) {
+    engine
+        .contracts()
+        .get(symbol)
+        .map_or((8, 8), |contract| (contract.price_digits(), contract.quantity_digits()))
+}
+
+/// Sends what the engine told to the account's sessions.
+pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
+    let (account, time) = (happening.account, happening.time);
+    match &happening.what {
+        What::Order { order, execution } => {
+            let digits = digits(engine, &order.symbol);
+            if let Execution::Trade(trade) = execution {
+                feed.user(account, "TRADE_LITE", &trade_lite(order, trade, time, digits));
+            }
+            feed.user(account, "ORDER_TRADE_UPDATE", &order_update(order, execution, time, digits));
+        }
+        What::Balance { reason, symbol, wallet, cross_wallet, change, positions } => {
+            let mut body = json!({
+                "m": reason,
+                "B": [{"a": "USDT", "wb": money(*wallet), "cw": money(*cross_wallet), "bc": money(*change)}],
+            });
+            let shown: Vec<Value> = positions
+                .iter()
+                // A funding fee of a cross position moves the balance only.
+                .filter(|position| *reason != "FUNDING_FEE" || position.margin == MarginType::Isolated)
+                .map(position_row)
+                .collect();
+            body["P"] = Value::Array(shown);
+            if let Some(symbol) = symbol {
+                body["S"] = json!(symbol);
+            }
+            feed.user(
+                account,
+                "ACCOUNT_UPDATE",
+                &json!({
+                    "e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": body,
+                }),
+            );
+        }
+        What::Algo(algo) => {
+            let digits = digits(engine, &algo.symbol);
+            feed.user(account, "ALGO_UPDATE", &algo_update(algo, time, digits));
+        }
+        What::Leverage { symbol, leverage } => feed.user(
+            account,
+            "ACCOUNT_CONFIG_UPDATE",
+            &json!({
+                "e": "ACCOUNT_CONFIG_UPDATE", "E": time, "T": time, "ac": {"s": symbol, "l": leverage},
+            }),
+        ),
+    }
+}
+
+fn position_row(position: &PositionReport) -> Value {
+    json!({
+        "s": position.symbol,
+        "pa": position.amount.normalize().to_string(),
+        "ep": average(position.entry, 8),
+        "bep": average(position.break_even, 8),
+        "cr": money(position.realized),
+        "up": money(position.unrealized),
+        "mt": match position.margin { MarginType::Isolated => "isolated", MarginType::Cross => "cross" },
+        "iw": money(position.isolated_wallet),
+        "ps": "BOTH",
+    })
+}
+
+fn trade_lite(order: &Order, trade: &Trade, time: i64, (price, quantity): (u32, u32)) -> Value {
+    json!({
+        "e": "TRADE_LITE", "E": time, "T": trade.time, "s": order.symbol,
+        "q": fixed(order.quantity, quantity), "p": fixed(order.price, price), "m": trade.maker,
+        "c": order.client_id, "S": order.side, "L": fixed(trade.price, price),
+        "l": fixed(trade.quantity, quantity), "t": trade.id, "i": order.id,
+    })
+}
+
+fn order_update(order: &Order, execution: &Execution, time: i64, (price, quantity): (u32, u32)) -> Value {
+    let word = match execution {
+        Execution::New => "NEW",
+        Execution::Canceled => "CANCELED",
+        Execution::Expired => "EXPIRED",
+        Execution::Calculated => "CALCULATED",
+        Execution::Trade(_) => "TRADE",
+    };
+    let status = if matches!(execution, Execution::New | Execution::Calculated) {
+        OrderStatus::New
+    } else {
+        order.status
+    };
+    let trade = match execution {
+        Execution::Trade(trade) => Some(trade),
+        _ => None,
+    };
+    let mut body = json!({
+        "s": order.symbol, "c": order.client_id, "S": order.side, "o": order.kind.as_str(),
+        "f": order.time_in_force.as_str(), "q": fixed(order.quantity, quantity), "p": fixed(order.price, price),
+        "ap": average(order.average(), price), "sp": "0", "x": word, "X": status.as_str(), "i": order.id,
+        "l": fixed(trade.map_or(Decimal::ZERO, |trade| trade.quantity), quantity),
+        "z": fixed(order.executed, quantity),
+        "L": fixed(trade.map_or(Decimal::ZERO, |trade| trade.price), price),
+        "T": order.updated, "t": trade.map_or(0, |trade| trade.id),
+        "b": "0", "a": "0", "m": trade.is_some_and(|trade| trade.maker),
+        "R": order.reduce_only, "wt": "CONTRACT_PRICE", "ot": order.kind.as_str(), "ps": "BOTH",
+        "cp": order.close_position, "pP": false, "si": 0, "ss": 0,
+        "rp": money(trade.map_or(Decimal::ZERO, |trade| trade.realized)),
+        "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": 0, "er": order.expiry_reason.to_string(),
+    });
+    if let Some(trade) = trade {
+        body["N"] = json!("USDT");
+        body["n"] = json!(money(trade.commission));
+    }
+    json!({"e": "ORDER_TRADE_UPDATE", "E": time, "T": time, "o": body})
+}
+
+fn algo_update(algo: &AlgoOrder, time: i64, (price, quantity): (u32, u32)) -> Value {
+    let mut body = json!({
+        "caid": algo.client_id, "aid": algo.id, "at": "CONDITIONAL", "o": algo.kind.as_str(), "s": algo.symbol,
+        "S": algo.side, "ps": "BOTH", "f": algo.time_in_force.as_str(), "q": fixed(algo.quantity, quantity),
+        "X": algo.status.as_str(), "tp": fixed(algo.trigger_price, price), "p": fixed(algo.price, price),
+        "V": "EXPIRE_MAKER", "wt": algo.working.as_str(), "pm": "NONE", "cp": algo.close_position,
+        "pP": algo.price_protect, "R": algo.reduce_only, "tt": algo.triggered, "gtd": 0,
+    });
+    if let Some(order) = algo.actual_order {
+        body["ai"] = json!(order.to_string());
+        body["ap"] = json!(average(algo.actual_price, price));
+        body["aq"] = json!(fixed(algo.actual_quantity, quantity));
+        body["act"] = json!(if algo.kind.is_limit() { "LIMIT" } else { "MARKET" });
+    }
+    if let Some(reason) = &algo.fail_reason {
+        body["rm"] = json!(reason);
+    }
+    json!({"e": "ALGO_UPDATE", "T": time, "E": time, "o": body})
+}
