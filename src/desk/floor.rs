@@ -160,7 +160,10 @@ impl Floor {
     pub(super) async fn read_accounts(&self) -> Vec<AccountState> {
         join_all(self.accounts.iter().map(|account| async {
             match tokio::time::timeout(READ_TIME, account.read()).await {
-                Ok(Ok(state)) => state,
+                Ok(Ok(state)) => {
+                    account.book_equity(&state).await;
+                    state
+                }
                 Ok(Err(error)) => self.unreadable(account.terms(), error.to_string()),
                 Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds".to_owned()),
             }

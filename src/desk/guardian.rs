@@ -21,6 +21,9 @@ const GATHER: Duration = Duration::from_millis(250);
 /// A stop without a position is removed when it was seen so twice, this far apart.
 const ORPHAN_AGE: Duration = Duration::from_secs(10);
 
+/// Time between two looks at what was moved in the wallet.
+const BOOKS_PERIOD: Duration = Duration::from_mins(1);
+
 /// The watch over one account.
 #[derive(Debug)]
 pub struct Guardian {
@@ -29,12 +32,20 @@ pub struct Guardian {
     orphans: BTreeMap<ClientOrderId, Instant>,
     told_naked: Vec<Symbol>,
     unreadable: bool,
+    booked: Option<Instant>,
 }
 
 impl Guardian {
     /// Begins to watch an account.
     pub fn new(account: Arc<AccountDesk>) -> Self {
-        Self { account, last: None, orphans: BTreeMap::new(), told_naked: Vec::new(), unreadable: false }
+        Self {
+            account,
+            last: None,
+            orphans: BTreeMap::new(),
+            told_naked: Vec::new(),
+            unreadable: false,
+            booked: None,
+        }
     }
 
     /// Passes for ever: at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
@@ -78,7 +89,18 @@ impl Guardian {
         let repaired = state.positions.iter().any(|position| position.stop.is_none());
         let seen = if repaired { self.account.read().await.unwrap_or(state) } else { state };
         self.tell(&seen);
+        self.keep_books(&seen).await;
         self.last = Some(seen);
+    }
+
+    /// Equity and income, at the first pass and then once a minute: no repair waits for them, and income is a dear read.
+    async fn keep_books(&mut self, state: &AccountState) {
+        if self.booked.is_some_and(|at| at.elapsed() < BOOKS_PERIOD) {
+            return;
+        }
+        self.booked = Some(Instant::now());
+        self.account.book_equity(state).await;
+        self.account.book_income().await;
     }
 
     async fn naked(&mut self, position: &Position) {

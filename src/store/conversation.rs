@@ -93,7 +93,8 @@ impl Store {
         .await
     }
 
-    /// Tokens and money of all requests to the model sent at an instant or later (market time).
+    /// Tokens and money of all requests to the model sent at an instant or later (market time), at all venues: what is
+    /// spent is spent.
     pub async fn usage_since(&self, since: Timestamp) -> Result<Usage, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(

@@ -1,5 +1,7 @@
 //! Cycles from begin to report, and the briefs they were decided on.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,8 @@ pub enum CycleState {
 /// A cycle in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleLine {
+    /// At which venue.
+    pub venue: String,
     /// How it began.
     pub start: CycleStart,
     /// How far it came.
@@ -57,22 +61,25 @@ pub struct CycleLine {
 }
 
 impl Store {
-    /// Whether no cycle was ever begun.
+    /// Whether no cycle was ever begun at this venue.
     pub async fn is_empty(&self) -> Result<bool, StoreError> {
-        self.read(|connection| {
-            Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM cycles)", [], |row| row.get(0))?)
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let query = "SELECT NOT EXISTS (SELECT 1 FROM cycles WHERE venue = ?1)";
+            Ok(connection.query_row(query, [&*venue], |row| row.get(0))?)
         })
         .await
     }
 
     /// Notes that a cycle begins. An id that was used before is refused.
     pub async fn begin_cycle(&self, start: &CycleStart) -> Result<(), StoreError> {
-        let start = start.clone();
+        let (venue, start) = (Arc::clone(&self.venue), start.clone());
         self.write(move |connection| {
             connection.execute(
-                "INSERT INTO cycles (id, trigger, mode, dry_run, profile, market_time, started_at, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'running')",
+                "INSERT INTO cycles (venue, id, trigger, mode, dry_run, profile, market_time, started_at, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running')",
                 params![
+                    venue,
                     start.id.as_str(),
                     word(&start.trigger)?,
                     word(&start.mode)?,
@@ -147,7 +154,8 @@ impl Store {
         .await
     }
 
-    /// Fails every cycle that is still running: at a start they are what a crash left behind. Returns them.
+    /// Fails every cycle that is still running, at whichever venue: one desk holds the file, so at its start they are
+    /// what a crash left behind. Returns them.
     pub async fn fail_running_cycles(&self, reason: &str) -> Result<Vec<CycleId>, StoreError> {
         let reason = reason.to_owned();
         self.write(move |connection| {
@@ -180,23 +188,25 @@ impl Store {
         .await
     }
 
-    /// The report of the cycle that finished last.
+    /// The report of this venue's cycle that finished last.
     pub async fn last_report(&self) -> Result<Option<CycleReport>, StoreError> {
-        self.read(|connection| {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT report FROM cycles WHERE state = 'finished' ORDER BY started_at DESC, id DESC LIMIT 1",
+                "SELECT report FROM cycles WHERE venue = ?1 AND state = 'finished'
+                 ORDER BY started_at DESC, id DESC LIMIT 1",
             )?;
-            first(&mut statement, [], report_of)
+            first(&mut statement, [&*venue], report_of)
         })
         .await
     }
 
-    /// The last cycles, newest first.
+    /// The last cycles of all venues, newest first.
     pub async fn cycles(&self, limit: u32) -> Result<Vec<CycleLine>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, trigger, mode, dry_run, profile, market_time, started_at, state, finished_at, failure,
-                     cost_usd
+                     cost_usd, venue
                  FROM cycles ORDER BY started_at DESC, id DESC LIMIT ?1",
             )?;
             collect(&mut statement, [limit], line_of)
@@ -215,6 +225,7 @@ fn line_of(row: &rusqlite::Row<'_>) -> Result<CycleLine, StoreError> {
     let finished_at: Option<i64> = row.get(8)?;
     let cost: Option<String> = row.get(10)?;
     Ok(CycleLine {
+        venue: text(11)?,
         start: CycleStart {
             id: CycleId::from_stored(text(0)?),
             trigger: unword("cycles.trigger", &text(1)?)?,

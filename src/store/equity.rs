@@ -1,5 +1,7 @@
 //! How much each account was worth, and when.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
 use super::Store;
@@ -16,30 +18,30 @@ impl Store {
         wallet: Usdt,
         equity: Usdt,
     ) -> Result<(), StoreError> {
-        let account = account.clone();
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.write(move |connection| {
             connection.execute(
-                "INSERT INTO equity (account, at, wallet, equity) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (account, at) DO UPDATE SET wallet = excluded.wallet, equity = excluded.equity",
-                params![account.as_str(), at.timestamp_millis(), money(wallet), money(equity)],
+                "INSERT INTO equity (venue, account, at, wallet, equity) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (venue, account, at) DO UPDATE SET wallet = excluded.wallet, equity = excluded.equity",
+                params![venue, account.as_str(), at.timestamp_millis(), money(wallet), money(equity)],
             )?;
             Ok(())
         })
         .await
     }
 
-    /// An account's equity from an instant on, oldest first.
+    /// An account's equity at this venue from an instant on, oldest first.
     pub async fn equity_since(
         &self,
         account: &AccountName,
         since: Timestamp,
     ) -> Result<Vec<(Timestamp, Usdt)>, StoreError> {
-        let account = account.clone();
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT at, equity FROM equity WHERE account = ?1 AND at >= ?2 ORDER BY at",
+                "SELECT at, equity FROM equity WHERE venue = ?1 AND account = ?2 AND at >= ?3 ORDER BY at",
             )?;
-            collect(&mut statement, params![account.as_str(), since.timestamp_millis()], |row| {
+            collect(&mut statement, params![venue, account.as_str(), since.timestamp_millis()], |row| {
                 let equity: String = row.get(1)?;
                 Ok((instant("equity.at", row.get(0)?)?, unword("equity.equity", &equity)?))
             })

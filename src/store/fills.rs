@@ -1,6 +1,8 @@
 //! What was executed, as the exchange says it. Arrives by stream and by query, so everything may come twice.
 
-use rusqlite::{Row, params};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::error::StoreError;
@@ -14,11 +16,12 @@ pub struct Fill {
     pub account: AccountName,
     /// Which coin.
     pub symbol: Symbol,
-    /// The exchange's id of the trade, unique for account and coin.
+    /// The exchange's id of the trade, unique for venue, account and coin.
     pub trade_id: u64,
     /// The exchange's id of the order.
     pub exchange_id: String,
-    /// Our name for the order, if it is known.
+    /// Our name for the order. `None` when it is added: the store finds it by the exchange's id of the order, now or as
+    /// soon as the order learns that id. `None` when it is read: no order in the journal has that id.
     pub client_order_id: Option<ClientOrderId>,
     /// Buy or sell.
     pub side: Side,
@@ -43,15 +46,19 @@ const COLUMNS: &str =
 impl Store {
     /// Keeps a fill; false when it is there already.
     pub async fn add_fill(&self, fill: &Fill) -> Result<bool, StoreError> {
-        let fill = fill.clone();
+        let (venue, fill) = (Arc::clone(&self.venue), fill.clone());
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
-                "INSERT INTO fills (account, symbol, trade_id, exchange_id, client_order_id, side, price, quantity,
-                                    commission, commission_asset, realised, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-                 ON CONFLICT (account, symbol, trade_id) DO NOTHING",
+                "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
+                                    quantity, commission, commission_asset, realised, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5,
+                     coalesce(?6, (SELECT client_order_id FROM orders WHERE venue = ?1 AND account = ?2
+                                   AND symbol = ?3 AND exchange_id = ?5)),
+                     ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 ON CONFLICT (venue, account, symbol, trade_id) DO NOTHING",
             )?;
             let added = statement.execute(params![
+                venue,
                 fill.account.as_str(),
                 fill.symbol.as_str(),
                 count(fill.trade_id)?,
@@ -76,11 +83,11 @@ impl Store {
         account: &AccountName,
         symbol: &Symbol,
     ) -> Result<Option<u64>, StoreError> {
-        let (account, symbol) = (account.clone(), symbol.clone());
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
         self.read(move |connection| {
             let last: Option<i64> = connection.query_row(
-                "SELECT max(trade_id) FROM fills WHERE account = ?1 AND symbol = ?2",
-                [account.as_str(), symbol.as_str()],
+                "SELECT max(trade_id) FROM fills WHERE venue = ?1 AND account = ?2 AND symbol = ?3",
+                [&*venue, account.as_str(), symbol.as_str()],
                 |row| row.get(0),
             )?;
             last.map(|id| uncount("fills.trade_id", id)).transpose()
@@ -94,15 +101,32 @@ impl Store {
         account: &AccountName,
         since: Timestamp,
     ) -> Result<Vec<Fill>, StoreError> {
-        let account = account.clone();
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
-            let query =
-                format!("SELECT {COLUMNS} FROM fills WHERE account = ?1 AND at >= ?2 ORDER BY at, trade_id");
+            let query = format!(
+                "SELECT {COLUMNS} FROM fills WHERE venue = ?1 AND account = ?2 AND at >= ?3 ORDER BY at, trade_id"
+            );
             let mut statement = connection.prepare_cached(&query)?;
-            collect(&mut statement, params![account.as_str(), since.timestamp_millis()], fill_of)
+            collect(&mut statement, params![venue, account.as_str(), since.timestamp_millis()], fill_of)
         })
         .await
     }
+}
+
+/// Gives the fills of an order its name, now that the exchange's id of it is known.
+pub(super) fn link_to_order(
+    connection: &Connection,
+    venue: &str,
+    id: &ClientOrderId,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE fills SET client_order_id = o.client_order_id
+         FROM (SELECT * FROM orders WHERE venue = ?1 AND client_order_id = ?2 AND exchange_id IS NOT NULL) AS o
+         WHERE fills.venue = o.venue AND fills.account = o.account AND fills.symbol = o.symbol
+             AND fills.exchange_id = o.exchange_id AND fills.client_order_id IS NULL",
+    )?;
+    statement.execute([venue, id.as_str()])?;
+    Ok(())
 }
 
 fn fill_of(row: &Row<'_>) -> Result<Fill, StoreError> {

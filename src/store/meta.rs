@@ -1,6 +1,8 @@
-//! Facts about the store itself: which world or exchange it belongs to, and counters.
+//! Facts about the store itself, counters, and the slots of the schedule.
 
-use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
 use super::error::StoreError;
@@ -10,7 +12,7 @@ use crate::domain::Timestamp;
 const CYCLE_NUMBER: &str = "cycle_number";
 
 impl Store {
-    /// A fact noted earlier, such as which world the store belongs to.
+    /// A fact noted earlier; facts are of the file, whatever the venue.
     pub async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
         let key = key.to_owned();
         self.read(move |connection| {
@@ -40,12 +42,13 @@ impl Store {
         self.write(count_up).await
     }
 
-    /// Claims a slot of the schedule; false when it was claimed before, also by an earlier run of the program.
+    /// Claims a slot of this venue's schedule; false when it was claimed before, also by an earlier run of the program.
     pub async fn claim_slot(&self, slot: Timestamp) -> Result<bool, StoreError> {
+        let venue = Arc::clone(&self.venue);
         self.write(move |connection| {
             let claimed = connection.execute(
-                "INSERT INTO slots (slot) VALUES (?1) ON CONFLICT DO NOTHING",
-                [slot.timestamp_millis()],
+                "INSERT INTO slots (venue, slot) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![venue, slot.timestamp_millis()],
             )?;
             Ok(claimed == 1)
         })

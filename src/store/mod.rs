@@ -6,6 +6,10 @@
 //!
 //! Table and column names are a contract with outside programs: times are UTC milliseconds, money is TEXT decimal,
 //! words are TEXT. One file here for each family of tables.
+//!
+//! A file may see several venues one after another (the embedded world, a recorded one, the testnet), each of which
+//! counts its orders and trades from the start. A handle is bound to one of them with [`Store::at`]: what it writes
+//! bears the venue's name, and what it reads of orders, fills, money and cycles is of that venue alone.
 
 mod conversation;
 mod cycles;
@@ -43,10 +47,11 @@ use worker::Worker;
 /// The name of the store's file in the data folder.
 pub const FILE_NAME: &str = "jarvis.db";
 
-/// A handle on the store; clones share it. The file is closed when the last one is dropped.
+/// A handle on the store at one venue; clones share the file, which is closed when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
+    venue: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -60,7 +65,7 @@ struct Inner {
 impl Store {
     /// Opens or creates the file at `path`: folder 0700, file 0600, integrity checked, schema brought up to date.
     ///
-    /// Blocks for the length of the check; call it from a blocking place.
+    /// Blocks for the length of the check; call it from a blocking place. The handle's venue is `""`; see [`Self::at`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_patiently(path, open::PATIENCE)
     }
@@ -69,7 +74,20 @@ impl Store {
         drop(open::prepare_file(path)?);
         let writer = Worker::writer(open::writer(path, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
-        Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), reader, writer }) })
+        let inner = Arc::new(Inner { path: path.to_owned(), reader, writer });
+        Ok(Self { inner, venue: "".into() })
+    }
+
+    /// A handle on the same file for the orders, fills, money and cycles of one venue: a name that every run at the
+    /// same world or exchange shares and no other has.
+    #[must_use]
+    pub fn at(&self, venue: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), venue: venue.into() }
+    }
+
+    /// Which venue this handle writes and reads.
+    pub fn venue(&self) -> &str {
+        &self.venue
     }
 
     /// Where the file is.

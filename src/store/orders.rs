@@ -1,9 +1,12 @@
 //! The journal: an order stands here, with its name and its reason, before it is sent.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::error::StoreError;
+use super::fills::link_to_order;
 use super::values::{collect, first, instant, money, unword, unword_some, word};
 use crate::domain::{
     AccountName, ClientOrderId, CycleId, OrderPurpose, OrderState, Price, Quantity, Side, Symbol, Timestamp,
@@ -52,6 +55,8 @@ pub struct OrderIntent {
     pub attempt: u32,
     /// Market time.
     pub market_time: Timestamp,
+    /// Wall time of the sending: how long the order can still be on its way is counted from here.
+    pub sent_at: Timestamp,
 }
 
 /// News of an order. What is `None` is not known and leaves the journal as it is.
@@ -99,45 +104,50 @@ impl OrderUpdate {
 
 const COLUMNS: &str =
     "client_order_id, account, symbol, purpose, side, quantity, trigger, cycle, operator, guardian,
-    attempt, market_time, state, exchange_id, average_price, executed, error, updated_at, settled_at";
+    attempt, market_time, sent_at, state, exchange_id, average_price, executed, error, updated_at,
+    settled_at";
 
 impl Store {
     /// Writes an order down as sent. When this returns it is on the disk, and only then may the order be sent.
     ///
     /// A name that is in the journal already is [`StoreError::DuplicateOrder`]: that order must not be sent again.
     pub async fn record_intent(&self, intent: &OrderIntent) -> Result<(), StoreError> {
-        let intent = intent.clone();
-        self.write(move |connection| insert_intent(connection, &intent)).await
+        let (venue, intent) = (Arc::clone(&self.venue), intent.clone());
+        self.write(move |connection| insert_intent(connection, &venue, &intent)).await
     }
 
     /// Notes news of an order and returns where it stands now.
     ///
     /// News may arrive late and out of order: an order that came to its end stays there, and late news only fills in
-    /// what was not known. The one way back is evidence that an order thought never to have been placed exists.
+    /// what was not known. The one way back is evidence that an order thought never to have been placed exists. Fills
+    /// that came before the exchange's id of their order get its name.
     pub async fn update_order(
         &self,
         id: &ClientOrderId,
         state: OrderState,
         update: OrderUpdate,
     ) -> Result<OrderState, StoreError> {
-        let id = id.clone();
-        self.write(move |connection| apply(connection, &id, state, &update)).await
+        let (venue, id) = (Arc::clone(&self.venue), id.clone());
+        self.write(move |connection| apply(connection, &venue, &id, state, &update)).await
     }
 
-    /// One order by our name for it.
+    /// One order of this venue by our name for it.
     pub async fn order(&self, id: &ClientOrderId) -> Result<Option<StoredOrder>, StoreError> {
-        let id = id.clone();
-        self.read(move |connection| find(connection, &id)).await
+        let (venue, id) = (Arc::clone(&self.venue), id.clone());
+        self.read(move |connection| find(connection, &venue, &id)).await
     }
 
-    /// The orders of which it is not known whether the exchange has them: after a start, what is to be resolved first.
+    /// The orders of this venue of which it is not known whether the exchange has them: after a start, what is to be
+    /// resolved first.
     pub async fn unresolved_orders(&self) -> Result<Vec<StoredOrder>, StoreError> {
-        self.read(|connection| {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
             let query = format!(
-                "SELECT {COLUMNS} FROM orders WHERE state IN ('sent', 'unknown') ORDER BY market_time, rowid"
+                "SELECT {COLUMNS} FROM orders WHERE venue = ?1 AND state IN ('sent', 'unknown')
+                 ORDER BY market_time, rowid"
             );
             let mut statement = connection.prepare_cached(&query)?;
-            collect(&mut statement, [], order_of)
+            collect(&mut statement, [&*venue], order_of)
         })
         .await
     }
@@ -149,14 +159,15 @@ impl Store {
         symbol: &Symbol,
         limit: u32,
     ) -> Result<Vec<StoredOrder>, StoreError> {
-        let (account, symbol) = (account.clone(), symbol.clone());
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
         self.read(move |connection| {
             let query = format!(
-                "SELECT {COLUMNS} FROM orders WHERE account = ?1 AND symbol = ?2
-                 ORDER BY market_time DESC, rowid DESC LIMIT ?3"
+                "SELECT {COLUMNS} FROM orders WHERE venue = ?1 AND account = ?2 AND symbol = ?3
+                 ORDER BY market_time DESC, rowid DESC LIMIT ?4"
             );
             let mut statement = connection.prepare_cached(&query)?;
-            collect(&mut statement, params![account.as_str(), symbol.as_str(), limit], order_of)
+            let parameters = params![venue, account.as_str(), symbol.as_str(), limit];
+            collect(&mut statement, parameters, order_of)
         })
         .await
     }
@@ -167,12 +178,12 @@ impl Store {
         account: &AccountName,
         symbol: &Symbol,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (account, symbol) = (account.clone(), symbol.clone());
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
         self.read(move |connection| {
             let latest: Option<i64> = connection.query_row(
                 "SELECT max(settled_at) FROM orders
-                 WHERE account = ?1 AND symbol = ?2 AND purpose = 'open' AND state = 'filled'",
-                [account.as_str(), symbol.as_str()],
+                 WHERE venue = ?1 AND account = ?2 AND symbol = ?3 AND purpose = 'open' AND state = 'filled'",
+                [&*venue, account.as_str(), symbol.as_str()],
                 |row| row.get(0),
             )?;
             latest.map(|millis| instant("orders.settled_at", millis)).transpose()
@@ -181,19 +192,20 @@ impl Store {
     }
 }
 
-fn insert_intent(connection: &Connection, intent: &OrderIntent) -> Result<(), StoreError> {
+fn insert_intent(connection: &Connection, venue: &str, intent: &OrderIntent) -> Result<(), StoreError> {
     let [cycle, operator, guardian] = match &intent.origin {
         Origin::Decision { cycle } => [Some(cycle.as_str()), None, None],
         Origin::Operator { command } => [None, Some(command.as_str()), None],
         Origin::Guardian { rule } => [None, None, Some(rule.as_str())],
     };
     let mut statement = connection.prepare_cached(
-        "INSERT INTO orders (client_order_id, account, symbol, purpose, side, quantity, trigger, cycle, operator,
-             guardian, attempt, market_time, state, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'sent', ?12)
-         ON CONFLICT (client_order_id) DO NOTHING",
+        "INSERT INTO orders (venue, client_order_id, account, symbol, purpose, side, quantity, trigger, cycle, operator,
+             guardian, attempt, market_time, sent_at, state, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'sent', ?13)
+         ON CONFLICT (venue, client_order_id) DO NOTHING",
     )?;
     let inserted = statement.execute(params![
+        venue,
         intent.client_order_id.as_str(),
         intent.account.as_str(),
         intent.symbol.as_str(),
@@ -206,26 +218,28 @@ fn insert_intent(connection: &Connection, intent: &OrderIntent) -> Result<(), St
         guardian,
         intent.attempt,
         intent.market_time.timestamp_millis(),
+        intent.sent_at.timestamp_millis(),
     ])?;
     if inserted == 1 { Ok(()) } else { Err(StoreError::DuplicateOrder(intent.client_order_id.clone())) }
 }
 
 fn apply(
     connection: &Connection,
+    venue: &str,
     id: &ClientOrderId,
     state: OrderState,
     update: &OrderUpdate,
 ) -> Result<OrderState, StoreError> {
-    let before = find(connection, id)?.ok_or_else(|| StoreError::UnknownOrder(id.clone()))?;
+    let before = find(connection, venue, id)?.ok_or_else(|| StoreError::UnknownOrder(id.clone()))?;
     let moves = may_become(before.state, state);
     let after = if moves { state } else { before.state };
     // Fresh news replaces, late news only completes.
     let details = if moves || before.state == state {
-        "exchange_id = coalesce(?3, exchange_id), average_price = coalesce(?4, average_price),
-         executed = coalesce(?5, executed), error = coalesce(?6, error)"
+        "exchange_id = coalesce(?4, exchange_id), average_price = coalesce(?5, average_price),
+         executed = coalesce(?6, executed), error = coalesce(?7, error)"
     } else {
-        "exchange_id = coalesce(exchange_id, ?3), average_price = coalesce(average_price, ?4),
-         executed = coalesce(executed, ?5), error = coalesce(error, ?6)"
+        "exchange_id = coalesce(exchange_id, ?4), average_price = coalesce(average_price, ?5),
+         executed = coalesce(executed, ?6), error = coalesce(error, ?7)"
     };
     let settled_at = match (is_settled(after), before.settled_at) {
         (true, Some(settled_at)) if !moves => Some(settled_at),
@@ -233,10 +247,11 @@ fn apply(
         (false, _) => None,
     };
     let query = format!(
-        "UPDATE orders SET state = ?2, {details}, updated_at = max(updated_at, ?7), settled_at = ?8
-         WHERE client_order_id = ?1"
+        "UPDATE orders SET state = ?3, {details}, updated_at = max(updated_at, ?8), settled_at = ?9
+         WHERE venue = ?1 AND client_order_id = ?2"
     );
     connection.prepare_cached(&query)?.execute(params![
+        venue,
         id.as_str(),
         after.as_str(),
         update.exchange_id,
@@ -246,6 +261,9 @@ fn apply(
         update.at.timestamp_millis(),
         settled_at.map(|at| at.timestamp_millis()),
     ])?;
+    if update.exchange_id.is_some() {
+        link_to_order(connection, venue, id)?;
+    }
     Ok(after)
 }
 
@@ -267,16 +285,16 @@ const fn may_become(now: OrderState, next: OrderState) -> bool {
     }
 }
 
-fn find(connection: &Connection, id: &ClientOrderId) -> Result<Option<StoredOrder>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM orders WHERE client_order_id = ?1");
+fn find(connection: &Connection, venue: &str, id: &ClientOrderId) -> Result<Option<StoredOrder>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM orders WHERE venue = ?1 AND client_order_id = ?2");
     let mut statement = connection.prepare_cached(&query)?;
-    first(&mut statement, [id.as_str()], order_of)
+    first(&mut statement, [venue, id.as_str()], order_of)
 }
 
 fn order_of(row: &Row<'_>) -> Result<StoredOrder, StoreError> {
     let text = |index: usize| row.get::<_, String>(index);
     let maybe = |index: usize| row.get::<_, Option<String>>(index);
-    let settled_at: Option<i64> = row.get(18)?;
+    let settled_at: Option<i64> = row.get(19)?;
     let intent = OrderIntent {
         client_order_id: unword("orders.client_order_id", &text(0)?)?,
         account: unword("orders.account", &text(1)?)?,
@@ -288,15 +306,16 @@ fn order_of(row: &Row<'_>) -> Result<StoredOrder, StoreError> {
         origin: origin_of(maybe(7)?, maybe(8)?, maybe(9)?),
         attempt: row.get(10)?,
         market_time: instant("orders.market_time", row.get(11)?)?,
+        sent_at: instant("orders.sent_at", row.get(12)?)?,
     };
     Ok(StoredOrder {
         intent,
-        state: unword("orders.state", &text(12)?)?,
-        exchange_id: maybe(13)?,
-        average_price: unword_some("orders.average_price", maybe(14)?.as_deref())?,
-        executed: unword_some("orders.executed", maybe(15)?.as_deref())?,
-        error: maybe(16)?,
-        updated_at: instant("orders.updated_at", row.get(17)?)?,
+        state: unword("orders.state", &text(13)?)?,
+        exchange_id: maybe(14)?,
+        average_price: unword_some("orders.average_price", maybe(15)?.as_deref())?,
+        executed: unword_some("orders.executed", maybe(16)?.as_deref())?,
+        error: maybe(17)?,
+        updated_at: instant("orders.updated_at", row.get(18)?)?,
         settled_at: settled_at.map(|millis| instant("orders.settled_at", millis)).transpose()?,
     })
 }

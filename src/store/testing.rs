@@ -164,6 +164,7 @@ pub(super) fn intent(id: &str, origin: Origin) -> OrderIntent {
         origin,
         attempt: 1,
         market_time: at(0),
+        sent_at: at(7),
     }
 }
 

@@ -4,3 +4,4 @@ mod durability;
 mod journal;
 mod money;
 mod record;
+mod venues;

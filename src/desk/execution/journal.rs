@@ -84,6 +84,7 @@ impl AccountDesk {
                 origin,
                 attempt,
                 market_time: self.shared.clock.now(),
+                sent_at: self.shared.wall.now(),
             })
             .await?;
         let order =

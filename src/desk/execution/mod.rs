@@ -11,6 +11,8 @@ mod open;
 mod protect;
 mod reading;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

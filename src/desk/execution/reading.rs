@@ -1,9 +1,16 @@
-//! Reading an account, and booking what the exchange executed for it.
+//! Reading an account, and booking what the exchange executed for it and moved in its wallet.
+
+use chrono::TimeDelta;
 
 use super::AccountDesk;
-use crate::domain::{AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Usdt};
-use crate::exchange::{AlgoOrder, ExchangeError, ExchangePosition, TradesFrom};
+use crate::domain::{AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Usdt};
+use crate::exchange::{AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
 use crate::store::{Fill, LedgerKind, LedgerRow};
+
+/// The most bookings one answer holds; after a full one there may be more.
+const INCOME_PAGE: usize = 1000;
+/// How far before the last known funding a catch-up begins: the coins of one funding time are booked one after another.
+const INCOME_OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
 impl AccountDesk {
     /// Balances, positions and stops in one reading.
@@ -123,6 +130,70 @@ impl AccountDesk {
             tracing::error!(account = %self.name(), %error, "a fill could not be booked");
         }
     }
+
+    /// Stores the funding, transfers and other movements of the wallet that belong to no fill and are not stored yet.
+    pub async fn book_income(&self) {
+        let mut since = match self.shared.store.last_ledger_time(self.name(), LedgerKind::Funding).await {
+            Ok(last) => last.and_then(|at| at.checked_sub_signed(INCOME_OVERLAP)),
+            Err(error) => {
+                tracing::error!(account = %self.name(), %error, "the last stored funding could not be read");
+                return;
+            }
+        };
+        loop {
+            let mut page = match self.client.income(since).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(account = %self.name(), %error, "income could not be read; it is booked at the next reading");
+                    return;
+                }
+            };
+            page.sort_by_key(|income| income.at);
+            let newest = page.last().map(|income| income.at);
+            let full = page.len() >= INCOME_PAGE;
+            for row in page.iter().filter_map(|income| movement(self.name(), income)) {
+                if let Err(error) = self.shared.store.add_ledger(&row).await {
+                    // Nothing later is booked, so that the next catch-up begins before this one.
+                    tracing::error!(account = %self.name(), %error, "a movement of the wallet could not be booked");
+                    return;
+                }
+            }
+            if !full || newest <= since {
+                return;
+            }
+            since = newest;
+        }
+    }
+
+    /// Stores what the account was worth when it was read.
+    pub async fn book_equity(&self, state: &AccountState) {
+        let stored = self.shared.store.put_equity(self.name(), state.as_of, state.wallet, state.equity).await;
+        if let Err(error) = stored {
+            tracing::error!(account = %self.name(), %error, "the equity could not be booked");
+        }
+    }
+}
+
+/// The ledger's row of a booking; `None` for what the fills bring already.
+fn movement(account: &AccountName, income: &Income) -> Option<LedgerRow> {
+    let id = income.transaction_id;
+    let (kind, source_id) = match income.kind.raw() {
+        "COMMISSION" | "REALIZED_PNL" => return None,
+        "FUNDING_FEE" => (LedgerKind::Funding, id.to_string()),
+        "INSURANCE_CLEAR" => (LedgerKind::Insurance, id.to_string()),
+        "TRANSFER" => (LedgerKind::Transfer, id.to_string()),
+        // Transaction ids are unique only within one of the exchange's kinds.
+        other => (LedgerKind::Other, format!("{other}/{id}")),
+    };
+    Some(LedgerRow {
+        account: account.clone(),
+        kind,
+        amount: Usdt::of(income.amount),
+        asset: income.asset.raw().to_owned(),
+        symbol: income.symbol.clone(),
+        at: income.at,
+        source_id,
+    })
 }
 
 /// The id after the last known one; 0 asks for all there are.

@@ -139,6 +139,6 @@ impl AccountDesk {
     }
 
     fn absence_is_proven(&self, stored: &StoredOrder) -> bool {
-        self.shared.clock.now().signed_duration_since(stored.intent.market_time) > PROOF_OF_ABSENCE
+        self.shared.wall.now().signed_duration_since(stored.intent.sent_at) > PROOF_OF_ABSENCE
     }
 }

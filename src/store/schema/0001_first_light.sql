@@ -1,14 +1,17 @@
 -- Times are UTC milliseconds, money is TEXT decimal, words are TEXT, JSON is TEXT.
+-- `venue` names the world or exchange a row comes from: each counts its orders and trades from the start.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A slot of the schedule, once claimed, is never run again.
+-- A slot of a venue's schedule, once claimed, is never run again.
 CREATE TABLE slots (
-    slot INTEGER PRIMARY KEY
-) STRICT;
+    venue TEXT NOT NULL,
+    slot INTEGER NOT NULL,
+    PRIMARY KEY (venue, slot)
+) STRICT, WITHOUT ROWID;
 
 -- Texts of prompts, by the SHA-256 of their bytes.
 CREATE TABLE prompts (
@@ -19,6 +22,7 @@ CREATE TABLE prompts (
 
 CREATE TABLE cycles (
     id TEXT PRIMARY KEY,
+    venue TEXT NOT NULL,
     trigger TEXT NOT NULL,
     mode TEXT NOT NULL,
     dry_run INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
@@ -43,6 +47,7 @@ CREATE TABLE cycles (
     report TEXT
 ) STRICT;
 CREATE INDEX cycles_by_start ON cycles (started_at);
+CREATE INDEX cycles_by_venue ON cycles (venue, started_at);
 
 CREATE TABLE briefs (
     cycle TEXT PRIMARY KEY REFERENCES cycles (id),
@@ -98,9 +103,11 @@ CREATE TABLE decisions (
     PRIMARY KEY (cycle, account, symbol)
 ) STRICT, WITHOUT ROWID;
 
--- The journal: a row stands here before its order is sent. Exactly one of the three origins is set.
+-- The journal: a row stands here before its order is sent. Exactly one of the three origins is set. `sent_at` is wall
+-- time, the other times are market time.
 CREATE TABLE orders (
-    client_order_id TEXT PRIMARY KEY,
+    venue TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
     account TEXT NOT NULL,
     symbol TEXT NOT NULL,
     purpose TEXT NOT NULL,
@@ -112,6 +119,7 @@ CREATE TABLE orders (
     guardian TEXT,
     attempt INTEGER NOT NULL,
     market_time INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
     state TEXT NOT NULL,
     exchange_id TEXT,
     average_price TEXT,
@@ -119,13 +127,16 @@ CREATE TABLE orders (
     error TEXT,
     updated_at INTEGER NOT NULL,
     settled_at INTEGER,
+    PRIMARY KEY (venue, client_order_id),
     CHECK ((cycle IS NOT NULL) + (operator IS NOT NULL) + (guardian IS NOT NULL) = 1),
     FOREIGN KEY (cycle, account, symbol) REFERENCES decisions (cycle, account, symbol)
 ) STRICT;
-CREATE INDEX orders_by_position ON orders (account, symbol, market_time);
-CREATE INDEX orders_unresolved ON orders (state) WHERE state IN ('sent', 'unknown');
+CREATE INDEX orders_by_position ON orders (venue, account, symbol, market_time);
+CREATE INDEX orders_by_exchange_id ON orders (venue, account, symbol, exchange_id) WHERE exchange_id IS NOT NULL;
+CREATE INDEX orders_unresolved ON orders (venue, state) WHERE state IN ('sent', 'unknown');
 
 CREATE TABLE fills (
+    venue TEXT NOT NULL,
     account TEXT NOT NULL,
     symbol TEXT NOT NULL,
     trade_id INTEGER NOT NULL,
@@ -138,11 +149,13 @@ CREATE TABLE fills (
     commission_asset TEXT NOT NULL,
     realised TEXT NOT NULL,
     at INTEGER NOT NULL,
-    PRIMARY KEY (account, symbol, trade_id)
+    PRIMARY KEY (venue, account, symbol, trade_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX fills_by_time ON fills (at);
+CREATE INDEX fills_by_time ON fills (venue, account, at);
+CREATE INDEX fills_by_order ON fills (venue, account, symbol, exchange_id);
 
 CREATE TABLE ledger (
+    venue TEXT NOT NULL,
     account TEXT NOT NULL,
     kind TEXT NOT NULL,
     source_id TEXT NOT NULL,
@@ -150,16 +163,17 @@ CREATE TABLE ledger (
     asset TEXT NOT NULL,
     symbol TEXT,
     at INTEGER NOT NULL,
-    PRIMARY KEY (account, kind, source_id)
+    PRIMARY KEY (venue, account, kind, source_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX ledger_by_time ON ledger (at);
+CREATE INDEX ledger_by_time ON ledger (venue, account, at);
 
 CREATE TABLE equity (
+    venue TEXT NOT NULL,
     account TEXT NOT NULL,
     at INTEGER NOT NULL,
     wallet TEXT NOT NULL,
     equity TEXT NOT NULL,
-    PRIMARY KEY (account, at)
+    PRIMARY KEY (venue, account, at)
 ) STRICT, WITHOUT ROWID;
 
 -- `seq` begins anew with every start of the desk; `id` does not.

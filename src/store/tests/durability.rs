@@ -80,7 +80,8 @@ async fn what_waits_together_is_committed_together_and_a_failure_undoes_only_its
     let store = &fixture.store;
     let (release, held) = std::sync::mpsc::channel::<()>();
     let path = fixture.path();
-    let hold = store.write(move |_| Ok(held.recv().is_ok()));
+    let (running, runs) = tokio::sync::oneshot::channel();
+    let hold = store.write(move |_| Ok(running.send(()).is_ok() && held.recv().is_ok()));
     let look = store.write(move |connection| {
         let count = |connection: &Connection| {
             connection.query_row("SELECT count(*) FROM orders", [], |row| row.get::<_, i64>(0)).unwrap()
@@ -89,14 +90,18 @@ async fn what_waits_together_is_committed_together_and_a_failure_undoes_only_its
     });
     let [first, same, last] = ["j1", "j1", "j2"].map(|id| intent(id, by_operator()));
     let let_go = async { release.send(()).unwrap() };
-    let (held, first, same, seen, last, ()) = tokio::join!(
-        hold,
-        store.record_intent(&first),
-        store.record_intent(&same),
-        look,
-        store.record_intent(&last),
-        let_go
-    );
+    // Sent only once the first job runs: what came earlier could still have joined its commit.
+    let waiting = async {
+        runs.await.unwrap();
+        tokio::join!(
+            store.record_intent(&first),
+            store.record_intent(&same),
+            look,
+            store.record_intent(&last),
+            let_go
+        )
+    };
+    let (held, (first, same, seen, last, ())) = tokio::join!(hold, waiting);
     assert!(held.unwrap() && first.is_ok() && last.is_ok());
     assert!(matches!(same, Err(StoreError::DuplicateOrder(_))));
     assert_eq!(seen.unwrap(), (1, 0), "inside, then outside of the shared transaction");
