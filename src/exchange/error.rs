@@ -55,10 +55,10 @@ pub enum ExchangeError {
 fn advice(code: i64) -> &'static str {
     match code {
         codes::BAD_KEY | codes::KEY_REFUSED => {
-            "; check the API key, its permission for futures and its allowed addresses"
+            " (check the API key, its permission for futures and its allowed addresses)"
         }
-        codes::CLOCK | codes::ENGINE_CLOCK => "; the system clock drifts, check time synchronisation",
-        -1022 => "; check the API secret",
+        codes::CLOCK | codes::ENGINE_CLOCK => " (the system clock drifts: check time synchronisation)",
+        -1022 => " (check the API secret)",
         _ => "",
     }
 }

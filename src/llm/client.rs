@@ -284,7 +284,7 @@ impl LlmClient {
                     raw_request: raw_request.to_vec(),
                     raw_response,
                     attempts,
-                    ms: started.elapsed().as_secs_f64() * 1000.0,
+                    ms: (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
                 });
             }
             (Ok(()), None) => Interruption::Unreadable("the message has no stop reason".to_owned()),

@@ -53,10 +53,10 @@ pub enum LlmError {
 /// What the operator can do about a refusal.
 fn advice(status: u16, spend_limit: bool) -> &'static str {
     match status {
-        _ if spend_limit => "; raise the spend limit at the provider",
-        401 | 403 => "; check the API key and auth",
-        402 => "; check the billing at the provider",
-        404 => "; check the model's id and base_url",
+        _ if spend_limit => " (raise the spend limit at the provider)",
+        401 | 403 => " (check the API key and auth)",
+        402 => " (check the billing at the provider)",
+        404 => " (check the model's id and base_url)",
         _ => "",
     }
 }

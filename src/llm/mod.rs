@@ -16,4 +16,6 @@ pub use error::{Interruption, LlmError, Partial};
 pub use message::{Block, Message, RawUsage, Role, StopReason, Tool, ToolCall, ToolInput};
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
