@@ -114,6 +114,15 @@ pub struct IndexQuote {
     pub as_of: Timestamp,
     /// Whether its exchange is open.
     pub session_open: bool,
+    /// Percent from the close of the session before the one the value belongs to.
+    pub change_pct: Option<f64>,
+}
+
+impl Brief {
+    /// What is known of one coin.
+    pub fn coin(&self, symbol: &Symbol) -> Option<&CoinBrief> {
+        self.coins.iter().find(|coin| &coin.symbol == symbol)
+    }
 }
 
 impl Simsar {
@@ -157,7 +166,12 @@ impl Simsar {
         sources.push(status);
         let us30 = chart.as_ref().and_then(|chart| {
             let price = chart.value.price?;
-            Some(IndexQuote { price, as_of: chart.as_of, session_open: chart.value.session_open })
+            Some(IndexQuote {
+                price,
+                as_of: chart.as_of,
+                session_open: chart.value.session_open,
+                change_pct: chart.value.change_pct(),
+            })
         });
         Brief {
             as_of,

@@ -18,6 +18,7 @@ use super::error::SourceError;
 use super::simsar::Simsar;
 
 use route::Target;
+pub use route::tool_paths;
 
 /// A complete answer: HTTP status and a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl IntoResponse for ToolAnswer {
 }
 
 impl Simsar {
-    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`. GET only.
+    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`, `/brief`. GET only.
     pub fn router(&self) -> axum::Router {
         axum::Router::new()
             .route("/", get(over_http))

@@ -15,6 +15,7 @@ pub(crate) enum Target {
     Index,
     Health,
     Symbols,
+    Brief,
     Price(Symbol),
     Candles(Symbol),
     Indicator(&'static str, Indicator, Symbol),
@@ -32,7 +33,7 @@ pub(crate) enum Target {
 const SYMBOL: &str = "{symbol}";
 
 /// The paths of SPEC §3, each news category and indicator on its own.
-pub(crate) fn tool_paths() -> Vec<String> {
+pub fn tool_paths() -> Vec<String> {
     let mut paths = vec![format!("/price/{SYMBOL}"), format!("/candles/{SYMBOL}")];
     paths.extend(Indicator::NAMES.map(|name| format!("/indicators/{name}/{SYMBOL}")));
     let futures = ["funding-rate", "open-interest", "long-short-ratio", "top-trader-ratio"];
@@ -53,6 +54,7 @@ impl Target {
             [""] => Self::Index,
             ["health"] => Self::Health,
             ["symbols"] => Self::Symbols,
+            ["brief"] => Self::Brief,
             ["price", name] => Self::Price(symbol(name)?),
             ["candles", name] => Self::Candles(symbol(name)?),
             ["indicators", word, name] => {
@@ -80,7 +82,7 @@ impl Target {
 
     /// Whether SPEC §3 lists it: the model's tool reaches nothing else.
     pub(crate) fn is_for_tool(&self) -> bool {
-        !matches!(self, Self::Index | Self::Health | Self::Symbols)
+        !matches!(self, Self::Index | Self::Health | Self::Symbols | Self::Brief)
     }
 
     /// The refusal of a path that does not exist, with the nearest that does.

@@ -214,8 +214,9 @@ async fn the_tool_reaches_the_listed_paths_and_nothing_else() {
     ] {
         assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
-    for path in ["/", "/health", "/symbols"] {
+    for path in ["/", "/health", "/symbols", "/brief"] {
         assert_eq!(over_http(&simsar, "GET", path).await.0, 200, "{path}");
+        assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
     let candles = simsar.call("candles/BTCUSDT?interval=1h", &[("limit".into(), "3".into())]).await;
     assert_eq!(body(&candles)["candles"].as_array().unwrap().len(), 3);

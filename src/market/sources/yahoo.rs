@@ -47,6 +47,17 @@ pub struct IndexChart {
     pub refused: usize,
 }
 
+impl IndexChart {
+    /// Percent from the close of the session before the one the value belongs to. While New York is closed the value
+    /// is the last bar's own close, so the bar before it counts.
+    pub fn change_pct(&self) -> Option<f64> {
+        let value = self.price?;
+        let (last, earlier) = self.bars.split_last()?;
+        let before = if self.session_open { last } else { earlier.last()? };
+        Some((value / before.close - 1.0) * 100.0)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Yahoo {
     pub(crate) upstream: Upstream,
@@ -180,6 +191,8 @@ mod tests {
             served.clock.set(now.parse().unwrap());
             let chart = served.simsar().us30().await.unwrap();
             assert_eq!((chart.value.bars.len(), chart.value.session_open), (bars, open), "{now}");
+            let change = chart.value.change_pct().unwrap();
+            assert!((change - (53277.01 / 53463.0 - 1.0) * 100.0).abs() < 1e-9, "{now}: {change}");
         }
     }
 
