@@ -137,7 +137,8 @@ async fn serve(
     response.body(Body::from(body)).unwrap()
 }
 
-fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value> {
+/// What a path usually answers.
+pub(crate) fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value> {
     let now = noon().timestamp_millis();
     let symbol = query.get("symbol").cloned().unwrap_or_default();
     Some(match path {

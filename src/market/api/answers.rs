@@ -369,6 +369,9 @@ async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> 
     if entries.is_empty() {
         fields["reason"] = json!("nothing is scheduled from today to seven days ahead");
     }
+    if let Some(failure) = &calendar.value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
     Ok(answer(simsar, &calendar.value.source, &calendar, fields))
 }
 

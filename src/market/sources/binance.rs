@@ -300,6 +300,7 @@ struct Row {
 impl Row {
     fn read(row: &Value) -> Self {
         let open_time = wire::integer(&row[0]).unwrap_or(0);
+        let close_time = wire::integer(&row[6]);
         let candle = (|| {
             let candle = Candle {
                 open_time,
@@ -309,9 +310,10 @@ impl Row {
                 close: price_of(&row[4])?,
                 volume: wire::decimal(&row[5])?,
             };
-            (open_time > 0 && candle.is_consistent()).then_some(candle)
+            let in_order = open_time > 0 && close_time.is_some_and(|close| close > open_time);
+            (in_order && candle.is_consistent()).then_some(candle)
         })();
-        Self { open_time, close_time: wire::integer(&row[6]), candle }
+        Self { open_time, close_time, candle }
     }
 }
 
@@ -323,8 +325,7 @@ fn window(rows: Vec<Row>, count: usize, now: i64) -> CandleWindow {
             continue;
         }
         let last = window.candles.last().map_or(i64::MIN, |candle: &Candle| candle.open_time);
-        if let Some(candle) = row.candle.filter(|candle| candle.open_time > last && row.close_time.is_some())
-        {
+        if let Some(candle) = row.candle.filter(|candle| candle.open_time > last) {
             window.candles.push(candle);
         } else {
             window.refused.push(row.open_time);
@@ -383,6 +384,8 @@ mod tests {
             row(at(0), "10", "11", "9", "10"),
             json!([at(1), "10", null, "9", "10", "1", at(2) - 1]),
             json!([at(1), "10", "11", "9", "10", "-1", at(2) - 1]),
+            json!([at(1), "10", "11", "9", "10", "1", at(1) - 1]),
+            json!([i64::MAX, "10", "11", "9", "10", "1", at(1)]),
             json!("not a row"),
         ] {
             let served = Served::new();
