@@ -111,6 +111,8 @@ pub(crate) struct Inner {
     us30: Shelf<(), Arc<IndexChart>>,
 }
 
+/// What the exchange allows one address a minute (binance.md §1.3).
+const WEIGHT_A_MINUTE: u32 = 2400;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -127,7 +129,13 @@ impl Simsar {
         let addresses = &options.addresses;
         let never = Span::zero();
         let inner = Inner {
-            binance: Binance { upstream: upstream("binance", &addresses.binance) },
+            binance: Binance {
+                // A world only reports weights, and its market time may race.
+                upstream: match upstream("binance", &addresses.binance) {
+                    binance if built_in => binance,
+                    binance => binance.with_weight_limit(WEIGHT_A_MINUTE),
+                },
+            },
             alternative_me: AlternativeMe { upstream: upstream("alternative_me", &addresses.alternative_me) },
             finnhub: Finnhub {
                 upstream: upstream("finnhub", &addresses.finnhub),

@@ -95,7 +95,7 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         .iter()
         .map(|upstream| {
             let paused_s = upstream.pause_left().map_or(0, |left| left.as_secs().max(1));
-            json!({ "name": upstream.name(), "paused_s": paused_s })
+            json!({ "name": upstream.name(), "paused_s": paused_s, "used_weight_1m": upstream.used_weight() })
         })
         .collect();
     Ok(own(simsar, json!({ "status": "ok", "sources": upstreams })))
