@@ -111,6 +111,8 @@ pub(crate) struct Inner {
     us30: Shelf<(), Arc<IndexChart>>,
 }
 
+/// What the exchange allows one address a minute (binance.md §1.3).
+const WEIGHT_A_MINUTE: u32 = 2400;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -127,7 +129,13 @@ impl Simsar {
         let addresses = &options.addresses;
         let never = Span::zero();
         let inner = Inner {
-            binance: Binance { upstream: upstream("binance", &addresses.binance) },
+            binance: Binance {
+                // A world only reports weights, and its market time may race.
+                upstream: match upstream("binance", &addresses.binance) {
+                    binance if built_in => binance,
+                    binance => binance.with_weight_limit(WEIGHT_A_MINUTE),
+                },
+            },
             alternative_me: AlternativeMe { upstream: upstream("alternative_me", &addresses.alternative_me) },
             finnhub: Finnhub {
                 upstream: upstream("finnhub", &addresses.finnhub),
@@ -325,9 +333,8 @@ impl Simsar {
         inner
             .calendar
             .get(&(), async {
-                let (calendar, instead) = inner.calendar().await?;
-                let refused = refused_note(calendar.refused, "row(s) without an event or a time");
-                let note = [instead, refused].into_iter().flatten().reduce(|a, b| format!("{a}; {b}"));
+                let calendar = inner.calendar().await?;
+                let note = refused_note(calendar.refused, "row(s) without an event or a time");
                 let taken = inner.live(Arc::new(calendar), None, Span::hours(1));
                 Ok(Taken { note, stale_after: Span::hours(2), ..taken })
             })
@@ -341,7 +348,7 @@ impl Simsar {
             .us30
             .get(&(), async {
                 let chart = inner.yahoo.us30(inner.clock.now()).await?;
-                let note = refused_note(chart.refused, "bar(s) null or inconsistent");
+                let note = refused_note(chart.refused, "bar(s) incomplete or inconsistent");
                 let (time, open) = (chart.price_time, chart.session_open);
                 let taken = inner.live(Arc::new(chart), time, Span::minutes(5));
                 // While New York is closed the last quote is the truth: a long weekend is under four days.
@@ -359,14 +366,14 @@ impl Simsar {
 
 impl Inner {
     /// Finnhub's calendar, or FairEconomy's and why.
-    async fn calendar(&self) -> Result<(Calendar, Option<String>), SourceError> {
+    async fn calendar(&self) -> Result<Calendar, SourceError> {
         let now = self.clock.now();
         match self.finnhub.calendar(now).await {
             Err(error) if error.is_no_access() => match self.fair_economy.calendar(now).await {
-                Ok(calendar) => Ok((calendar, Some(format!("instead of finnhub ({error})")))),
+                Ok(calendar) => Ok(Calendar { instead_of: Some(error.to_string()), ..calendar }),
                 Err(then) => Err(SourceError::Both { first: Box::new(error), then: Box::new(then) }),
             },
-            calendar => calendar.map(|calendar| (calendar, None)),
+            calendar => calendar,
         }
     }
 

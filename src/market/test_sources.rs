@@ -35,6 +35,7 @@ struct Override {
 struct Inner {
     overrides: Mutex<HashMap<String, Override>>,
     silent: Mutex<Vec<String>>,
+    used_weight: Mutex<Option<&'static str>>,
     requests: Mutex<Vec<(String, HeaderMap)>>,
 }
 
@@ -66,6 +67,11 @@ impl Served {
     ) {
         let answer = Override { status, retry_after, body: body.into(), times };
         self.inner.overrides.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// Every answer says that this much weight was used.
+    pub(crate) fn uses_weight(&self, weight: &'static str) {
+        *self.inner.used_weight.lock().unwrap() = Some(weight);
     }
 
     /// Everything below this path stays without an answer.
@@ -134,10 +140,14 @@ async fn serve(
     if let Some(seconds) = retry_after {
         response = response.header("retry-after", seconds);
     }
+    if let Some(weight) = *served.inner.used_weight.lock().unwrap() {
+        response = response.header("X-MBX-USED-WEIGHT-1M", weight);
+    }
     response.body(Body::from(body)).unwrap()
 }
 
-fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value> {
+/// What a path usually answers.
+pub(crate) fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value> {
     let now = noon().timestamp_millis();
     let symbol = query.get("symbol").cloned().unwrap_or_default();
     Some(match path {

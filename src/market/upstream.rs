@@ -1,10 +1,11 @@
 //! One host we read from: address, concurrency, retries, and the pause it may ask for.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -25,6 +26,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(150);
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 /// The pause kept after 429 or 418 without `retry-after` (binance.md §2.1: at least 60 s).
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
+/// How the exchange says what this address used of its minute (binance.md §1.3).
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
+/// Nothing is sent for this long when the minute's weight is nearly used up: a ban would last far longer.
+const WEIGHT_WAIT: Duration = Duration::from_secs(10);
 /// No documented answer comes near this size.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -36,6 +41,8 @@ pub(crate) struct Upstream {
     transport: Transport,
     permits: Arc<Semaphore>,
     quiet_until: Arc<Mutex<Option<Instant>>>,
+    used_weight: Arc<AtomicU32>,
+    weight_limit: Option<u32>,
 }
 
 impl Upstream {
@@ -46,7 +53,19 @@ impl Upstream {
             transport: transport.clone(),
             permits: Arc::clone(permits),
             quiet_until: Arc::default(),
+            used_weight: Arc::default(),
+            weight_limit: None,
         }
+    }
+
+    /// Keeps below this weight a minute, by what the host says was used.
+    pub(crate) fn with_weight_limit(self, limit: u32) -> Self {
+        Self { weight_limit: Some(limit), ..self }
+    }
+
+    /// The weight used in the running minute as the host last said it; zero when it says nothing.
+    pub(crate) fn used_weight(&self) -> u32 {
+        self.used_weight.load(Ordering::Relaxed)
     }
 
     /// The source's name as answers show it.
@@ -151,7 +170,19 @@ impl Upstream {
         let network = |error: NetError| SourceError::Network { upstream: Arc::clone(&self.name), error };
         // The semaphore is never closed; if it were, reading without a permit is still right.
         let _permit = self.permits.acquire().await.ok();
-        self.transport.fetch(request, TRY_DEADLINE, BODY_LIMIT).await.map_err(network)
+        let answer = self.transport.fetch(request, TRY_DEADLINE, BODY_LIMIT).await.map_err(network)?;
+        self.note_weight(&answer.headers);
+        Ok(answer)
+    }
+
+    fn note_weight(&self, headers: &HeaderMap) {
+        let said = headers.get(USED_WEIGHT).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let Some(used) = said else { return };
+        self.used_weight.store(used, Ordering::Relaxed);
+        // Five percent are left to requests already on their way.
+        if self.weight_limit.is_some_and(|limit| used >= limit - limit / 20) {
+            self.keep_quiet(WEIGHT_WAIT);
+        }
     }
 
     /// What a status other than success means; 429 and 418 start a pause for every user of this host.

@@ -1,6 +1,7 @@
 //! What each path answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,8 @@ const LONGEST_PERIOD: u32 = 499;
 const MOST_CANDLES: u32 = 1500;
 /// Headlines in one answer.
 const MOST_HEADLINES: usize = 30;
+/// Time to gather a brief.
+const BRIEF_TIME: Duration = Duration::from_secs(10);
 /// Bars over which the slope of OBV is taken when no period is given.
 const SLOPE_PERIOD: u32 = 14;
 
@@ -32,6 +35,7 @@ pub(crate) async fn build(simsar: &Simsar, target: Target, query: Query<'_>) -> 
         Target::Index => index(simsar, query),
         Target::Health => health(simsar, query),
         Target::Symbols => symbols(simsar, query),
+        Target::Brief => brief(simsar, query).await,
         Target::Price(symbol) => price(simsar, &symbol, query).await,
         Target::Candles(symbol) => candles(simsar, &symbol, query).await,
         Target::Indicator(name, indicator, symbol) => {
@@ -72,7 +76,7 @@ fn own(simsar: &Simsar, fields: Value) -> Object {
 
 fn index(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
-    let mut paths = vec!["/".to_owned(), "/health".to_owned(), "/symbols".to_owned()];
+    let mut paths = ["/", "/health", "/symbols", "/brief"].map(str::to_owned).to_vec();
     paths.extend(tool_paths());
     Ok(own(simsar, json!({ "name": "simsar", "version": env!("CARGO_PKG_VERSION"), "paths": paths })))
 }
@@ -91,7 +95,7 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         .iter()
         .map(|upstream| {
             let paused_s = upstream.pause_left().map_or(0, |left| left.as_secs().max(1));
-            json!({ "name": upstream.name(), "paused_s": paused_s })
+            json!({ "name": upstream.name(), "paused_s": paused_s, "used_weight_1m": upstream.used_weight() })
         })
         .collect();
     Ok(own(simsar, json!({ "status": "ok", "sources": upstreams })))
@@ -100,6 +104,16 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
 fn symbols(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
     Ok(own(simsar, json!({ "symbols": simsar.symbols() })))
+}
+
+/// What the desk reads before each call, for the contracts of this desk.
+async fn brief(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
+    Params::of(query, &[])?;
+    let brief = simsar.brief(simsar.symbols(), BRIEF_TIME).await;
+    let stale = brief.sources.iter().any(|source| source.stale || source.error.is_some());
+    let gathered = Reading { value: (), as_of: brief.as_of, stale, note: None };
+    let fields = serde_json::to_value(&brief).map_err(|error| Refusal::Internal(error.to_string()))?;
+    Ok(answer(simsar, "simsar", &gathered, fields))
 }
 
 async fn price(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
@@ -355,6 +369,9 @@ async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> 
     if entries.is_empty() {
         fields["reason"] = json!("nothing is scheduled from today to seven days ahead");
     }
+    if let Some(failure) = &calendar.value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
     Ok(answer(simsar, &calendar.value.source, &calendar, fields))
 }
 
@@ -369,6 +386,7 @@ async fn us30(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         "price": price,
         "session_open": chart.value.session_open,
         "last_close": previous,
+        "change_pct": chart.value.change_pct(),
     });
     Ok(answer(simsar, upstream.name(), &chart, fields))
 }

@@ -101,7 +101,7 @@ impl IntoResponse for ToolAnswer {
 }
 
 impl Simsar {
-    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`. GET only.
+    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`, `/brief`. GET only.
     pub fn router(&self) -> axum::Router {
         axum::Router::new()
             .route("/", get(over_http))

@@ -15,6 +15,7 @@ pub(crate) enum Target {
     Index,
     Health,
     Symbols,
+    Brief,
     Price(Symbol),
     Candles(Symbol),
     Indicator(&'static str, Indicator, Symbol),
@@ -53,6 +54,7 @@ impl Target {
             [""] => Self::Index,
             ["health"] => Self::Health,
             ["symbols"] => Self::Symbols,
+            ["brief"] => Self::Brief,
             ["price", name] => Self::Price(symbol(name)?),
             ["candles", name] => Self::Candles(symbol(name)?),
             ["indicators", word, name] => {
@@ -80,7 +82,7 @@ impl Target {
 
     /// Whether SPEC §3 lists it: the model's tool reaches nothing else.
     pub(crate) fn is_for_tool(&self) -> bool {
-        !matches!(self, Self::Index | Self::Health | Self::Symbols)
+        !matches!(self, Self::Index | Self::Health | Self::Symbols | Self::Brief)
     }
 
     /// The refusal of a path that does not exist, with the nearest that does.

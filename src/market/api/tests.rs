@@ -12,7 +12,7 @@ use super::route::tool_paths;
 use crate::domain::Candle;
 use crate::market::indicators::{Bars, Indicator};
 use crate::market::simsar::{Simsar, SimsarOptions};
-use crate::market::test_sources::{Served, noon, symbol};
+use crate::market::test_sources::{Served, noon, symbol, usual};
 
 fn body(answer: &ToolAnswer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
@@ -214,8 +214,9 @@ async fn the_tool_reaches_the_listed_paths_and_nothing_else() {
     ] {
         assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
-    for path in ["/", "/health", "/symbols"] {
+    for path in ["/", "/health", "/symbols", "/brief"] {
         assert_eq!(over_http(&simsar, "GET", path).await.0, 200, "{path}");
+        assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
     let candles = simsar.call("candles/BTCUSDT?interval=1h", &[("limit".into(), "3".into())]).await;
     assert_eq!(body(&candles)["candles"].as_array().unwrap().len(), 3);
@@ -315,6 +316,82 @@ proptest! {
         match answer.status {
             200 => prop_assert!(object["source"].is_string()),
             400 | 404 => prop_assert!(object["error"].is_string() && !object["allowed"].is_null()),
+            other => prop_assert!(false, "{} {}", other, object),
+        }
+    }
+}
+
+/// Replaces the `which`th node of a JSON tree, counted in depth-first order.
+fn replace_node(tree: &mut Value, which: &mut usize, by: &Value) -> bool {
+    if *which == 0 {
+        *tree = by.clone();
+        return true;
+    }
+    *which -= 1;
+    match tree {
+        Value::Array(rows) => rows.iter_mut().any(|row| replace_node(row, which, by)),
+        Value::Object(fields) => fields.iter_mut().any(|(_, field)| replace_node(field, which, by)),
+        _ => false,
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof!["NaN", "-1", "0", "1e308", "1e-30", "9999999999999999999999999999999", "\\PC{0,8}"]
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::hash_map("[a-z]{1,4}", inner, 0..3).prop_map(|fields| json!(fields)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn a_source_that_lies_in_one_place_never_breaks_an_answer(
+        (source, path) in proptest::sample::select(vec![
+            ("/fapi/v2/ticker/price", "/price/BTCUSDT"),
+            ("/fapi/v1/klines", "/candles/BTCUSDT"),
+            ("/fapi/v1/klines", "/indicators/macd/BTCUSDT"),
+            ("/fapi/v1/premiumIndex", "/futures/funding-rate/BTCUSDT"),
+            ("/fapi/v1/fundingRate", "/futures/funding-rate/BTCUSDT"),
+            ("/fapi/v1/openInterest", "/futures/open-interest/BTCUSDT"),
+            ("/futures/data/openInterestHist", "/futures/open-interest/BTCUSDT"),
+            ("/futures/data/globalLongShortAccountRatio", "/futures/long-short-ratio/BTCUSDT"),
+            ("/fng/", "/fear-greed"),
+            ("/api/v1/news", "/news/crypto"),
+            ("/api/v1/calendar/economic", "/calendar"),
+            ("/v8/finance/chart/%5EDJI", "/macro/us30"),
+            ("/v8/finance/chart/%5EDJI", "/macro/us30/candles"),
+        ]),
+        mut which in 0_usize..80,
+        lie in any_json(),
+    ) {
+        let query = [("interval", "4h"), ("limit", "12"), ("category", "crypto"), ("symbol", "BTCUSDT")];
+        let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let mut answer = usual(source, &query).unwrap();
+        replace_node(&mut answer, &mut which, &lie);
+        let served = Served::new();
+        served.says(source, answer.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(served.simsar().call(path, &[]));
+        let object = body(&answer);
+        match answer.status {
+            200 => {
+                for candle in object["candles"].as_array().into_iter().flatten().filter(|_| path.starts_with("/candles")) {
+                    let candle: Candle = serde_json::from_value(candle.clone()).unwrap();
+                    prop_assert!(candle.is_consistent());
+                }
+                prop_assert!(object["age_s"].as_i64().unwrap() >= 0);
+            }
+            502 => prop_assert!(object["upstream"].is_string()),
             other => prop_assert!(false, "{} {}", other, object),
         }
     }

@@ -38,7 +38,7 @@ impl FairEconomy {
         let today = now.date_naive();
         let mut entries: Vec<_> = read.into_iter().filter(|entry| entry.at.date_naive() >= today).collect();
         entries.sort_by_key(|entry| entry.at);
-        Ok(Calendar { entries, refused, source: self.upstream.name_shared() })
+        Ok(Calendar { entries, refused, source: self.upstream.name_shared(), instead_of: None })
     }
 }
 
@@ -112,11 +112,17 @@ mod tests {
         );
         assert_eq!((holiday.country.as_str(), holiday.impact, holiday.estimate), ("", "low", None));
         assert_eq!((claims.previous, claims.unit.raw(), calendar.value.refused), (Some(231.0), "K", 1));
-        let note = calendar.note.unwrap();
-        assert!(note.contains("finnhub: the key has no access") && note.contains("1 row(s)"), "{note}");
+        assert!(calendar.note.unwrap().contains("1 row(s)"));
         let answer: Value = serde_json::from_slice(&simsar.call("/calendar", &[]).await.body).unwrap();
         assert_eq!(answer["source"], "fair_economy");
-        assert_eq!(served.requests().len(), 2, "neither is asked again within the hour");
+        assert!(
+            answer["instead_of"].as_str().unwrap().starts_with("finnhub: the key has no access"),
+            "{answer}"
+        );
+        let brief = simsar.brief(&[], Duration::from_secs(5)).await;
+        assert!(brief.sources.iter().any(|source| source.name == "fair_economy/calendar"));
+        let asked = served.requests().iter().filter(|target| target.contains("calendar")).count();
+        assert_eq!(asked, 2, "neither is asked again within the hour");
     }
 
     #[tokio::test(start_paused = true)]

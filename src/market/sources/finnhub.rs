@@ -90,6 +90,8 @@ pub struct CalendarEntry {
 pub struct Calendar {
     /// Who it comes from.
     pub source: Arc<str>,
+    /// What kept the first source from being read, if this comes from its stand-in.
+    pub instead_of: Option<String>,
     /// The entries.
     pub entries: Vec<CalendarEntry>,
     /// Rows without an event or a time.
@@ -139,7 +141,7 @@ impl Finnhub {
         }
         entries.sort_by_key(|entry| entry.at);
         let refused = rows.len() - entries.len();
-        Ok(Calendar { entries, refused, source: self.upstream.name_shared() })
+        Ok(Calendar { entries, refused, source: self.upstream.name_shared(), instead_of: None })
     }
 
     fn headers(&self) -> Result<HeaderMap, SourceError> {

@@ -43,8 +43,19 @@ pub struct IndexChart {
     pub session_open: bool,
     /// Closed daily bars, oldest first.
     pub bars: Vec<IndexBar>,
-    /// Bars that are null or inconsistent.
+    /// Bars that are incomplete or inconsistent.
     pub refused: usize,
+}
+
+impl IndexChart {
+    /// Percent from the close of the session before the one the value belongs to. While New York is closed the value
+    /// is the last bar's own close, so the bar before it counts.
+    pub fn change_pct(&self) -> Option<f64> {
+        let value = self.price?;
+        let (last, earlier) = self.bars.split_last()?;
+        let before = if self.session_open { last } else { earlier.last()? };
+        Some((value / before.close - 1.0) * 100.0)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +113,9 @@ fn read_chart(result: &Value, now: Timestamp) -> IndexChart {
         if !is_closed(start, session, now) {
             continue;
         }
+        if is_hole(quote, index) {
+            continue;
+        }
         match read_bar(quote, index, start).filter(|bar| is_after(*bar, &bars)) {
             Some(bar) => bars.push(bar),
             None => refused += 1,
@@ -123,6 +137,11 @@ fn is_closed(start: Timestamp, session: Option<(Timestamp, Timestamp)>, now: Tim
         Some(_) => start < now,
         None => start + chrono::Duration::days(1) <= now,
     }
+}
+
+/// A session without trades has null in every column.
+fn is_hole(quote: &Value, index: usize) -> bool {
+    ["open", "high", "low", "close"].iter().all(|name| quote[*name][index].is_null())
 }
 
 fn is_after(bar: IndexBar, bars: &[IndexBar]) -> bool {
@@ -150,15 +169,20 @@ fn read_bar(quote: &Value, index: usize, start: Timestamp) -> Option<IndexBar> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::market::test_sources::{Served, dow};
 
     const CHART: &str = "/v8/finance/chart/%5EDJI";
 
     #[tokio::test]
-    async fn holes_are_counted_and_the_rest_is_kept() {
+    async fn a_hole_is_no_bar_and_an_impossible_bar_is_counted() {
         let served = Served::new();
+        let mut body = dow();
+        body["chart"]["result"][0]["indicators"]["quote"][0]["high"][0] = serde_json::json!(1.0);
+        body["chart"]["result"][0]["indicators"]["quote"][0]["close"][1] = Value::Null;
+        served.says(CHART, body.to_string());
         let chart = served.simsar().us30().await.unwrap();
-        assert_eq!((chart.value.bars.len(), chart.value.refused, chart.value.price), (4, 1, Some(53277.01)));
+        assert_eq!((chart.value.bars.len(), chart.value.refused, chart.value.price), (2, 2, Some(53277.01)));
         assert!(!chart.stale, "New York sleeps: Friday's value is the latest");
         assert!(served.last_headers()["user-agent"].to_str().unwrap().starts_with("Mozilla/"));
     }
@@ -180,6 +204,8 @@ mod tests {
             served.clock.set(now.parse().unwrap());
             let chart = served.simsar().us30().await.unwrap();
             assert_eq!((chart.value.bars.len(), chart.value.session_open), (bars, open), "{now}");
+            let change = chart.value.change_pct().unwrap();
+            assert!((change - (53277.01 / 53463.0 - 1.0) * 100.0).abs() < 1e-9, "{now}: {change}");
         }
     }
 
