@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::calendar_time::{DAY_MS, civil, from_civil};
+use super::calendar_time::{DAY_MS, civil, from_civil, sane};
 use super::context::decimal;
 use super::path::{Cell, Path, Seeds};
 use super::rng::{hash_at, unit_at};
@@ -45,7 +45,7 @@ impl Span {
 /// not begin. `shocks` are applied.
 pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_ms: i64) -> Option<Span> {
     let mut span = Span::default();
-    let end = to_ms.min(now_ms + 1);
+    let end = to_ms.min(now_ms.saturating_add(1));
     let first = path.index_at(from_ms).unwrap_or(0);
     for cell in path.cells()[first.min(path.cells().len())..].iter().take_while(|cell| cell.start < end) {
         if cell.end() <= from_ms {
@@ -144,6 +144,7 @@ impl Market {
         limit: usize,
         now_ms: i64,
     ) -> Vec<Bar> {
+        let (now_ms, start_ms, end_ms) = (sane(now_ms), start_ms.map(sane), end_ms.map(sane));
         let Some((listing, coin)) = self.coin(symbol) else { return Vec::new() };
         let Some(first) = self.first_bar(coin, interval) else { return Vec::new() };
         let newest = bar_start(interval, now_ms.min(end_ms.unwrap_or(i64::MAX)));
@@ -180,6 +181,15 @@ impl Market {
             start = next;
         }
         bars
+    }
+
+    /// Lowest and highest last price in `from_ms..=to_ms`, jumps included; nothing where there is no path. Who plays
+    /// through a long stretch may skip what cannot matter; a mark, being smoothed, may lag a little outside.
+    pub fn range(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Option<(Decimal, Decimal)> {
+        let (listing, coin) = self.coin(symbol)?;
+        let (from, to) = (sane(from_ms), sane(to_ms));
+        let span = span(&coin.path, &coin.shocks, from, to + 1, to)?;
+        Some((listing.tick * Decimal::from(span.low), listing.tick * Decimal::from(span.high)))
     }
 
     /// Start of the first whole bar of an interval.

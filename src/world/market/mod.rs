@@ -203,6 +203,11 @@ impl Market {
         &self.jumps
     }
 
+    /// End of the known path.
+    fn known_to_ms(&self) -> i64 {
+        self.coins.iter().filter_map(|coin| coin.path.end()).max().unwrap_or(0)
+    }
+
     fn coin(&self, symbol: &Symbol) -> Option<(&Listing, &Coin)> {
         let number = self.listings.iter().position(|listing| listing.symbol == *symbol)?;
         Some((&self.listings[number], &self.coins[number]))

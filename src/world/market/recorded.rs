@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::assets::{ASSETS, find};
-use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session};
+use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session, sane};
 use super::context::Behaviour;
 use super::path::{Cell, Path, Seeds};
 use super::rng::Stream;
@@ -130,7 +130,7 @@ fn parse_line(line: &str, interval: Interval) -> Result<Bar, String> {
     };
     let open_time = whole(0)?;
     let length = interval.millis().unwrap_or(HOUR_MS);
-    if open_time.rem_euclid(length) != 0 {
+    if sane(open_time) != open_time || open_time.rem_euclid(length) != 0 {
         return Err(format!("open_time {open_time} is not the start of a {interval} bar"));
     }
     let bar = Bar {
@@ -208,7 +208,7 @@ fn coin(
 }
 
 fn cell(bar: &Bar, tick: Decimal) -> Option<Cell> {
-    let ticks = |price: Decimal| (price / tick).round().to_u32().map(|ticks| ticks.max(1));
+    let ticks = |price: Decimal| price.checked_div(tick)?.round().to_u32().map(|ticks| ticks.max(1));
     Some(Cell {
         start: bar.open_time,
         length: u32::try_from(bar.close_time + 1 - bar.open_time).ok()?,
@@ -259,4 +259,33 @@ fn dow(market: &Market, from_ms: i64, first_ms: i64, last_ms: i64) -> Path {
         Cell { start, length: 3_600_000, open, high, low, close, volume }
     });
     Path::new(cells.collect(), Seeds::of(market.seed, "DJI"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9a-z,.e+ \n-]{0,200}") {
+            let _ = parse(&text, Interval::Hour1, "any");
+        }
+
+        #[test]
+        fn every_figure_a_line_may_hold_is_refused_or_kept_exactly(
+            hour in any::<i64>(), price in any::<[u8; 12]>(), scale in 0_u32..28, volume in any::<u64>(),
+        ) {
+            let mut digits = [0_u8; 16];
+            digits[..12].copy_from_slice(&price);
+            let price = Decimal::from_i128_with_scale(i128::from_le_bytes(digits), scale);
+            let line = format!("{},{price},{price},{price},{price},{volume}", hour.wrapping_mul(HOUR_MS));
+            if let Ok(bar) = parse_line(&line, Interval::Hour1) {
+                prop_assert_eq!((bar.open, bar.close, bar.volume), (price, price, Decimal::from(volume)));
+                // too large for a path is an error later, not a panic
+                let _ = cell(&bar, Decimal::new(1, 5));
+            }
+        }
+    }
 }
