@@ -3,9 +3,9 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::calendar_time::{DAY_MS, civil, from_civil};
+use super::calendar_time::{DAY_MS, civil, from_civil, sane};
 use super::context::decimal;
-use super::path::{Cell, Path};
+use super::path::{Cell, Path, Seeds};
 use super::rng::{hash_at, unit_at};
 use super::shocks::{Shocks, shocked};
 use super::{Bar, Coin, Listing, Market};
@@ -45,7 +45,7 @@ impl Span {
 /// not begin. `shocks` are applied.
 pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_ms: i64) -> Option<Span> {
     let mut span = Span::default();
-    let end = to_ms.min(now_ms + 1);
+    let end = to_ms.min(now_ms.saturating_add(1));
     let first = path.index_at(from_ms).unwrap_or(0);
     for cell in path.cells()[first.min(path.cells().len())..].iter().take_while(|cell| cell.start < end) {
         if cell.end() <= from_ms {
@@ -55,13 +55,13 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
         let jumped = shocks.inside(cell.start, cell.end()).next().is_some();
         if from == cell.start && until == cell.end() && !jumped {
             let factor = shocks.factor_at(cell.start);
-            [cell.open, cell.high, cell.low, cell.close]
-                .into_iter()
-                .for_each(|ticks| span.add(shocked(ticks, factor)));
+            for ticks in [cell.open, cell.high, cell.low, cell.close] {
+                span.add(shocked(ticks, factor));
+            }
         } else {
-            walk_part(path.seed(), cell, shocks, from, until, &mut span);
+            walk_part(path.seeds(), cell, shocks, from, until, &mut span);
         }
-        let part = volume_share(path.seed(), cell, from, until);
+        let part = volume_share(path.seeds().noise, cell, from, until);
         let typical = (span.high + span.low + 2 * span.close) as f64 / 4.0;
         span.trade(cell.volume * part, typical);
     }
@@ -69,12 +69,12 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
 }
 
 /// Adds the seconds and the jumps of a part of a bar, in order of time.
-fn walk_part(seed: u64, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
+fn walk_part(seeds: Seeds, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
     let mut jumps = shocks.inside(from, until).peekable();
     let mut held = None;
     let first = (from - cell.start).div_euclid(1000);
     let last = (until - 1 - cell.start).div_euclid(1000);
-    cell.walk(seed, first, last, &mut |second, ticks| {
+    cell.walk(seeds, first, last, &mut |second, ticks| {
         let at = (cell.start + second * 1000).max(from);
         while let Some(jump) = jumps.next_if(|jump| *jump <= at) {
             span.add(shocked(held.unwrap_or(ticks), shocks.factor_at(jump)));
@@ -144,6 +144,7 @@ impl Market {
         limit: usize,
         now_ms: i64,
     ) -> Vec<Bar> {
+        let (now_ms, start_ms, end_ms) = (sane(now_ms), start_ms.map(sane), end_ms.map(sane));
         let Some((listing, coin)) = self.coin(symbol) else { return Vec::new() };
         let Some(first) = self.first_bar(coin, interval) else { return Vec::new() };
         let newest = bar_start(interval, now_ms.min(end_ms.unwrap_or(i64::MAX)));
@@ -180,6 +181,15 @@ impl Market {
             start = next;
         }
         bars
+    }
+
+    /// Lowest and highest last price in `from_ms..=to_ms`, jumps included; nothing where there is no path. Who plays
+    /// through a long stretch may skip what cannot matter; a mark, being smoothed, may lag a little outside.
+    pub fn range(&self, symbol: &Symbol, from_ms: i64, to_ms: i64) -> Option<(Decimal, Decimal)> {
+        let (listing, coin) = self.coin(symbol)?;
+        let (from, to) = (sane(from_ms), sane(to_ms));
+        let span = span(&coin.path, &coin.shocks, from, to + 1, to)?;
+        Some((listing.tick * Decimal::from(span.low), listing.tick * Decimal::from(span.high)))
     }
 
     /// Start of the first whole bar of an interval.

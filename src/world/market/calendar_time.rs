@@ -5,6 +5,11 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// One day in milliseconds.
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// The instants a market is asked about: 1970 to the end of 9999. Others are moved to the nearer end.
+pub(crate) fn sane(at_ms: i64) -> i64 {
+    at_ms.clamp(0, 253_402_300_799_999)
+}
+
 /// Day of the week of an instant, Monday 0 to Sunday 6.
 pub(crate) fn weekday(at_ms: i64) -> i64 {
     // 1970-01-01 was a Thursday

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
 use super::assets::{Asset, find};
-use super::calendar_time::{DAY_MS, HOUR_MS};
+use super::calendar_time::{DAY_MS, HOUR_MS, sane};
 use super::rng::{hash_text, normal_at, wave_at};
 use super::{Coin, Listing, Market};
 use crate::domain::Symbol;
@@ -64,7 +64,7 @@ impl Market {
     pub fn next_funding_ms(&self, symbol: &Symbol, at_ms: i64) -> i64 {
         let hours = self.listing(symbol).map_or(8, |listing| listing.funding_hours);
         let interval = i64::from(hours) * HOUR_MS;
-        (at_ms.div_euclid(interval) + 1) * interval
+        (sane(at_ms).div_euclid(interval) + 1) * interval
     }
 
     /// The settled fundings of a contract with `start_ms <= time <= end_ms`, oldest first: time, rate, mark price. At most
@@ -77,6 +77,7 @@ impl Market {
         limit: usize,
     ) -> Vec<(i64, Decimal, Decimal)> {
         let Some((listing, coin)) = self.coin(symbol) else { return Vec::new() };
+        let (start_ms, end_ms) = (start_ms.map(sane), sane(end_ms));
         let interval = i64::from(listing.funding_hours) * HOUR_MS;
         let first = coin.path.start().unwrap_or(i64::MAX).max(start_ms.unwrap_or(i64::MIN));
         let end = end_ms.min(coin.path.end().unwrap_or(i64::MIN));

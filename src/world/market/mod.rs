@@ -5,6 +5,7 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "statistics: counts, ticks and milliseconds are far below 2^52, and prices above zero"
 )]
@@ -200,6 +201,11 @@ impl Market {
     /// The jumps an operator made, oldest first: with the seed and the anchor, all that has to be kept.
     pub fn jumps(&self) -> &[(i64, Symbol, Decimal)] {
         &self.jumps
+    }
+
+    /// End of the known path.
+    fn known_to_ms(&self) -> i64 {
+        self.coins.iter().filter_map(|coin| coin.path.end()).max().unwrap_or(0)
     }
 
     fn coin(&self, symbol: &Symbol) -> Option<(&Listing, &Coin)> {

@@ -3,7 +3,16 @@
 //! The way starts at the bar's open, ends at its close, touches its high and its low, and never leaves them. It is a
 //! function of the bar alone: asking for one second or for all of them, today or in a year, gives the same prices.
 
-use super::rng::{hash_at, normal_at, unit_at};
+use super::rng::{hash_at, hash_text, normal_at, unit_at};
+
+/// What decides the way through the bars of a path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seeds {
+    /// The wandering of this path alone.
+    pub(crate) noise: u64,
+    /// When bars reach their highs and lows: shared by the coins of a market, so that they fall together.
+    pub(crate) timing: u64,
+}
 
 /// One bar of a path; prices in ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +33,13 @@ pub(crate) struct Cell {
     pub(crate) volume: f64,
 }
 
+impl Seeds {
+    /// The seeds of `name` in the market of `seed`.
+    pub(crate) fn of(seed: u64, name: &str) -> Self {
+        Self { noise: seed ^ hash_text(name), timing: seed ^ hash_text("timing") }
+    }
+}
+
 impl Cell {
     /// First millisecond after the bar.
     pub(crate) fn end(&self) -> i64 {
@@ -36,17 +52,16 @@ impl Cell {
     }
 
     /// Calls `visit(second, ticks)` for every second of `from..=to`, counted from the start of the bar.
-    pub(crate) fn walk(&self, seed: u64, from: i64, to: i64, visit: &mut impl FnMut(i64, u32)) {
+    pub(crate) fn walk(&self, seeds: Seeds, from: i64, to: i64, visit: &mut impl FnMut(i64, u32)) {
         let last = self.last_second();
         let (from, to) = (from.clamp(0, last), to.clamp(0, last));
         if last == 0 || self.high == self.low {
             (from..=to).for_each(|second| visit(second, if second == last { self.close } else { self.open }));
             return;
         }
-        let seed = hash_at(seed, self.start);
-        let (knots, count) = self.knots(seed, last);
+        let (knots, count) = self.knots(hash_at(seeds.timing, self.start), last);
         let way = Way {
-            seed,
+            seed: hash_at(seeds.noise, self.start),
             floor: f64::from(self.low),
             ceiling: f64::from(self.high),
             // a walk of n steps spans about 1.6 √n standard deviations
@@ -64,12 +79,12 @@ impl Cell {
     }
 
     /// Where the way is held: open, the two extremes in a seeded order, close.
-    fn knots(&self, seed: u64, last: i64) -> ([Knot; 4], usize) {
+    fn knots(&self, timing: u64, last: i64) -> ([Knot; 4], usize) {
         let place = |number: i64, from: f64, to: f64| {
-            (last as f64 * (from + (to - from) * unit_at(seed, -number))) as i64
+            (last as f64 * (from + (to - from) * unit_at(timing, -number))) as i64
         };
         // a rising bar usually makes its low first
-        let low_first = (unit_at(seed, -3) < 0.72) == (self.close >= self.open);
+        let low_first = (unit_at(timing, -3) < 0.72) == (self.close >= self.open);
         let (first, second) = if low_first { (self.low, self.high) } else { (self.high, self.low) };
         let mut knots = [Knot { second: 0, price: f64::from(self.open) }; 4];
         let mut count = 1;
@@ -125,13 +140,13 @@ impl Way {
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
     cells: Vec<Cell>,
-    seed: u64,
+    seeds: Seeds,
 }
 
 impl Path {
     /// A path over bars that are sorted by start and do not overlap.
-    pub(crate) fn new(cells: Vec<Cell>, seed: u64) -> Self {
-        Self { cells, seed }
+    pub(crate) fn new(cells: Vec<Cell>, seeds: Seeds) -> Self {
+        Self { cells, seeds }
     }
 
     /// Adds the next bar.
@@ -144,9 +159,9 @@ impl Path {
         &self.cells
     }
 
-    /// The seed of the ways through the bars.
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed
+    /// What decides the way through the bars.
+    pub(crate) fn seeds(&self) -> Seeds {
+        self.seeds
     }
 
     /// Start of the first bar.
@@ -172,7 +187,7 @@ impl Path {
         }
         let second = ((at_ms - cell.start) / 1000).min(cell.last_second());
         let mut price = None;
-        cell.walk(self.seed, second, second, &mut |_, ticks| price = Some(ticks));
+        cell.walk(self.seeds, second, second, &mut |_, ticks| price = Some(ticks));
         price
     }
 }
@@ -183,9 +198,11 @@ mod tests {
 
     use super::*;
 
+    const SEEDS: Seeds = Seeds { noise: 7, timing: 8 };
+
     fn all_seconds(cell: &Cell) -> Vec<(i64, u32)> {
         let mut seen = Vec::new();
-        cell.walk(7, 0, cell.last_second(), &mut |second, ticks| seen.push((second, ticks)));
+        cell.walk(SEEDS, 0, cell.last_second(), &mut |second, ticks| seen.push((second, ticks)));
         seen
     }
 
@@ -214,7 +231,7 @@ mod tests {
     #[test]
     fn one_second_asked_alone_equals_the_same_second_of_the_whole_way() {
         let cell = Cell { start: 0, length: 300_000, open: 100, high: 160, low: 80, close: 140, volume: 1.0 };
-        let path = Path::new(vec![cell], 7);
+        let path = Path::new(vec![cell], SEEDS);
         for (second, ticks) in all_seconds(&cell) {
             assert_eq!(path.ticks_at(second * 1000 + 999), Some(ticks), "second {second}");
         }

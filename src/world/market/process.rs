@@ -27,6 +27,8 @@ const PARTS: usize = 12;
 /// Standard deviation of the factor's hourly return at the usual level of volatility.
 const FACTOR_SIGMA: f64 = 0.0041;
 const GOLD_SIGMA: f64 = 0.0026;
+/// Usual turnover of the Dow Jones in an hour of its session, US dollars times points.
+const DOW_TURNOVER: f64 = 3.2e12;
 /// Hourly standard deviation of the Dow Jones in its session; outside it the future is quieter.
 const DOW_SIGMA: f64 = 0.0024;
 
@@ -307,7 +309,7 @@ impl Dow {
                 if closed { (0.0, 0.0) } else { extremes(&mut self.shape, gain, sigma * weight) };
             let (open, close) = (self.price, self.price + gain);
             self.price = close;
-            let volume = if closed { 0.0 } else { 6e7 * quiet * libm::exp(wave) * weight * weight };
+            let volume = if closed { 0.0 } else { DOW_TURNOVER * quiet * libm::exp(wave) * weight * weight };
             keep(LogCell {
                 start: frame.part_start(part),
                 length: frame.part_length(),

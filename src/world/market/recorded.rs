@@ -7,10 +7,10 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::assets::{ASSETS, find};
-use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session};
+use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session, sane};
 use super::context::Behaviour;
-use super::path::{Cell, Path};
-use super::rng::{Stream, hash_text};
+use super::path::{Cell, Path, Seeds};
+use super::rng::Stream;
 use super::shocks::Shocks;
 use super::synthetic::DOW_TICK;
 use super::{Bar, Coin, Listing, Market, MarketError};
@@ -34,7 +34,7 @@ impl Market {
             seed,
             listings: Vec::new(),
             coins: Vec::new(),
-            dow: Path::new(Vec::new(), seed ^ hash_text("DJI")),
+            dow: Path::new(Vec::new(), Seeds::of(seed, "DJI")),
             dow_reference: DOW_LEVEL,
             generator: None,
             fine_from_ms: i64::MIN,
@@ -55,15 +55,16 @@ impl Market {
     }
 }
 
-type Files = Vec<(Symbol, Vec<(Interval, Vec<Bar>)>)>;
+/// The bars of a coin's files, by interval.
+type Files = Vec<(Interval, Vec<Bar>)>;
 
 /// Every candle file of a folder; known coins first, in the exchange's order.
-fn read_folder(folder: &FilePath) -> Result<Files, MarketError> {
+fn read_folder(folder: &FilePath) -> Result<Vec<(Symbol, Files)>, MarketError> {
     let failed = |path: &FilePath| {
         let path = path.display().to_string();
         move |source| MarketError::Read { path, source }
     };
-    let mut found: BTreeMap<(usize, Symbol), Vec<(Interval, Vec<Bar>)>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, Symbol), Files> = BTreeMap::new();
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         paths.push(entry.map_err(failed(folder))?.path());
@@ -129,7 +130,7 @@ fn parse_line(line: &str, interval: Interval) -> Result<Bar, String> {
     };
     let open_time = whole(0)?;
     let length = interval.millis().unwrap_or(HOUR_MS);
-    if open_time.rem_euclid(length) != 0 {
+    if sane(open_time) != open_time || open_time.rem_euclid(length) != 0 {
         return Err(format!("open_time {open_time} is not the start of a {interval} bar"));
     }
     let bar = Bar {
@@ -177,7 +178,7 @@ fn listing(symbol: &Symbol, files: &[(Interval, Vec<Bar>)]) -> Listing {
 
 fn coin(
     listing: &Listing,
-    mut files: Vec<(Interval, Vec<Bar>)>,
+    mut files: Files,
     seed: u64,
     folder: &FilePath,
     from_ms: i64,
@@ -199,7 +200,7 @@ fn coin(
         }
         cells.sort_by_key(|cell| cell.start);
     }
-    let path = Path::new(cells, seed ^ hash_text(listing.symbol.as_str()));
+    let path = Path::new(cells, Seeds::of(seed, listing.symbol.as_str()));
     let tick = listing.tick.to_f64().unwrap_or(1.0);
     let level = path.ticks_at(from_ms).or_else(|| path.cells().last().map(|cell| cell.close)).unwrap_or(1);
     let behaviour = Behaviour::recorded(listing.symbol.as_str(), tick, f64::from(level) * tick);
@@ -207,7 +208,7 @@ fn coin(
 }
 
 fn cell(bar: &Bar, tick: Decimal) -> Option<Cell> {
-    let ticks = |price: Decimal| (price / tick).round().to_u32().map(|ticks| ticks.max(1));
+    let ticks = |price: Decimal| price.checked_div(tick)?.round().to_u32().map(|ticks| ticks.max(1));
     Some(Cell {
         start: bar.open_time,
         length: u32::try_from(bar.close_time + 1 - bar.open_time).ok()?,
@@ -257,5 +258,34 @@ fn dow(market: &Market, from_ms: i64, first_ms: i64, last_ms: i64) -> Path {
         let volume = if high == low { 0.0 } else { 6e7 };
         Cell { start, length: 3_600_000, open, high, low, close, volume }
     });
-    Path::new(cells.collect(), market.seed ^ hash_text("DJI"))
+    Path::new(cells.collect(), Seeds::of(market.seed, "DJI"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9a-z,.e+ \n-]{0,200}") {
+            let _ = parse(&text, Interval::Hour1, "any");
+        }
+
+        #[test]
+        fn every_figure_a_line_may_hold_is_refused_or_kept_exactly(
+            hour in any::<i64>(), price in any::<[u8; 12]>(), scale in 0_u32..28, volume in any::<u64>(),
+        ) {
+            let mut digits = [0_u8; 16];
+            digits[..12].copy_from_slice(&price);
+            let price = Decimal::from_i128_with_scale(i128::from_le_bytes(digits), scale);
+            let line = format!("{},{price},{price},{price},{price},{volume}", hour.wrapping_mul(HOUR_MS));
+            if let Ok(bar) = parse_line(&line, Interval::Hour1) {
+                prop_assert_eq!((bar.open, bar.close, bar.volume), (price, price, Decimal::from(volume)));
+                // too large for a path is an error later, not a panic
+                let _ = cell(&bar, Decimal::new(1, 5));
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What is looked at but not traded: the Dow Jones and gold, in US dollars.
 
 use super::bars::span;
-use super::path::{Cell, Path};
+use super::path::{Cell, Path, Seeds};
 use super::shocks::Shocks;
 use super::synthetic::DOW_TICK;
 use super::{Coin, Market};
@@ -75,7 +75,7 @@ fn bar(
     now_ms: i64,
 ) -> Option<ReferenceBar> {
     let span = span(path, shocks, from_ms, to_ms, now_ms)?;
-    let points = |ticks: i64| ticks as f64 * unit;
+    let points = |ticks: i64| (ticks as f64 * unit * 100.0).round() / 100.0;
     Some(ReferenceBar {
         open: points(span.open),
         high: points(span.high),
@@ -104,7 +104,7 @@ impl Sessions {
                 volume,
             })
         });
-        Self(Path::new(cells.collect(), seed))
+        Self(Path::new(cells.collect(), Seeds::of(seed, "DJI")))
     }
 
     /// As [`Market::reference`].

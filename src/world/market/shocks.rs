@@ -3,8 +3,12 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::calendar_time::DAY_MS;
 use super::{Market, MarketError};
 use crate::domain::Symbol;
+
+/// How far ahead of the known path a jump may lie.
+const FURTHEST: i64 = 400 * DAY_MS;
 
 /// The factors by which a coin's path is multiplied, each from its instant on.
 #[derive(Debug, Clone, Default)]
@@ -40,10 +44,12 @@ impl Market {
     /// From `at_ms` on, the path of `symbol` continues from `price`: at once, for good, and without changing anything
     /// before.
     ///
-    /// Fails for an unlisted contract, a price off the tick grid or more than a hundred times away, an instant
+    /// The path is made known up to `at_ms` first. Fails for an unlisted contract, a price off the tick grid or more than a hundred times away, an instant
     /// without a price, or one before an earlier jump of the same contract.
     pub fn jump(&mut self, symbol: &Symbol, at_ms: i64, price: Decimal) -> Result<(), MarketError> {
-        self.extend_to(at_ms);
+        if at_ms <= self.known_to_ms().saturating_add(FURTHEST) {
+            self.extend_to(at_ms);
+        }
         let number = self
             .listings
             .iter()
@@ -52,14 +58,18 @@ impl Market {
         let tick = self.listings[number].tick;
         let coin = &mut self.coins[number];
         let bad_price = || MarketError::BadPrice { symbol: symbol.clone(), price, tick };
-        let wanted = (price / tick).to_f64().ok_or_else(bad_price)?;
+        let wanted = price.checked_div(tick).and_then(|ticks| ticks.to_f64()).ok_or_else(bad_price)?;
         let base = coin
             .path
             .ticks_at(at_ms)
             .filter(|_| coin.shocks.last().is_none_or(|last| last <= at_ms))
             .ok_or_else(|| MarketError::BadTime { symbol: symbol.clone(), at_ms })?;
         let now = shocked(base, coin.shocks.factor_at(at_ms)) as f64;
-        if !(price % tick).is_zero() || wanted < 1.0 || wanted < now / 100.0 || wanted > now * 100.0 {
+        if price.checked_rem(tick).is_none_or(|rest| !rest.is_zero())
+            || wanted < 1.0
+            || wanted < now / 100.0
+            || wanted > now * 100.0
+        {
             return Err(bad_price());
         }
         coin.shocks.0.push((at_ms, wanted / f64::from(base)));

@@ -3,11 +3,11 @@
 use rust_decimal::Decimal;
 
 use super::assets::ASSETS;
-use super::calendar_time::{DAY_MS, HOUR_MS, weekday};
+use super::calendar_time::{DAY_MS, weekday};
 use super::context::Behaviour;
-use super::path::{Cell, Path};
+use super::path::{Cell, Path, Seeds};
 use super::process::{Generator, LogCell};
-use super::rng::{Stream, hash_text};
+use super::rng::Stream;
 use super::shocks::Shocks;
 use super::{Coin, Listing, Market};
 use crate::domain::Symbol;
@@ -38,7 +38,7 @@ impl Market {
             let scale = Scale::of(series, seed, cells);
             let name = ASSETS.get(series).map_or("DJI", |asset| asset.symbol);
             let cells = cells.iter().map(|cell| scale.cell(cell)).collect();
-            (Path::new(cells, seed ^ hash_text(name)), scale)
+            (Path::new(cells, Seeds::of(seed, name)), scale)
         });
         let mut coins = Vec::new();
         for asset in &ASSETS {
@@ -47,8 +47,9 @@ impl Market {
                 coins.push(Coin { behaviour, path, shocks: Shocks::default(), files: Vec::new() });
             }
         }
-        let (dow, dow_scale) =
-            paths.next().unwrap_or_else(|| (Path::new(Vec::new(), seed), Scale::of(0, seed, &[])));
+        let (dow, dow_scale) = paths
+            .next()
+            .unwrap_or_else(|| (Path::new(Vec::new(), Seeds::of(seed, "DJI")), Scale::of(0, seed, &[])));
         Self {
             seed,
             listings: ASSETS.iter().filter_map(listing).collect(),
@@ -74,11 +75,6 @@ impl Market {
                 None => dow.push(Scale { reference, tick: DOW_TICK }.cell(&cell)),
             });
         }
-    }
-
-    /// The hour up to which the path is known.
-    pub fn known_to(&self) -> i64 {
-        self.coins.iter().filter_map(|coin| coin.path.end()).max().unwrap_or(i64::MIN).max(i64::MIN + HOUR_MS)
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{BUILT_IN, Parameters, Sources, finnhub_error, format_time, has_token, parse_date};
+use super::{BUILT_IN, Parameters, Sources, date_of, finnhub_error, format_time, has_token};
 use crate::world::market::announcements::{Announcement, Impact, between, week_start};
 use crate::world::market::calendar_time::{DAY_MS, new_york_offset};
 use crate::world::market::rng::{hash_text, normal_at};
@@ -81,19 +81,12 @@ pub(super) async fn finnhub(
         return finnhub_error(StatusCode::UNAUTHORIZED, "Please use an API key.");
     }
     let now = sources.now();
-    let day = |name: &str, default: i64| match parameters.get(name) {
-        None => Ok(default.div_euclid(DAY_MS) * DAY_MS),
-        Some(text) => parse_date(text).ok_or_else(|| {
-            finnhub_error(StatusCode::BAD_REQUEST, &format!("{name}: a date such as 2026-11-22 is wanted"))
-        }),
-    };
-    let from = match day("from", now) {
-        Ok(from) => from,
-        Err(refusal) => return refusal,
-    };
-    let to = match day("to", from + 7 * DAY_MS) {
-        Ok(to) => to,
-        Err(refusal) => return refusal,
+    let today = now.div_euclid(DAY_MS) * DAY_MS;
+    let span = date_of(&parameters, "from", today)
+        .and_then(|from| Ok((from, date_of(&parameters, "to", from + 7 * DAY_MS)?)));
+    let (from, to) = match span {
+        Ok(span) => span,
+        Err(reason) => return finnhub_error(StatusCode::BAD_REQUEST, &reason),
     };
     if to < from || to - from > LONGEST {
         return finnhub_error(StatusCode::BAD_REQUEST, "to: 0 to 366 days after from are wanted");

@@ -1,12 +1,14 @@
 //! The Dow Jones and gold: Yahoo's chart wire, and FRED's daily file.
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{BUILT_IN, Parameters, Sources, format_time, parse_date};
+use super::{BUILT_IN, Parameters, Sources, date_of, format_time, parse_date};
 use crate::world::market::Market;
 use crate::world::market::calendar_time::{
     DAY_MS, HOUR_MS, is_futures_session, new_york_offset, new_york_session,
@@ -320,16 +322,12 @@ pub(super) async fn fred(State(sources): State<Sources>, Query(parameters): Para
         return (StatusCode::NOT_FOUND, "id: this world knows the series DJIA").into_response();
     }
     let now = sources.now();
-    let yesterday = now.div_euclid(DAY_MS) * DAY_MS;
-    let day = |name: &str, default: i64| match parameters.get(name) {
-        None => Ok(default),
-        Some(text) => parse_date(text).ok_or_else(|| {
-            (StatusCode::BAD_REQUEST, format!("{name}: a date such as 2026-11-22 is wanted")).into_response()
-        }),
-    };
-    let (from, until) = match (day("cosd", i64::MIN / 2), day("coed", yesterday - DAY_MS)) {
-        (Ok(from), Ok(until)) => (from, (until + DAY_MS).min(yesterday)),
-        (Err(refusal), _) | (_, Err(refusal)) => return refusal,
+    let today = now.div_euclid(DAY_MS) * DAY_MS;
+    let span = date_of(&parameters, "cosd", i64::MIN / 2)
+        .and_then(|from| Ok((from, date_of(&parameters, "coed", today - DAY_MS)?)));
+    let (from, until) = match span {
+        Ok((from, until)) => (from, (until + DAY_MS).min(today)),
+        Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
     };
     let market = sources.market();
     let recorded = sources.recorded.as_ref().and_then(|files| files.dow_at(now));
@@ -342,7 +340,8 @@ pub(super) async fn fred(State(sources): State<Sources>, Query(parameters): Para
         let close = known.next_if(|(start, _)| *start < date + DAY_MS);
         if new_york_session(date + 17 * HOUR_MS).is_some() {
             let value = close.map_or_else(|| ".".to_owned(), |(_, bar)| format!("{:.2}", bar.close));
-            text += &format!("{},{value}\n", format_time(date, 0, "%Y-%m-%d"));
+            // writing to a string cannot fail
+            let _ = writeln!(text, "{},{value}", format_time(date, 0, "%Y-%m-%d"));
         }
         date += DAY_MS;
     }

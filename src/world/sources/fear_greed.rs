@@ -59,7 +59,7 @@ pub(super) async fn serve(State(sources): State<Sources>, Query(parameters): Par
     }
     let now = sources.now();
     let (mut data, mut recorded) = (Vec::new(), true);
-    for (day, value, from_files) in indices(&sources, now).into_iter().rev().take(limit) {
+    for (day, value, from_files) in indices(&sources, now, limit) {
         recorded &= from_files;
         data.push(Row {
             value: value.to_string(),
@@ -95,11 +95,13 @@ fn classify(value: i64) -> &'static str {
     }
 }
 
-/// Every day with an index up to now, oldest first: midnight UTC, value, and whether it is recorded.
-fn indices(sources: &Sources, now: i64) -> Vec<(i64, i64, bool)> {
+/// The last `limit` days with an index, newest first: midnight UTC, value, and whether it is recorded.
+fn indices(sources: &Sources, now: i64, limit: usize) -> Vec<(i64, i64, bool)> {
     let market = sources.market();
     let closes = daily_closes(&market, now);
     (WARM_UP..=closes.len())
+        .rev()
+        .take(limit)
         .map(|known| {
             let day = closes[known - 1].0 + DAY_MS;
             match sources.recorded.as_ref().and_then(|files| files.fear_greed(day)) {
@@ -132,9 +134,7 @@ fn index(closes: &[(i64, f64)], day: i64, seed: u64) -> i64 {
     let volatility = libm::sqrt(square / days * 365.0);
     let high = closes[count.saturating_sub(90)..].iter().fold(price, |high, (_, close)| high.max(*close));
     let mood = 55.9 + 36.4 * back(30) + 11.7 * back(7) + 13.3 * volatility + 113.0 * libm::log(price / high);
-    #[expect(clippy::cast_possible_truncation, reason = "clamped to 3..=97")]
-    let value = (mood + noise(seed, day)).clamp(3.0, 97.0).round() as i64;
-    value
+    (mood + noise(seed, day)).clamp(3.0, 97.0).round() as i64
 }
 
 /// Noise of about nine points that half forgets itself in a week.

@@ -43,9 +43,8 @@ pub(super) async fn finnhub_news(
             "category: one of general, forex, crypto, merger is wanted",
         );
     };
-    let after = match parameters.get("minId").map_or(Ok(0), |text| text.parse::<i64>()) {
-        Ok(after) => after,
-        Err(_) => return finnhub_error(StatusCode::UNPROCESSABLE_ENTITY, "minId: a whole number is wanted"),
+    let Ok(after) = parameters.get("minId").map_or(Ok(0), |text| text.parse::<i64>()) else {
+        return finnhub_error(StatusCode::UNPROCESSABLE_ENTITY, "minId: a whole number is wanted");
     };
     let found = stories(&sources.market(), category, sources.now());
     let rows: Vec<FinnhubStory> = found

@@ -112,6 +112,5 @@ fn dow_row(columns: &[&str]) -> Option<(i64, i64, [f64; 4], f64)> {
 /// `date,timestamp,value,classification`: a day's index.
 fn fear_greed_row(columns: &[&str]) -> Option<(i64, i64)> {
     let value: f64 = columns.get(2)?.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "checked to lie between 0 and 100")]
     (0.0..=100.0).contains(&value).then_some((parse_date(columns.first()?)?, value.round() as i64))
 }

@@ -13,6 +13,12 @@
 //! Everything is a function of the market's path and of market time; each answer carries `x-source: built-in world`, and
 //! a field saying so where the wire has room. Recorded Dow Jones and Fear & Greed figures replace the made-up ones where
 //! they cover the time. A parameter the provider ignores is ignored; a value it cannot use is answered 4xx with a reason.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "volumes, delays and counts for display: far below 2^52 and never below zero"
+)]
 
 mod calendar;
 mod charts;
@@ -90,6 +96,13 @@ fn finnhub_error(status: StatusCode, reason: &str) -> Response {
 fn has_token(parameters: &BTreeMap<String, String>, headers: &axum::http::HeaderMap) -> bool {
     parameters.get("token").is_some_and(|token| !token.trim().is_empty())
         || headers.get("x-finnhub-token").is_some_and(|token| !token.as_bytes().trim_ascii().is_empty())
+}
+
+/// The date parameter `name` as midnight UTC, or `default` without one; else what is wanted.
+fn date_of(parameters: &BTreeMap<String, String>, name: &str, default: i64) -> Result<i64, String> {
+    parameters.get(name).map_or(Ok(default), |text| {
+        parse_date(text).ok_or_else(|| format!("{name}: a date such as 2026-11-22 is wanted"))
+    })
 }
 
 /// Midnight UTC of a date spelled `YYYY-MM-DD`.

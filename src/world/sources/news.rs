@@ -204,7 +204,7 @@ impl Desk<'_> {
             })
             .collect();
         changes.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-        for &(change, number) in changes.iter().take(2) {
+        for &(change, number) in changes.iter().take(if end_ms % DAY_MS == 0 { 3 } else { 1 }) {
             let Some((name, symbol)) = self.market.listings().get(number).map(|l| known(l.symbol.coin()))
             else {
                 continue;
@@ -304,14 +304,22 @@ impl Desk<'_> {
         {
             let seed = self.seed ^ hash_text(category.as_str());
             if unit_at(seed, end_ms) < 0.24 {
-                let text = templates[self.pick(end_ms, category.as_str(), templates.len())];
+                // stepping through the list keeps a story from coming back for most of a day
+                let place = (end_ms / HOUR_MS * 5).unsigned_abs().wrapping_add(seed % 64) as usize;
+                let text = templates[place % templates.len()];
                 self.write(end_ms, category, text.to_owned(), String::new(), "");
             }
         }
     }
 }
 
-static GENERAL: [&str; 10] = [
+static GENERAL: [&str; 16] = [
+    "Rail operators agree on a timetable for spring",
+    "Steel orders pick up after a quiet quarter",
+    "Consumer mood survey comes in close to its average",
+    "Tourism board counts more guests, shorter stays",
+    "Carmakers trim options to speed up deliveries",
+    "Start-up listings return slowly",
     "Shipping rates ease for a third week",
     "Survey: households plan larger purchases with care",
     "Chip makers discuss new plants in three states",
@@ -323,7 +331,13 @@ static GENERAL: [&str; 10] = [
     "Farm exports steady as harvest ends",
     "Two large insurers publish results in line with estimates",
 ];
-static CRYPTO: [&str; 10] = [
+static CRYPTO: [&str; 16] = [
+    "Wallet maker ships a new device after a long wait",
+    "Regulator publishes questions on staking for comment",
+    "Game studio moves its tokens to another chain",
+    "Auditors report stablecoin reserves unchanged",
+    "Validators vote on a smaller block reward",
+    "Bridge operator pauses for a planned update",
     "Developers set a date for the next network upgrade test",
     "A regional bank begins a custody pilot for digital assets",
     "Exchange lists further trading pairs and retires old ones",
@@ -335,7 +349,13 @@ static CRYPTO: [&str; 10] = [
     "Long-idle wallet moves a small amount after nine years",
     "Fund flows into digital asset products are mixed this week",
 ];
-static FOREX: [&str; 10] = [
+static FOREX: [&str; 16] = [
+    "Commodity currencies follow ore prices sideways",
+    "Nordic currencies firm a little",
+    "Traders square positions ahead of the fixing",
+    "Peso steady after a quiet auction",
+    "Hedging costs for exporters ease",
+    "Dollar funding calm at quarter turn",
     "Dollar steady as traders await direction",
     "Euro holds its range in quiet trade",
     "Yen little moved after remarks from the finance ministry",

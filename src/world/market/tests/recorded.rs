@@ -163,3 +163,23 @@ fn unusable_folders_and_files_are_refused_with_a_place() {
     assert!(matches!(refuse(HOUR), MarketError::NotCovered { .. }));
     assert_eq!(Market::recorded(folder.path(), 0, 1).unwrap().listings()[0].tick, Decimal::new(1, 4));
 }
+
+#[test]
+fn coins_that_crash_in_the_same_hour_reach_their_lows_together() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["BTCUSDT", "ETHUSDT", "SOLUSDT"] {
+        let text = HEADER.to_owned() + &line(at(START), HOUR, ["100", "101", "60", "80"], "5");
+        std::fs::write(folder.path().join(format!("{name}-1h.csv")), text).unwrap();
+    }
+    let market = Market::recorded(folder.path(), at(START), 3).unwrap();
+    let lows: Vec<i64> = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+        .map(|name| {
+            (0..3600)
+                .find(|second| {
+                    market.quote(&symbol(name), at(START) + second * 1000).unwrap().last == Decimal::from(60)
+                })
+                .unwrap()
+        })
+        .into();
+    assert!(lows.iter().all(|low| (low - lows[0]).abs() < 900), "{lows:?}");
+}

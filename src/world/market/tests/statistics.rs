@@ -98,12 +98,15 @@ fn made_up_hours_look_like_real_hours() {
     let mut windows: Vec<Vec<f64>> = Vec::new();
     let mut pairs = Vec::new();
     let mut gold = Vec::new();
+    let mut gold_volatility = Vec::new();
     for seed in [1, 2] {
         let market = Market::synthetic(seed, at("2026-11-22T12:34:56Z"));
         let crypto = market.listings().len() - 1;
         for coin in 0..crypto {
             windows.extend(hourly(&market, coin).chunks_exact(WINDOW).map(statistics));
         }
+        gold_volatility
+            .extend(hourly(&market, crypto).chunks_exact(WINDOW).map(|window| statistics(window)[0]));
         let returns: Vec<Vec<f64>> = (0..=crypto)
             .map(|coin| {
                 let cells = &hourly(&market, coin)[..3 * WINDOW];
@@ -128,10 +131,13 @@ fn made_up_hours_look_like_real_hours() {
             wrong.push(line);
         }
     }
+    println!("gold volatility {gold_volatility:.2?}");
     println!("pairs {:.3}, gold {:.3}", mean(&pairs), mean(&gold));
     assert!(wrong.is_empty(), "outside the real bands: {wrong:#?}");
     let together = mean(&pairs);
     assert!((0.74..0.88).contains(&together), "coins move together as much as real ones: {together:.3}");
     let apart = mean(&gold);
+    let calm = mean(&gold_volatility);
+    assert!((0.14..0.38).contains(&calm), "gold is calmer than any coin: {calm:.3}");
     assert!((0.02..0.35).contains(&apart), "gold hardly follows them: {apart:.3}");
 }

@@ -288,3 +288,61 @@ fn what_surrounds_the_price_stays_in_sensible_bounds() {
         }
     }
 }
+
+#[test]
+fn bars_hold_exactly_the_quotes_of_their_seconds_with_jumps_in_between() {
+    let mut market = MARKET.clone();
+    let name = symbol("SOLUSDT");
+    let begin = at("2026-11-22T12:40:00Z");
+    for (after, percent) in [(61_500, 90), (62_000, 130), (300_000, 70), (500_999, 110)] {
+        let moment = begin + after;
+        let price = market.quote(&name, moment).unwrap().last * Decimal::new(percent, 2);
+        market.jump(&name, moment, price.round_dp(2)).unwrap();
+    }
+    let jumps: Vec<i64> = market.jumps().iter().map(|(moment, ..)| *moment).collect();
+    let now = begin + 615_400;
+    for (interval, count) in [(Interval::Minute1, 11), (Interval::Minute5, 3), (Interval::Hour1, 1)] {
+        for bar in market.bars(&name, interval, None, None, count, now) {
+            let mut moments: Vec<i64> = (bar.open_time..=bar.close_time.min(now)).step_by(1000).collect();
+            moments
+                .extend(jumps.iter().filter(|jump| (bar.open_time..=bar.close_time.min(now)).contains(jump)));
+            moments.sort_unstable();
+            let quotes: Vec<Decimal> =
+                moments.iter().map(|moment| market.quote(&name, *moment).unwrap().last).collect();
+            let seen = [
+                quotes[0],
+                *quotes.iter().max().unwrap(),
+                *quotes.iter().min().unwrap(),
+                quotes[quotes.len() - 1],
+            ];
+            assert_eq!([bar.open, bar.high, bar.low, bar.close], seen, "{interval} {}", bar.open_time);
+            let until = bar.close_time.min(now);
+            assert_eq!(market.range(&name, bar.open_time, until), Some((bar.low, bar.high)));
+        }
+    }
+}
+
+#[test]
+fn absurd_times_are_answered_and_not_suffered() {
+    let (name, now) = (symbol("BTCUSDT"), at(ANCHOR));
+    let ends = [i64::MIN, -1, 0, now, i64::MAX];
+    for (_, interval) in Interval::ALL.iter().map(|(interval, word)| (word, *interval)) {
+        for start in ends {
+            for end in ends {
+                let bars = MARKET.bars(&name, interval, Some(start), Some(end), 3, now);
+                assert!(bars.iter().all(|bar| bar.open_time <= now), "{interval} {start} {end}");
+                let _ = MARKET.bars(&name, interval, None, Some(end), 3, start);
+            }
+        }
+    }
+    for moment in [i64::MIN, 0, i64::MAX] {
+        assert_eq!(MARKET.quote(&name, moment), None);
+        assert!(MARKET.next_funding_ms(&name, moment) > 0);
+        let _ = MARKET.funding_rate(&name, moment);
+        assert!(MARKET.funding_history(&name, Some(moment), now, 3).len() <= 3);
+    }
+    assert_eq!(MARKET.funding_history(&name, Some(now), i64::MIN, 3), []);
+    let mut market = MARKET.clone();
+    assert!(matches!(market.jump(&name, i64::MAX, Decimal::from(60_000)), Err(MarketError::BadTime { .. })));
+    assert!(matches!(market.jump(&name, now, Decimal::MAX), Err(MarketError::BadPrice { .. })));
+}

@@ -10,10 +10,10 @@ async fn fear_and_greed_speaks_in_strings_newest_first() {
     assert_eq!(answer["metadata"]["source"], BUILT_IN);
     let rows = answer["data"].as_array().unwrap();
     assert_eq!(rows.len(), 5);
-    for (number, row) in rows.iter().enumerate() {
+    for (number, row) in (0..).zip(rows) {
         assert_eq!(keys(row), ["value", "value_classification", "timestamp", "time_until_update"]);
         let day: i64 = row["timestamp"].as_str().unwrap().parse().unwrap();
-        assert_eq!(day * 1000, at("2026-11-20T00:00:00Z") - number as i64 * 86_400_000);
+        assert_eq!(day * 1000, at("2026-11-20T00:00:00Z") - number * 86_400_000);
         let value: i64 = row["value"].as_str().unwrap().parse().unwrap();
         assert!((3..=97).contains(&value));
         let class = row["value_classification"].as_str().unwrap();
