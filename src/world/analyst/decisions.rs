@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::{Holding, TaskCoin};
-use super::reading::{Reading, Task};
+use super::reading::{Holding, Reading, Task, TaskCoin};
 use super::signals::View;
 
 /// From this score on (either way) an opening is worth proposing.
 const OPENING_SCORE: f64 = 0.22;
 /// The analyst's own idea of a strong opening.
 const STRONG: f64 = 0.75;
-/// Strong openings in one hour, all accounts together.
+/// Coins opened with conviction in one hour.
 const STRONG_OPENINGS: usize = 3;
+/// Positions in one account beyond which nothing is added with conviction.
+const FULL_BOOK: usize = 5;
 /// A score that may stand as counterweight to openings of the other direction.
 const COUNTERWEIGHT_SCORE: f64 = 0.35;
 /// ATR in percent of the price below which costs eat the move.
@@ -121,56 +122,67 @@ fn moves_enough(view: &View) -> bool {
     view.atr_percent.is_none_or(|percent| percent >= QUIET_ATR_PERCENT)
 }
 
-/// The coins whose opening is proposed with conviction, and why.
-fn strong_openings(task: &Task, views: &BTreeMap<String, View>) -> BTreeMap<String, (f64, Ground)> {
+/// Coins opened with conviction: confidence and why.
+type Strong = BTreeMap<String, (f64, Ground)>;
+
+/// The coins whose opening is proposed with conviction.
+fn strong_openings(task: &Task, views: &BTreeMap<String, View>) -> Strong {
     let candidates = candidates(task, views, None);
-    let empty_book =
-        task.accounts.iter().flat_map(|account| &account.coins).all(|coin| coin.position.is_none());
-    let counter_exists = |score: f64| {
-        candidates
-            .iter()
-            .any(|(_, view)| view.score.signum() != score.signum() && view.score.abs() >= COUNTERWEIGHT_SCORE)
-    };
-    let mut strong: BTreeMap<String, (f64, Ground)> = BTreeMap::new();
-    let mut same = [0_usize; 2];
+    let fullest = task
+        .accounts
+        .iter()
+        .map(|account| account.coins.iter().filter(|coin| coin.position.is_some()).count())
+        .max()
+        .unwrap_or(0);
+    let limit = STRONG_OPENINGS.min(FULL_BOOK.saturating_sub(fullest));
+    let mut strong = Strong::new();
+    let mut same_side = [0_usize; 2];
     for (symbol, view) in candidates.iter().filter(|(_, view)| plain_confidence(view) >= STRONG) {
-        let side = usize::from(view.score < 0.0);
-        let room = if counter_exists(view.score) { STRONG_OPENINGS - 1 } else { STRONG_OPENINGS };
-        let taken = same.get(side).copied().unwrap_or(0);
-        if strong.len() < STRONG_OPENINGS && taken < room {
+        let room = match counterweight(&candidates, view.score) {
+            Some(_) => limit.saturating_sub(1).max(1),
+            None => limit,
+        };
+        let [long, short] = &mut same_side;
+        let taken = if view.score < 0.0 { short } else { long };
+        if strong.len() < limit && *taken < room {
+            *taken += 1;
             strong.insert((*symbol).clone(), (plain_confidence(view), Ground::Signal));
-            if let Some(count) = same.get_mut(side) {
-                *count += 1;
-            }
         }
     }
-    if !empty_book {
-        return strong;
+    if fullest == 0 {
+        start_the_book(&mut strong, task, views);
     }
+    strong
+}
+
+/// The strongest candidate that points the other way, if it is strong enough to stand against a score.
+fn counterweight<'a>(candidates: &[(&'a String, &'a View)], score: f64) -> Option<(&'a String, &'a View)> {
+    candidates
+        .iter()
+        .find(|(_, view)| view.score * score < 0.0 && view.score.abs() >= COUNTERWEIGHT_SCORE)
+        .copied()
+}
+
+/// With nothing held anywhere, every account gets its best signal, and one direction is not left alone.
+fn start_the_book(strong: &mut Strong, task: &Task, views: &BTreeMap<String, View>) {
     let lifted = |view: &View| 0.76 + 0.1 * view.score.abs();
-    if strong.is_empty()
-        && let Some((symbol, view)) = candidates.first()
-    {
-        strong.insert((*symbol).clone(), (lifted(view), Ground::Strongest));
-    }
-    if let [only] = strong.keys().filter_map(|symbol| views.get(symbol)).collect::<Vec<_>>().as_slice()
-        && let Some((symbol, view)) = candidates.iter().find(|(_, view)| {
-            view.score.signum() != only.score.signum() && view.score.abs() >= COUNTERWEIGHT_SCORE
-        })
-    {
-        strong.insert((*symbol).clone(), (lifted(view), Ground::Counterweight));
-    }
     for account in &task.accounts {
         let served = account.coins.iter().any(|coin| {
             let view = views.get(&coin.symbol);
             strong.contains_key(&coin.symbol) && view.is_some_and(|view| allows(coin, direction(view.score)))
         });
-        if !served && let Some((symbol, view)) = self::candidates(task, views, Some(&account.account)).first()
-        {
+        if !served && let Some((symbol, view)) = candidates(task, views, Some(&account.account)).first() {
             strong.insert((*symbol).clone(), (lifted(view), Ground::Strongest));
         }
     }
-    strong
+    let scores: Vec<f64> =
+        strong.keys().filter_map(|symbol| views.get(symbol)).map(|view| view.score).collect();
+    let one_sided = scores.iter().all(|score| *score >= 0.0) || scores.iter().all(|score| *score < 0.0);
+    if let Some(score) = scores.first().filter(|_| one_sided && strong.len() < STRONG_OPENINGS)
+        && let Some((symbol, view)) = counterweight(&candidates(task, views, None), *score)
+    {
+        strong.insert(symbol.clone(), (lifted(view), Ground::Counterweight));
+    }
 }
 
 /// Coins that may be opened in the direction of their signal, strongest first; of one account, or of all.

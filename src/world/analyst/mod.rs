@@ -4,7 +4,8 @@
 //! prompt and the results of the tool calls it asked for. It never looks at the world's own memory, so what it knows is
 //! what a real model would know. The model id is answered as it was asked for; message and tool ids say `builtin`.
 //!
-//! Tokens are estimated, not counted: see [`tokens`]. Prompt caching is simulated: see [`cache`].
+//! Tokens are estimated, not counted, line by line: 1.6 bytes a token for CSV, 2.3 for JSON and dense numbers, 4 for prose
+//! (`tokens`). Prompt caching is simulated by prefix, with its lifetimes and a minimum of 1 024 tokens (`cache`).
 
 mod cache;
 mod conversation;
@@ -33,5 +34,7 @@ pub struct AnalystOptions {
 
 pub use server::router;
 
+#[cfg(test)]
+mod any_input;
 #[cfg(test)]
 mod tests;

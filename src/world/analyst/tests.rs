@@ -439,3 +439,19 @@ async fn two_equal_conversations_get_equal_answers() {
     let body = base(&empty_book("tr"));
     assert_eq!(post(&body).await.body, post(&body).await.body);
 }
+
+#[tokio::test]
+async fn a_full_book_gets_no_more_strong_openings() {
+    let held = |number: usize| {
+        json!({"symbol": format!("C{number}USDT"), "allowed": ["HOLD", "CLOSE"],
+               "position": {"side": "LONG", "entry": "100", "unrealised_usdt": "0", "held_h": 5.0}})
+    };
+    for (positions, opens) in [(0, true), (4, true), (5, false)] {
+        let coins: Vec<Value> = (0..positions).map(held).chain([flat("BTCUSDT")]).collect();
+        let accounts = json!([{"account": "mirat", "coins": coins}]);
+        let prompt = section("BTCUSDT", 0.8, 64.0, 33.0) + &task("en", &accounts);
+        let rows = fenced_rows(text_of(&post(&base(&prompt)).await.json()));
+        let btc = rows.last().unwrap();
+        assert_eq!(btc["confidence"].as_f64().unwrap() >= 0.75, opens, "{positions} held: {btc}");
+    }
+}

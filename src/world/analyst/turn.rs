@@ -111,10 +111,11 @@ struct Detail {
 }
 
 /// From everything to the bare minimum.
-const DETAILS: [Detail; 3] = [
+const DETAILS: [Detail; 4] = [
     Detail { lines: 15, facts: 2, notes: true },
     Detail { lines: 12, facts: 1, notes: false },
     Detail { lines: 10, facts: 0, notes: false },
+    Detail { lines: 3, facts: 0, notes: false },
 ];
 
 fn decide(conversation: &Conversation, reading: &Reading, task: &Task) -> Vec<ReplyBlock> {
