@@ -262,6 +262,12 @@ impl World {
     pub fn set_price(&self, symbol: &Symbol, price: Decimal) -> Result<(), WorldError> {
         let mut core = self.core();
         let now = self.settle(&mut core);
+        if let Ok(contract) = core.engine.contract(symbol)
+            && !(contract.min_price..=contract.max_price).contains(&price)
+        {
+            let tick = contract.listing.tick;
+            return Err(MarketError::BadPrice { symbol: symbol.clone(), price, tick }.into());
+        }
         self.market.write().unwrap_or_else(PoisonError::into_inner).jump(symbol, now, price)?;
         core.dirty = true;
         self.settle(&mut core);

@@ -1,1 +1,248 @@
-//! The world as a whole.
+//! The world as a whole: time, state, keys, controls.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use rust_decimal::Decimal;
+use rust_decimal_macros::dec;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::engine::{
+    AlgoKind, AlgoRequest, IncomeKind, MarginType, OrderKind, OrderRequest, TimeInForce, WorkingType,
+};
+use super::*;
+use crate::domain::{ManualClock, Side};
+
+pub(crate) const START: &str = "2026-03-02T07:30:00Z";
+
+pub(crate) fn options() -> WorldOptions {
+    WorldOptions {
+        seed: 7,
+        accounts: ["mirat", "mevlut"].map(|name| AccountName::new(name).unwrap()).to_vec(),
+        balance: Usdt::of(dec!(1000)),
+        speed: 1.0,
+        token_delay: Duration::ZERO,
+        enforce_limits: false,
+        recorded: None,
+        state_file: None,
+    }
+}
+
+pub(crate) fn wall() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(START.parse().unwrap()))
+}
+
+pub(crate) fn world() -> (Arc<ManualClock>, Arc<World>) {
+    let wall = wall();
+    let world = World::open(options(), wall.clone()).unwrap();
+    (wall, world)
+}
+
+fn bitcoin() -> Symbol {
+    Symbol::new("BTCUSDT").unwrap()
+}
+
+async fn call(world: &Arc<World>, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(if body.is_null() { Body::empty() } else { Body::from(body.to_string()) })
+        .unwrap();
+    let response = world.router().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+/// Opens a small isolated long with a stop, straight at the engine.
+fn open_long(world: &World, stop_share: Decimal) {
+    let mut core = world.core();
+    let (now, who) = (core.played_ms, core.engine.accounts().next().unwrap().0);
+    let mark = core.engine.quote(&bitcoin()).unwrap().mark;
+    core.engine.set_margin_type(who, &bitcoin(), MarginType::Isolated).unwrap();
+    core.engine.set_leverage(who, &bitcoin(), 3, now).unwrap();
+    let order = OrderRequest {
+        symbol: bitcoin(),
+        side: Side::Buy,
+        kind: OrderKind::Market,
+        time_in_force: TimeInForce::Gtc,
+        quantity: dec!(0.004),
+        price: Decimal::ZERO,
+        reduce_only: false,
+        client_id: None,
+    };
+    core.engine.place(who, order, now).unwrap();
+    let stop = AlgoRequest {
+        symbol: bitcoin(),
+        side: Side::Sell,
+        kind: AlgoKind::StopMarket,
+        time_in_force: TimeInForce::Gtc,
+        quantity: None,
+        price: None,
+        trigger_price: Some((mark * stop_share).round_dp(1)),
+        callback_rate: None,
+        activate_price: None,
+        working: WorkingType::Contract,
+        close_position: true,
+        reduce_only: false,
+        price_protect: false,
+        client_id: None,
+    };
+    core.engine.place_algo(who, stop, now).unwrap();
+    World::touch(&mut core);
+}
+
+fn first_account(world: &World) -> engine::Account {
+    world.core().engine.accounts().next().unwrap().1.clone()
+}
+
+#[test]
+fn keys_come_from_seed_and_name_alone() {
+    let (_, first) = world();
+    let (_, second) = world();
+    assert_eq!(first.keys(), second.keys());
+    let other = World::open(WorldOptions { seed: 8, ..options() }, wall()).unwrap();
+    assert_ne!(first.keys()[0].api_key, other.keys()[0].api_key);
+    assert_ne!(first.keys()[0].api_key, first.keys()[1].api_key);
+}
+
+#[test]
+fn market_time_starts_at_the_wall_and_runs_at_the_speed() {
+    let wall = wall();
+    let world = World::open(WorldOptions { speed: 60.0, ..options() }, wall.clone()).unwrap();
+    wall.advance(chrono::Duration::seconds(10));
+    let elapsed = world.clock().now() - START.parse::<Timestamp>().unwrap();
+    assert_eq!(elapsed.num_seconds(), 600);
+    assert!(World::open(WorldOptions { speed: -1.0, ..options() }, wall.clone()).is_err());
+    assert!(World::open(WorldOptions { speed: f64::NAN, ..options() }, wall).is_err());
+}
+
+#[test]
+fn funding_is_paid_at_its_hour_while_time_is_advanced() {
+    let (_, world) = world();
+    open_long(&world, dec!(0.5));
+    world.advance(3600);
+    let rows: Vec<_> =
+        first_account(&world).income.into_iter().filter(|row| row.kind == IncomeKind::FundingFee).collect();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0].time, "2026-03-02T08:00:00Z".parse::<Timestamp>().unwrap().timestamp_millis());
+    let told = world.market().funding_history(&bitcoin(), None, rows[0].time, 1)[0];
+    assert_eq!(rows[0].amount, -engine::money(dec!(0.004) * told.2 * told.1));
+}
+
+#[test]
+fn a_jump_through_a_stop_fills_it_at_the_new_price() {
+    let (_, world) = world();
+    open_long(&world, dec!(0.9));
+    let last = world.core().engine.quote(&bitcoin()).unwrap().last;
+    world.set_price(&bitcoin(), (last * dec!(0.85)).round_dp(1)).unwrap();
+    let account = first_account(&world);
+    assert_eq!(account.amount(&bitcoin()), dec!(0));
+    let fill = account.trades.last().unwrap().price / last;
+    assert!(fill > dec!(0.849) && fill < dec!(0.851), "{fill}");
+    assert!(world.set_price(&bitcoin(), dec!(-1)).is_err());
+    assert!(world.set_price(&bitcoin(), dec!(0.123)).is_err());
+}
+
+#[test]
+fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("deep/world.json");
+    let options = || WorldOptions { state_file: Some(file.clone()), ..options() };
+    let wall = wall();
+    let world = World::open(options(), wall.clone()).unwrap();
+    assert!(world.is_fresh());
+    open_long(&world, dec!(0.5));
+    world.set_price(&bitcoin(), dec!(60000)).unwrap();
+    world.save().unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let keys = world.keys();
+    drop(world);
+
+    let same = World::open(options(), wall.clone()).unwrap();
+    same.save().unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), bytes, "loading and saving changes nothing");
+    assert!(!same.is_fresh());
+    assert_eq!(same.keys(), keys);
+    drop(same);
+
+    wall.advance(chrono::Duration::hours(9));
+    let later = World::open(options(), wall.clone()).unwrap();
+    let account = first_account(&later);
+    let paid = account.income.iter().filter(|row| row.kind == IncomeKind::FundingFee).count();
+    assert_eq!(paid, 2, "08:00 and 16:00");
+    let price = later.core().engine.quote(&bitcoin()).unwrap().last;
+    assert!(price > dec!(50000) && price < dec!(72000), "the jump is remembered: {price}");
+}
+
+#[test]
+fn a_state_file_of_something_else_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("world.json");
+    std::fs::write(&file, "{\"version\":99").unwrap();
+    let options = WorldOptions { state_file: Some(file.clone()), ..options() };
+    assert!(matches!(World::open(options, wall()), Err(WorldError::State { .. })));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"version\":99");
+}
+
+#[tokio::test]
+async fn the_controls_answer_and_refuse_nonsense() {
+    let (_, world) = world();
+    let (status, body) = call(&world, "GET", "/world/clock", &Value::Null).await;
+    assert_eq!((status, &body["market_time"]), (StatusCode::OK, &json!("2026-03-02T07:30:00.000Z")));
+    let (status, body) = call(&world, "POST", "/world/advance", &json!({"seconds": 90})).await;
+    assert_eq!((status, &body["market_time"]), (StatusCode::OK, &json!("2026-03-02T07:31:30.000Z")));
+    for (path, body) in [
+        ("/world/advance", json!({"seconds": -1})),
+        ("/world/advance", json!({"seconds": 1e18})),
+        ("/world/advance", json!({"minutes": 1})),
+        ("/world/price", json!({"symbol": "btc", "price": "1"})),
+        ("/world/price", json!({"symbol": "XXXUSDT", "price": "1"})),
+        ("/world/price", json!({"symbol": "BTCUSDT", "price": "cheap"})),
+        ("/world/price", json!({"symbol": "BTCUSDT", "price": "79228162514264337593543950335"})),
+        ("/world/price", json!({"symbol": "BTCUSDT", "price": "0"})),
+    ] {
+        assert_eq!(call(&world, "POST", path, &body).await.0, StatusCode::BAD_REQUEST, "{path} {body}");
+    }
+    let (status, body) =
+        call(&world, "POST", "/world/price", &json!({"symbol": "BTCUSDT", "price": 60000.5})).await;
+    assert_eq!((status, &body["price"]), (StatusCode::OK, &json!("60000.5")), "{body}");
+    assert_eq!(call(&world, "POST", "/world/faults", &json!({})).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_state_shows_every_account_with_its_keys_and_books() {
+    let (_, world) = world();
+    open_long(&world, dec!(0.9));
+    let (_, state) = call(&world, "GET", "/world/state", &Value::Null).await;
+    let account = &state["accounts"][0];
+    assert_eq!(account["name"], "mirat");
+    assert_eq!(account["api_key"], json!(world.keys()[0].api_key));
+    assert_eq!(account["positions"][0]["amount"], "0.004");
+    assert_eq!(account["algo_orders"].as_array().unwrap().len(), 1);
+    assert_eq!(account["ledger"][0]["kind"], "TRANSFER");
+    assert_eq!(state["prices"].as_object().unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn a_reset_world_is_as_fresh() {
+    let (_, world) = world();
+    open_long(&world, dec!(0.9));
+    world.set_price(&bitcoin(), dec!(60000)).unwrap();
+    assert_eq!(call(&world, "POST", "/world/reset", &Value::Null).await.0, StatusCode::OK);
+    let account = first_account(&world);
+    assert_eq!((account.wallet(), account.trades.len()), (dec!(1000), 0));
+    assert_eq!(world.market().jumps().len(), 0);
+}
+
+#[tokio::test]
+async fn sources_and_model_answer_on_the_same_port() {
+    let (_, world) = world();
+    assert_eq!(call(&world, "GET", "/fng/?limit=1", &Value::Null).await.0, StatusCode::OK);
+    assert_eq!(call(&world, "GET", "/v1/models", &Value::Null).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(call(&world, "GET", "/nowhere", &Value::Null).await.0, StatusCode::NOT_FOUND);
+}

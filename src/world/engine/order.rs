@@ -146,18 +146,10 @@ impl Engine {
             };
             effect.released + cross_initial
         };
-        if self.cost(opening, request, quote, settings.leverage) > self.totals(id).available + freed {
+        if cost(opening, request, quote, settings.leverage) > self.totals(id).available + freed {
             return Err(refusal::MARGIN_INSUFFICIENT);
         }
         Ok(())
-    }
-
-    /// What an opening ties up: initial margin, the loss it starts with, and its fee (facts §3).
-    fn cost(&self, quantity: Decimal, request: &OrderRequest, quote: Quote, leverage: u32) -> Decimal {
-        let price = assumed_price(request, quote);
-        let notional = quantity * price;
-        let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO) * quantity;
-        notional / Decimal::from(leverage.max(1)) + open_loss + notional * TAKER_FEE
     }
 
     /// Books an order that passed its checks, fills what can be filled, lets the rest rest or expire.
@@ -287,6 +279,14 @@ fn assumed_price(request: &OrderRequest, quote: Quote) -> Decimal {
         (_, Side::Buy) => quote.ask * (Decimal::ONE + TAKER_FEE),
         (_, Side::Sell) => quote.bid.max(quote.mark),
     }
+}
+
+/// What an opening ties up: initial margin, the loss it starts with, and its fee (facts §3).
+fn cost(quantity: Decimal, request: &OrderRequest, quote: Quote, leverage: u32) -> Decimal {
+    let price = assumed_price(request, quote);
+    let notional = quantity * price;
+    let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO) * quantity;
+    notional / Decimal::from(leverage.max(1)) + open_loss + notional * TAKER_FEE
 }
 
 fn check_band(contract: &Contract, request: &OrderRequest, quote: Quote) -> Result<(), Refusal> {

@@ -257,6 +257,7 @@ pub(super) fn symbol_config(call: &mut Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// `GET /fapi/v1/accountConfig`.
+#[expect(clippy::unnecessary_wraps, reason = "a row of the endpoint table")]
 pub(super) fn account_config(_call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({
         "feeTier": 0, "canTrade": true, "canDeposit": true, "canWithdraw": true, "dualSidePosition": false,

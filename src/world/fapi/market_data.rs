@@ -185,6 +185,7 @@ pub(super) fn funding_rate(call: &mut Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// `GET /fapi/v1/fundingInfo`: only contracts that differ from the usual 8 hours.
+#[expect(clippy::unnecessary_wraps, reason = "a row of the endpoint table")]
 pub(super) fn funding_info(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(call
         .core

@@ -14,6 +14,7 @@ const NEVER: i64 = 4_133_404_800_000;
 const LISTED: i64 = 1_569_398_400_000;
 
 /// `GET /fapi/v1/exchangeInfo`.
+#[expect(clippy::unnecessary_wraps, reason = "a row of the endpoint table")]
 pub(super) fn exchange_info(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let symbols: Vec<Value> = call.core.engine.contracts().values().map(contract_row).collect();
     let mut limits = vec![json!({

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Uri;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use super::feed::Signal;
 use super::params::Params;
@@ -22,9 +22,9 @@ use crate::world::engine::AccountId;
 /// Messages that may wait for a slow reader.
 const QUEUE: usize = 1024;
 /// Longest life of a connection.
-const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFE: Duration = Duration::from_hours(24);
 /// How often the server asks for a sign of life, and how many may go unanswered.
-const PING_EVERY: Duration = Duration::from_secs(3 * 60);
+const PING_EVERY: Duration = Duration::from_mins(3);
 const UNANSWERED_PINGS: u32 = 3;
 /// Longest message a client may send, bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
@@ -45,8 +45,10 @@ pub(crate) fn open(world: Arc<World>, path_and_query: &str) -> WorldSocket {
     let (to_world, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_world) = mpsc::channel(QUEUE);
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    if let Some(session) = Session::new(world, path, query) {
-        tokio::spawn(session.run(incoming, outgoing));
+    if let Some(session) = Session::new(world, path, query)
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn(session.run(incoming, outgoing));
     }
     WorldSocket { to_world, from_world }
 }
@@ -129,6 +131,8 @@ struct Session {
     users: Vec<UserStream>,
     /// Market time of the last rendering, ms.
     rendered_ms: i64,
+    /// Listens from the first moment, so that nothing is missed before the session runs.
+    signals: broadcast::Receiver<Signal>,
 }
 
 /// The other side is gone.
@@ -156,8 +160,16 @@ impl Session {
             _ => return None,
         };
         let rendered_ms = world.core().played_ms;
-        let mut session =
-            Self { world, route, takes_keys, combined, streams: Vec::new(), users: Vec::new(), rendered_ms };
+        let mut session = Self {
+            signals: world.feed().listen(),
+            world,
+            route,
+            takes_keys,
+            combined,
+            streams: Vec::new(),
+            users: Vec::new(),
+            rendered_ms,
+        };
         for name in parts.filter(|name| !name.is_empty()) {
             session.subscribe(&name, None);
         }
@@ -220,7 +232,6 @@ impl Session {
     }
 
     async fn run(mut self, mut incoming: mpsc::Receiver<String>, outgoing: mpsc::Sender<String>) {
-        let mut signals = self.world.feed().listen();
         let end = tokio::time::sleep(LIFE);
         tokio::pin!(end);
         loop {
@@ -229,7 +240,7 @@ impl Session {
                     Some(text) => self.hear(&text, &outgoing).await,
                     None => Err(Gone),
                 },
-                signal = signals.recv() => match signal {
+                signal = self.signals.recv() => match signal {
                     Ok(Signal::Tick) => self.tick(&outgoing).await,
                     Ok(Signal::User { account, event, text }) => {
                         self.user_event(account, event, &text, &outgoing).await

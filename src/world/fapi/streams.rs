@@ -34,6 +34,7 @@ enum Content {
     Ticker(Symbol),
     AllTickers,
     AggregateTrade(Symbol),
+    Trade(Symbol),
     BookTicker(Symbol),
     AllBookTickers,
     Depth(Symbol, u32),
@@ -57,7 +58,7 @@ impl Stream {
 impl Content {
     fn route(&self) -> Route {
         match self {
-            Self::BookTicker(_) | Self::AllBookTickers | Self::Depth(..) => Route::Public,
+            Self::BookTicker(_) | Self::AllBookTickers | Self::Depth(..) | Self::Trade(_) => Route::Public,
             _ => Route::Market,
         }
     }
@@ -81,6 +82,7 @@ fn content(name: &str) -> Option<Content> {
         "miniTicker" => Content::MiniTicker(symbol),
         "ticker" => Content::Ticker(symbol),
         "aggTrade" => Content::AggregateTrade(symbol),
+        "trade" => Content::Trade(symbol),
         "bookTicker" => Content::BookTicker(symbol),
         other => {
             if let Some(interval) = other.strip_prefix("kline_") {
@@ -124,6 +126,7 @@ fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) 
         Content::Ticker(symbol) => one(ticker(world, engine, symbol, now, true)),
         Content::AllTickers => together(all(&|symbol| ticker(world, engine, symbol, now, true))),
         Content::AggregateTrade(symbol) => one(aggregate_trade(engine, symbol, now)),
+        Content::Trade(symbol) => one(trade(engine, symbol, now)),
         Content::BookTicker(symbol) => one(book_ticker(engine, symbol, now)),
         Content::AllBookTickers => all(&|symbol| book_ticker(engine, symbol, now)),
         Content::Depth(symbol, limit) => one(depth(engine, symbol, *limit, now)),
@@ -210,6 +213,17 @@ fn aggregate_trade(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> 
         "e": "aggTrade", "E": now, "s": symbol, "st": 1, "a": id,
         "p": fixed(quote.last, contract.price_digits()),
         "q": fixed(contract.listing.step, contract.quantity_digits()), "f": id, "l": id, "T": now,
+        "m": quote.last == quote.bid,
+    }))
+}
+
+fn trade(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
+    let contract = engine.contracts().get(symbol)?;
+    let quote = engine.quote(symbol).ok()?;
+    Some(json!({
+        "e": "trade", "E": now, "T": now, "s": symbol, "st": 1, "t": now.div_euclid(1000),
+        "p": fixed(quote.last, contract.price_digits()),
+        "q": fixed(contract.listing.step, contract.quantity_digits()), "X": "MARKET",
         "m": quote.last == quote.bid,
     }))
 }

@@ -129,3 +129,9 @@ static ENDPOINTS: &[Endpoint] = &[
 pub(super) fn find(method: &Method, path: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.path == path && endpoint.method == method.as_str())
 }
+
+/// Method and path of every endpoint.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ENDPOINTS.iter().map(|endpoint| (endpoint.method, endpoint.path))
+}

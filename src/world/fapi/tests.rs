@@ -1,1 +1,0 @@
-//! The face, request by request.

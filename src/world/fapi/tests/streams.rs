@@ -1,0 +1,139 @@
+//! Websocket sessions, as clients use them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::client;
+use crate::world::{World, WorldSocket};
+
+/// A socket with the questions tests ask.
+struct WorldSocketProbe(WorldSocket);
+
+impl WorldSocketProbe {
+    fn open(world: &Arc<World>, path: &str) -> Self {
+        Self(world.open_socket(path))
+    }
+
+    async fn say(&self, text: &str) {
+        self.0.to_world.send(text.to_owned()).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        serde_json::from_str(&self.0.from_world.recv().await.unwrap()).unwrap()
+    }
+
+    async fn ask(&mut self, command: Value) -> Value {
+        self.say(&command.to_string()).await;
+        self.next().await
+    }
+
+    /// Waits until the session listens and shows that nothing else was said before.
+    async fn settled(&mut self) {
+        let reply = self.ask(json!({"method": "GET_PROPERTY", "id": "settled"})).await;
+        assert_eq!(reply["id"], "settled", "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_stream_tells_an_order_from_acceptance_to_balance() {
+    let client = client();
+    client.prepare().await;
+    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
+        .clone();
+    let key = key.as_str().unwrap();
+    let mut plain = WorldSocketProbe::open(&client.world, &format!("/private/ws/{key}"));
+    let mut narrow = WorldSocketProbe::open(
+        &client.world,
+        &format!("/private/stream?listenKey={key}&events=ACCOUNT_UPDATE"),
+    );
+    plain.settled().await;
+    narrow.settled().await;
+    client
+        .post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&newClientOrderId=jv-1")
+        .await;
+    let words: Vec<Value> =
+        [plain.next().await, plain.next().await, plain.next().await, plain.next().await].to_vec();
+    let kinds: Vec<&str> = words.iter().map(|event| event["e"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ORDER_TRADE_UPDATE", "TRADE_LITE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"]);
+    assert_eq!((&words[2]["o"]["c"], &words[2]["o"]["X"]), (&json!("jv-1"), &json!("FILLED")));
+    assert_eq!(words[3]["a"]["P"][0]["mt"], "isolated");
+    let wrapped = narrow.next().await;
+    assert_eq!((&wrapped["stream"], &wrapped["data"]["e"]), (&json!(key), &json!("ACCOUNT_UPDATE")));
+}
+
+#[tokio::test]
+async fn an_expired_listen_key_is_told_once_and_its_socket_falls_mute() {
+    let client = client();
+    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
+        .clone();
+    let mut socket =
+        WorldSocketProbe::open(&client.world, &format!("/ws?listenKey={}", key.as_str().unwrap()));
+    socket.settled().await;
+    client.wall.advance(chrono::Duration::minutes(61));
+    client.world.step();
+    assert_eq!(socket.next().await["e"], "listenKeyExpired");
+    client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
+    client.world.step();
+    socket.settled().await;
+    let reply = client.raw("PUT", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await;
+    assert_eq!(reply.code(), -1125);
+}
+
+#[tokio::test]
+async fn market_streams_speak_on_their_route_only() {
+    let client = client();
+    let mut market = WorldSocketProbe::open(&client.world, "/market/stream?streams=");
+    assert_eq!(
+        market.ask(json!({"method": "SUBSCRIBE", "params": ["btcusdt@markPrice@1s", "btcusdt@bookTicker"], "id": "7f-x"})).await,
+        json!({"result": null, "id": "7f-x"})
+    );
+    let event = market.next().await;
+    assert_eq!(
+        (&event["stream"], &event["data"]["e"]),
+        (&json!("btcusdt@markPrice@1s"), &json!("markPriceUpdate"))
+    );
+    client.wall.advance(chrono::Duration::seconds(1));
+    client.world.step();
+    assert_eq!(market.next().await["data"]["s"], "BTCUSDT");
+    let listed = market.ask(json!({"method": "LIST_SUBSCRIPTIONS", "id": 3})).await;
+    assert_eq!(listed["result"], json!(["btcusdt@markPrice@1s", "btcusdt@bookTicker"]));
+    let mut book = WorldSocketProbe::open(&client.world, "/public/ws/btcusdt@bookTicker/ethusdt@bookTicker");
+    book.settled().await;
+    client.world.step();
+    assert_eq!(
+        (book.next().await["s"].clone(), book.next().await["s"].clone()),
+        (json!("BTCUSDT"), json!("ETHUSDT"))
+    );
+}
+
+#[tokio::test]
+async fn a_candle_stream_tells_the_close_of_a_bar() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@kline_1m");
+    socket.settled().await;
+    client.world.advance(61);
+    let closed = socket.next().await;
+    let running = socket.next().await;
+    assert_eq!((&closed["k"]["x"], &running["k"]["x"]), (&json!(true), &json!(false)));
+    assert_eq!(closed["k"]["T"].as_i64().unwrap() + 1, running["k"]["t"].as_i64().unwrap());
+}
+
+#[tokio::test]
+async fn broken_commands_are_answered_and_wrong_paths_close() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/ws/1");
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"method\":\"JUMP\",\"id\":1}",
+        "{\"method\":\"SUBSCRIBE\",\"params\":\"x\",\"id\":1}",
+    ] {
+        socket.say(text).await;
+        assert!(socket.next().await["code"].is_number(), "{text}");
+    }
+    let mut nowhere = client.world.open_socket("/nowhere");
+    assert_eq!(nowhere.from_world.recv().await, None);
+}
