@@ -55,10 +55,25 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     }
-    let text = theme.style(Meaning::Text);
-    let shown: Vec<Line<'_>> =
-        lines.into_iter().skip(top).take(rows).map(|line| Line::styled(format!(" {line}"), text)).collect();
+    let shown: Vec<Line<'_>> = lines.iter().skip(top).take(rows).map(|line| labelled(line, theme)).collect();
     frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// A line of text; a short label at its beginning, such as `Risk:`, stands out.
+fn labelled(line: &str, theme: &Theme) -> Line<'static> {
+    let text = theme.style(Meaning::Text);
+    let is_label = |label: &str| {
+        label.chars().count() <= 24
+            && label.starts_with(char::is_uppercase)
+            && label.chars().all(|c| c.is_alphabetic() || " &-/".contains(c))
+    };
+    match line.split_once(':').filter(|(label, _)| is_label(label)) {
+        Some((label, rest)) => Line::from(vec![
+            Span::styled(format!(" {label}:"), theme.style(Meaning::Title)),
+            Span::styled(rest.to_owned(), text),
+        ]),
+        None => Line::styled(format!(" {line}"), text),
+    }
 }
 
 /// What the brief lacks, or else how far the cycle has come and how long it took.

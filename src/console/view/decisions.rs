@@ -282,7 +282,8 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
             lines.push(Line::styled(format!(" {line}"), style));
         }
     };
-    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty()) {
+    let reason_only = rows == 1 && !proposal.reason.is_empty();
+    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty() && !reason_only) {
         add(safe(&outcome.detail, 400), outcome_style(outcome.kind, theme));
     }
     if !proposal.reason.is_empty() {
