@@ -79,9 +79,13 @@ impl Meaning {
 }
 
 /// The themes inside the program, the default first.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("jarvis-dark", include_str!("../../themes/jarvis-dark.toml")),
     ("jarvis-light", include_str!("../../themes/jarvis-light.toml")),
+    ("colour-blind", include_str!("../../themes/colour-blind.toml")),
+    ("nord", include_str!("../../themes/nord.toml")),
+    ("gruvbox-dark", include_str!("../../themes/gruvbox-dark.toml")),
+    ("solarized-light", include_str!("../../themes/solarized-light.toml")),
     ("high-contrast", include_str!("../../themes/high-contrast.toml")),
     (SIXTEEN, include_str!("../../themes/sixteen.toml")),
 ];

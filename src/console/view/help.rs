@@ -12,11 +12,12 @@ use super::super::wrap::wrap;
 use super::framed;
 
 /// What the marks on the screen mean.
-const MARKS: [(&str, &str); 8] = [
+const MARKS: [(&str, &str); 9] = [
     ("● ○", "confidence at or above the threshold, below it"),
     ("━━│──", "confidence as a bar; the tick is the threshold"),
     ("▸", "the selected row; x acts on the selected position"),
     ("▲ ■", "a warning, something critical"),
+    ("stale", "a source of the brief older than its kind allows; failed: one that did not answer"),
     ("NO STOP", "a position without a stop at the exchange"),
     ("PnL", "open profit and loss at the latest mark price"),
     ("PnL %", "of a position: how far the price went from entry; of an account: of its wallet"),
