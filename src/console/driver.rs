@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossterm::event::{Event as Input, EventStream, KeyEvent};
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
@@ -25,7 +25,7 @@ use crate::domain::{Feed, OperatorCommand, Severity};
 /// The least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// How many waiting feeds are applied before a frame is drawn.
+/// How many waiting feeds or inputs are applied before a frame is drawn.
 const DRAIN: usize = 512;
 
 /// Runs a console on this process's terminal until the operator leaves, a signal ends it or the terminal is gone.
@@ -119,8 +119,8 @@ pub async fn drive<S: Surface>(
             number = &mut signal => return Exit::Signal(number),
             input = inputs.next() => match input {
                 Some(Ok(input)) => {
-                    if session.input(&input) {
-                        return Exit::Quit;
+                    if let Some(exit) = session.inputs(&input, &mut inputs) {
+                        return exit;
                     }
                 }
                 Some(Err(_)) | None => return Exit::TerminalGone,
@@ -173,6 +173,30 @@ impl Session {
         false
     }
 
+    /// Applies an input and all that wait behind it, so that a held key is answered by one frame. What ends the
+    /// console, if anything does.
+    fn inputs(
+        &mut self,
+        first: &Input,
+        more: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
+    ) -> Option<Exit> {
+        if self.input(first) {
+            return Some(Exit::Quit);
+        }
+        for _ in 0..DRAIN {
+            match more.next().now_or_never() {
+                Some(Some(Ok(input))) => {
+                    if self.input(&input) {
+                        return Some(Exit::Quit);
+                    }
+                }
+                Some(Some(Err(_)) | None) => return Some(Exit::TerminalGone),
+                None => break,
+            }
+        }
+        None
+    }
+
     fn input(&mut self, input: &Input) -> bool {
         match input {
             Input::Key(key) => {
@@ -214,12 +238,12 @@ impl Session {
     }
 
     fn next_theme(&mut self) {
-        let msg = match self.theme.next() {
-            Ok(theme) => {
-                self.theme = theme;
-                Msg::Told(Severity::Info, format!("theme: {}", self.theme.name()))
-            }
-            Err(error) => Msg::Told(Severity::Warning, error.to_string()),
+        let (theme, unusable) = self.theme.next();
+        self.theme = theme;
+        let name = format!("theme: {}", self.theme.name());
+        let msg = match unusable.first() {
+            None => Msg::Told(Severity::Info, name),
+            Some(error) => Msg::Told(Severity::Warning, format!("{name}; skipped {error}")),
         };
         update(&mut self.state, msg);
     }

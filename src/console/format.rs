@@ -81,6 +81,15 @@ pub fn lasted(seconds: i64) -> String {
     }
 }
 
+/// How long a position has been held, to the minute: a second hand in every row would only be restless.
+pub fn held(seconds: i64) -> String {
+    match seconds.max(0) {
+        0..60 => "<1m".to_owned(),
+        60..3_600 => format!("{}m", seconds / 60),
+        _ => lasted(seconds),
+    }
+}
+
 /// Time left: `24:07`, `1:24:07`.
 pub fn countdown(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -153,6 +162,7 @@ mod tests {
     fn durations_use_their_two_largest_units() {
         let shown: Vec<_> = [-5, 45, 728, 11_520, 446_400].into_iter().map(lasted).collect();
         assert_eq!(shown, ["0s", "45s", "12m08s", "3h12m", "5d04h"]);
+        assert_eq!([held(-1), held(59), held(60), held(11_520)], ["<1m", "<1m", "1m", "3h12m"]);
         assert_eq!([countdown(1447), countdown(5047)], ["24:07", "1:24:07"]);
     }
 

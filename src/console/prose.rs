@@ -8,7 +8,7 @@ use crate::domain::CycleView;
 pub fn lines(cycle: &CycleView, columns: usize) -> Vec<String> {
     let text = cycle.analysis.lines();
     let (words, machinery) = split(&text);
-    let mut lines = wrap(words, columns);
+    let mut lines = wrap(&without_markup(words), columns);
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
@@ -17,6 +17,12 @@ pub fn lines(cycle: &CycleView, columns: usize) -> Vec<String> {
         lines.push(format!("… writing its decisions, {} so far", format::bytes(machinery)));
     }
     lines
+}
+
+/// Models like to set words in bold and lines as headings; a terminal shows the marks instead.
+fn without_markup(words: &str) -> String {
+    let plain = |line: &str| line.trim_start_matches('#').trim_start().replace("**", "");
+    words.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// The words to read, and how many bytes of decision list follow them.
@@ -45,10 +51,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bold_marks_and_heading_marks_are_not_read_out() {
+        assert_eq!(without_markup("## Risk\n**Low:** a * b"), "Risk\nLow: a * b");
+    }
+
+    #[test]
     fn tags_and_the_decision_list_are_not_read_out() {
         let text =
             "Let me look.\n<analysis>\nRisk is low.\n</analysis>\n```json\n[{\"account\":\"mirat\"}]\n```";
-        assert_eq!(split(text), ("Risk is low.", 34));
+        assert_eq!(split(text), ("Risk is low.", 33));
         assert_eq!(split("<analysis>Calm"), ("Calm", 0));
         assert_eq!(split("<analysis>Calm analysis</ana"), ("Calm analysis", 0));
         assert_eq!(split("no tags at all\n[{\"a\":1}]"), ("no tags at all", 9));

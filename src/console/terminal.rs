@@ -29,9 +29,9 @@ impl Drop for Taken {
 /// Raw mode, alternate screen, bracketed paste, no cursor. [`restore`] undoes it, also from a panic hook.
 pub fn enter(depth: ColorDepth) -> io::Result<(Screen, Taken)> {
     style::force_color_output(depth != ColorDepth::None);
+    terminal::enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     let taken = Taken(());
-    terminal::enable_raw_mode()?;
     let mut out = BufWriter::with_capacity(16 * 1024, io::stdout());
     execute!(out, EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)?;
     let screen = Terminal::new(CrosstermBackend::new(out))?;

@@ -79,9 +79,13 @@ impl Meaning {
 }
 
 /// The themes inside the program, the default first.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("jarvis-dark", include_str!("../../themes/jarvis-dark.toml")),
     ("jarvis-light", include_str!("../../themes/jarvis-light.toml")),
+    ("colour-blind", include_str!("../../themes/colour-blind.toml")),
+    ("nord", include_str!("../../themes/nord.toml")),
+    ("gruvbox-dark", include_str!("../../themes/gruvbox-dark.toml")),
+    ("solarized-light", include_str!("../../themes/solarized-light.toml")),
     ("high-contrast", include_str!("../../themes/high-contrast.toml")),
     (SIXTEEN, include_str!("../../themes/sixteen.toml")),
 ];
@@ -179,12 +183,18 @@ impl Theme {
         self
     }
 
-    /// The theme after this one, at the same depth.
-    pub fn next(&self) -> Result<Self, ThemeError> {
+    /// The next theme that can be used, at the same depth, and why those before it could not.
+    pub fn next(&self) -> (Self, Vec<ThemeError>) {
         let names = Self::names(self.folder.as_deref());
         let here = names.iter().position(|name| *name == self.name).unwrap_or(0);
-        let name = names.get((here + 1) % names.len().max(1)).map_or(BUILT_IN[0].0, String::as_str);
-        Ok(Self::load(name, self.folder.as_deref())?.with_depth(self.depth))
+        let mut unusable = Vec::new();
+        for name in names.iter().cycle().skip(here + 1).take(names.len()) {
+            match Self::load(name, self.folder.as_deref()) {
+                Ok(theme) => return (theme.with_depth(self.depth), unusable),
+                Err(error) => unusable.push(error),
+            }
+        }
+        (self.clone(), unusable)
     }
 
     /// Its name.
@@ -353,6 +363,14 @@ mod tests {
         assert!(unknown.contains("\"txt\"") && unknown.contains("muted"), "{unknown}");
         let colour = Theme::load("odd", Some(folder.path())).unwrap_err().to_string();
         assert!(colour.contains("reddish") && colour.contains("#rrggbb"), "{colour}");
+        let mut theme = Theme::load("sixteen", Some(folder.path())).unwrap();
+        let unusable;
+        (theme, unusable) = theme.next();
+        assert_eq!(
+            (theme.name(), unusable.len()),
+            ("jarvis-dark", 2),
+            "what cannot be used is skipped and named"
+        );
         let absent = Theme::load("../sixteen", Some(folder.path())).unwrap_err().to_string();
         assert!(absent.contains("jarvis-dark") && absent.contains("mine"), "{absent}");
     }
@@ -361,7 +379,7 @@ mod tests {
     fn the_next_theme_comes_round_to_the_first() {
         let mut theme = Theme::load("jarvis-dark", None).unwrap();
         for _ in Theme::names(None) {
-            theme = theme.next().unwrap();
+            theme = theme.next().0;
         }
         assert_eq!(theme.name(), "jarvis-dark");
     }

@@ -276,7 +276,7 @@ fn send(state: &mut State, command: Command) -> Vec<Effect> {
 }
 
 fn read_help(state: &mut State, top: usize, key: Key) -> Vec<Effect> {
-    let last = view::help::last_top(state.size);
+    let last = view::help::last_top(state);
     let page = usize::from(state.size.1 / 2).max(1);
     let top = match keymap::lookup(key) {
         Some(Action::Quit) if key == Key::Ctrl('c') => return act(state, Action::Quit),

@@ -9,6 +9,8 @@ mod driver;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod real_terminal;
+#[cfg(test)]
 mod robustness;
 #[cfg(test)]
 mod screens;

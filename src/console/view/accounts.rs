@@ -152,7 +152,7 @@ fn position_row(
         None => cell("■ NO STOP", theme.style(Meaning::Danger)),
     };
     let held = match (position.opened_at, state.market_time()) {
-        (Some(opened), Some(now)) => format::lasted((now - opened).num_seconds()),
+        (Some(opened), Some(now)) => format::held((now - opened).num_seconds()),
         _ => "?".to_owned(),
     };
     let side = if position.direction.as_str() == "LONG" { Meaning::Gain } else { Meaning::Loss };

@@ -30,7 +30,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
             format!("line {} of {}, end: follow", top + 1, lines.len()),
             theme.style(Meaning::Warn),
         ),
-        _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, theme)),
+        _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, area.width, theme)),
     };
     let inner = framed(frame, area, state, theme, Panel::Analysis.title(), &note, focused);
     let Some(cycle) = cycle else {
@@ -55,21 +55,37 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     }
-    let text = theme.style(Meaning::Text);
-    let shown: Vec<Line<'_>> =
-        lines.into_iter().skip(top).take(rows).map(|line| Line::styled(format!(" {line}"), text)).collect();
+    let shown: Vec<Line<'_>> = lines.iter().skip(top).take(rows).map(|line| labelled(line, theme)).collect();
     frame.render_widget(Paragraph::new(shown), inner);
 }
 
+/// A line of text; a short label at its beginning, such as `Risk:`, stands out.
+fn labelled(line: &str, theme: &Theme) -> Line<'static> {
+    let text = theme.style(Meaning::Text);
+    let is_label = |label: &str| {
+        label.chars().count() <= 24
+            && label.starts_with(char::is_uppercase)
+            && label.chars().all(|c| c.is_alphabetic() || " &-/".contains(c))
+    };
+    match line.split_once(':').filter(|(label, _)| is_label(label)) {
+        Some((label, rest)) => Line::from(vec![
+            Span::styled(format!(" {label}:"), theme.style(Meaning::Title)),
+            Span::styled(rest.to_owned(), text),
+        ]),
+        None => Line::styled(format!(" {line}"), text),
+    }
+}
+
 /// What the brief lacks, or else how far the cycle has come and how long it took.
-fn progress(cycle: &CycleView, theme: &Theme) -> Span<'static> {
+fn progress(cycle: &CycleView, width: u16, theme: &Theme) -> Span<'static> {
     let failed = cycle.sources.iter().filter(|source| source.error.is_some()).count();
     let stale = cycle.sources.iter().filter(|source| source.stale && source.error.is_none()).count();
     if failed + stale > 0 {
         let counts = [(failed, "failed"), (stale, "stale")];
         let words =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        let text = format!("sources: {}", words.collect::<Vec<_>>().join(", "));
+        let head = if width < 44 { "▲" } else { "sources:" };
+        let text = format!("{head} {}", words.collect::<Vec<_>>().join(", "));
         return Span::styled(text, theme.style(Meaning::Warn));
     }
     let text = match (cycle.phase, &cycle.report) {

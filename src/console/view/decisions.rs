@@ -14,8 +14,8 @@ use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, placeholder, window};
-use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Phase, Proposal, Rule};
+use super::{framed, mark_part, placeholder, progress, window};
+use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Proposal, Rule};
 
 const BAR: usize = 4;
 const OUTCOME: usize = 7;
@@ -66,15 +66,16 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let note = Span::styled(format!("opens from {threshold}"), theme.style(Meaning::Muted));
     let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
     let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
-        let sentence = match desk.cycle.as_ref().map(|cycle| cycle.phase) {
-            Some(Some(Phase::Gathering | Phase::Model)) => {
-                "The decisions come when the analyst has finished."
-            }
-            Some(Some(Phase::Execution)) => "The answer is being checked.",
-            Some(None) => "The last cycle ended without a decision; the log says why.",
-            None => {
-                "One row for every account and coin appears here after the first cycle. Press f to run one now."
-            }
+        if let Some((cycle, phase)) =
+            desk.cycle.as_ref().and_then(|cycle| cycle.phase.map(|phase| (cycle, phase)))
+        {
+            progress::draw(frame, inner, cycle, phase, state, theme);
+            return;
+        }
+        let sentence = if desk.cycle.is_some() {
+            "The last cycle ended without a decision; its alarms say why."
+        } else {
+            "One row for every account and coin appears here after the first cycle. Press f to run one now."
         };
         placeholder(frame, inner, theme, &[sentence]);
         return;
@@ -282,7 +283,8 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
             lines.push(Line::styled(format!(" {line}"), style));
         }
     };
-    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty()) {
+    let reason_only = rows == 1 && !proposal.reason.is_empty();
+    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty() && !reason_only) {
         add(safe(&outcome.detail, 400), outcome_style(outcome.kind, theme));
     }
     if !proposal.reason.is_empty() {

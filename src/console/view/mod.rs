@@ -10,6 +10,7 @@ pub mod footer;
 pub mod header;
 pub mod help;
 pub mod prices;
+pub mod progress;
 pub mod starting;
 pub mod too_small;
 pub mod tools;
@@ -77,9 +78,10 @@ fn framed(
     focused: bool,
 ) -> Rect {
     let edge = if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Border) };
-    let name = if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Title) };
-    let room = usize::from(area.width).saturating_sub(title.chars().count() + 8);
-    let note = Span::styled(crate::domain::untrusted::truncate_columns(&note.content, room), note.style);
+    let name = alone(if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Title) });
+    let room = usize::from(area.width).saturating_sub(title.chars().count() + 7);
+    let note =
+        Span::styled(crate::domain::untrusted::truncate_columns(&note.content, room), alone(note.style));
     let mut block = Block::bordered()
         .border_type(border_type(state))
         .border_style(edge)
@@ -90,6 +92,11 @@ fn framed(
     }
     frame.render_widget(block, area);
     area.inner(Margin::new(1, 1))
+}
+
+/// A style that takes nothing over from what it is drawn on.
+fn alone(style: Style) -> Style {
+    Style { sub_modifier: !style.add_modifier, ..style }
 }
 
 /// Real money has thick borders, so that it is told apart without colour.
@@ -115,7 +122,7 @@ fn mark_part(frame: &mut Frame<'_>, area: Rect, theme: &Theme, first: usize, sho
     let text = format!(" {}–{} of {count} ", first + 1, (first + shown).min(count));
     let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
     let place = Rect { x: area.right().saturating_sub(width + 2), y: area.bottom() - 1, width, height: 1 };
-    frame.render_widget(Line::styled(text, theme.style(Meaning::Muted)), place);
+    frame.render_widget(Line::styled(text, alone(theme.style(Meaning::Muted))), place);
 }
 
 /// Muted sentences in an empty panel, saying what will come.

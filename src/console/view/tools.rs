@@ -107,7 +107,7 @@ fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [L
     let asked =
         Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 6, 0)], width, 1);
     let went = Fitted::new(
-        &[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 8, 1), Column::right("", 8, 0)],
+        &[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 7, 1), Column::right("", 7, 0)],
         width,
         1,
     );
