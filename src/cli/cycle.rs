@@ -55,7 +55,9 @@ fn exit_code(report: &CycleReport) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     let failed = |row: &DecisionRow| matches!(row.outcome.kind, OutcomeKind::Failed | OutcomeKind::Invalid);
-    let source_failed = report.brief.sources.iter().any(|source| source.error.is_some());
+    // A source that only remarks on its data has given it; one without a time has given nothing.
+    let source_failed =
+        report.brief.sources.iter().any(|source| source.error.is_some() && source.as_of.is_none());
     if source_failed || !report.errors.is_empty() || report.decisions.iter().any(failed) {
         return ExitCode::from(PARTLY);
     }

@@ -40,7 +40,7 @@ pub async fn open(
     let parts = DeskParts {
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
-        store: store.clone(),
+        store: store.at(&venue.id),
         simsar: simsar(&settings, venue, symbols),
         llm: model(&settings, venue)?,
         accounts,

@@ -130,7 +130,13 @@ impl Floor {
         self.shared.store.is_empty().await
     }
 
-    async fn recover(&self) -> Result<(), ExchangeError> {
+    async fn recover(&self) -> Result<(), DeskError> {
+        for cycle in self.shared.store.fail_running_cycles("the program ended in the middle of it").await? {
+            let text = format!(
+                "cycle {cycle} was cut off by an earlier end of the program; what it sent is settled now"
+            );
+            self.shared.bulletin.record(None, crate::domain::Event::Alarm { severity: Severity::Info, text });
+        }
         self.refresh_rules().await?;
         join_all(self.accounts.iter().map(|account| async {
             if let Err(error) = account.prepare_account().await {

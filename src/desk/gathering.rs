@@ -86,7 +86,7 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
             .map(|index| FearGreedInput { value: index.value, class: Untrusted::new(index.class) }),
         us30: brief.us30.as_ref().map(|us30| Us30Input {
             price: Decimal::from_f64(us30.price).map(|price| price.round_dp(2)),
-            change_pct: change_since_last_close(us30.price, &brief.us30_candles),
+            change_pct: us30.change_pct,
             candles: brief.us30_candles.iter().filter_map(candle_of).collect(),
         }),
         calendar: brief.calendar.iter().take(CALENDAR_ENTRIES).map(calendar_input).collect(),
@@ -114,12 +114,6 @@ fn stop_in_words(stop: StopLoss) -> String {
         StopLoss::Price(distance) => format!("{distance} of the entry price"),
         StopLoss::Margin(distance) => format!("{distance} of the margin"),
     }
-}
-
-/// Percent from the last finished session to the quote.
-fn change_since_last_close(price: f64, bars: &[IndexBar]) -> Option<f64> {
-    let last = bars.last().filter(|bar| bar.close > 0.0)?;
-    Some((price / last.close - 1.0) * 100.0)
 }
 
 /// A daily bar of an index as a candle; one that cannot be is left out.

@@ -125,13 +125,6 @@ impl Brief {
     }
 }
 
-impl Brief {
-    /// What is known of one coin.
-    pub fn coin(&self, symbol: &Symbol) -> Option<&CoinBrief> {
-        self.coins.iter().find(|coin| &coin.symbol == symbol)
-    }
-}
-
 impl Simsar {
     /// Gathers everything within `deadline`; what is not there by then is reported as missing.
     pub async fn brief(&self, symbols: &[Symbol], deadline: Duration) -> Brief {

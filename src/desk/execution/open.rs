@@ -24,6 +24,8 @@ const FILL_QUESTIONS: [Duration; 5] = [
 struct Filled {
     price: Price,
     quantity: Quantity,
+    /// The exchange's id, when the order itself told the fill.
+    order_id: Option<i64>,
 }
 
 impl AccountDesk {
@@ -116,14 +118,14 @@ impl AccountDesk {
             Err(reason) => {
                 // The position may be there: the stop follows the position, whatever is known of the order.
                 tracing::warn!(order = %journaled.id, reason, "the fill could not be read; protecting by position");
-                Filled { price: order.reference, quantity: order.quantity }
+                Filled { price: order.reference, quantity: order.quantity, order_id: None }
             }
         };
         self.learn(
             journaled,
             OrderState::Filled,
             Learned {
-                exchange_id: ack.map(|ack| ack.order_id.to_string()),
+                exchange_id: ack.map(|ack| ack.order_id).or(filled.order_id).map(|id| id.to_string()),
                 price: Some(filled.price),
                 executed: Some(filled.quantity),
                 error: None,
@@ -166,7 +168,11 @@ impl AccountDesk {
                     position.symbol == order.symbol && position.direction == order.direction
                 });
                 if let Some(position) = opened {
-                    return Ok(Some(Filled { price: position.entry, quantity: position.quantity }));
+                    return Ok(Some(Filled {
+                        price: position.entry,
+                        quantity: position.quantity,
+                        order_id: None,
+                    }));
                 }
             }
         }
@@ -212,7 +218,7 @@ fn confirmed<T>(outcome: crate::exchange::Outcome<T>, already: i64) -> Result<()
 fn filled_by(report: &OrderReport) -> Option<Filled> {
     let quantity = report.executed.filter(|quantity| !quantity.is_zero())?;
     report.status.is_final().then_some(())?;
-    Some(Filled { price: report.average_price?, quantity })
+    Some(Filled { price: report.average_price?, quantity, order_id: Some(report.order_id) })
 }
 
 /// The outcome of an opening that is only computed.
