@@ -24,7 +24,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let lines = cycle.map_or_else(Vec::new, |cycle| prose::lines(cycle, text_width(area)));
     let rows = usize::from(area.height.saturating_sub(2));
     let end = lines.len().saturating_sub(rows);
-    let top = state.analysis_top.unwrap_or(end).min(end);
+    let writing = cycle.is_some_and(|cycle| cycle.phase == Some(Phase::Model));
+    let top = state.analysis_top.map_or_else(|| follow(end, rows, writing), |top| top.min(end));
     let note = match state.analysis_top {
         Some(_) if end > 0 => Span::styled(
             format!("line {} of {}, end: follow", top + 1, lines.len()),
@@ -57,6 +58,13 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     }
     let shown: Vec<Line<'_>> = lines.iter().skip(top).take(rows).map(|line| labelled(line, theme)).collect();
     frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// The first line shown when the end is followed. While text streams in, the panel moves by several lines at once: a
+/// panel that moved with every line would be hard to read, and a full repaint several times a second over SSH.
+fn follow(end: usize, rows: usize, writing: bool) -> usize {
+    let step = if writing { (rows / 2).max(1) } else { 1 };
+    end.div_ceil(step) * step
 }
 
 /// A line of text; a short label at its beginning, such as `Risk:`, stands out.
@@ -96,4 +104,18 @@ fn progress(cycle: &CycleView, width: u16, theme: &Theme) -> Span<'static> {
         (None, None) => cycle.started_at.format("%H:%M").to_string(),
     };
     Span::styled(text, theme.style(Meaning::Muted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_in_sight_and_the_panel_moves_in_steps_while_text_streams_in() {
+        for end in 0..50 {
+            let top = follow(end, 20, true);
+            assert!(top >= end && top < end + 10 && top % 10 == 0, "{end} {top}");
+            assert_eq!(follow(end, 20, false), end);
+        }
+    }
 }
