@@ -1,4 +1,4 @@
-//! `jarvis screenshots`: every screen as SVG, drawn by the real views from one real cycle on a fixed seed.
+//! `jarvis screenshots`: every screen as SVG, drawn by the real views from real cycles on a fixed seed.
 
 use std::fs;
 use std::path::Path;
@@ -22,8 +22,11 @@ use crate::world::WorldOptions;
 
 /// The seed all pictures are drawn from.
 const SEED: u64 = 7;
-/// The moment of the pictures: 2026-03-02 08:05:00 UTC.
+/// The moment of the first cycle: 2026-03-02 08:05:00 UTC.
 const MOMENT: i64 = 1_772_438_700_000;
+
+/// Time between the cycles of the pictures.
+const SLOT: chrono::TimeDelta = chrono::TimeDelta::hours(4);
 
 /// A picture: its name, its size, its theme, and the keys pressed before it is taken.
 struct Shot {
@@ -76,16 +79,16 @@ pub async fn run(global: &Global, options: &ScreenshotOptions) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// The console's state after one cycle of the real desk on the world of the fixed seed, at the fixed moment.
+/// The console's state after some cycles of the real desk on the world of the fixed seed, at the fixed moment.
 async fn pictured_state() -> Result<State, Failure> {
     let folder = scratch_folder()?;
-    let state = after_one_cycle(&folder).await;
+    let state = after_some_cycles(&folder).await;
     // The folder is in the system's temporary folder; one that cannot be removed does no harm.
     let _ = fs::remove_dir_all(&folder);
     state
 }
 
-async fn after_one_cycle(folder: &Path) -> Result<State, Failure> {
+async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
     let moment = Timestamp::from_timestamp_millis(MOMENT)
         .ok_or_else(|| Failure::internal("the moment is not a time"))?;
     let wall: Arc<ManualClock> = Arc::new(ManualClock::new(moment));
@@ -106,11 +109,13 @@ async fn after_one_cycle(folder: &Path) -> Result<State, Failure> {
     let (snapshot, mut events) = floor.bulletin().subscribe();
     let mut state = State::starting();
     update(&mut state, Msg::Feed(Box::new(Feed::Snapshot(Box::new(snapshot)))));
-    floor.run_cycle(Trigger::Schedule).await?;
-    // The market goes on for 25 minutes, so that the positions have something to show.
-    wall.advance(chrono::TimeDelta::minutes(25));
-    if let Some(world) = &venue.world {
-        world.step();
+    // Three slots, so that the book is not all of one kind, and then 25 minutes in which the market goes on.
+    for wait in [SLOT, SLOT, chrono::TimeDelta::minutes(25)] {
+        floor.run_cycle(Trigger::Schedule).await?;
+        wall.advance(wait);
+        if let Some(world) = &venue.world {
+            world.step();
+        }
     }
     floor.look_again().await;
     floor.bulletin().flush().await;

@@ -178,6 +178,13 @@ impl Run<'_> {
             }
             self.floor.shared.bulletin.tell(None, Event::Account { state: state.clone() });
         }
+        // What the brief saw is the newest price until a stream says more.
+        let marks = brief
+            .0
+            .coins
+            .iter()
+            .filter_map(|coin| Some((coin.symbol.clone(), coin.mark_price.or(coin.price)?)));
+        self.floor.shared.bulletin.tell(None, Event::Marks { marks: marks.collect() });
         Gathered { accounts: accounts.0, brief: brief.0 }
     }
 
