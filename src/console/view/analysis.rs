@@ -114,7 +114,7 @@ mod tests {
     fn the_end_is_in_sight_and_the_panel_moves_in_steps_while_text_streams_in() {
         for end in 0..50 {
             let top = follow(end, 20, true);
-            assert!(top >= end && top < end + 10 && top % 10 == 0, "{end} {top}");
+            assert!(top >= end && top < end + 10 && top.is_multiple_of(10), "{end} {top}");
             assert_eq!(follow(end, 20, false), end);
         }
     }
