@@ -18,7 +18,6 @@ pub mod keymap;
 pub mod layout;
 pub mod picture;
 mod prose;
-mod replica;
 pub mod state;
 pub mod terminal;
 pub mod theme;

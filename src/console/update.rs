@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use super::keymap::{self, Action, Key};
 use super::layout::{self, Areas};
 use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Panel, Question, State};
-use super::{format, prose, replica, view};
+use super::{format, prose, view};
 use crate::domain::{
     Command, CommandId, Envelope, Event, Feed, Mode, OperatorCommand, OrderPurpose, OrderState, OutcomeKind,
     Severity, Untrusted,
@@ -102,8 +102,8 @@ fn take(state: &mut State, feed: Feed) {
         }
         Feed::Event(envelope) => {
             let Some(desk) = state.desk.as_mut() else { return };
-            let missed = replica::apply(desk, &envelope);
-            let dropped = replica::trim_alarms(desk);
+            let missed = desk.apply(&envelope);
+            let dropped = desk.trim_alarms();
             state.alarms_seen = state.alarms_seen.saturating_sub(dropped);
             state.heard = Some((envelope.at, state.now));
             if missed {

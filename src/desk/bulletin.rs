@@ -57,6 +57,7 @@ impl Bulletin {
         let envelope =
             Arc::new(Envelope { seq: present.seq + 1, at: self.clock.now(), cycle: cycle.cloned(), event });
         present.apply(&envelope);
+        present.trim_alarms();
         // Both are sent under the lock, so that a snapshot, the events after it and the log always fit together. No
         // listener is not an error: a desk works unwatched. A log task that is gone has said so itself.
         let _ = self.sender.send(Arc::clone(&envelope));

@@ -125,12 +125,17 @@ pub struct Alarm {
 }
 
 /// How many alarms a snapshot keeps.
-const ALARMS_KEPT: usize = 50;
+const ALARMS_KEPT: usize = 100;
 
 impl Snapshot {
     /// The desk one event later. A desk and everyone who watches it fold the same events with this function, so that
-    /// they cannot drift apart.
-    pub fn apply(&mut self, envelope: &Envelope) {
+    /// they cannot drift apart. Returns whether events before this one were missed; an event that is contained already
+    /// changes nothing.
+    pub fn apply(&mut self, envelope: &Envelope) -> bool {
+        if envelope.seq <= self.seq && self.seq > 0 {
+            return false;
+        }
+        let missed = envelope.seq > self.seq + 1;
         self.seq = envelope.seq;
         self.at = envelope.at;
         match &envelope.event {
@@ -140,8 +145,6 @@ impl Snapshot {
             Event::DryRun { on } => self.dry_run = *on,
             Event::Alarm { severity, text } => {
                 self.alarms.push(Alarm { at: envelope.at, severity: *severity, text: text.clone() });
-                let surplus = self.alarms.len().saturating_sub(ALARMS_KEPT);
-                self.alarms.drain(..surplus);
             }
             Event::CycleStarted { trigger } => {
                 if let Some(id) = &envelope.cycle {
@@ -150,10 +153,7 @@ impl Snapshot {
             }
             Event::CycleFinished { report, cost_today } => {
                 self.cost_today = *cost_today;
-                if let Some(cycle) = self.cycle_of(envelope) {
-                    cycle.phase = None;
-                    cycle.report = Some(report.clone());
-                }
+                self.finish_cycle(report);
             }
             other => {
                 if let Some(cycle) = self.cycle_of(envelope) {
@@ -161,6 +161,29 @@ impl Snapshot {
                 }
             }
         }
+        missed
+    }
+
+    /// Drops the oldest alarms beyond what is kept; returns how many.
+    pub fn trim_alarms(&mut self) -> usize {
+        let surplus = self.alarms.len().saturating_sub(ALARMS_KEPT);
+        self.alarms.drain(..surplus);
+        surplus
+    }
+
+    /// The report has the last word; what streamed in stays where it says more.
+    fn finish_cycle(&mut self, report: &CycleReport) {
+        let mut finished = CycleView::from_report(report.clone());
+        if let Some(seen) = self.cycle.take().filter(|seen| seen.id == finished.id) {
+            finished.started_at = seen.started_at;
+            if !seen.analysis.is_empty() {
+                finished.analysis = seen.analysis;
+            }
+            if !seen.tool_calls.is_empty() {
+                finished.tool_calls = seen.tool_calls;
+            }
+        }
+        self.cycle = Some(finished);
     }
 
     fn cycle_of(&mut self, envelope: &Envelope) -> Option<&mut CycleView> {

@@ -113,10 +113,12 @@ fn what(state: &State, theme: &Theme, room: usize) -> Line<'static> {
     let places = if cost > Decimal::ZERO && cost < Decimal::new(1, 2) { 4 } else { 2 };
     let cost = Span::styled(format!("${}", format::grouped(cost, places)), text);
     let estimate = if desk.facts.built_in_analyst { " est." } else { "" };
+    // The built-in analyst must never be taken for the model its cost is estimated by.
+    let model = if desk.facts.built_in_analyst { "rules, no model" } else { desk.facts.model.as_str() };
     let line = |model_columns: usize, profile: bool, today: &str| {
         let mut spans = vec![Span::raw(" ")];
         if model_columns > 0 {
-            spans.push(Span::styled(safe(&desk.facts.model, model_columns), text));
+            spans.push(Span::styled(safe(model, model_columns), text));
             spans.push(Span::styled(" · ", muted));
         }
         if profile {
