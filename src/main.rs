@@ -1,1 +1,5 @@
-fn main() {}
+//! The `jarvis` binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    jarvis::cli::main()
+}

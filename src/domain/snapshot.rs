@@ -6,7 +6,7 @@ use super::account::AccountState;
 use super::clock::Timestamp;
 use super::cycle::{CycleReport, Mode, Profile, SourceStatus, Trigger, Usage};
 use super::decision::{Confidence, Outcome, Proposal};
-use super::event::{Envelope, Phase, Severity};
+use super::event::{Envelope, Event, Phase, Severity};
 use super::ids::CycleId;
 use super::money::Price;
 use super::symbol::Symbol;
@@ -122,4 +122,151 @@ pub struct Alarm {
     pub severity: Severity,
     /// What happened, to what, and what was done about it.
     pub text: String,
+}
+
+/// How many alarms a snapshot keeps.
+const ALARMS_KEPT: usize = 50;
+
+impl Snapshot {
+    /// The desk one event later. A desk and everyone who watches it fold the same events with this function, so that
+    /// they cannot drift apart.
+    pub fn apply(&mut self, envelope: &Envelope) {
+        self.seq = envelope.seq;
+        self.at = envelope.at;
+        match &envelope.event {
+            Event::Account { state } => self.replace_account(state),
+            Event::Marks { marks } => self.merge_marks(marks),
+            Event::NextCycle { at } => self.next_cycle = *at,
+            Event::DryRun { on } => self.dry_run = *on,
+            Event::Alarm { severity, text } => {
+                self.alarms.push(Alarm { at: envelope.at, severity: *severity, text: text.clone() });
+                let surplus = self.alarms.len().saturating_sub(ALARMS_KEPT);
+                self.alarms.drain(..surplus);
+            }
+            Event::CycleStarted { trigger } => {
+                if let Some(id) = &envelope.cycle {
+                    self.cycle = Some(CycleView::started(id.clone(), *trigger, envelope.at));
+                }
+            }
+            Event::CycleFinished { report, cost_today } => {
+                self.cost_today = *cost_today;
+                if let Some(cycle) = self.cycle_of(envelope) {
+                    cycle.phase = None;
+                    cycle.report = Some(report.clone());
+                }
+            }
+            other => {
+                if let Some(cycle) = self.cycle_of(envelope) {
+                    cycle.apply(envelope.at, other);
+                }
+            }
+        }
+    }
+
+    fn cycle_of(&mut self, envelope: &Envelope) -> Option<&mut CycleView> {
+        self.cycle.as_mut().filter(|cycle| Some(&cycle.id) == envelope.cycle.as_ref())
+    }
+
+    fn replace_account(&mut self, state: &AccountState) {
+        match self.accounts.iter_mut().find(|account| account.name == state.name) {
+            Some(account) => *account = state.clone(),
+            None => self.accounts.push(state.clone()),
+        }
+        for position in &state.positions {
+            self.set_mark(&position.symbol, position.mark);
+        }
+    }
+
+    fn merge_marks(&mut self, marks: &[(Symbol, Price)]) {
+        for (symbol, mark) in marks {
+            self.set_mark(symbol, *mark);
+        }
+    }
+
+    fn set_mark(&mut self, symbol: &Symbol, mark: Price) {
+        match self.marks.iter_mut().find(|(known, _)| known == symbol) {
+            Some((_, known)) => *known = mark,
+            None => self.marks.push((symbol.clone(), mark)),
+        }
+    }
+}
+
+impl CycleView {
+    fn started(id: CycleId, trigger: Trigger, at: Timestamp) -> Self {
+        Self {
+            id,
+            trigger,
+            started_at: at,
+            phase: Some(Phase::Gathering),
+            analysis: Untrusted::default(),
+            tool_calls: Vec::new(),
+            sources: Vec::new(),
+            decisions: Vec::new(),
+            report: None,
+        }
+    }
+
+    /// A finished cycle read back from the store.
+    pub fn from_report(report: CycleReport) -> Self {
+        let tool_calls = report
+            .tool_calls
+            .iter()
+            .zip(1..)
+            .map(|(call, number)| ToolCallView {
+                call: number,
+                started_at: report.market_time,
+                endpoint: call.endpoint.clone(),
+                params: Untrusted::new(call.params.to_string()),
+                finished: Some((call.status, call.bytes, call.ms)),
+            })
+            .collect();
+        Self {
+            id: report.cycle_id.clone(),
+            trigger: report.trigger,
+            started_at: report.market_time,
+            phase: None,
+            analysis: report.analysis.clone(),
+            tool_calls,
+            sources: report.brief.sources.clone(),
+            decisions: report
+                .decisions
+                .iter()
+                .map(|row| (row.proposal.clone(), Some(row.outcome.clone())))
+                .collect(),
+            report: Some(Box::new(report)),
+        }
+    }
+
+    fn apply(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::PhaseEntered { phase } => self.phase = Some(*phase),
+            Event::BriefReady { brief } => self.sources.clone_from(&brief.sources),
+            Event::AnalysisDelta { text } => self.analysis.push(text),
+            Event::ToolCallStarted { call, endpoint, params } => self.tool_calls.push(ToolCallView {
+                call: *call,
+                started_at: at,
+                endpoint: endpoint.clone(),
+                params: params.clone(),
+                finished: None,
+            }),
+            Event::ToolCallFinished { call, status, bytes, ms } => {
+                if let Some(view) = self.tool_calls.iter_mut().find(|view| view.call == *call) {
+                    view.finished = Some((*status, *bytes, *ms));
+                }
+            }
+            Event::Decided { proposals } => {
+                self.decisions = proposals.iter().map(|proposal| (proposal.clone(), None)).collect();
+            }
+            Event::Settled { account, symbol, outcome } => {
+                let row = self
+                    .decisions
+                    .iter_mut()
+                    .find(|(proposal, _)| &proposal.account == account && &proposal.symbol == symbol);
+                if let Some((_, settled)) = row {
+                    *settled = Some(outcome.clone());
+                }
+            }
+            _ => {}
+        }
+    }
 }

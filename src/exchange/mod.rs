@@ -1,1 +1,37 @@
 //! Binance USDⓈ-M futures: signed REST calls, symbol rules, the private user stream, errors.
+//!
+//! Reads are retried and answer `Result<_, ExchangeError>`. Whatever changes state at the exchange leaves exactly
+//! once and answers an [`Outcome`], which keeps "refused", "never sent" and "nobody knows" apart: a timeout is not a
+//! refusal. Decoding is tolerant: unknown fields and words never fail, and an absent amount is never read as zero.
+
+mod client;
+mod error;
+mod limits;
+mod orders;
+mod outcome;
+mod reads;
+mod rules;
+mod signing;
+mod types;
+pub mod user_events;
+pub mod user_stream;
+mod wire;
+
+pub use client::{Credentials, ExchangeClient, ListenKey};
+pub use error::ExchangeError;
+pub use limits::{Limits, OrderCounts};
+pub use orders::{MarketOrder, StopOrder, StopSize};
+pub use outcome::{Outcome, Rejection, codes};
+pub use rules::{Bounds, RuleViolation, SymbolRules, Toward};
+pub use types::{
+    AccountBalance, AlgoAck, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition, Fill, Income,
+    LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode, SymbolConfig, TradesFrom,
+};
+pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};
+
+#[cfg(test)]
+mod robustness_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod user_stream_tests;

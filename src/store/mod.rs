@@ -1,1 +1,120 @@
 //! SQLite: what happened and why, written before the next step starts.
+//!
+//! One thread owns the one writing connection; calls hand it jobs and return when their work is on the disk
+//! (WAL, `synchronous=FULL`). Jobs that wait at the same moment share one commit. Reads run on a second, read-only
+//! connection with a thread of its own, so that no query ever stands before an order's journal entry.
+//!
+//! Table and column names are a contract with outside programs: times are UTC milliseconds, money is TEXT decimal,
+//! words are TEXT. One file here for each family of tables.
+//!
+//! A file may see several venues one after another (the embedded world, a recorded one, the testnet), each of which
+//! counts its orders and trades from the start. A handle is bound to one of them with [`Store::at`]: what it writes
+//! bears the venue's name, and what it reads of orders, fills, money and cycles is of that venue alone.
+
+mod conversation;
+mod cycles;
+mod decisions;
+mod equity;
+mod error;
+mod events;
+mod fills;
+mod ledger;
+mod lock;
+mod meta;
+mod open;
+mod orders;
+mod prompts;
+mod schema;
+mod values;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use conversation::ModelCall;
+pub use cycles::{CycleLine, CycleStart, CycleState};
+pub use error::StoreError;
+pub use fills::Fill;
+pub use ledger::{LedgerKind, LedgerRow};
+pub use lock::DeskLock;
+pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
+pub use prompts::{PromptKind, content_hash};
+
+use worker::Worker;
+
+/// The name of the store's file in the data folder.
+pub const FILE_NAME: &str = "jarvis.db";
+
+/// A handle on the store at one venue; clones share the file, which is closed when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+    venue: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    // Dropped in this order: the reader lets go first, so that the writer can fold the log into the file.
+    reader: Worker,
+    writer: Worker,
+}
+
+impl Store {
+    /// Opens or creates the file at `path`: folder 0700, file 0600, integrity checked, schema brought up to date.
+    ///
+    /// Blocks for the length of the check; call it from a blocking place. The handle's venue is `""`; see [`Self::at`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_patiently(path, open::PATIENCE)
+    }
+
+    fn open_patiently(path: &Path, patience: std::time::Duration) -> Result<Self, StoreError> {
+        drop(open::prepare_file(path)?);
+        let writer = Worker::writer(open::writer(path, patience)?)?;
+        let reader = Worker::reader(open::reader(path, patience)?)?;
+        let inner = Arc::new(Inner { path: path.to_owned(), reader, writer });
+        Ok(Self { inner, venue: "".into() })
+    }
+
+    /// A handle on the same file for the orders, fills, money and cycles of one venue: a name that every run at the
+    /// same world or exchange shares and no other has.
+    #[must_use]
+    pub fn at(&self, venue: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), venue: venue.into() }
+    }
+
+    /// Which venue this handle writes and reads.
+    pub fn venue(&self) -> &str {
+        &self.venue
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Does `work` in a transaction of the writer and returns when it is on the disk.
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.run(work).await
+    }
+
+    /// Does `work` on the reading connection.
+    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.reader.run(work).await
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -154,7 +154,9 @@ async fn state(State(world): State<Arc<World>>) -> Json<Value> {
             body
         })
         .collect();
+    drop(core);
     let mut body = clock_body(&world, now);
+    body["id"] = json!(world.id());
     body["prices"] = Value::Object(prices);
     body["accounts"] = Value::Array(accounts);
     Json(body)

@@ -121,6 +121,7 @@ pub(crate) struct Core {
     /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
     pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
     origin: Origin,
+    created_ms: i64,
     seed: u64,
     keys: Vec<WorldKey>,
     dirty: bool,
@@ -186,6 +187,13 @@ impl World {
     /// Whether this world began with this opening, instead of being loaded.
     pub fn is_fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// Names this world among all others: a fresh one has another name, a resumed one keeps its own.
+    pub fn id(&self) -> String {
+        let core = self.core();
+        let named = format!("{} {} {:?}", core.seed, core.created_ms, core.origin);
+        hex::encode(&Sha256::digest(named)[..6])
     }
 
     /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
@@ -364,6 +372,7 @@ impl World {
             .collect();
         let saved = SavedWorld::new(
             core.seed,
+            core.created_ms,
             core.origin.clone(),
             self.clock.base(),
             core.played_ms,
@@ -376,7 +385,12 @@ impl World {
 }
 
 impl Core {
-    fn new(options: &WorldOptions, seed: u64, origin: Origin, engine: Engine, played_ms: i64) -> Self {
+    fn new(
+        options: &WorldOptions,
+        (seed, created_ms, origin): (u64, i64, Origin),
+        engine: Engine,
+        played_ms: i64,
+    ) -> Self {
         let mut core = Self {
             engine,
             played_ms,
@@ -385,6 +399,7 @@ impl Core {
             countdowns: BTreeMap::new(),
             origin,
             seed,
+            created_ms,
             keys: Vec::new(),
             dirty: true,
             ticked_ms: i64::MIN / 2,
@@ -443,7 +458,7 @@ fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Co
     let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;
     let engine = Engine::new(market.listings().iter().cloned());
     let base = Timebase::starting(start, wall_ms, options.speed);
-    Ok((base, market, Core::new(options, options.seed, origin, engine, start)))
+    Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
 }
 
 fn resumed(
@@ -473,7 +488,7 @@ fn resumed(
         Timebase::starting(saved.played_ms, wall_ms, options.speed)
     };
     let engine = Engine::resume(market.listings().iter().cloned(), saved.engine);
-    let core = Core::new(options, saved.seed, saved.origin, engine, saved.played_ms);
+    let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
     Ok((base, market, core))
 }
 

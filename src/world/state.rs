@@ -45,6 +45,8 @@ pub(super) struct Jump {
 pub(super) struct SavedWorld {
     pub version: u32,
     pub seed: u64,
+    /// Wall time of its creation, ms: with seed and origin it names the world.
+    pub created_ms: i64,
     pub origin: Origin,
     pub clock: Timebase,
     /// Market time up to which the books are played, ms.
@@ -56,13 +58,14 @@ pub(super) struct SavedWorld {
 impl SavedWorld {
     pub fn new(
         seed: u64,
+        created_ms: i64,
         origin: Origin,
         clock: Timebase,
         played_ms: i64,
         jumps: Vec<Jump>,
         engine: EngineState,
     ) -> Self {
-        Self { version: VERSION, seed, origin, clock, played_ms, jumps, engine }
+        Self { version: VERSION, seed, created_ms, origin, clock, played_ms, jumps, engine }
     }
 
     /// Reads a file; `None` when there is none yet.

@@ -1,0 +1,158 @@
+//! Puts a desk together from the settings and a venue.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::failure::Failure;
+use super::setup::environment;
+use super::venue::Venue;
+use crate::config::{self, AccountSettings, Allocation, PromptLanguage, Provider, Settings};
+use crate::desk::prompt::{Language, Templates};
+use crate::desk::{AccountTerms, DeskParts, Floor};
+use crate::domain::{AccountName, Mode, Symbol};
+use crate::exchange::{ExchangeClient, Limits};
+use crate::llm::{LlmClient, LlmOptions};
+use crate::market::{Simsar, SimsarOptions, SourceAddresses};
+use crate::net::Transport;
+use crate::store::Store;
+use crate::world::analyst;
+
+/// Puts the desk together and lets it recover.
+pub async fn open(
+    settings: &Settings,
+    settings_dir: &Path,
+    venue: &Venue,
+    store: &Store,
+    install: Arc<str>,
+) -> Result<Arc<Floor>, Failure> {
+    let accounts = accounts(settings, venue)?;
+    let symbols = every_symbol(&accounts);
+    let language = match settings.model.prompt {
+        PromptLanguage::Turkish => Language::Tr,
+        PromptLanguage::English => Language::En,
+    };
+    let mut settings = settings.clone();
+    // Live trading has to be armed by hand; until that can be done here, a live desk only computes.
+    settings.dry_run |= settings.mode == Mode::Live;
+    let parts = DeskParts {
+        clock: Arc::clone(&venue.clock),
+        wall: Arc::clone(&venue.wall),
+        store: store.at(&venue.id),
+        simsar: simsar(&settings, venue, symbols),
+        llm: model(&settings, venue)?,
+        accounts,
+        templates: Templates::load(Some(settings_dir), language)?,
+        install,
+        built_in_market: venue.built_in,
+        settings,
+    };
+    Ok(Floor::open(parts).await?)
+}
+
+/// The market-data API over a venue's sources.
+pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>) -> Simsar {
+    let options = SimsarOptions {
+        addresses: if venue.built_in {
+            SourceAddresses::one_host(&venue.base_url)
+        } else {
+            SourceAddresses::real()
+        },
+        finnhub_token: venue.built_in.then(|| SecretString::from("built-in")),
+        symbols,
+        concurrency: settings.market.concurrency,
+        built_in: venue.built_in,
+    };
+    Simsar::new(options, venue.transport.clone(), Arc::clone(&venue.clock))
+}
+
+/// Every enabled account of the settings that the venue has keys for; on a served world, every account it has.
+fn accounts(settings: &Settings, venue: &Venue) -> Result<Vec<(AccountTerms, ExchangeClient)>, Failure> {
+    let limits = Arc::new(Limits::default());
+    let mut accounts = Vec::new();
+    for (name, credentials) in &venue.keys {
+        let Some(account) = terms_of(settings, name) else { continue };
+        let stop_distance = settings
+            .risk
+            .stop_loss
+            .price_percent(account.leverage)
+            .map_err(|error| Failure::failed(format!("account {name}: {error}")))?;
+        let terms = AccountTerms {
+            name: name.clone(),
+            leverage: account.leverage,
+            allocation: match account.allocation {
+                Allocation::Equal => {
+                    crate::desk::sizing::CoinAllocation::Equal { coins: account.symbols.len() }
+                }
+                Allocation::Amount(amount) => crate::desk::sizing::CoinAllocation::Amount(amount.value()),
+            },
+            symbols: account.symbols,
+            stop_distance,
+        };
+        let client = ExchangeClient::sharing(
+            venue.transport.clone(),
+            venue.base_url.clone(),
+            credentials.clone(),
+            Arc::clone(&venue.wall),
+            Arc::clone(&limits),
+        );
+        accounts.push((terms, client));
+    }
+    if accounts.is_empty() {
+        return Err(Failure::failed(
+            "no account is enabled that this venue knows; enable one in the settings",
+        ));
+    }
+    Ok(accounts)
+}
+
+/// The settings of an account; an account only the world knows trades on the terms of a default one.
+fn terms_of(settings: &Settings, name: &AccountName) -> Option<AccountSettings> {
+    match settings.accounts.iter().find(|account| &account.name == name) {
+        Some(account) => account.enabled.then(|| account.clone()),
+        None => Settings::default().accounts.first().cloned(),
+    }
+}
+
+fn every_symbol(accounts: &[(AccountTerms, ExchangeClient)]) -> Vec<Symbol> {
+    let mut symbols: Vec<Symbol> = Vec::new();
+    for symbol in accounts.iter().flat_map(|(terms, _)| &terms.symbols) {
+        if !symbols.contains(symbol) {
+            symbols.push(symbol.clone());
+        }
+    }
+    symbols
+}
+
+fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
+    let own_url = settings.model.base_url.clone();
+    let (transport, base_url, key) = match settings.model.provider {
+        Provider::Builtin if own_url.is_none() && venue.built_in => {
+            (venue.transport.clone(), venue.base_url.clone(), SecretString::from("built-in"))
+        }
+        // Away from a world the built-in analyst still answers, alone and in this process.
+        Provider::Builtin if own_url.is_none() => {
+            let options =
+                analyst::AnalystOptions { token_delay: Duration::from_millis(settings.world.token_delay_ms) };
+            (
+                Transport::in_process(analyst::router(options)),
+                "http://built-in".to_owned(),
+                SecretString::from("built-in"),
+            )
+        }
+        Provider::Builtin | Provider::Anthropic => {
+            let key = match &settings.model.api_key {
+                Some(key) => config::secret(key, &environment)?,
+                None => SecretString::from("built-in"),
+            };
+            let url = own_url.unwrap_or_else(|| "https://api.anthropic.com".to_owned());
+            (Transport::network()?, url, key)
+        }
+    };
+    let mut options =
+        LlmOptions::new(settings.model.provider.as_str(), base_url, settings.model.id.clone(), key);
+    options.max_tokens = settings.model.max_tokens;
+    Ok(LlmClient::new(transport, options))
+}

@@ -1,0 +1,127 @@
+//! `jarvis screenshots`: every screen as SVG, drawn by the real views from one real cycle on a fixed seed.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::arguments::{Global, ScreenshotOptions};
+use super::failure::Failure;
+use super::venue::Venue;
+use super::{desk, logs};
+use crate::config::Settings;
+use crate::console::state::State;
+use crate::console::update::{Msg, update};
+use crate::console::{ColorDepth, Theme, picture};
+use crate::domain::{Clock, Feed, ManualClock, Profile, Timestamp, Trigger, Usdt};
+use crate::store::{FILE_NAME, Store};
+use crate::world::WorldOptions;
+
+/// The seed all pictures are drawn from.
+const SEED: u64 = 7;
+/// The moment of the pictures: 2026-03-02 08:05:00 UTC.
+const MOMENT: i64 = 1_772_438_700_000;
+
+/// A picture: its name, its size, its theme, and the keys pressed before it is taken.
+struct Shot {
+    name: &'static str,
+    size: (u16, u16),
+    theme: &'static str,
+    keys: &'static [KeyCode],
+}
+
+const SHOTS: [Shot; 9] = [
+    Shot { name: "desk-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-60x20", size: (60, 20), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-200x60", size: (200, 60), theme: "jarvis-dark", keys: &[] },
+    Shot { name: "desk-light", size: (120, 40), theme: "jarvis-light", keys: &[] },
+    Shot { name: "desk-16-colours", size: (120, 40), theme: "sixteen", keys: &[] },
+    Shot { name: "desk-high-contrast", size: (120, 40), theme: "high-contrast", keys: &[] },
+    Shot {
+        name: "close-question",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Down, KeyCode::Char('x')],
+    },
+    Shot { name: "help", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('?')] },
+];
+
+/// Runs the command.
+pub async fn run(global: &Global, options: &ScreenshotOptions) -> Result<ExitCode, Failure> {
+    let _logs = logs::to_stderr(global);
+    fs::create_dir_all(&options.directory)?;
+    let state = pictured_state().await?;
+    for shot in &SHOTS {
+        let theme = Theme::load(shot.theme, None)?.with_depth(ColorDepth::True);
+        let mut state = state.clone();
+        update(&mut state, Msg::Resize(shot.size.0, shot.size.1));
+        for key in shot.keys {
+            update(&mut state, Msg::Key(KeyEvent::new(*key, KeyModifiers::NONE)));
+        }
+        let file = options.directory.join(format!("{}.svg", shot.name));
+        fs::write(&file, picture::svg(&state, &theme, shot.size.0, shot.size.1))?;
+        if !global.json {
+            super::say(&file.display().to_string());
+        }
+    }
+    if global.json {
+        let files: Vec<_> =
+            SHOTS.iter().map(|shot| options.directory.join(format!("{}.svg", shot.name))).collect();
+        super::say(&serde_json::json!({ "files": files }).to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The console's state after one cycle of the real desk on the world of the fixed seed, at the fixed moment.
+async fn pictured_state() -> Result<State, Failure> {
+    let folder = scratch_folder()?;
+    let state = after_one_cycle(&folder).await;
+    // The folder is in the system's temporary folder; one that cannot be removed does no harm.
+    let _ = fs::remove_dir_all(&folder);
+    state
+}
+
+async fn after_one_cycle(folder: &Path) -> Result<State, Failure> {
+    let moment = Timestamp::from_timestamp_millis(MOMENT)
+        .ok_or_else(|| Failure::internal("the moment is not a time"))?;
+    let wall: Arc<ManualClock> = Arc::new(ManualClock::new(moment));
+    let settings = Settings { profile: Profile::Guarded, ..Settings::default() };
+    let options = WorldOptions {
+        seed: SEED,
+        accounts: settings.accounts.iter().map(|account| account.name.clone()).collect(),
+        balance: Usdt::of(rust_decimal::Decimal::ONE_THOUSAND),
+        speed: 1.0,
+        token_delay: Duration::ZERO,
+        enforce_limits: false,
+        recorded: None,
+        state_file: None,
+    };
+    let venue = Venue::embedded_at(options, Arc::clone(&wall) as Arc<dyn Clock>).await?;
+    let store = Store::open(&folder.join(FILE_NAME))?;
+    let floor = desk::open(&settings, folder, &venue, &store, "pictures".into()).await?;
+    let (snapshot, mut events) = floor.bulletin().subscribe();
+    let mut state = State::starting();
+    update(&mut state, Msg::Feed(Box::new(Feed::Snapshot(Box::new(snapshot)))));
+    floor.run_cycle(Trigger::Schedule).await?;
+    // The market goes on for 25 minutes, so that the positions have something to show.
+    wall.advance(chrono::TimeDelta::minutes(25));
+    if let Some(world) = &venue.world {
+        world.step();
+    }
+    floor.look_again().await;
+    floor.bulletin().flush().await;
+    while let Ok(envelope) = events.try_recv() {
+        update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope.as_ref().clone()))));
+    }
+    Ok(state)
+}
+
+fn scratch_folder() -> Result<std::path::PathBuf, Failure> {
+    let folder = std::env::temp_dir().join(format!("jarvis-screenshots-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,34 @@
+//! `jarvis simsar`: the market-data API over TCP.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::arguments::{Global, SimsarOptions};
+use super::failure::Failure;
+use super::venue::Venue;
+use super::{desk, logs, serving, setup};
+use crate::domain::Symbol;
+
+/// Runs the command. It takes no lock and writes nothing: its embedded world, if any, is read and played on in memory.
+pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, Failure> {
+    let _logs = logs::to_stderr(global);
+    let settings = setup::settings(global)?.settings;
+    let (listener, address) = serving::bind(options.listen).await?;
+    let venue = Venue::for_reading(&settings, global.world.as_deref()).await?;
+    let mut symbols: Vec<Symbol> = Vec::new();
+    for symbol in settings.accounts.iter().flat_map(|account| &account.symbols) {
+        if !symbols.contains(symbol) {
+            symbols.push(symbol.clone());
+        }
+    }
+    let router = desk::simsar(&settings, &venue, symbols).router();
+    super::say(&json!({ "base_url": format!("http://{address}") }).to_string());
+    let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
+    serving::serve(listener, router).await?;
+    if let Some(driver) = driver {
+        driver.abort();
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,198 @@
+//! The settings as the other rooms see them, and their defaults.
+
+use rust_decimal::Decimal;
+
+use super::account::{self, AccountSettings};
+use super::secret::SecretRef;
+use super::values::{EquityPercent, StopLoss};
+use crate::domain::{Confidence, Mode, PricePercent, Profile, Usdt};
+
+/// Everything an operator may set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Which kind of money is at stake.
+    pub mode: Mode,
+    /// Whether orders are only computed.
+    pub dry_run: bool,
+    /// How openings are sized and guarded.
+    pub profile: Profile,
+    /// When cycles run.
+    pub schedule: Schedule,
+    /// Who decides.
+    pub model: ModelSettings,
+    /// How market data is gathered.
+    pub market: MarketSettings,
+    /// Where the exchange is.
+    pub exchange: ExchangeSettings,
+    /// The embedded world.
+    pub world: WorldSettings,
+    /// Stops and sizes.
+    pub risk: Risk,
+    /// The screen.
+    pub console: ConsoleSettings,
+    /// The trading accounts, in the file's order; never empty, names unique, at least one enabled.
+    pub accounts: Vec<AccountSettings>,
+}
+
+/// When cycles run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Six cron fields, seconds first, in UTC.
+    pub cron: String,
+}
+
+/// Who answers the Messages API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// The rule-based analyst of the embedded world.
+    Builtin,
+    /// Anthropic.
+    Anthropic,
+}
+
+impl Provider {
+    /// The word of the settings and of the cycle report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// The language of the prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each name is its meaning")]
+pub enum PromptLanguage {
+    Turkish,
+    English,
+}
+
+impl PromptLanguage {
+    /// `tr` or `en`: the word of the settings and the ending of the prompt files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Turkish => "tr",
+            Self::English => "en",
+        }
+    }
+}
+
+/// Who decides, and within which limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSettings {
+    /// Who answers.
+    pub provider: Provider,
+    /// Instead of the provider's own address; https, or http on loopback.
+    pub base_url: Option<String>,
+    /// The model's id.
+    pub id: String,
+    /// The provider's key; there is always one named for `anthropic`.
+    pub api_key: Option<SecretRef>,
+    /// Output tokens a response may have.
+    pub max_tokens: u32,
+    /// Requests a cycle may make before it must have its answer.
+    pub max_iterations: u32,
+    /// Confidence from which an opening is allowed, inclusive.
+    pub confidence_threshold: Confidence,
+    /// The language of the prompts.
+    pub prompt: PromptLanguage,
+}
+
+/// How market data is gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketSettings {
+    /// Requests in flight at once while a brief is gathered.
+    pub concurrency: usize,
+}
+
+/// Where the exchange is, if not where its mode says. Loopback only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExchangeSettings {
+    /// REST address.
+    pub base_url: Option<String>,
+    /// Websocket address.
+    pub ws_url: Option<String>,
+}
+
+/// The embedded world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldSettings {
+    /// What its prices grow from.
+    pub seed: u64,
+    /// What each account starts with.
+    pub balance: Usdt,
+    /// Seconds of market time in a second of wall time; 0 stands still.
+    pub speed: f64,
+    /// Pause between two pieces of the analyst's text, milliseconds.
+    pub token_delay_ms: u64,
+}
+
+/// Stops and sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Risk {
+    /// The protective stop placed with every opening.
+    pub stop_loss: StopLoss,
+    /// Profile `guarded`: the margin of one opening as a share of equity.
+    pub margin_share: EquityPercent,
+    /// Profile `guarded`: the 4 h ATR, as a share of price, up to which `margin_share` is taken whole; above it the
+    /// margin shrinks in proportion.
+    pub target_volatility: PricePercent,
+}
+
+/// The screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// Name of a theme.
+    pub theme: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Paper,
+            dry_run: false,
+            profile: Profile::Guarded,
+            schedule: Schedule { cron: "0 5 * * * *".to_owned() },
+            model: ModelSettings::default(),
+            market: MarketSettings { concurrency: 64 },
+            exchange: ExchangeSettings::default(),
+            world: WorldSettings {
+                seed: 1,
+                balance: Usdt::of(Decimal::ONE_THOUSAND),
+                speed: 1.0,
+                token_delay_ms: 15,
+            },
+            risk: Risk::default(),
+            console: ConsoleSettings { theme: "jarvis-dark".to_owned() },
+            accounts: account::defaults(),
+        }
+    }
+}
+
+impl Default for ModelSettings {
+    #[expect(clippy::expect_used, reason = "a constant within the range; the tests build every default")]
+    fn default() -> Self {
+        Self {
+            provider: Provider::Builtin,
+            base_url: None,
+            id: "claude-sonnet-4-6".to_owned(),
+            api_key: None,
+            max_tokens: 8192,
+            max_iterations: 10,
+            confidence_threshold: Confidence::new(Decimal::new(75, 2)).expect("0.75 lies within 0 to 1"),
+            prompt: PromptLanguage::Turkish,
+        }
+    }
+}
+
+impl Default for Risk {
+    #[expect(clippy::expect_used, reason = "constants within their ranges; the tests build every default")]
+    fn default() -> Self {
+        Self {
+            stop_loss: StopLoss::ten_percent(false),
+            margin_share: EquityPercent::from_points(Decimal::from(8)).expect("8 % is a percentage"),
+            target_volatility: PricePercent::from_points(Decimal::TWO).expect("2 % is a percentage"),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::domain::{Mode, Profile, Usdt};
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+/// Writes `text` to a file of its own and loads it.
+fn load_text(text: &str, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jarvis.toml");
+    std::fs::write(&file, text).unwrap();
+    load(Some(&file), environment)
+}
+
+fn settings(text: &str) -> Settings {
+    load_text(text, &nothing).unwrap().settings
+}
+
+/// The refusal without its folder: `jarvis.toml, line 2: …`.
+fn refusal(text: &str) -> String {
+    let error = load_text(text, &nothing).unwrap_err().to_string();
+    error[error.find("jarvis.toml").unwrap()..].to_owned()
+}
+
+#[test]
+fn the_commented_file_says_exactly_the_defaults() {
+    assert_eq!(settings(DEFAULT_FILE), Settings::default());
+}
+
+#[test]
+fn every_optional_key_of_the_commented_file_works_when_its_comment_sign_is_removed() {
+    let uncommented: Vec<&str> = DEFAULT_FILE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")).unwrap_or(line))
+        .collect();
+    assert!(uncommented.join("\n").contains("\nws_url"));
+    let settings = settings(&uncommented.join("\n"));
+    assert_eq!(settings.exchange.ws_url.as_deref(), Some("ws://127.0.0.1:8080"));
+    assert_eq!(settings.accounts[0].api_secret, Some(SecretRef::Variable("MIRAT_API_SECRET".into())));
+}
+
+#[test]
+fn without_a_file_the_first_desk_stands_on_paper() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().to_str().unwrap().to_owned();
+    let loaded = load(None, &|name| (name == "XDG_CONFIG_HOME").then(|| place.clone())).unwrap();
+    assert_eq!((loaded.file, loaded.directory), (None, home.path().join("jarvis")));
+    let settings = loaded.settings;
+    assert_eq!((settings.mode, settings.profile, settings.dry_run), (Mode::Paper, Profile::Guarded, false));
+    let names: Vec<&str> = settings.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["mirat", "mevlut", "tugrul"]);
+    assert!(settings.accounts.iter().all(|account| account.symbols.len() == 10 && account.leverage == 3));
+    assert_eq!(settings.model.provider, Provider::Builtin);
+}
+
+#[test]
+fn a_file_in_the_settings_folder_is_found_and_a_named_file_that_is_missing_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("jarvis");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("jarvis.toml"), "dry_run = true\n").unwrap();
+    let place = home.path().to_str().unwrap().to_owned();
+    let loaded = load(None, &|name| (name == "XDG_CONFIG_HOME").then(|| place.clone())).unwrap();
+    assert!(loaded.settings.dry_run);
+    assert_eq!(loaded.file, Some(folder.join("jarvis.toml")));
+    let missing = folder.join("other.toml");
+    assert_eq!(load(Some(&missing), &nothing).unwrap_err(), ConfigError::Missing { file: missing });
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let settings = settings(
+        r#"
+        mode = "paper"
+        dry_run = true
+        profile = "classic"
+        schedule.cron = "30 0 */2 * * *"
+        [model]
+        provider = "builtin"
+        base_url = "http://localhost:9/"
+        id = "some-model"
+        api_key_env = "KEY"
+        max_tokens = 512
+        max_iterations = 3
+        confidence_threshold = 0.8
+        prompt = "en"
+        [market]
+        concurrency = 20
+        [exchange]
+        base_url = "http://[::1]:80"
+        ws_url = "ws://127.0.0.2:80"
+        [world]
+        seed = 7
+        balance = "250.50"
+        speed = 2.5
+        token_delay_ms = 0
+        [risk]
+        stop_loss = "12%"
+        stop_basis = "margin"
+        margin_share = "5%"
+        target_volatility = "1.5%"
+        [console]
+        theme = "light"
+        [[account]]
+        name = "one"
+        symbols = ["BTCUSDT"]
+        leverage = 125
+        allocation = "25 USDT"
+        api_key_file = "keys/one"
+        api_secret_env = "S"
+        [[account]]
+        name = "two"
+        enabled = false
+        "#,
+    );
+    assert!(settings.dry_run);
+    assert_eq!(settings.profile, Profile::Classic);
+    assert_eq!(settings.schedule.cron, "30 0 */2 * * *");
+    let model = &settings.model;
+    assert_eq!(model.base_url.as_deref(), Some("http://localhost:9"));
+    assert_eq!((model.id.as_str(), model.max_tokens, model.max_iterations), ("some-model", 512, 3));
+    assert_eq!(model.confidence_threshold.value(), Decimal::new(8, 1));
+    assert_eq!(model.prompt, PromptLanguage::English);
+    assert_eq!(settings.market.concurrency, 20);
+    assert_eq!(settings.exchange.base_url.as_deref(), Some("http://[::1]:80"));
+    assert_eq!((settings.world.seed, settings.world.token_delay_ms), (7, 0));
+    assert_eq!(settings.world.balance, Usdt::of(Decimal::new(25050, 2)));
+    assert!((settings.world.speed - 2.5).abs() < f64::EPSILON);
+    assert_eq!(settings.risk.stop_loss, StopLoss::Margin("12%".parse().unwrap()));
+    assert_eq!(settings.risk.margin_share.to_string(), "5%");
+    assert_eq!(settings.risk.target_volatility.to_string(), "1.5%");
+    assert_eq!(settings.console.theme, "light");
+    let [one, two] = settings.accounts.as_slice() else { panic!("two accounts") };
+    assert_eq!((one.symbols.len(), one.leverage, one.enabled), (1, 125, true));
+    assert_eq!(one.allocation, Allocation::Amount(Usdt::of(Decimal::from(25))));
+    assert!(matches!(&one.api_key, Some(SecretRef::File(path)) if path.is_absolute()), "{:?}", one.api_key);
+    assert_eq!((two.symbols.len(), two.enabled), (10, false));
+}
+
+#[test]
+fn the_basis_of_the_stop_does_not_depend_on_the_order_of_the_keys() {
+    let one = settings("[risk]\nstop_basis = \"margin\"\nstop_loss = \"20%\"");
+    let other = settings("[risk]\nstop_loss = \"20%\"\nstop_basis = \"margin\"");
+    assert_eq!(one, other);
+    assert_eq!(settings("[risk]\nstop_basis = \"margin\"").risk.stop_loss, StopLoss::ten_percent(true));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
+    let text = refusal("mode = \"paper\"\n[model]\nmax_token = 9\n");
+    assert!(
+        text.starts_with("jarvis.toml, line 3: unknown key model.max_token; did you mean model.max_tokens?"),
+        "{text}"
+    );
+    let text = refusal("\nmodle = \"paper\"\n");
+    assert!(text.starts_with("jarvis.toml, line 2: unknown key modle; did you mean model?"), "{text}");
+    let text = refusal("[[account]]\nname = \"a\"\n\n[[account]]\nname = \"b\"\nlevreage = 3\n");
+    assert!(
+        text.starts_with("jarvis.toml, line 6: unknown key account.levreage; did you mean account.leverage?"),
+        "{text}"
+    );
+    assert!(refusal("xyzzyplugh = 1").contains("known here: mode, dry_run, profile, schedule"));
+    assert!(refusal("[acount]\nname = \"a\"").contains("line 1: unknown key acount; did you mean account?"));
+}
+
+#[test]
+fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
+    let cases = [
+        ("mode = \"papre\"", 1, "mode is \"papre\"; allowed: one of \"paper\", \"testnet\", \"live\""),
+        ("dry_run = \"no\"", 1, "dry_run is \"no\"; allowed: true or false"),
+        ("profile = 1", 1, "profile is 1; allowed: one of \"classic\", \"guarded\""),
+        ("[schedule]\ncron = \"61 5 * * * *\"", 2, "schedule.cron is"),
+        ("[schedule]\ncron = \"5 * * * *\"", 2, "six cron fields"),
+        ("[model]\nprovider = \"openai\"", 2, "one of \"builtin\", \"anthropic\""),
+        (
+            "[model]\nmax_tokens = 511",
+            2,
+            "model.max_tokens is 511; allowed: a whole number from 512 to 128000",
+        ),
+        ("[model]\nmax_tokens = \"8192\"", 2, "model.max_tokens is \"8192\""),
+        ("[model]\nmax_tokens = 8192.0", 2, "model.max_tokens is 8192.0"),
+        ("[model]\nmax_iterations = 0", 2, "from 1 to 50"),
+        ("[model]\nconfidence_threshold = 1.1", 2, "is 1.1; allowed: a number from 0 to 1"),
+        ("[model]\nconfidence_threshold = -0.1", 2, "a number from 0 to 1"),
+        ("[model]\nconfidence_threshold = nan", 2, "is nan; allowed: a number from 0 to 1"),
+        ("[model]\nconfidence_threshold = \"high\"", 2, "a number from 0 to 1"),
+        ("[model]\nid = \"\"", 2, "a model's id"),
+        ("[model]\nbase_url = \"http://example.com\"", 2, "an https address"),
+        ("[model]\nbase_url = \"https://a@example.com\"", 2, "an https address"),
+        ("[model]\nprompt = \"de\"", 2, "one of \"tr\", \"en\""),
+        ("[market]\nconcurrency = 0", 2, "a whole number from 1 to 256"),
+        ("[exchange]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),
+        ("[exchange]\nbase_url = \"http://127.0.0.1@evil.example\"", 2, "on this machine only"),
+        ("[exchange]\nbase_url = \"http://127.0.0.1.evil.example\"", 2, "on this machine only"),
+        ("[exchange]\nws_url = \"http://127.0.0.1\"", 2, "ws://127.0.0.1"),
+        ("[world]\nseed = -1", 2, "world.seed is -1"),
+        ("[world]\nbalance = 1000", 2, "in quotes"),
+        ("[world]\nbalance = \"0\"", 2, "above zero"),
+        ("[world]\nspeed = -1", 2, "from 0 (stands still)"),
+        ("[world]\nspeed = inf", 2, "from 0 (stands still)"),
+        ("[risk]\nstop_loss = 0.1", 2, "risk.stop_loss is 0.1; allowed: a text in quotes"),
+        ("[risk]\nstop_loss = \"10\"", 2, "percent points with the sign"),
+        ("[risk]\nstop_basis = \"entry\"", 2, "one of \"price\", \"margin\""),
+        ("[risk]\nmargin_share = \"0%\"", 2, "percent points with the sign, above 0%"),
+        ("[risk]\ntarget_volatility = \"-2%\"", 2, "percent points"),
+        ("[console]\ntheme = \"../dark\"", 2, "a theme's name"),
+        ("account = []", 1, "account is empty; allowed: one or more sections, each written [[account]]"),
+        ("[account]\nname = \"a\"", 1, "each written [[account]]"),
+        ("\n[[account]]\nleverage = 3", 2, "account.name is missing; allowed: a name of its own"),
+        ("[[account]]\nname = \"Mirat\"", 2, "account.name is \"Mirat\"; allowed: 1 to 24 small letters"),
+        ("[[account]]\nname = \"a\"\n[[account]]\nname = \"a\"", 4, "account.name is a for the second time"),
+        (
+            "[[account]]\nname = \"a\"\nleverage = -3",
+            3,
+            "account.leverage is -3; allowed: a whole number from 1 to 125",
+        ),
+        ("[[account]]\nname = \"a\"\nleverage = 126", 3, "account.leverage is 126"),
+        ("[[account]]\nname = \"a\"\nsymbols = []", 3, "account.symbols is empty"),
+        ("[[account]]\nname = \"a\"\nsymbols = [\n \"BTCUSDT\",\n \"btc\"]", 5, "account.symbols is \"btc\""),
+        ("[[account]]\nname = \"a\"\nsymbols = [\"BTCUSDT\", \"BTCUSDT\"]", 3, "BTCUSDT for the second time"),
+        ("[[account]]\nname = \"a\"\nsymbols = [\"BTCUSDC\"]", 3, "contracts in USDT"),
+        ("[[account]]\nname = \"a\"\nallocation = \"25\"", 3, "\"25 USDT\""),
+        ("[[account]]\nname = \"a\"\nallocation = \"-5 USDT\"", 3, "an amount above zero"),
+        ("[[account]]\nname = \"a\"\nenabled = false", 1, "at least one enabled account"),
+        (
+            "[[account]]\nname = \"a\"\napi_key_env = \"A\"\napi_key_file = \"b\"",
+            4,
+            "together with account.api_key_env",
+        ),
+        ("mode = \"paper\"\nmode = \"live\"", 2, "duplicate key"),
+        ("mode = \"paper\"\n[model\n", 2, ""),
+    ];
+    for (text, line, expected) in cases {
+        let refusal = refusal(text);
+        assert!(refusal.starts_with(&format!("jarvis.toml, line {line}: ")), "{text}\n{refusal}");
+        assert!(refusal.contains(expected), "{text}\n{refusal}");
+    }
+}
+
+#[test]
+fn a_key_pasted_in_place_of_its_name_is_refused_without_repeating_it() {
+    for text in ["[model]\napi_key_env = \"sk-ant-secret\"", "[model]\napi_key = \"sk-ant-secret\""] {
+        let refusal = refusal(text);
+        assert!(refusal.contains("line 2") && !refusal.contains("sk-ant"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_control_character_in_a_value_does_not_reach_the_message() {
+    let refusal = refusal("mode = \"a\\u001b[2Jb\"");
+    assert!(refusal.chars().all(|character| !character.is_control()), "{refusal:?}");
+}
+
+const TRADING: &str = "mode = \"testnet\"\n[[account]]\nname = \"a\"\napi_key_env = \"K\"\napi_secret_env = \"S\"\n\
+                       [[account]]\nname = \"b\"\nenabled = false\n";
+
+#[test]
+fn trading_modes_need_the_keys_of_every_enabled_account() {
+    let both = |name: &str| ["K", "S"].contains(&name).then(|| "x".to_owned());
+    assert_eq!(load_text(TRADING, &both).unwrap().settings.mode, Mode::Testnet);
+    let one = |name: &str| (name == "K").then(|| "x".to_owned());
+    let refusal = load_text(TRADING, &one).unwrap_err().to_string();
+    assert!(refusal.contains("line 2: account.a.api_secret: mode testnet needs"), "{refusal}");
+    assert!(refusal.contains("export S="), "{refusal}");
+    let unnamed = load_text("mode = \"live\"\n", &both).unwrap_err().to_string();
+    assert!(unnamed.contains("account.mirat.api_key: mode live needs the account's own key"), "{unnamed}");
+    assert!(unnamed.contains("api_key_env") && unnamed.contains("api_key_file"), "{unnamed}");
+}
+
+#[test]
+fn a_real_model_needs_a_key_and_looks_for_it_where_its_maker_says() {
+    let text = "\n[model]\nprovider = \"anthropic\"\n";
+    let refusal = refusal(text);
+    assert!(
+        refusal.starts_with("jarvis.toml, line 2: model.api_key: provider anthropic needs a key"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("ANTHROPIC_API_KEY"), "{refusal}");
+    let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "k".to_owned());
+    assert_eq!(load_text(text, &key).unwrap().settings.model.provider, Provider::Anthropic);
+}
+
+#[test]
+fn a_world_brings_its_own_keys_so_reading_does_not_ask_for_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("jarvis.toml");
+    std::fs::write(&file, "[model]\nprovider = \"anthropic\"\n").unwrap();
+    assert!(load(Some(&file), &nothing).is_err());
+    assert!(read(Some(&file), &nothing).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "([a-z_]{1,8} ?= ?[a-z0-9\"\\[\\]{}.%-]{0,9}\n|\\[{1,2}[a-z]{1,8}\\]{1,2}\n|\\PC{0,9})*") {
+        let _ = load_text(&text, &nothing);
+    }
+
+    #[test]
+    fn a_threshold_is_accepted_exactly_when_it_lies_within_0_and_1(hundredths in -300_i64..300) {
+        let number = Decimal::new(hundredths, 2);
+        let loaded = load_text(&format!("[model]\nconfidence_threshold = {number}"), &nothing);
+        let read = loaded.ok().map(|loaded| loaded.settings.model.confidence_threshold.value());
+        prop_assert_eq!(read, (0..=100).contains(&hundredths).then_some(number));
+    }
+
+    #[test]
+    fn leverage_is_accepted_exactly_from_1_to_125(leverage in -200_i64..400) {
+        let loaded = load_text(&format!("[[account]]\nname = \"a\"\nleverage = {leverage}"), &nothing);
+        prop_assert_eq!(loaded.is_ok(), (1..=125).contains(&leverage));
+    }
+}

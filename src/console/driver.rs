@@ -1,0 +1,271 @@
+//! The loop around the pure parts: waits, applies, draws what changed.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crossterm::event::{Event as Input, EventStream, KeyEvent};
+use crossterm::queue;
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use futures_util::{FutureExt, Stream, StreamExt};
+use ratatui::Terminal;
+use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
+use ratatui::buffer::Buffer;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::state::State;
+use super::theme::Theme;
+use super::update::{Effect, Msg, update};
+use super::{ConsoleOptions, Exit, terminal, view};
+use crate::domain::{Feed, OperatorCommand, Severity};
+
+/// The least time between two frames that no key asked for.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// How many waiting feeds or inputs are applied before a frame is drawn.
+const DRAIN: usize = 512;
+
+/// Runs a console on this process's terminal until the operator leaves, a signal ends it or the terminal is gone.
+/// The terminal is given back before this returns.
+///
+/// # Errors
+/// When the terminal cannot be taken over or signals cannot be heard.
+pub async fn run(
+    feeds: Receiver<Feed>,
+    commands: Sender<OperatorCommand>,
+    options: ConsoleOptions,
+) -> io::Result<Exit> {
+    let signals = Signals::new()?;
+    let (mut screen, _taken) = terminal::enter(options.color)?;
+    Ok(drive(&mut screen, EventStream::new(), signals.next(), feeds, commands, options).await)
+}
+
+/// The signals that end a console.
+struct Signals([(i32, Signal); 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let listen = |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value(), signal(kind)?));
+        Ok(Self([
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::interrupt())?,
+        ]))
+    }
+
+    async fn next(self) -> i32 {
+        let [(hangup, mut on_hangup), (terminate, mut on_terminate), (interrupt, mut on_interrupt)] = self.0;
+        tokio::select! {
+            _ = on_hangup.recv() => hangup,
+            _ = on_terminate.recv() => terminate,
+            _ = on_interrupt.recv() => interrupt,
+        }
+    }
+}
+
+/// A backend that can be told where a frame begins and ends.
+pub trait Surface: Backend {
+    /// What follows belongs together.
+    fn begin(&mut self) -> io::Result<()>;
+    /// The frame is complete.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+impl<W: Write> Surface for CrosstermBackend<W> {
+    fn begin(&mut self) -> io::Result<()> {
+        queue!(self, BeginSynchronizedUpdate)
+    }
+    fn end(&mut self) -> io::Result<()> {
+        queue!(self, EndSynchronizedUpdate)?;
+        Write::flush(self)
+    }
+}
+
+impl Surface for TestBackend {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The same as [`run`] on any surface, with any source of input and any signal.
+pub async fn drive<S: Surface>(
+    screen: &mut Terminal<S>,
+    inputs: impl Stream<Item = io::Result<Input>> + Unpin,
+    signal: impl Future<Output = i32>,
+    mut feeds: Receiver<Feed>,
+    commands: Sender<OperatorCommand>,
+    options: ConsoleOptions,
+) -> Exit {
+    let mut inputs = inputs;
+    let mut signal = std::pin::pin!(signal);
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut session = Session::new(commands, options);
+    loop {
+        if session.frame_is_due() {
+            session.drain(&mut feeds);
+            if session.draw(screen).is_none() {
+                return Exit::TerminalGone;
+            }
+        }
+        tokio::select! {
+            biased;
+            number = &mut signal => return Exit::Signal(number),
+            input = inputs.next() => match input {
+                Some(Ok(input)) => {
+                    if let Some(exit) = session.inputs(&input, &mut inputs) {
+                        return exit;
+                    }
+                }
+                Some(Err(_)) | None => return Exit::TerminalGone,
+            },
+            () = sleep_until(session.due), if session.dirty => {}
+            feed = feeds.recv(), if session.state.connected => session.feed(feed),
+            _ = second.tick(), if session.state.clock_runs() => session.dirty = true,
+        }
+    }
+}
+
+/// A console at work.
+struct Session {
+    state: State,
+    theme: Theme,
+    commands: Sender<OperatorCommand>,
+    began: Instant,
+    /// Whether the state may look different from the screen.
+    dirty: bool,
+    /// When the next frame may be drawn.
+    due: Instant,
+    /// What is on the screen.
+    shown: Buffer,
+}
+
+impl Session {
+    fn new(commands: Sender<OperatorCommand>, options: ConsoleOptions) -> Self {
+        let mut state = State::starting();
+        state.read_only = options.read_only;
+        let now = Instant::now();
+        let theme = options.theme.with_depth(options.color);
+        Self { state, theme, commands, began: now, dirty: true, due: now, shown: Buffer::default() }
+    }
+
+    fn frame_is_due(&self) -> bool {
+        self.dirty && Instant::now() >= self.due
+    }
+
+    /// Applies a message and does what it asks for. True when the console is to end.
+    fn apply(&mut self, msg: Msg) -> bool {
+        self.dirty = true;
+        update(&mut self.state, Msg::Clock(self.began.elapsed()));
+        for effect in update(&mut self.state, msg) {
+            match effect {
+                Effect::Quit => return true,
+                Effect::Send(command) => self.send(command),
+                Effect::NextTheme => self.next_theme(),
+            }
+        }
+        false
+    }
+
+    /// Applies an input and all that wait behind it, so that a held key is answered by one frame. What ends the
+    /// console, if anything does.
+    fn inputs(
+        &mut self,
+        first: &Input,
+        more: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
+    ) -> Option<Exit> {
+        if self.input(first) {
+            return Some(Exit::Quit);
+        }
+        for _ in 0..DRAIN {
+            match more.next().now_or_never() {
+                Some(Some(Ok(input))) => {
+                    if self.input(&input) {
+                        return Some(Exit::Quit);
+                    }
+                }
+                Some(Some(Err(_)) | None) => return Some(Exit::TerminalGone),
+                None => break,
+            }
+        }
+        None
+    }
+
+    fn input(&mut self, input: &Input) -> bool {
+        match input {
+            Input::Key(key) => {
+                self.due = Instant::now();
+                self.key(*key)
+            }
+            Input::Resize(columns, rows) => self.apply(Msg::Resize(*columns, *rows)),
+            // Pasted text is never taken for keys: a stray clipboard must not trade.
+            Input::Paste(_) | Input::Mouse(_) | Input::FocusGained | Input::FocusLost => false,
+        }
+    }
+
+    fn key(&mut self, key: KeyEvent) -> bool {
+        self.apply(Msg::Key(key))
+    }
+
+    fn feed(&mut self, feed: Option<Feed>) {
+        self.apply(feed.map_or(Msg::FeedEnded, |feed| Msg::Feed(Box::new(feed))));
+    }
+
+    /// Applies what is waiting, so that one frame shows all of it.
+    fn drain(&mut self, feeds: &mut Receiver<Feed>) {
+        for _ in 0..DRAIN {
+            match feeds.try_recv() {
+                Ok(feed) => self.feed(Some(feed)),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Hands a command over without waiting: a full queue means that the desk is not keeping up.
+    fn send(&mut self, command: OperatorCommand) {
+        let undelivered = match self.commands.try_send(command) {
+            Ok(()) => return,
+            Err(TrySendError::Full(command)) => (command.id, "the desk is busy; try again"),
+            Err(TrySendError::Closed(command)) => (command.id, "the desk has stopped and takes no commands"),
+        };
+        update(&mut self.state, Msg::Undelivered(undelivered.0, undelivered.1.to_owned()));
+    }
+
+    fn next_theme(&mut self) {
+        let (theme, unusable) = self.theme.next();
+        self.theme = theme;
+        let name = format!("theme: {}", self.theme.name());
+        let msg = match unusable.first() {
+            None => Msg::Told(Severity::Info, name),
+            Some(error) => Msg::Told(Severity::Warning, format!("{name}; skipped {error}")),
+        };
+        update(&mut self.state, msg);
+    }
+
+    /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.
+    fn draw<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
+        self.dirty = false;
+        self.due = Instant::now() + FRAME;
+        update(&mut self.state, Msg::Clock(self.began.elapsed()));
+        screen.autoresize().ok()?;
+        let mut frame = screen.get_frame();
+        let area = frame.area();
+        update(&mut self.state, Msg::Resize(area.width, area.height));
+        view::draw(&mut frame, &self.state, &self.theme);
+        if *screen.current_buffer_mut() == self.shown {
+            screen.current_buffer_mut().reset();
+            return Some(());
+        }
+        self.shown.clone_from(screen.current_buffer_mut());
+        screen.backend_mut().begin().ok()?;
+        screen.flush().ok()?;
+        screen.swap_buffers();
+        screen.backend_mut().end().ok()
+    }
+}

@@ -1,0 +1,345 @@
+//! One row for every account and coin: the word, how sure, and what became of it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::super::state::{Panel, State};
+use super::super::theme::{Meaning, Theme};
+use super::super::update::safe;
+use super::super::wrap::wrap;
+use super::accounts::highlighted;
+use super::columns::{Column, Fitted, cell};
+use super::{framed, mark_part, placeholder, progress, window};
+use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Proposal, Rule};
+
+const BAR: usize = 4;
+const OUTCOME: usize = 7;
+const RULE: usize = 8;
+const DETAIL: usize = 9;
+
+/// Cells a confidence bar may have, the threshold's tick not counted; the first that fits is taken.
+const BAR_CELLS: [u16; 3] = [12, 8, 4];
+
+/// Rank says which column goes first when room is short.
+fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
+    let widest = |least: usize, most: usize, name: fn(&Proposal) -> &str| {
+        let longest = cycle.decisions.iter().map(|(proposal, _)| name(proposal).len()).max().unwrap_or(0);
+        u16::try_from(longest.clamp(least, most)).unwrap_or(8)
+    };
+    [
+        Column::left("", 1, 0),
+        Column::left("account", widest(7, 10, |proposal| proposal.account.as_str()), 1),
+        Column::left("coin", widest(4, 9, |proposal| proposal.symbol.coin()), 0),
+        Column::left("decision", 8, 0),
+        Column::left("", bar_cells + 1, 3),
+        Column::left("conf", 4, 0),
+        Column::left("", 1, 0),
+        Column::left("outcome", 7, 0),
+        Column::left("rule", 14, 4),
+        Column::left("", 20, 5),
+    ]
+}
+
+/// The columns with the longest bar that costs no other column than the detail.
+fn fit(cycle: &CycleView, width: u16) -> (Fitted, u16) {
+    let fits = BAR_CELLS.map(|cells| (Fitted::new(&columns(cycle, cells), width, DETAIL), cells));
+    let best = fits
+        .iter()
+        .find(|(fitted, _)| fitted.shows(RULE))
+        .or_else(|| fits.iter().find(|(fitted, _)| fitted.shows(BAR)));
+    let cells = best.map_or(BAR_CELLS[2], |(_, cells)| *cells);
+    let stretch =
+        [DETAIL, RULE].into_iter().find(|column| best.is_some_and(|(fitted, _)| fitted.shows(*column)));
+    (Fitted::new(&columns(cycle, cells), width, stretch.unwrap_or(OUTCOME)), cells)
+}
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let Some(desk) = &state.desk else { return };
+    let focused = state.focus == Panel::Decisions;
+    let threshold = desk.facts.threshold;
+    let note = Span::styled(format!("opens from {threshold}"), theme.style(Meaning::Muted));
+    let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
+    let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
+        if let Some((cycle, phase)) =
+            desk.cycle.as_ref().and_then(|cycle| cycle.phase.map(|phase| (cycle, phase)))
+        {
+            progress::draw(frame, inner, cycle, phase, state, theme);
+            return;
+        }
+        let sentence = if desk.cycle.is_some() {
+            "The last cycle ended without a decision; its alarms say why."
+        } else {
+            "One row for every account and coin appears here after the first cycle. Press f to run one now."
+        };
+        placeholder(frame, inner, theme, &[sentence]);
+        return;
+    };
+    let selected = state.decision.min(cycle.decisions.len() - 1);
+    let details = detail_lines(cycle, selected, inner, theme);
+    let detail_rows = u16::try_from(details.len()).unwrap_or(0);
+    let list = Rect { height: inner.height - detail_rows, ..inner };
+    draw_list(frame, list, state, theme, cycle, selected);
+    let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
+    frame.render_widget(Paragraph::new(details), below);
+    let room = usize::from(list.height.saturating_sub(1));
+    let count = cycle.decisions.len();
+    mark_part(frame, area, theme, window(selected, count, room), room, count);
+}
+
+fn draw_list(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    theme: &Theme,
+    cycle: &CycleView,
+    selected: usize,
+) {
+    let (fitted, bar_cells) = fit(cycle, area.width);
+    let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
+    let room = usize::from(area.height.saturating_sub(1));
+    let first = window(selected, cycle.decisions.len(), room);
+    let mut lines = vec![fitted.titles(theme.style(Meaning::Muted))];
+    let mut account_above = None;
+    for (index, (proposal, outcome)) in cycle.decisions.iter().enumerate().skip(first).take(room) {
+        let same_account = account_above == Some(&proposal.account) && index != selected;
+        account_above = Some(&proposal.account);
+        let row =
+            Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: index == selected };
+        let line = row.line(theme, &fitted, bar_cells);
+        let focused = index == selected && state.focus == Panel::Decisions;
+        lines.push(if focused { highlighted(line, theme) } else { line });
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// What one row is drawn from.
+struct Row<'a> {
+    proposal: &'a Proposal,
+    outcome: Option<&'a Outcome>,
+    threshold: Option<Confidence>,
+    same_account: bool,
+    selected: bool,
+}
+
+impl Row<'_> {
+    fn line(&self, theme: &Theme, fitted: &Fitted, bar_cells: u16) -> Line<'static> {
+        let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+        let Proposal { account, symbol, decision, confidence, .. } = self.proposal;
+        let level = confidence.zip(self.threshold).map(|(value, threshold)| level(value, threshold));
+        let level_style = level.map_or(muted, |level| theme.style(level.meaning()));
+        let word = decision.map_or_else(
+            || cell("?", theme.style(Meaning::Danger)),
+            |word| cell(word.as_str(), word_style(word, theme)),
+        );
+        let bar = match confidence.zip(self.threshold) {
+            Some((value, threshold)) => bar(value, threshold, bar_cells, theme),
+            None => cell("·", muted),
+        };
+        let kind = self.outcome.map(|outcome| outcome.kind);
+        let rule = self.outcome.and_then(|outcome| outcome.rule).map_or("", Rule::as_str);
+        let detail =
+            self.outcome.map_or_else(String::new, |outcome| safe(&outcome.detail, fitted.width(DETAIL)));
+        fitted.row(&[
+            cell(if self.selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
+            cell(if self.same_account { "" } else { account.as_str() }, text),
+            cell(symbol.coin().to_owned(), text),
+            word,
+            bar,
+            cell(confidence.map_or_else(|| "–".to_owned(), |value| value.to_string()), level_style),
+            cell(level.map_or(" ", Level::mark), level_style),
+            cell(kind.map_or("…", outcome_word), kind.map_or(muted, |kind| outcome_style(kind, theme))),
+            cell(rule, muted),
+            cell(detail, muted),
+        ])
+    }
+}
+
+/// Where a confidence lies against the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Above,
+    Near,
+    Below,
+}
+
+impl Level {
+    const fn meaning(self) -> Meaning {
+        match self {
+            Self::Above => Meaning::Above,
+            Self::Near => Meaning::Near,
+            Self::Below => Meaning::Below,
+        }
+    }
+
+    /// Says the same without colour.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Above => "●",
+            Self::Near | Self::Below => "○",
+        }
+    }
+}
+
+/// Near is within 0.05 below the threshold.
+fn level(confidence: Confidence, threshold: Confidence) -> Level {
+    if confidence >= threshold {
+        Level::Above
+    } else if confidence.value() + Decimal::new(5, 2) >= threshold.value() {
+        Level::Near
+    } else {
+        Level::Below
+    }
+}
+
+/// A bar with a tick at the threshold; it reaches the tick exactly when the threshold is met. Drawn in half cells.
+fn bar(confidence: Confidence, threshold: Confidence, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let halves =
+        |share: Confidence| (share.value() * Decimal::from(2 * cells)).floor().to_usize().unwrap_or(0);
+    let cells = usize::from(cells);
+    let tick = halves(threshold).div_ceil(2).clamp(1, cells);
+    let level = level(confidence, threshold);
+    let filled = match level {
+        Level::Above => halves(confidence).max(2 * tick),
+        Level::Near | Level::Below => halves(confidence).min(2 * tick - 1),
+    };
+    let (full, rest) = (theme.style(level.meaning()), theme.style(Meaning::Track));
+    let part = |from: usize, to: usize| {
+        let halves = filled.clamp(2 * from, 2 * to) - 2 * from;
+        let strong = "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" };
+        let weak = "─".repeat(to - from - halves.div_ceil(2));
+        [Span::styled(strong, full), Span::styled(weak, rest)]
+    };
+    let mut spans = part(0, tick).to_vec();
+    spans.push(Span::styled("│", if level == Level::Above { full } else { theme.style(Meaning::Muted) }));
+    spans.extend(part(tick, cells));
+    spans
+}
+
+fn word_style(word: DecisionWord, theme: &Theme) -> Style {
+    theme.style(match word {
+        DecisionWord::Long => Meaning::Gain,
+        DecisionWord::Short => Meaning::Loss,
+        DecisionWord::Close => Meaning::Warn,
+        DecisionWord::Hold => Meaning::Text,
+        DecisionWord::NoTrade => Meaning::Muted,
+    })
+}
+
+/// The outcome in a word of at most seven letters.
+const fn outcome_word(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::None => "–",
+        OutcomeKind::DryRun => "dry-run",
+        OutcomeKind::Opened
+        | OutcomeKind::Closed
+        | OutcomeKind::Refused
+        | OutcomeKind::Invalid
+        | OutcomeKind::Failed => kind.as_str(),
+    }
+}
+
+fn outcome_style(kind: OutcomeKind, theme: &Theme) -> Style {
+    theme.style(match kind {
+        OutcomeKind::Opened | OutcomeKind::Closed => Meaning::Above,
+        OutcomeKind::None => Meaning::Muted,
+        OutcomeKind::Refused | OutcomeKind::DryRun => Meaning::Warn,
+        OutcomeKind::Invalid | OutcomeKind::Failed => Meaning::Danger,
+    })
+}
+
+/// Why the selected row is what it is, in as many rows as the panel can spare.
+fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) -> Vec<Line<'static>> {
+    let rows = match inner.height {
+        ..6 => 0,
+        6..9 => 1,
+        9..14 => 3,
+        14..24 => 5,
+        _ => 6,
+    };
+    let Some((proposal, outcome)) = cycle.decisions.get(selected).filter(|_| rows > 0) else {
+        return Vec::new();
+    };
+    let width = usize::from(inner.width.saturating_sub(2));
+    let muted = theme.style(Meaning::Muted);
+    let mut lines = Vec::new();
+    if rows > 1 {
+        let name = format!("{} {}", proposal.account, proposal.symbol.coin());
+        let rest = "─".repeat(usize::from(inner.width).saturating_sub(name.len() + 3));
+        let border = theme.style(Meaning::Border);
+        lines.push(Line::from(vec![
+            Span::styled("─ ", border),
+            Span::styled(name, muted),
+            Span::styled(format!(" {rest}"), border),
+        ]));
+    }
+    let mut add = |text: String, style: Style| {
+        for line in wrap(&text, width) {
+            lines.push(Line::styled(format!(" {line}"), style));
+        }
+    };
+    let reason_only = rows == 1 && !proposal.reason.is_empty();
+    if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty() && !reason_only) {
+        add(safe(&outcome.detail, 400), outcome_style(outcome.kind, theme));
+    }
+    if !proposal.reason.is_empty() {
+        add(proposal.reason.line(800), theme.style(Meaning::Text));
+    }
+    if let Some(note) = proposal.risk_note.as_ref().filter(|note| !note.is_empty()) {
+        add(format!("Risk: {}", note.line(400)), theme.style(Meaning::Warn));
+    }
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            last.push_span(Span::styled("…", muted));
+        }
+    }
+    lines.resize(rows, Line::default());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn confidence(hundredths: i64) -> Confidence {
+        Confidence::new(Decimal::new(hundredths, 2)).unwrap()
+    }
+
+    /// Half cells filled, and the half cell the tick stands at.
+    fn filled(value: Confidence, threshold: Confidence, cells: u16) -> (usize, usize) {
+        let theme = Theme::load("jarvis-dark", None).unwrap();
+        let text: String =
+            bar(value, threshold, cells, &theme).iter().map(|span| span.content.to_string()).collect();
+        assert_eq!(text.chars().count(), usize::from(cells) + 1, "{text}");
+        let tick = text.chars().position(|c| c == '│').unwrap();
+        let halves = |c: char| match c {
+            '━' => 2,
+            '╸' => 1,
+            _ => 0,
+        };
+        (text.chars().map(halves).sum(), 2 * tick)
+    }
+
+    #[test]
+    fn the_bar_reaches_its_tick_exactly_at_the_threshold() {
+        assert_eq!(filled(confidence(74), confidence(75), 12), (17, 18));
+        assert_eq!(filled(confidence(75), confidence(75), 12), (18, 18));
+        assert_eq!(filled(confidence(100), confidence(75), 8), (16, 12));
+        assert_eq!(filled(confidence(0), confidence(75), 4), (0, 6));
+    }
+
+    proptest! {
+        #[test]
+        fn the_bar_never_contradicts_the_threshold(value in 0_i64..=100, threshold in 0_i64..=100, kind in 0_usize..3) {
+            let (filled, tick) = filled(confidence(value), confidence(threshold), BAR_CELLS[kind]);
+            prop_assert_eq!(filled >= tick, value >= threshold);
+        }
+    }
+}

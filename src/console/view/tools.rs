@@ -1,0 +1,136 @@
+//! What the model asks its tool, live.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
+
+use super::super::format;
+use super::super::state::{Panel, State};
+use super::super::theme::{Meaning, Theme};
+use super::columns::{Column, Fitted, cell};
+use super::{framed, mark_part, placeholder};
+use crate::domain::{ToolCallView, Untrusted};
+
+const CALL: usize = 1;
+
+const COLUMNS: [Column; 5] = [
+    Column::left(" time", 9, 3),
+    Column::left("call", 18, 0),
+    Column::right("status", 6, 0),
+    Column::right("size", 8, 2),
+    Column::right("took", 7, 1),
+];
+
+/// Below this width a call takes two rows: what was asked, and how it went.
+const ONE_ROW: u16 = 70;
+
+/// How many calls an area shows at once.
+pub fn capacity(area: Rect) -> usize {
+    let rows = usize::from(area.height.saturating_sub(2));
+    if area.width < ONE_ROW { rows / 2 } else { rows.saturating_sub(1) }
+}
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let focused = state.focus == Panel::Tools;
+    let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
+    let calls = cycle.map_or(&[][..], |cycle| &cycle.tool_calls);
+    let open = calls.iter().filter(|call| call.finished.is_none()).count();
+    let note = match (calls.len(), open) {
+        (0, _) => String::new(),
+        (1, 0) => "1 call".to_owned(),
+        (count, 0) => format!("{count} calls"),
+        (count, open) => format!("{count} calls, {open} waiting"),
+    };
+    let note = Span::styled(note, theme.style(Meaning::Muted));
+    let inner = framed(frame, area, state, theme, Panel::Tools.title(), &note, focused);
+    if calls.is_empty() {
+        let sentence = if state.cycle_runs() {
+            "The analyst has asked for nothing yet."
+        } else if cycle.is_some() {
+            "The analyst asked for nothing beyond its brief."
+        } else {
+            "Every call the analyst makes for more data is listed here as it happens."
+        };
+        placeholder(frame, inner, theme, &[sentence]);
+        return;
+    }
+    let room = capacity(area);
+    let end = calls.len().saturating_sub(room);
+    let top = state.tools_top.unwrap_or(end).min(end);
+    let shown = calls.iter().skip(top).take(room);
+    let lines: Vec<Line<'_>> = if area.width < ONE_ROW {
+        shown.flat_map(|call| two_rows(call, state, theme, inner.width)).collect()
+    } else {
+        let fitted = Fitted::new(&COLUMNS, inner.width, CALL);
+        let titles = fitted.titles(theme.style(Meaning::Muted));
+        std::iter::once(titles).chain(shown.map(|call| row(call, state, theme, &fitted))).collect()
+    };
+    frame.render_widget(Paragraph::new(lines), inner);
+    mark_part(frame, area, theme, top, room, calls.len());
+}
+
+/// Status, size and duration of a call as they are shown; what is not known yet is waited for.
+fn progress(call: &ToolCallView, state: &State, theme: &Theme) -> [Span<'static>; 3] {
+    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+    if let Some((status, bytes, ms)) = call.finished {
+        let good = (200..300).contains(&status);
+        let shown = if status == 0 { "failed".to_owned() } else { status.to_string() };
+        let style = theme.style(if good { Meaning::Gain } else { Meaning::Danger });
+        [
+            Span::styled(shown, style),
+            Span::styled(format::bytes(bytes), muted),
+            Span::styled(format::millis(ms), text),
+        ]
+    } else {
+        let waited = state.market_time().map_or(0, |now| (now - call.started_at).num_seconds());
+        let warn = theme.style(Meaning::Warn);
+        [Span::styled("…", warn), Span::raw(""), Span::styled(format!("{} …", format::lasted(waited)), warn)]
+    }
+}
+
+fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Line<'static> {
+    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+    let endpoint = call.endpoint.line(fitted.width(CALL));
+    let params = params(&call.params, fitted.width(CALL).saturating_sub(endpoint.width() + 1));
+    let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
+    let [status, size, took] = progress(call, state, theme);
+    let time = cell(format!(" {}", format::time(call.started_at)), muted);
+    fitted.row(&[time, asked, vec![status], vec![size], vec![took]])
+}
+
+fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [Line<'static>; 2] {
+    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+    let [status, size, took] = progress(call, state, theme);
+    let asked =
+        Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 6, 0)], width, 1);
+    let went = Fitted::new(
+        &[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 7, 1), Column::right("", 7, 0)],
+        width,
+        1,
+    );
+    let endpoint = call.endpoint.line(asked.width(1));
+    let params = params(&call.params, went.width(1).saturating_sub(2));
+    [
+        asked.row(&[Vec::new(), cell(endpoint, text), vec![status]]),
+        went.row(&[Vec::new(), cell(format!("  {params}"), muted), vec![size], vec![took]]),
+    ]
+}
+
+/// The parameters as `name=value`, as far as they are an object; otherwise as they came.
+fn params(json: &Untrusted, columns: usize) -> String {
+    let text = match serde_json::from_str(json.raw()) {
+        Ok(serde_json::Value::Object(pairs)) => pairs
+            .iter()
+            .map(|(name, value)| match value {
+                serde_json::Value::String(text) => format!("{name}={text}"),
+                other => format!("{name}={other}"),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        _ => json.raw().to_owned(),
+    };
+    Untrusted::new(text).line(columns)
+}

@@ -1,0 +1,232 @@
+//! The model's answer: found in its text, taken apart row by row, checked.
+//!
+//! Nothing is guessed. A row that is not exactly right becomes an invalid proposal with the rule it broke; truncated
+//! JSON is never completed; duplicates are refused on both sides. What comes out has one proposal for every pair that
+//! was asked for.
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use crate::domain::{
+    AccountName, Confidence, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule, Symbol,
+    Untrusted,
+};
+
+mod extract;
+
+pub use extract::{analysis_of, rows_of};
+
+/// Longest reason or risk note that is kept, in characters.
+const LONGEST_NOTE: usize = 2_000;
+
+/// One account and coin for which an answer is due.
+pub type Pair = (AccountName, Symbol);
+
+/// An answer after checking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// One entry for every pair asked for, in the order asked.
+    pub rows: Vec<CheckedRow>,
+    /// What else was wrong: rows for pairs nobody asked for, no array at all.
+    pub errors: Vec<String>,
+}
+
+/// A proposal, or what was wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedRow {
+    /// The row as far as it could be read.
+    pub proposal: Proposal,
+    /// The rule it broke with a sentence about it; `None` when it is usable.
+    pub fault: Option<(Rule, String)>,
+}
+
+impl CheckedRow {
+    /// The outcome of a row that is not usable.
+    pub fn invalid_outcome(&self) -> Option<Outcome> {
+        self.fault.as_ref().map(|(rule, detail)| Outcome {
+            kind: OutcomeKind::Invalid,
+            rule: Some(*rule),
+            detail: detail.clone(),
+            orders: Vec::new(),
+        })
+    }
+}
+
+impl Answer {
+    /// Checks the rows found in `text` against the pairs that were asked for.
+    pub fn check(text: &str, pairs: &[Pair]) -> Self {
+        match rows_of(text) {
+            Ok(rows) => Self::from_rows(&rows, pairs),
+            Err(reason) => Self::unusable(reason, pairs),
+        }
+    }
+
+    /// An answer in which nothing can be used.
+    pub fn unusable(reason: &str, pairs: &[Pair]) -> Self {
+        let rows = pairs.iter().map(|pair| missing(pair, reason)).collect();
+        Self { rows, errors: vec![format!("the answer is not usable: {reason}")] }
+    }
+
+    fn from_rows(rows: &[Value], pairs: &[Pair]) -> Self {
+        let mut errors = Vec::new();
+        let mut found: Vec<Vec<CheckedRow>> = vec![Vec::new(); pairs.len()];
+        for (number, row) in (1..).zip(rows) {
+            match pair_index(row, pairs) {
+                Ok(index) => found[index].push(check_row(row, &pairs[index])),
+                Err(reason) => errors.push(format!("row {number} of the answer was ignored: {reason}")),
+            }
+        }
+        let rows = pairs
+            .iter()
+            .zip(found)
+            .map(|(pair, mut candidates)| match (candidates.pop(), candidates.len()) {
+                (None, _) => missing(pair, "no row for this account and coin"),
+                (Some(row), 0) => row,
+                (Some(_), others) => doubled(pair, others + 1),
+            })
+            .collect();
+        Self { rows, errors }
+    }
+
+    /// Rows that are not usable.
+    pub fn faulty(&self) -> impl Iterator<Item = &CheckedRow> {
+        self.rows.iter().filter(|row| row.fault.is_some())
+    }
+
+    /// Takes usable rows of a later answer in place of unusable ones of this; a row that was right stays.
+    pub fn repair_with(&mut self, later: Self) {
+        for (row, repaired) in self.rows.iter_mut().zip(later.rows) {
+            if row.fault.is_some() && repaired.fault.is_none() {
+                *row = repaired;
+            }
+        }
+        self.errors.extend(later.errors);
+    }
+
+    /// The message that asks for the unusable rows again, naming each fault.
+    pub fn repair_request(&self, turkish: bool) -> String {
+        let faults: Vec<String> = self
+            .faulty()
+            .map(|row| {
+                let detail = row.fault.as_ref().map_or("", |(_, detail)| detail.as_str());
+                format!("- {} {}: {detail}", row.proposal.account, row.proposal.symbol)
+            })
+            .collect();
+        let (before, after) = if turkish {
+            (
+                "Cevabın şu satırları kullanılamadı:",
+                "Yalnızca bu satırları, aynı biçimde, tek bir ```json dizisi olarak yeniden yaz. Yeni araç çağrısı yapma.",
+            )
+        } else {
+            (
+                "These rows of your answer could not be used:",
+                "Write only these rows again, in the same form, as one ```json array. Make no further tool call.",
+            )
+        };
+        format!("{before}\n{}\n{after}", faults.join("\n"))
+    }
+}
+
+fn empty_proposal((account, symbol): &Pair) -> Proposal {
+    Proposal {
+        account: account.clone(),
+        symbol: symbol.clone(),
+        decision: None,
+        confidence: None,
+        reason: Untrusted::default(),
+        market_bias: None,
+        risk_note: None,
+    }
+}
+
+fn missing(pair: &Pair, detail: &str) -> CheckedRow {
+    CheckedRow { proposal: empty_proposal(pair), fault: Some((Rule::Missing, detail.to_owned())) }
+}
+
+fn doubled(pair: &Pair, times: usize) -> CheckedRow {
+    let detail = format!("{times} rows for this account and coin; none of them counts");
+    CheckedRow { proposal: empty_proposal(pair), fault: Some((Rule::Duplicate, detail)) }
+}
+
+/// Which pair a row speaks of. The error is for the log of the cycle and quotes the row only in cleaned form.
+fn pair_index(row: &Value, pairs: &[Pair]) -> Result<usize, String> {
+    let object = row.as_object().ok_or("it is not an object")?;
+    let word = |key: &str| object.get(key).and_then(Value::as_str).map(str::trim);
+    let (Some(account), Some(symbol)) = (word("account"), word("symbol")) else {
+        return Err("it names no account and symbol".to_owned());
+    };
+    pairs.iter().position(|(known, coin)| known.as_str() == account && coin.as_str() == symbol).ok_or_else(
+        || format!("nobody asked for {:?}", Untrusted::new(format!("{account} {symbol}")).line(60)),
+    )
+}
+
+fn check_row(row: &Value, pair: &Pair) -> CheckedRow {
+    let empty = Map::new();
+    let object = row.as_object().unwrap_or(&empty);
+    let mut proposal = empty_proposal(pair);
+    proposal.reason = text_of(object.get("reason"));
+    proposal.risk_note = Some(text_of(object.get("risk_note"))).filter(|note| !note.is_empty());
+    let checked = word_of(object).and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?)));
+    match checked {
+        Ok((word, confidence, bias)) => {
+            proposal.decision = Some(word);
+            proposal.confidence = Some(confidence);
+            proposal.market_bias = bias;
+            CheckedRow { proposal, fault: None }
+        }
+        Err(fault) => CheckedRow { proposal, fault: Some(fault) },
+    }
+}
+
+type Checked<T> = Result<T, (Rule, String)>;
+
+fn word_of(object: &Map<String, Value>) -> Checked<DecisionWord> {
+    match object.get("decision") {
+        Some(Value::String(word)) => word.parse().map_err(|()| {
+            let shown = Untrusted::new(word.as_str()).line(30);
+            (Rule::UnknownWord, format!("{shown:?} is not one of LONG, SHORT, NO_TRADE, HOLD, CLOSE"))
+        }),
+        Some(_) => Err((Rule::Malformed, "decision is not a text".to_owned())),
+        None => Err((Rule::Malformed, "decision is missing".to_owned())),
+    }
+}
+
+fn confidence_of(object: &Map<String, Value>) -> Checked<Confidence> {
+    let number = match object.get("confidence") {
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::String(word)) if extract::is_stand_in(word) => {
+            return Err((Rule::OutOfRange, "confidence is not a finite number".to_owned()));
+        }
+        Some(_) => return Err((Rule::Malformed, "confidence is not a number".to_owned())),
+        None => return Err((Rule::Malformed, "confidence is missing".to_owned())),
+    };
+    let out_of_range = || {
+        (
+            Rule::OutOfRange,
+            format!("confidence {} is not within 0 to 1", Untrusted::new(number.as_str()).line(20)),
+        )
+    };
+    let value = Decimal::from_str_exact(&number)
+        .or_else(|_| Decimal::from_scientific(&number))
+        .map_err(|_| out_of_range())?;
+    Confidence::new(value).map_err(|_| out_of_range())
+}
+
+fn bias_of(object: &Map<String, Value>) -> Checked<Option<MarketBias>> {
+    match object.get("market_bias") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(word)) => word.parse().map(Some).map_err(|()| {
+            let shown = Untrusted::new(word.as_str()).line(30);
+            (Rule::UnknownWord, format!("market_bias {shown:?} is not one of bullish, bearish, neutral"))
+        }),
+        Some(_) => Err((Rule::Malformed, "market_bias is not a text".to_owned())),
+    }
+}
+
+fn text_of(value: Option<&Value>) -> Untrusted {
+    let text = value.and_then(Value::as_str).unwrap_or_default();
+    Untrusted::new(text.chars().take(LONGEST_NOTE).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;

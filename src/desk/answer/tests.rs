@@ -1,0 +1,141 @@
+//! What a model may write, and what becomes of it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn pairs() -> Vec<Pair> {
+    ["BTCUSDT", "ETHUSDT"]
+        .iter()
+        .map(|symbol| (AccountName::new("mirat").unwrap(), Symbol::new(symbol).unwrap()))
+        .collect()
+}
+
+fn row(symbol: &str, decision: &str, confidence: &str) -> String {
+    format!(
+        r#"{{"account":"mirat","symbol":"{symbol}","decision":"{decision}","confidence":{confidence},"reason":"because","market_bias":"bullish","risk_note":null}}"#
+    )
+}
+
+fn fenced(rows: &[String]) -> String {
+    format!("<analysis>\nshort\n</analysis>\n```json\n[{}]\n```\n", rows.join(",\n"))
+}
+
+fn rules(answer: &Answer) -> Vec<Option<Rule>> {
+    answer.rows.iter().map(|row| row.fault.as_ref().map(|(rule, _)| *rule)).collect()
+}
+
+#[test]
+fn a_right_answer_is_taken_whole() {
+    let answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "NO_TRADE", "0.4")]), &pairs());
+    assert_eq!(rules(&answer), [None, None]);
+    assert_eq!(answer.rows[0].proposal.decision, Some(DecisionWord::Long));
+    assert_eq!(answer.rows[0].proposal.confidence.unwrap().to_string(), "0.80");
+    assert!(answer.errors.is_empty());
+}
+
+#[test]
+fn prose_without_an_array_leaves_every_row_missing() {
+    let answer = Answer::check("The series [-867, -937] says little. I would buy BTC.", &pairs());
+    assert_eq!(rules(&answer), [Some(Rule::Missing); 2]);
+    assert_eq!(answer.errors.len(), 1);
+}
+
+#[test]
+fn truncated_json_is_never_completed() {
+    let whole = fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "0.9")]);
+    let array_end = whole.rfind(']').unwrap();
+    for cut in 0..=array_end {
+        let answer = Answer::check(&whole[..cut], &pairs());
+        assert_eq!(rules(&answer), [Some(Rule::Missing); 2], "cut at {cut}");
+    }
+}
+
+#[test]
+fn one_bad_row_does_not_take_the_other_with_it() {
+    for (confidence, rule) in [
+        ("\"high\"", Rule::Malformed),
+        ("1.7", Rule::OutOfRange),
+        ("-0.1", Rule::OutOfRange),
+        ("NaN", Rule::OutOfRange),
+        ("1e999", Rule::OutOfRange),
+        ("null", Rule::Malformed),
+    ] {
+        let answer = Answer::check(
+            &fenced(&[row("BTCUSDT", "LONG", confidence), row("ETHUSDT", "HOLD", "0.5")]),
+            &pairs(),
+        );
+        assert_eq!(rules(&answer), [Some(rule), None], "{confidence}");
+        assert_eq!(answer.rows[0].proposal.confidence, None);
+    }
+}
+
+#[test]
+fn an_unknown_word_is_flagged_and_not_read_as_its_neighbour() {
+    let answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "BUY", "0.9"), row("ETHUSDT", "hold", "0.5")]), &pairs());
+    assert_eq!(rules(&answer), [Some(Rule::UnknownWord), None]);
+}
+
+#[test]
+fn a_doubled_pair_counts_for_neither_whatever_the_order() {
+    let one = row("BTCUSDT", "LONG", "0.9");
+    let two = row("BTCUSDT", "SHORT", "0.2");
+    for rows in [[one.clone(), two.clone()], [two, one]] {
+        let answer = Answer::check(&fenced(&rows), &pairs());
+        assert_eq!(rules(&answer), [Some(Rule::Duplicate), Some(Rule::Missing)]);
+    }
+}
+
+#[test]
+fn an_unknown_coin_is_named_in_the_errors_and_trades_nothing() {
+    let answer =
+        Answer::check(&fenced(&[row("PEPEUSDT", "LONG", "0.9"), row("BTCUSDT", "HOLD", "0.9")]), &pairs());
+    assert_eq!(rules(&answer), [None, Some(Rule::Missing)]);
+    assert!(answer.errors[0].contains("PEPEUSDT"));
+}
+
+#[test]
+fn a_single_object_and_a_wrapped_array_are_understood() {
+    let single = format!("```json\n{}\n```", row("BTCUSDT", "HOLD", "0.5"));
+    assert_eq!(rules(&Answer::check(&single, &pairs()))[0], None);
+    let wrapped = format!("```json\n{{\"decisions\":[{}]}}\n```", row("BTCUSDT", "HOLD", "0.5"));
+    assert_eq!(rules(&Answer::check(&wrapped, &pairs()))[0], None);
+}
+
+#[test]
+fn the_last_array_of_objects_is_taken_when_there_is_no_fence() {
+    let text = format!("levels [1, 2, 3]\n</analysis>\n[{}]", row("BTCUSDT", "HOLD", "0.5"));
+    assert_eq!(rules(&Answer::check(&text, &pairs()))[0], None);
+}
+
+#[test]
+fn a_repair_replaces_only_what_was_wrong() {
+    let mut answer =
+        Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "1.7")]), &pairs());
+    assert!(answer.repair_request(false).contains("mirat ETHUSDT"));
+    let later =
+        Answer::check(&fenced(&[row("BTCUSDT", "SHORT", "0.9"), row("ETHUSDT", "SHORT", "0.7")]), &pairs());
+    answer.repair_with(later);
+    assert_eq!(rules(&answer), [None, None]);
+    assert_eq!(answer.rows[0].proposal.decision, Some(DecisionWord::Long));
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_one_row_for_every_pair_and_never_panics(text in "\\PC{0,200}") {
+        prop_assert_eq!(Answer::check(&text, &pairs()).rows.len(), 2);
+    }
+
+    #[test]
+    fn any_damage_to_a_right_answer_leaves_rows_right_or_flagged(at in 0_usize..500, byte in any::<char>()) {
+        let mut text: Vec<char> = fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "0.9")]).chars().collect();
+        let at = at % text.len();
+        text[at] = byte;
+        for checked in Answer::check(&text.iter().collect::<String>(), &pairs()).rows {
+            let usable = checked.proposal.decision.is_some() && checked.proposal.confidence.is_some();
+            prop_assert_eq!(usable, checked.fault.is_none());
+        }
+    }
+}

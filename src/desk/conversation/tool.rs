@@ -1,0 +1,148 @@
+//! The model's one tool: reading the market-data API in this process. It has no other verb.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::Untrusted;
+use crate::llm::tools::{ApiCall, CALL_API};
+use crate::llm::{ToolCall, ToolInput};
+use crate::market::Simsar;
+
+/// Largest result given to the model, bytes; what is longer is cut and says so.
+pub const LARGEST_RESULT: usize = 6 * 1024;
+/// Time one call may take.
+const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// What the model asked for, as far as it could be read.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The path, for the log.
+    pub endpoint: Untrusted,
+    /// Its parameters, for the log: a JSON object.
+    pub params: Value,
+    call: Result<ApiCall, String>,
+}
+
+/// What the tool answers.
+#[derive(Debug, Clone)]
+pub struct ToolAnswer {
+    /// HTTP status; 0 when the call never left.
+    pub status: u16,
+    /// Size of the whole result in bytes, before cutting.
+    pub size: u64,
+    /// The text for the model.
+    pub text: String,
+    /// Whether the model is told that it failed.
+    pub is_error: bool,
+}
+
+impl Asked {
+    /// Reads a call of the tool. What cannot be read is kept as the error the model is told.
+    pub fn read(call: &ToolCall) -> Self {
+        let input = match &call.input {
+            ToolInput::Complete(input) if call.name == CALL_API => input,
+            ToolInput::Complete(_) => {
+                return Self::refused(&call.name, "there is no such tool; the only tool is call_api");
+            }
+            ToolInput::Broken(_) => {
+                return Self::refused("", "the tool's input is no JSON object; write it again");
+            }
+        };
+        match ApiCall::from_input(input) {
+            Ok(call) => {
+                let params: Map<String, Value> = call
+                    .params
+                    .iter()
+                    .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                    .collect();
+                Self {
+                    endpoint: Untrusted::new(call.endpoint.as_str()),
+                    params: Value::Object(params),
+                    call: Ok(call),
+                }
+            }
+            Err(reason) => {
+                let endpoint = input.get("endpoint").and_then(Value::as_str).unwrap_or_default();
+                Self::refused(endpoint, &reason)
+            }
+        }
+    }
+
+    fn refused(endpoint: &str, reason: &str) -> Self {
+        Self { endpoint: Untrusted::new(endpoint), params: json!({}), call: Err(reason.to_owned()) }
+    }
+}
+
+/// Asks the market-data API. A call that cannot be read never leaves.
+pub async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
+    let failed = |reason: &str| ToolAnswer {
+        status: 0,
+        size: 0,
+        text: json!({ "error": reason }).to_string(),
+        is_error: true,
+    };
+    let call = match &asked.call {
+        Ok(call) => call,
+        Err(reason) => return failed(reason),
+    };
+    match tokio::time::timeout(CALL_TIME, simsar.call(&call.endpoint, &call.params)).await {
+        Ok(answer) => {
+            let text = String::from_utf8_lossy(&answer.body);
+            ToolAnswer {
+                status: answer.status,
+                size: answer.body.len() as u64,
+                text: cut(&text),
+                is_error: answer.status != 200,
+            }
+        }
+        Err(_elapsed) => failed("no answer within 5 seconds"),
+    }
+}
+
+/// Cuts on a row border and says so.
+fn cut(text: &str) -> String {
+    if text.len() <= LARGEST_RESULT {
+        return text.to_owned();
+    }
+    let mut end = LARGEST_RESULT;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let border = text[..end].rfind(['}', ']', '\n']).map_or(end, |at| at + 1);
+    format!("{} … cut at {border} of {} bytes; ask for fewer rows", &text[..border], text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(name: &str, input: Value) -> ToolCall {
+        let Value::Object(input) = input else { panic!("an object") };
+        ToolCall { id: "toolu_1".into(), name: name.into(), input: ToolInput::Complete(input) }
+    }
+
+    #[test]
+    fn a_query_within_the_endpoint_is_logged_as_parameters() {
+        let asked = Asked::read(&call(
+            "call_api",
+            json!({"endpoint": "/candles/BTCUSDT?limit=5", "params": {"interval": "1h"}}),
+        ));
+        assert_eq!(asked.endpoint.raw(), "/candles/BTCUSDT");
+        assert_eq!(asked.params, json!({"limit": "5", "interval": "1h"}));
+    }
+
+    #[test]
+    fn a_long_result_is_cut_on_a_row_and_says_so() {
+        let rows = "{\"a\":1},".repeat(2000);
+        let text = cut(&rows);
+        assert!(text.len() < LARGEST_RESULT + 100);
+        assert!(text.contains("} … cut at"));
+    }
+
+    #[test]
+    fn an_unknown_tool_and_a_foreign_address_never_leave() {
+        assert!(Asked::read(&call("rm", json!({"endpoint": "/health"}))).call.is_err());
+        assert!(Asked::read(&call("call_api", json!({"endpoint": "http://evil/"}))).call.is_err());
+    }
+}

@@ -1,0 +1,407 @@
+//! One cycle from trigger to report: gather, ask, check, guard, execute, record.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::answer::{Answer, CheckedRow, Pair};
+use super::conversation::{Conversation, Progress};
+use super::execution::{AccountDesk, Cause, would_close, would_open};
+use super::floor::Floor;
+use super::gathering::{Gathered, prompt_input};
+use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
+use super::sizing::SizingInput;
+use crate::domain::{
+    AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
+    Phase, Proposal, Rule, TimingsMs, Trigger, Untrusted, Usage,
+};
+use crate::store::{CycleStart, PromptKind, StoreError};
+
+/// Time the model may take in all.
+const MODEL_TIME: Duration = Duration::from_mins(4);
+
+/// Why a cycle was not started or could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum CycleError {
+    /// One is running.
+    #[error("a cycle is running; wait until it has finished")]
+    Busy,
+    /// The desk is ending.
+    #[error("the desk is shutting down; no new cycle is started")]
+    Ending,
+    /// The store does not take it; without a record there is no cycle.
+    #[error("the cycle could not be recorded, so it was not run: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// A cycle under way.
+struct Run<'a> {
+    floor: &'a Floor,
+    id: CycleId,
+    is_dry: bool,
+    timings: TimingsMs,
+    errors: Vec<String>,
+}
+
+impl Floor {
+    /// Runs one cycle. Only one runs at a time; a second is refused, not queued.
+    pub async fn run_cycle(&self, trigger: Trigger) -> Result<CycleReport, CycleError> {
+        let Ok(_running) = self.cycle_gate.try_lock() else { return Err(CycleError::Busy) };
+        if self.ending.is_cancelled() {
+            return Err(CycleError::Ending);
+        }
+        let began = Instant::now();
+        let market_time = self.shared.clock.now();
+        let started_at = self.shared.wall.now();
+        let number = self.shared.store.next_cycle_number().await?;
+        let id = CycleId::new(market_time, number);
+        let dry_run = self.shared.dry_run.load(Ordering::SeqCst);
+        self.shared
+            .store
+            .begin_cycle(&CycleStart {
+                id: id.clone(),
+                trigger,
+                mode: self.settings.mode,
+                dry_run,
+                profile: self.settings.profile,
+                market_time,
+                started_at,
+            })
+            .await?;
+        self.shared.bulletin.record(Some(&id), Event::CycleStarted { trigger });
+        let mut run = Run {
+            floor: self,
+            id: id.clone(),
+            is_dry: dry_run,
+            timings: TimingsMs::default(),
+            errors: Vec::new(),
+        };
+        let (rows, analysis, progress, brief) = run.go().await;
+        run.timings.total = millis(began);
+        let report = CycleReport {
+            cycle_id: id.clone(),
+            trigger,
+            mode: self.settings.mode,
+            dry_run,
+            profile: self.settings.profile,
+            started_at,
+            finished_at: self.shared.wall.now(),
+            market_time,
+            model: ModelSummary {
+                provider: self.settings.model.provider.as_str().to_owned(),
+                id: self.settings.model.id.clone(),
+                iterations: progress.iterations,
+                stop_reason: progress.stop_reason,
+            },
+            analysis,
+            tool_calls: progress.tool_calls,
+            brief,
+            decisions: rows,
+            usage: progress.usage,
+            timings_ms: run.timings,
+            errors: run.errors,
+        };
+        self.shared.store.finish_cycle(&report).await?;
+        let cost_today = self.cost_today().await;
+        self.shared
+            .bulletin
+            .record(Some(&id), Event::CycleFinished { report: Box::new(report.clone()), cost_today });
+        Ok(report)
+    }
+
+    /// What the model cost since midnight UTC, market time.
+    pub(super) async fn cost_today(&self) -> Usage {
+        let midnight = self.shared.clock.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+        self.shared.store.usage_since(midnight).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the cost of today could not be read");
+            Usage::default()
+        })
+    }
+}
+
+type Ended = (Vec<DecisionRow>, Untrusted, Progress, BriefSummary);
+
+impl Run<'_> {
+    async fn go(&mut self) -> Ended {
+        let gathered = self.gather().await;
+        let brief = BriefSummary { sources: gathered.brief.sources.clone() };
+        self.floor.shared.bulletin.record(Some(&self.id), Event::BriefReady { brief: brief.clone() });
+        let pairs = gathered.pairs();
+        let (answer, analysis, progress) = if pairs.is_empty() {
+            self.errors
+                .push("nothing can be decided: no account could be read, or no coin has a price".to_owned());
+            (Answer { rows: Vec::new(), errors: Vec::new() }, Untrusted::default(), Progress::default())
+        } else {
+            self.enter(Phase::Model);
+            self.ask(&gathered, &pairs).await
+        };
+        self.errors.extend(answer.errors.iter().cloned());
+        let proposals: Vec<Proposal> = gathered.all_rows(&answer);
+        if let Err(error) = self.floor.shared.store.put_decisions(&self.id, &proposals).await {
+            self.errors.push(format!("decisions could not be stored, so none was carried out: {error}"));
+            let rows = proposals
+                .into_iter()
+                .map(|proposal| row(proposal, failed("not stored, not carried out")))
+                .collect();
+            return (rows, analysis, progress, brief);
+        }
+        self.floor.shared.bulletin.record(Some(&self.id), Event::Decided { proposals: proposals.clone() });
+        self.enter(Phase::Execution);
+        let began = Instant::now();
+        let rows = self.carry_out(&gathered, &answer, proposals).await;
+        self.timings.execution = millis(began);
+        (rows, analysis, progress, brief)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.floor.shared.bulletin.record(Some(&self.id), Event::PhaseEntered { phase });
+    }
+
+    async fn gather(&mut self) -> Gathered {
+        let (accounts, brief) = tokio::join!(
+            async {
+                let began = Instant::now();
+                (self.floor.read_accounts().await, millis(began))
+            },
+            async {
+                let began = Instant::now();
+                (self.floor.read_brief().await, millis(began))
+            }
+        );
+        self.timings.accounts = accounts.1;
+        self.timings.brief = brief.1;
+        for state in &accounts.0 {
+            if let Some(trouble) = &state.trouble {
+                self.errors.push(format!("account {}: {trouble}", state.name));
+            }
+            self.floor.shared.bulletin.tell(None, Event::Account { state: state.clone() });
+        }
+        Gathered { accounts: accounts.0, brief: brief.0 }
+    }
+
+    /// Renders the prompts, holds the conversation and checks the answer, with one repair.
+    async fn ask(&mut self, gathered: &Gathered, pairs: &[Pair]) -> (Answer, Untrusted, Progress) {
+        let began = Instant::now();
+        let input = prompt_input(&self.floor.settings, gathered, self.floor.shared.clock.now());
+        let prompts = match super::prompt::render(&self.floor.templates, &input) {
+            Ok(prompts) => prompts,
+            Err(error) => {
+                let reason = format!("the prompt could not be rendered: {error}");
+                return (Answer::unusable(&reason, pairs), Untrusted::default(), Progress::default());
+            }
+        };
+        if let Err(error) = self.keep_prompts(gathered, &prompts).await {
+            let reason = format!("the prompt could not be stored: {error}");
+            return (Answer::unusable(&reason, pairs), Untrusted::default(), Progress::default());
+        }
+        self.timings.prompt = millis(began);
+        let began = Instant::now();
+        let turkish = self.floor.settings.model.prompt == crate::config::PromptLanguage::Turkish;
+        let mut conversation = Conversation::new(
+            &self.floor.llm,
+            &self.floor.simsar,
+            &self.floor.shared.bulletin,
+            &self.floor.shared.store,
+            self.floor.shared.clock.as_ref(),
+            &self.id,
+            self.floor.settings.model.max_iterations,
+            MODEL_TIME,
+            turkish,
+            (prompts.system, prompts.user),
+        );
+        let (answer, analysis) = tokio::select! {
+            answered = converse(&mut conversation, pairs, turkish) => answered,
+            () = self.floor.ending.cancelled() => {
+                (Answer::unusable("the desk was shut down while the model was thinking", pairs), Untrusted::default())
+            }
+        };
+        let progress = conversation.progress().clone();
+        self.timings.model = millis(began);
+        (answer, analysis, progress)
+    }
+
+    async fn keep_prompts(
+        &self,
+        gathered: &Gathered,
+        prompts: &super::prompt::RenderedPrompt,
+    ) -> Result<(), StoreError> {
+        let store = &self.floor.shared.store;
+        let system = store.put_prompt(PromptKind::System, &prompts.system).await?;
+        let user = store.put_prompt(PromptKind::User, &prompts.user).await?;
+        store.link_prompts(&self.id, &system, &user).await?;
+        store.put_brief(&self.id, &serde_json::to_value(&gathered.brief)?).await
+    }
+
+    /// Every account by itself, side by side: one that is slow or broken delays no other.
+    async fn carry_out(
+        &self,
+        gathered: &Gathered,
+        answer: &Answer,
+        proposals: Vec<Proposal>,
+    ) -> Vec<DecisionRow> {
+        let outcomes = join_all(gathered.accounts.iter().map(|state| async {
+            let mine: Vec<&Proposal> =
+                proposals.iter().filter(|proposal| proposal.account == state.name).collect();
+            self.carry_out_account(gathered, answer, state, &mine).await
+        }))
+        .await;
+        proposals
+            .iter()
+            .cloned()
+            .zip(outcomes.into_iter().flatten())
+            .map(|(proposal, outcome)| row(proposal, outcome))
+            .collect()
+    }
+
+    async fn carry_out_account(
+        &self,
+        gathered: &Gathered,
+        answer: &Answer,
+        state: &AccountState,
+        proposals: &[&Proposal],
+    ) -> Vec<Outcome> {
+        let mut free_margin = state.available.value();
+        let mut work = Vec::with_capacity(proposals.len());
+        for proposal in proposals {
+            let verdict = self.verdict(gathered, answer, state, proposal, free_margin);
+            if let Verdict::Open(approved) = &verdict {
+                free_margin -= approved.order().margin;
+            }
+            work.push(verdict);
+        }
+        let account = self.floor.account(&state.name);
+        join_all(proposals.iter().zip(work).map(|(proposal, verdict)| async move {
+            let outcome = match (verdict, account) {
+                (Verdict::Settled(outcome), _) => outcome,
+                (Verdict::Open(order), Some(account)) => self.open(account, &order).await,
+                (Verdict::Close(order), Some(account)) => self.close(account, &order).await,
+                (_, None) => failed("this account has no desk"),
+            };
+            self.settle(proposal, &outcome).await;
+            outcome
+        }))
+        .await
+    }
+
+    fn verdict(
+        &self,
+        gathered: &Gathered,
+        answer: &Answer,
+        state: &AccountState,
+        proposal: &Proposal,
+        free_margin: rust_decimal::Decimal,
+    ) -> Verdict {
+        if let Some(trouble) = &state.trouble {
+            return Verdict::Settled(failed(&format!("the account could not be read: {trouble}")));
+        }
+        let coin = gathered.brief.coin(&proposal.symbol);
+        let Some(price) = coin.and_then(|coin| coin.price) else {
+            return Verdict::Settled(Outcome {
+                kind: OutcomeKind::Refused,
+                rule: Some(Rule::NoPrice),
+                detail: "no price for this coin, so it was not offered to the model".to_owned(),
+                orders: Vec::new(),
+            });
+        };
+        let checked = answer
+            .rows
+            .iter()
+            .find(|row| row.proposal.account == proposal.account && row.proposal.symbol == proposal.symbol);
+        if let Some(outcome) = checked.and_then(CheckedRow::invalid_outcome) {
+            return Verdict::Settled(outcome);
+        }
+        let Some(account) = self.floor.account(&state.name) else {
+            return Verdict::Settled(failed("this account has no desk"));
+        };
+        let rules = self.floor.shared.rules_of(&proposal.symbol);
+        judge(&Case {
+            proposal,
+            position: state.position(&proposal.symbol),
+            threshold: self.floor.settings.model.confidence_threshold,
+            price_in_brief: Some(price),
+            price_now: Some(self.floor.mark_of(&proposal.symbol).unwrap_or(price)),
+            unresolved: account.is_unresolved(&proposal.symbol),
+            rules: rules.as_ref(),
+            sizing: SizingInput {
+                profile: self.floor.settings.profile,
+                allocation: account.terms().allocation,
+                leverage: account.terms().leverage,
+                equity: state.equity.value(),
+                free_margin,
+                price,
+                atr: coin.and_then(|coin| coin.atr),
+                margin_share: self.floor.settings.risk.margin_share.share(),
+                target_volatility: self.floor.settings.risk.target_volatility.share(),
+            },
+        })
+    }
+
+    async fn open(&self, account: &AccountDesk, order: &Approved<OpenOrder>) -> Outcome {
+        if self.floor.ending.is_cancelled() {
+            return failed("the desk was shut down before this order was sent");
+        }
+        if self.is_dry {
+            would_open(order.order())
+        } else {
+            account.open(&Cause::Cycle(self.id.clone()), order).await
+        }
+    }
+
+    async fn close(&self, account: &AccountDesk, order: &Approved<CloseOrder>) -> Outcome {
+        if self.is_dry {
+            would_close(order.order())
+        } else {
+            account.close(&Cause::Cycle(self.id.clone()), order).await
+        }
+    }
+
+    async fn settle(&self, proposal: &Proposal, outcome: &Outcome) {
+        let stored = self
+            .floor
+            .shared
+            .store
+            .settle_decision(&self.id, &proposal.account, &proposal.symbol, outcome)
+            .await;
+        if let Err(error) = stored {
+            tracing::error!(account = %proposal.account, symbol = %proposal.symbol, %error, "an outcome could not be stored");
+        }
+        let event = Event::Settled {
+            account: proposal.account.clone(),
+            symbol: proposal.symbol.clone(),
+            outcome: outcome.clone(),
+        };
+        self.floor.shared.bulletin.record(Some(&self.id), event);
+    }
+}
+
+/// The answer, repaired once where rows were wrong, and the analysis that came with it.
+async fn converse(conversation: &mut Conversation<'_>, pairs: &[Pair], turkish: bool) -> (Answer, Untrusted) {
+    let text = match conversation.answer().await {
+        Ok(text) => text,
+        Err(error) => return (Answer::unusable(&error.to_string(), pairs), Untrusted::default()),
+    };
+    let analysis = Untrusted::new(super::answer::analysis_of(&text));
+    let mut answer = Answer::check(&text, pairs);
+    if answer.faulty().next().is_some() {
+        conversation.say(&answer.repair_request(turkish));
+        match conversation.answer().await {
+            Ok(repaired) => answer.repair_with(Answer::check(&repaired, pairs)),
+            Err(error) => answer.errors.push(format!("the repair failed: {error}")),
+        }
+    }
+    (answer, analysis)
+}
+
+fn row(proposal: Proposal, outcome: Outcome) -> DecisionRow {
+    DecisionRow { proposal, outcome }
+}
+
+fn failed(detail: &str) -> Outcome {
+    Outcome { kind: OutcomeKind::Failed, rule: None, detail: detail.to_owned(), orders: Vec::new() }
+}
+
+fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0
+}

@@ -1,0 +1,126 @@
+//! Closing a position: reduce-only, verified flat by the exchange, its stop removed after.
+
+use std::time::Duration;
+
+use super::journal::Cause;
+use super::{AccountDesk, failed};
+use crate::desk::guards::{Approved, CloseOrder};
+use crate::domain::{OrderPurpose, OrderState, Outcome, OutcomeKind, Severity, Symbol};
+use crate::exchange::{Outcome as Sent, codes};
+
+/// How often a close is sent before it is left to the operator.
+const CLOSE_TRIES: u32 = 3;
+/// Pauses between looks at a position that should be gone.
+const FLAT_LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+
+impl AccountDesk {
+    /// Carries out an approved close and returns what became of it.
+    pub async fn close(&self, cause: &Cause, approved: &Approved<CloseOrder>) -> Outcome {
+        let order = approved.order();
+        let _coin = self.hold_coin(&order.symbol).await;
+        if self.shared.is_dry_run() {
+            return would_close(order);
+        }
+        let mut orders = Vec::new();
+        let mut last = String::from("no answer");
+        for attempt in 1..=CLOSE_TRIES {
+            // The size is read afresh each time: whatever is open now is what gets closed.
+            let position = match self.position_of(&order.symbol).await {
+                Ok(Some(position)) => position,
+                Ok(None) => return self.closed(order, orders).await,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            match self.send_close(cause, &position, OrderPurpose::Close, attempt).await {
+                Ok(id) => orders.push(id),
+                Err(error) => last = error,
+            }
+            if self.is_flat(&order.symbol).await {
+                return self.closed(order, orders).await;
+            }
+        }
+        let detail = format!(
+            "{} {}: the position is still open after {CLOSE_TRIES} closes: {last}",
+            self.name(),
+            order.symbol
+        );
+        self.alarm(Severity::Critical, detail);
+        failed(format!("still open after {CLOSE_TRIES} tries: {last}"), orders)
+    }
+
+    async fn is_flat(&self, symbol: &Symbol) -> bool {
+        for pause in FLAT_LOOKS {
+            tokio::time::sleep(pause).await;
+            if let Ok(None) = self.position_of(symbol).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn closed(&self, order: &CloseOrder, orders: Vec<crate::domain::ClientOrderId>) -> Outcome {
+        self.remove_stops(&order.symbol).await;
+        let realised = self.book_fills(&order.symbol).await;
+        let detail = match (orders.is_empty(), realised) {
+            (true, _) => "the position was already gone at the exchange".to_owned(),
+            (false, Some(realised)) => format!(
+                "{} {} closed, {} USDT before fees",
+                order.direction.as_str(),
+                order.quantity,
+                realised.value().round_dp(2)
+            ),
+            (false, None) => format!("{} {} closed", order.direction.as_str(), order.quantity),
+        };
+        Outcome { kind: OutcomeKind::Closed, rule: None, detail, orders }
+    }
+
+    /// Cancels our stops of a coin that has no position. A stop the exchange removed by itself is as good.
+    pub(super) async fn remove_stops(&self, symbol: &Symbol) {
+        let stops = match self.client.open_algo_orders(Some(symbol)).await {
+            Ok(stops) => stops,
+            Err(error) => {
+                tracing::warn!(account = %self.name(), %symbol, %error, "stops could not be listed after a close; the guardian sweeps them");
+                return;
+            }
+        };
+        for id in
+            stops.into_iter().filter(|stop| &stop.symbol == symbol).filter_map(|stop| stop.client_order_id)
+        {
+            if !super::is_ours(id.as_str()) {
+                continue;
+            }
+            match self.client.cancel_algo(&id).await {
+                Sent::Accepted(()) => self.stop_cancelled(&id).await,
+                Sent::Rejected(rejection)
+                    if matches!(rejection.code, codes::CANCEL_REJECTED | codes::NO_SUCH_ORDER) =>
+                {
+                    self.stop_cancelled(&id).await;
+                }
+                other => {
+                    let trouble = other.trouble().unwrap_or_default();
+                    tracing::warn!(account = %self.name(), %symbol, trouble, "a stop could not be removed; the guardian sweeps it");
+                }
+            }
+        }
+    }
+
+    async fn stop_cancelled(&self, id: &crate::domain::ClientOrderId) {
+        let update = crate::store::OrderUpdate::at(self.shared.clock.now());
+        if let Err(error) = self.shared.store.update_order(id, OrderState::Cancelled, update).await {
+            tracing::error!(order = %id, %error, "a removed stop could not be noted");
+        }
+    }
+}
+
+/// The outcome of a close that is only computed.
+pub fn would_close(order: &CloseOrder) -> Outcome {
+    Outcome {
+        kind: OutcomeKind::DryRun,
+        rule: None,
+        detail: format!("would close {} {}", order.direction.as_str(), order.quantity),
+        orders: Vec::new(),
+    }
+}

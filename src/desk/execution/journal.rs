@@ -1,0 +1,143 @@
+//! Write, then act, then tell: every step of an order in the store before it is taken or shown.
+
+use super::AccountDesk;
+use super::ids::{OrderReason, client_order_id};
+use crate::domain::{ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Side, Symbol};
+use crate::store::{OrderIntent, OrderUpdate, Origin, StoreError};
+
+/// Who or what is behind an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A decision of this cycle.
+    Cycle(CycleId),
+    /// An operator's command, by its number within this run and the market time it came.
+    Operator(String),
+    /// The guardian, by what it found.
+    Guardian(String),
+}
+
+impl Cause {
+    pub(super) fn as_text(&self) -> &str {
+        match self {
+            Self::Cycle(cycle) => cycle.as_str(),
+            Self::Operator(text) | Self::Guardian(text) => text,
+        }
+    }
+
+    pub(super) fn cycle(&self) -> Option<&CycleId> {
+        match self {
+            Self::Cycle(cycle) => Some(cycle),
+            Self::Operator(_) | Self::Guardian(_) => None,
+        }
+    }
+}
+
+/// An order that is in the journal and may be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Journaled {
+    pub(super) id: ClientOrderId,
+    pub(super) cause: Cause,
+    pub(super) symbol: Symbol,
+    pub(super) purpose: OrderPurpose,
+    pub(super) side: Side,
+    pub(super) quantity: Option<Quantity>,
+    pub(super) price: Option<Price>,
+}
+
+/// What is learned about an order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Learned {
+    pub(super) exchange_id: Option<String>,
+    pub(super) price: Option<Price>,
+    pub(super) executed: Option<Quantity>,
+    pub(super) error: Option<String>,
+}
+
+impl AccountDesk {
+    /// Writes an order down. Only what comes back from here is ever sent.
+    pub(super) async fn journal(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        purpose: OrderPurpose,
+        side: Side,
+        size: (Option<Quantity>, Option<Price>),
+        attempt: u32,
+    ) -> Result<Journaled, StoreError> {
+        let (quantity, price) = size;
+        let id = self.name_of(cause, symbol, purpose, attempt);
+        let origin = match cause {
+            Cause::Cycle(cycle) => Origin::Decision { cycle: cycle.clone() },
+            Cause::Operator(command) => Origin::Operator { command: command.clone() },
+            Cause::Guardian(rule) => Origin::Guardian { rule: rule.clone() },
+        };
+        self.shared
+            .store
+            .record_intent(&OrderIntent {
+                client_order_id: id.clone(),
+                account: self.name().clone(),
+                symbol: symbol.clone(),
+                purpose,
+                side,
+                quantity,
+                trigger: price,
+                origin,
+                attempt,
+                market_time: self.shared.clock.now(),
+                sent_at: self.shared.wall.now(),
+            })
+            .await?;
+        let order =
+            Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
+        self.tell_order(&order, OrderState::Sent, &Learned::default());
+        Ok(order)
+    }
+
+    /// The name an order has because of why it exists.
+    pub(super) fn name_of(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        purpose: OrderPurpose,
+        attempt: u32,
+    ) -> ClientOrderId {
+        client_order_id(&OrderReason {
+            install: &self.shared.install,
+            account: self.name(),
+            symbol,
+            cause: cause.as_text(),
+            purpose,
+            attempt,
+        })
+    }
+
+    /// Writes down what became of an order, then tells it.
+    pub(super) async fn learn(&self, order: &Journaled, state: OrderState, learned: Learned) {
+        let update = OrderUpdate {
+            exchange_id: learned.exchange_id.clone(),
+            average_price: learned.price,
+            executed: learned.executed,
+            error: learned.error.clone(),
+            at: self.shared.clock.now(),
+        };
+        if let Err(error) = self.shared.store.update_order(&order.id, state, update).await {
+            // The order's fate stands at the exchange; the guardian's next pass reads it from there.
+            tracing::error!(order = %order.id, %error, "the state of an order could not be stored");
+        }
+        self.tell_order(order, state, &learned);
+    }
+
+    fn tell_order(&self, order: &Journaled, state: OrderState, learned: &Learned) {
+        let event = Event::Order {
+            account: self.name().clone(),
+            symbol: order.symbol.clone(),
+            purpose: order.purpose,
+            side: order.side,
+            client_order_id: order.id.clone(),
+            state,
+            quantity: learned.executed.or(order.quantity),
+            price: learned.price.or(order.price),
+        };
+        self.shared.bulletin.record(order.cause.cycle(), event);
+    }
+}

@@ -1,0 +1,180 @@
+//! One account's hands: the only code that changes anything at the exchange for it.
+//!
+//! The protocol, in short: an order is journaled before it is sent; an opening leaves at most once, ever; closes and
+//! stops are harmless to repeat and are repeated; a stop follows the position that is seen at the exchange, never a
+//! belief about an order; an answer that proves nothing is a state of its own, and blocks the coin until it is known.
+
+mod close;
+mod ids;
+mod journal;
+mod open;
+mod protect;
+mod reading;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+pub use close::would_close;
+pub use ids::is_ours;
+pub use journal::Cause;
+pub use open::would_open;
+pub use protect::Protection;
+pub use watch::Finding;
+
+use super::bulletin::Bulletin;
+use super::sizing::CoinAllocation;
+use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol};
+use crate::exchange::{ExchangeClient, ExchangeError, SymbolRules};
+use crate::store::Store;
+
+/// What the settings say about an account.
+#[derive(Debug, Clone)]
+pub struct AccountTerms {
+    /// Its name.
+    pub name: AccountName,
+    /// Leverage its openings use.
+    pub leverage: u32,
+    /// The coins it may trade.
+    pub symbols: Vec<Symbol>,
+    /// What each coin is given.
+    pub allocation: CoinAllocation,
+    /// How far from the entry its stops rest.
+    pub stop_distance: PricePercent,
+}
+
+/// What every account shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// Names this installation in order ids.
+    pub install: Arc<str>,
+    /// Market time.
+    pub clock: Arc<dyn Clock>,
+    /// Wall time, for what the exchange judges by its own watch.
+    pub wall: Arc<dyn Clock>,
+    /// The journal.
+    pub store: Store,
+    /// Where happenings are told.
+    pub bulletin: Arc<Bulletin>,
+    /// While true, nothing that changes state leaves.
+    pub dry_run: Arc<AtomicBool>,
+    /// The exchange's rules by coin, refreshed each cycle.
+    pub rules: Arc<RwLock<BTreeMap<Symbol, SymbolRules>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Shared {
+    /// The rules of one coin.
+    pub fn rules_of(&self, symbol: &Symbol) -> Option<SymbolRules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).get(symbol).cloned()
+    }
+
+    /// Whether nothing that changes state may leave.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run.load(Ordering::SeqCst)
+    }
+}
+
+/// One account's hands.
+#[derive(Debug)]
+pub struct AccountDesk {
+    terms: AccountTerms,
+    client: ExchangeClient,
+    shared: Shared,
+    /// Held for the whole of an opening, closing or repair of a coin, so that none of them meets another half done.
+    coins: BTreeMap<Symbol, tokio::sync::Mutex<()>>,
+    /// Coins whose leverage and margin mode were seen right or set.
+    prepared: Mutex<BTreeSet<Symbol>>,
+    /// Coins with an order nobody knows the fate of.
+    unresolved: Mutex<BTreeSet<Symbol>>,
+}
+
+impl AccountDesk {
+    /// Puts an account's terms and client together.
+    pub fn new(terms: AccountTerms, client: ExchangeClient, shared: Shared) -> Self {
+        let coins =
+            terms.symbols.iter().map(|symbol| (symbol.clone(), tokio::sync::Mutex::default())).collect();
+        Self { terms, client, shared, coins, prepared: Mutex::default(), unresolved: Mutex::default() }
+    }
+
+    /// What the settings say.
+    pub fn terms(&self) -> &AccountTerms {
+        &self.terms
+    }
+
+    /// The account's name.
+    pub fn name(&self) -> &AccountName {
+        &self.terms.name
+    }
+
+    /// The client, for reads that belong to no order.
+    pub fn client(&self) -> &ExchangeClient {
+        &self.client
+    }
+
+    /// Whether an order of this coin is unresolved.
+    pub fn is_unresolved(&self, symbol: &Symbol) -> bool {
+        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+    }
+
+    fn set_unresolved(&self, symbol: &Symbol, unresolved: bool) {
+        let mut coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if unresolved {
+            coins.insert(symbol.clone());
+        } else {
+            coins.remove(symbol);
+        }
+    }
+
+    fn is_prepared(&self, symbol: &Symbol) -> bool {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+    }
+
+    fn set_prepared(&self, symbol: &Symbol) {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(symbol.clone());
+    }
+
+    async fn hold_coin(&self, symbol: &Symbol) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.coins.get(symbol) {
+            Some(coin) => Some(coin.lock().await),
+            None => None,
+        }
+    }
+
+    fn try_hold_coin(&self, symbol: &Symbol) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Busy> {
+        match self.coins.get(symbol) {
+            Some(coin) => coin.try_lock().map(Some).map_err(|_| Busy),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits until no coin is between an order and its stop.
+    pub async fn settle_down(&self) {
+        for coin in self.coins.values() {
+            let _quiet = coin.lock().await;
+        }
+    }
+
+    /// Makes sure of one-way mode, the clock and the server's rules before anything else.
+    pub async fn prepare_account(&self) -> Result<(), ExchangeError> {
+        self.client.sync_clock().await?;
+        Ok(())
+    }
+}
+
+/// Something else is working on the coin.
+#[derive(Debug, Clone, Copy)]
+struct Busy;
+
+fn failed(detail: String, orders: Vec<crate::domain::ClientOrderId>) -> Outcome {
+    Outcome { kind: OutcomeKind::Failed, rule: None, detail, orders }
+}

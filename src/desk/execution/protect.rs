@@ -1,0 +1,312 @@
+//! The stop behind a position. It follows the position seen at the exchange, never a belief about an order.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::AccountDesk;
+use super::journal::{Cause, Journaled, Learned};
+use crate::domain::{ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Severity, Symbol};
+use crate::exchange::{ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes};
+
+/// How protecting a position ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// A stop was seen resting at the exchange.
+    Resting {
+        /// Its trigger.
+        trigger: Price,
+        /// Its name, when it was placed now; `None` when one rested already.
+        order: Option<ClientOrderId>,
+    },
+    /// There was no position any more.
+    Flat,
+    /// No stop could be placed, so the position was closed at market.
+    Emptied {
+        /// Why no stop could be placed.
+        reason: String,
+        /// The closing order.
+        order: ClientOrderId,
+    },
+    /// Neither stop nor close succeeded yet.
+    Naked {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A position must not be without a stop longer than this; then it is closed.
+const NAKED_LIMIT: Duration = Duration::from_secs(5);
+/// Pause between tries to place a stop.
+const STOP_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
+/// How long a stop that was acknowledged is looked for before another try.
+const SIGHTINGS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600)];
+/// How often an emergency close is tried in one go; the guardian goes on after that.
+const EMERGENCY_TRIES: u32 = 5;
+/// Pause between emergency closes.
+const EMERGENCY_PAUSE: Duration = Duration::from_secs(2);
+
+/// What became of one try to place a stop.
+enum Placed {
+    Acknowledged,
+    AlreadyThere,
+    /// The price is already beyond the trigger.
+    Breached,
+    PositionGone,
+    NotYet(String),
+}
+
+impl AccountDesk {
+    /// Puts a stop behind a position and sees it resting, or closes the position. The caller holds the coin.
+    pub(super) async fn protect(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        entry: Price,
+    ) -> Protection {
+        let Some(trigger) = self.trigger_for(symbol, direction, entry) else {
+            return self.emergency(cause, symbol, direction, "no stop price can be computed").await;
+        };
+        let side = direction.closing_side();
+        let journaled = match self
+            .journal(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
+            .await
+        {
+            Ok(journaled) => Some(journaled),
+            Err(error) => {
+                // A stop protects; it goes out even when the journal cannot take it. The alarm says so.
+                self.alarm(
+                    Severity::Critical,
+                    format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name()),
+                );
+                None
+            }
+        };
+        let id = journaled
+            .as_ref()
+            .map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
+        let began = Instant::now();
+        let mut reason = String::new();
+        for pause in STOP_PAUSES {
+            tokio::time::sleep(pause).await;
+            match self.try_stop(symbol, direction, trigger, &id).await {
+                Placed::Acknowledged => {
+                    if let Some(resting) = self.sighted(symbol, direction).await {
+                        self.stop_learned(journaled.as_ref(), OrderState::Accepted, Some(resting), None)
+                            .await;
+                        return Protection::Resting { trigger: resting, order: Some(id) };
+                    }
+                    "acknowledged, but not seen resting".clone_into(&mut reason);
+                }
+                Placed::AlreadyThere => {
+                    if let Some(resting) = self.sighted(symbol, direction).await {
+                        self.stop_learned(
+                            journaled.as_ref(),
+                            OrderState::NotPlaced,
+                            None,
+                            Some("another stop rests already"),
+                        )
+                        .await;
+                        return Protection::Resting { trigger: resting, order: None };
+                    }
+                    "the exchange says a stop rests already, but none is seen".clone_into(&mut reason);
+                }
+                Placed::PositionGone => {
+                    self.stop_learned(
+                        journaled.as_ref(),
+                        OrderState::Rejected,
+                        None,
+                        Some("no position to protect"),
+                    )
+                    .await;
+                    return Protection::Flat;
+                }
+                Placed::Breached => {
+                    "the price is already beyond the stop".clone_into(&mut reason);
+                    break;
+                }
+                Placed::NotYet(why) => reason = why,
+            }
+            if began.elapsed() >= NAKED_LIMIT {
+                break;
+            }
+        }
+        self.stop_learned(journaled.as_ref(), OrderState::Rejected, None, Some(&reason)).await;
+        self.emergency(cause, symbol, direction, &reason).await
+    }
+
+    /// The trigger this account's terms put behind an entry, on the price grid, rounded towards the entry.
+    pub(super) fn trigger_for(&self, symbol: &Symbol, direction: Direction, entry: Price) -> Option<Price> {
+        let exact = self.terms.stop_distance.stop_from(entry, direction)?;
+        let toward = match direction {
+            Direction::Long => Toward::Higher,
+            Direction::Short => Toward::Lower,
+        };
+        let rules = self.shared.rules_of(symbol)?;
+        rules.round_price(exact, toward).ok()
+    }
+
+    async fn try_stop(
+        &self,
+        symbol: &Symbol,
+        direction: Direction,
+        trigger: Price,
+        id: &ClientOrderId,
+    ) -> Placed {
+        let stop = StopOrder {
+            symbol: symbol.clone(),
+            side: direction.closing_side(),
+            trigger,
+            size: StopSize::WholePosition,
+            client_order_id: id.clone(),
+        };
+        match self.client.place_stop(&stop).await {
+            Outcome::Accepted(_) => Placed::Acknowledged,
+            Outcome::Rejected(rejection) => match rejection.code {
+                codes::WOULD_TRIGGER => Placed::Breached,
+                codes::STOP_EXISTS | codes::DUPLICATE_ID => Placed::AlreadyThere,
+                codes::FLAT => Placed::PositionGone,
+                _ => Placed::NotYet(rejection.to_string()),
+            },
+            // A second stop under the same name and for the same position is refused, so asking again is harmless.
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) => Placed::NotYet(reason),
+        }
+    }
+
+    /// The trigger of a stop that is seen resting for this direction.
+    async fn sighted(&self, symbol: &Symbol, direction: Direction) -> Option<Price> {
+        for pause in SIGHTINGS {
+            tokio::time::sleep(pause).await;
+            if let Ok(stops) = self.client.open_algo_orders(Some(symbol)).await {
+                let resting = stops.iter().find(|stop| &stop.symbol == symbol && stop.protects(direction));
+                if let Some(trigger) = resting.and_then(|stop| stop.trigger) {
+                    return Some(trigger);
+                }
+            }
+        }
+        None
+    }
+
+    /// Closes at market what cannot be protected, again and again until it is flat or the guardian takes over.
+    async fn emergency(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        reason: &str,
+    ) -> Protection {
+        let naked = |why: String| Protection::Naked { reason: why };
+        self.alarm(
+            Severity::Critical,
+            format!("{} {symbol}: no stop ({reason}); closing at market", self.name()),
+        );
+        let mut last = reason.to_owned();
+        let mut sent = None;
+        for attempt in 1..=EMERGENCY_TRIES {
+            let position = match self.position_of(symbol).await {
+                Ok(Some(position)) if position.direction == direction => position,
+                Ok(_) => {
+                    return match sent {
+                        Some(order) => Protection::Emptied { reason: reason.to_owned(), order },
+                        None => Protection::Flat,
+                    };
+                }
+                Err(error) => {
+                    last = error;
+                    tokio::time::sleep(EMERGENCY_PAUSE).await;
+                    continue;
+                }
+            };
+            match self.send_close(cause, &position, OrderPurpose::Emergency, attempt).await {
+                Ok(order) => sent = Some(order),
+                Err(error) => {
+                    last = error;
+                    tokio::time::sleep(EMERGENCY_PAUSE).await;
+                }
+            }
+        }
+        match (self.position_of(symbol).await, sent) {
+            (Ok(None), Some(order)) => Protection::Emptied { reason: reason.to_owned(), order },
+            (Ok(None), None) => Protection::Flat,
+            _ => naked(last),
+        }
+    }
+
+    /// Sends one reduce-only market order over the whole position and says how it was named.
+    pub(super) async fn send_close(
+        &self,
+        cause: &Cause,
+        position: &ExchangePosition,
+        purpose: OrderPurpose,
+        attempt: u32,
+    ) -> Result<ClientOrderId, String> {
+        let side = position.direction.closing_side();
+        let order = self
+            .journal(cause, &position.symbol, purpose, side, (Some(position.quantity), None), attempt)
+            .await
+            .map_err(|error| format!("the close could not be journaled: {error}"))?;
+        let request = MarketOrder {
+            symbol: position.symbol.clone(),
+            side,
+            quantity: position.quantity,
+            reduce_only: true,
+            client_order_id: order.id.clone(),
+        };
+        match self.client.place_market(&request).await {
+            Outcome::Accepted(ack) => {
+                let report = self.client.order(&position.symbol, &order.id).await.ok().flatten();
+                self.learn(
+                    &order,
+                    OrderState::Filled,
+                    Learned {
+                        exchange_id: Some(ack.order_id.to_string()),
+                        price: report.and_then(|report| report.average_price),
+                        executed: ack.executed,
+                        error: None,
+                    },
+                )
+                .await;
+                Ok(order.id)
+            }
+            Outcome::Rejected(rejection) => {
+                let detail = rejection.to_string();
+                self.learn_failure(&order, OrderState::Rejected, &detail).await;
+                Err(detail)
+            }
+            Outcome::NotSent(reason) => {
+                self.learn_failure(&order, OrderState::NotPlaced, &reason).await;
+                Err(reason)
+            }
+            Outcome::Unknown(reason) => {
+                // Reduce-only: the position that is read next tells whether it was executed.
+                self.learn_failure(&order, OrderState::Unknown, &reason).await;
+                Err(reason)
+            }
+        }
+    }
+
+    pub(super) async fn position_of(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
+        let positions = self.client.positions().await.map_err(|error| error.to_string())?;
+        Ok(positions.into_iter().find(|position| &position.symbol == symbol))
+    }
+
+    /// Tells the operator of something, and stores it.
+    pub fn alarm(&self, severity: Severity, text: String) {
+        self.shared.bulletin.record(None, Event::Alarm { severity, text });
+    }
+
+    async fn stop_learned(
+        &self,
+        order: Option<&Journaled>,
+        state: OrderState,
+        trigger: Option<Price>,
+        error: Option<&str>,
+    ) {
+        if let Some(order) = order {
+            let learned = Learned { price: trigger, error: error.map(str::to_owned), ..Learned::default() };
+            self.learn(order, state, learned).await;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Reading an account, and booking what the exchange executed for it and moved in its wallet.
+
+use chrono::TimeDelta;
+
+use super::AccountDesk;
+use crate::domain::{AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Usdt};
+use crate::exchange::{AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
+use crate::store::{Fill, LedgerKind, LedgerRow};
+
+/// The most bookings one answer holds; after a full one there may be more.
+const INCOME_PAGE: usize = 1000;
+/// How far before the last known funding a catch-up begins: the coins of one funding time are booked one after another.
+const INCOME_OVERLAP: TimeDelta = TimeDelta::minutes(1);
+
+impl AccountDesk {
+    /// Balances, positions and stops in one reading.
+    pub async fn read(&self) -> Result<AccountState, ExchangeError> {
+        let (balance, positions, stops) = tokio::try_join!(
+            self.client.account(),
+            self.client.positions(),
+            self.client.open_algo_orders(None)
+        )?;
+        let mut read = Vec::with_capacity(positions.len());
+        for position in positions {
+            read.push(self.described(position, &stops).await);
+        }
+        Ok(AccountState {
+            name: self.name().clone(),
+            leverage: self.terms.leverage,
+            symbols: self.terms.symbols.clone(),
+            wallet: balance.wallet,
+            equity: balance.equity,
+            available: balance.available,
+            positions: read,
+            as_of: self.shared.clock.now(),
+            trouble: None,
+        })
+    }
+
+    async fn described(&self, position: ExchangePosition, stops: &[AlgoOrder]) -> Position {
+        let stop = stops
+            .iter()
+            .filter(|stop| stop.symbol == position.symbol && stop.protects(position.direction))
+            .find_map(protective);
+        let opened_at = match self.shared.store.opened_at(self.name(), &position.symbol).await {
+            Ok(Some(at)) => Some(at),
+            Ok(None) => position.updated_at,
+            Err(error) => {
+                tracing::warn!(%error, "the opening time of a position could not be read");
+                position.updated_at
+            }
+        };
+        Position {
+            symbol: position.symbol,
+            direction: position.direction,
+            quantity: position.quantity,
+            entry: position.entry,
+            mark: position.mark,
+            unrealised: position.unrealised,
+            margin: position.isolated_margin,
+            liquidation: position.liquidation,
+            opened_at,
+            stop,
+        }
+    }
+
+    /// Stores every fill of a coin that is not stored yet, with its commission and realised profit. Returns the
+    /// realised profit and loss of the newly stored fills.
+    pub(super) async fn book_fills(&self, symbol: &Symbol) -> Option<Usdt> {
+        let from = match self.shared.store.last_fill_id(self.name(), symbol).await {
+            Ok(last) => TradesFrom::Id(next_trade(last)),
+            Err(error) => {
+                tracing::error!(%error, "the last stored fill could not be read");
+                return None;
+            }
+        };
+        let fills = match self.client.user_trades(symbol, from).await {
+            Ok(fills) => fills,
+            Err(error) => {
+                tracing::warn!(account = %self.name(), %symbol, %error, "fills could not be read; they are booked at the next reading");
+                return None;
+            }
+        };
+        let mut realised = Usdt::ZERO;
+        for fill in fills {
+            realised = realised + fill.realised;
+            self.book_fill(fill).await;
+        }
+        Some(realised)
+    }
+
+    async fn book_fill(&self, fill: crate::exchange::Fill) {
+        let Ok(trade_id) = u64::try_from(fill.id) else {
+            tracing::error!(account = %self.name(), id = fill.id, "a fill has a negative id and cannot be booked");
+            return;
+        };
+        let source = format!("trade/{}/{}", fill.symbol, fill.id);
+        let row = |kind, amount, asset: &str| LedgerRow {
+            account: self.name().clone(),
+            kind,
+            amount: Usdt::of(amount),
+            asset: asset.to_owned(),
+            symbol: Some(fill.symbol.clone()),
+            at: fill.at,
+            source_id: source.clone(),
+        };
+        let commission = row(LedgerKind::Commission, -fill.commission, fill.commission_asset.raw());
+        let realised = row(LedgerKind::RealisedPnl, fill.realised.value(), "USDT");
+        let stored = Fill {
+            account: self.name().clone(),
+            symbol: fill.symbol.clone(),
+            trade_id,
+            exchange_id: fill.order_id.to_string(),
+            client_order_id: None,
+            side: fill.side,
+            price: fill.price,
+            quantity: fill.quantity,
+            commission: Usdt::of(fill.commission),
+            commission_asset: fill.commission_asset.raw().to_owned(),
+            realised: fill.realised,
+            at: fill.at,
+        };
+        let store = &self.shared.store;
+        let results = [
+            store.add_fill(&stored).await.map(|_| ()),
+            store.add_ledger(&commission).await.map(|_| ()),
+            store.add_ledger(&realised).await.map(|_| ()),
+        ];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::error!(account = %self.name(), %error, "a fill could not be booked");
+        }
+    }
+
+    /// Stores the funding, transfers and other movements of the wallet that belong to no fill and are not stored yet.
+    pub async fn book_income(&self) {
+        let mut since = match self.shared.store.last_ledger_time(self.name(), LedgerKind::Funding).await {
+            Ok(last) => last.and_then(|at| at.checked_sub_signed(INCOME_OVERLAP)),
+            Err(error) => {
+                tracing::error!(account = %self.name(), %error, "the last stored funding could not be read");
+                return;
+            }
+        };
+        loop {
+            let mut page = match self.client.income(since).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(account = %self.name(), %error, "income could not be read; it is booked at the next reading");
+                    return;
+                }
+            };
+            page.sort_by_key(|income| income.at);
+            let newest = page.last().map(|income| income.at);
+            let full = page.len() >= INCOME_PAGE;
+            for row in page.iter().filter_map(|income| movement(self.name(), income)) {
+                if let Err(error) = self.shared.store.add_ledger(&row).await {
+                    // Nothing later is booked, so that the next catch-up begins before this one.
+                    tracing::error!(account = %self.name(), %error, "a movement of the wallet could not be booked");
+                    return;
+                }
+            }
+            if !full || newest <= since {
+                return;
+            }
+            since = newest;
+        }
+    }
+
+    /// Stores what the account was worth when it was read.
+    pub async fn book_equity(&self, state: &AccountState) {
+        let stored = self.shared.store.put_equity(self.name(), state.as_of, state.wallet, state.equity).await;
+        if let Err(error) = stored {
+            tracing::error!(account = %self.name(), %error, "the equity could not be booked");
+        }
+    }
+}
+
+/// The ledger's row of a booking; `None` for what the fills bring already.
+fn movement(account: &AccountName, income: &Income) -> Option<LedgerRow> {
+    let id = income.transaction_id;
+    let (kind, source_id) = match income.kind.raw() {
+        "COMMISSION" | "REALIZED_PNL" => return None,
+        "FUNDING_FEE" => (LedgerKind::Funding, id.to_string()),
+        "INSURANCE_CLEAR" => (LedgerKind::Insurance, id.to_string()),
+        "TRANSFER" => (LedgerKind::Transfer, id.to_string()),
+        // Transaction ids are unique only within one of the exchange's kinds.
+        other => (LedgerKind::Other, format!("{other}/{id}")),
+    };
+    Some(LedgerRow {
+        account: account.clone(),
+        kind,
+        amount: Usdt::of(income.amount),
+        asset: income.asset.raw().to_owned(),
+        symbol: income.symbol.clone(),
+        at: income.at,
+        source_id,
+    })
+}
+
+/// The id after the last known one; 0 asks for all there are.
+fn next_trade(last: Option<u64>) -> i64 {
+    last.and_then(|id| i64::try_from(id).ok()).map_or(0, |id| id + 1)
+}
+
+fn protective(stop: &AlgoOrder) -> Option<ProtectiveStop> {
+    let id = stop.client_order_id.clone().or_else(|| ClientOrderId::new(stop.algo_id.to_string()).ok())?;
+    Some(ProtectiveStop { trigger: stop.trigger?, client_order_id: id })
+}

@@ -1,0 +1,282 @@
+//! Books and recovery of one account, against an exchange that gives set answers and remembers what it was asked.
+
+use std::sync::Mutex as StdMutex;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use chrono::TimeDelta;
+
+use super::*;
+use crate::desk::guardian::Guardian;
+use crate::domain::{
+    Confidence, DeskFacts, ManualClock, Mode, OrderPurpose, OrderState, Profile, Side, Snapshot, Timestamp,
+    Usage, Usdt,
+};
+use crate::exchange::Credentials;
+use crate::net::Transport;
+use crate::store::{LedgerKind, OrderIntent, OrderUpdate, Origin};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_timestamp_millis(1_772_400_000_000).unwrap() + TimeDelta::seconds(seconds)
+}
+
+fn btc() -> Symbol {
+    Symbol::new("BTCUSDT").unwrap()
+}
+
+/// Answers by path; what has none is not known there.
+#[derive(Clone, Default)]
+struct Fake {
+    answers: Arc<StdMutex<BTreeMap<&'static str, String>>>,
+    asked: Arc<StdMutex<Vec<(String, String)>>>,
+}
+
+impl Fake {
+    fn set(&self, path: &'static str, body: impl Into<String>) {
+        self.answers.lock().unwrap().insert(path, body.into());
+    }
+
+    /// The `startTime` of every question for income, in order.
+    fn income_asked_since(&self) -> Vec<Option<i64>> {
+        let since =
+            |query: &str| query.split('&').find_map(|part| part.strip_prefix("startTime=")?.parse().ok());
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|(path, _)| path == "/fapi/v1/income").map(|(_, query)| since(query)).collect()
+    }
+
+    fn transport(&self) -> Transport {
+        async fn answer(State(fake): State<Fake>, request: Request) -> Response {
+            let (path, query) =
+                (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+            let body = fake.answers.lock().unwrap().get(path.as_str()).cloned();
+            fake.asked.lock().unwrap().push((path, query));
+            match body {
+                Some(body) => Response::new(Body::from(body)),
+                None => Response::builder()
+                    .status(400)
+                    .body(Body::from(r#"{"code":-2013,"msg":"Order does not exist."}"#))
+                    .unwrap(),
+            }
+        }
+        Transport::in_process(Router::new().fallback(answer).with_state(self.clone()))
+    }
+}
+
+/// One account with its clocks, its exchange and its store.
+struct Room {
+    fake: Fake,
+    market: Arc<ManualClock>,
+    wall: Arc<ManualClock>,
+    store: Store,
+    desk: Arc<AccountDesk>,
+    _folder: tempfile::TempDir,
+}
+
+impl Room {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("here");
+        let (market, wall) = (Arc::new(ManualClock::new(at(0))), Arc::new(ManualClock::new(at(1_000_000))));
+        let fake = Fake::default();
+        fake.set(
+            "/fapi/v3/account",
+            r#"{"totalWalletBalance":"1000.5","totalMarginBalance":"1002.25","availableBalance":"900"}"#,
+        );
+        for path in ["/fapi/v3/positionRisk", "/fapi/v1/openAlgoOrders", "/fapi/v1/income"] {
+            fake.set(path, "[]");
+        }
+        let client = ExchangeClient::new(
+            fake.transport(),
+            "http://exchange",
+            Credentials { api_key: "key".into(), api_secret: "secret".into() },
+            wall.clone(),
+        );
+        let shared = Shared {
+            install: "test".into(),
+            clock: market.clone(),
+            wall: wall.clone(),
+            store: store.clone(),
+            bulletin: Arc::new(Bulletin::new(blank(), market.clone(), store.clone())),
+            dry_run: Arc::default(),
+            rules: Arc::default(),
+        };
+        let terms = AccountTerms {
+            name: AccountName::new("a").unwrap(),
+            leverage: 3,
+            symbols: vec![btc()],
+            allocation: CoinAllocation::Equal { coins: 1 },
+            stop_distance: "10%".parse().unwrap(),
+        };
+        let desk = Arc::new(AccountDesk::new(terms, client, shared));
+        Self { fake, market, wall, store, desk, _folder: folder }
+    }
+
+    async fn journaled(&self) -> journal::Journaled {
+        let cause = Cause::Operator("close".to_owned());
+        let size = (Some("0.003".parse().unwrap()), None);
+        self.desk.journal(&cause, &btc(), OrderPurpose::Close, Side::Sell, size, 1).await.unwrap()
+    }
+
+    async fn totals(&self) -> Vec<(LedgerKind, String, Usdt)> {
+        self.store.ledger_totals(self.desk.name(), at(-1_000_000)).await.unwrap()
+    }
+}
+
+fn blank() -> Snapshot {
+    Snapshot {
+        seq: 0,
+        at: at(0),
+        facts: DeskFacts {
+            mode: Mode::Paper,
+            profile: Profile::Guarded,
+            threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
+            provider: "builtin".into(),
+            model: "m".into(),
+            built_in_market: true,
+            built_in_analyst: true,
+            clock_speed: 0.0,
+            symbols: vec![btc()],
+        },
+        dry_run: false,
+        accounts: Vec::new(),
+        marks: Vec::new(),
+        next_cycle: None,
+        cycle: None,
+        cost_today: Usage::default(),
+        alarms: Vec::new(),
+    }
+}
+
+fn income(kind: &str, amount: &str, id: u32, second: i64) -> String {
+    let time = at(second).timestamp_millis();
+    format!(
+        r#"{{"symbol":"BTCUSDT","incomeType":"{kind}","income":"{amount}","asset":"USDT","time":{time},"tranId":{id},"tradeId":""}}"#
+    )
+}
+
+#[tokio::test]
+async fn funding_transfers_and_insurance_are_booked_once_and_what_fills_bring_is_not() {
+    let room = Room::new();
+    let rows = [
+        income("TRANSFER", "1000", 1, -50_000),
+        income("COMMISSION", "-0.1", 2, -40_000),
+        income("REALIZED_PNL", "5", 2, -40_000),
+        income("FUNDING_FEE", "-0.375", 3, -30_000),
+        income("FUNDING_FEE", "0.125", 4, -1_200),
+        income("INSURANCE_CLEAR", "-2", 4, -600),
+        income("COMMISSION_REBATE", "0.5", 4, -500),
+        income("API_REBATE", "0.25", 4, -500),
+    ];
+    room.fake.set("/fapi/v1/income", format!("[{}]", rows.join(",")));
+    room.desk.book_income().await;
+    let booked = room.totals().await;
+    let usdt = |kind, amount: &str| (kind, "USDT".to_owned(), amount.parse::<Usdt>().unwrap());
+    let mut kinds = [
+        usdt(LedgerKind::Funding, "-0.250"),
+        usdt(LedgerKind::Insurance, "-2"),
+        usdt(LedgerKind::Other, "0.75"),
+        usdt(LedgerKind::Transfer, "1000"),
+    ];
+    kinds.sort_by_key(|row| row.0);
+    let mut sorted = booked.clone();
+    sorted.sort_by_key(|row| row.0);
+    assert_eq!(sorted, kinds);
+
+    room.desk.book_income().await;
+    assert_eq!(room.totals().await, booked);
+    let overlap = at(-1_200 - 60).timestamp_millis();
+    assert_eq!(room.fake.income_asked_since(), [None, Some(overlap)]);
+}
+
+#[tokio::test]
+async fn a_full_page_of_income_is_followed_by_the_next() {
+    let room = Room::new();
+    let rows: Vec<String> =
+        (0..1000).map(|number| income("COMMISSION", "-0.1", number, i64::from(number))).collect();
+    room.fake.set("/fapi/v1/income", format!("[{}]", rows.join(",")));
+    room.desk.book_income().await;
+    // The same page again shows nothing newer, so asking ends there.
+    let last = at(999).timestamp_millis();
+    assert_eq!(room.fake.income_asked_since(), [None, Some(last)]);
+}
+
+#[tokio::test]
+async fn the_guardian_keeps_the_books_at_its_first_pass_and_then_once_a_minute() {
+    let room = Room::new();
+    let mut guardian = Guardian::new(Arc::clone(&room.desk));
+    guardian.pass().await;
+    room.market.set(at(15));
+    guardian.pass().await;
+    assert_eq!(room.fake.income_asked_since().len(), 1);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(1)).await;
+    tokio::time::resume();
+    room.market.set(at(75));
+    guardian.pass().await;
+    assert_eq!(room.fake.income_asked_since().len(), 2);
+    let line = room.store.equity_since(room.desk.name(), at(0)).await.unwrap();
+    let equity: Usdt = "1002.25".parse().unwrap();
+    assert_eq!(line, [(at(0), equity), (at(75), equity)]);
+}
+
+#[tokio::test]
+async fn absence_is_proven_by_wall_time_and_never_by_a_fast_market() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    let state = async || room.store.order(&order.id).await.unwrap().unwrap().state;
+    room.market.set(at(1_000_000));
+    room.desk.resolve_unresolved().await;
+    assert_eq!(state().await, OrderState::Unknown);
+    assert!(room.desk.is_unresolved(&btc()));
+    room.wall.set(at(1_000_000 + 183));
+    room.desk.resolve_unresolved().await;
+    assert_eq!(state().await, OrderState::Unknown);
+    room.wall.set(at(1_000_000 + 184));
+    room.desk.resolve_unresolved().await;
+    assert_eq!(state().await, OrderState::NotPlaced);
+    assert!(!room.desk.is_unresolved(&btc()));
+}
+
+#[tokio::test]
+async fn an_order_left_open_at_another_venue_is_not_asked_about_here() {
+    let room = Room::new();
+    let elsewhere = OrderIntent {
+        client_order_id: crate::domain::ClientOrderId::new("j1").unwrap(),
+        account: room.desk.name().clone(),
+        symbol: btc(),
+        purpose: OrderPurpose::Open,
+        side: Side::Buy,
+        quantity: None,
+        trigger: None,
+        origin: Origin::Operator { command: "open".into() },
+        attempt: 1,
+        market_time: at(-90_000),
+        sent_at: at(-90_000),
+    };
+    room.store.at("elsewhere").record_intent(&elsewhere).await.unwrap();
+    room.desk.resolve_unresolved().await;
+    assert!(room.fake.asked.lock().unwrap().is_empty());
+    assert!(!room.desk.is_unresolved(&btc()));
+    let left = room.store.at("elsewhere").unresolved_orders().await.unwrap();
+    assert_eq!(left[0].state, OrderState::Sent);
+}
+
+#[tokio::test]
+async fn a_fill_that_is_read_bears_the_name_of_its_order() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    let known = OrderUpdate { exchange_id: Some("4711".into()), ..OrderUpdate::at(at(1)) };
+    room.store.update_order(&order.id, OrderState::Filled, known).await.unwrap();
+    room.fake.set(
+        "/fapi/v1/userTrades",
+        r#"[{"id":1,"orderId":4711,"side":"SELL","price":"66000","qty":"0.003","commission":"0.099",
+            "commissionAsset":"USDT","realizedPnl":"-1.5","time":1772400001000}]"#,
+    );
+    let realised = room.desk.book_fills(&btc()).await;
+    assert_eq!(realised, Some("-1.5".parse().unwrap()));
+    let fills = room.store.fills_since(room.desk.name(), at(0)).await.unwrap();
+    assert_eq!(fills[0].client_order_id.as_ref(), Some(&order.id));
+}

@@ -1,0 +1,94 @@
+//! What the guardian may ask of an account's hands.
+
+use super::journal::Cause;
+use super::protect::Protection;
+use super::{AccountDesk, is_ours};
+use crate::domain::{AccountState, ClientOrderId, Event, Symbol, Usdt};
+use crate::exchange::ExchangeError;
+
+/// What looking at a position without a stop led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// By now it has one, or it is gone.
+    Nothing,
+    /// An opening or closing of this coin is under way; it takes care of its own stop.
+    Busy,
+    /// Mended, and how.
+    Repaired(String),
+    /// Still without a stop, and why.
+    Unrepaired(String),
+}
+
+impl AccountDesk {
+    /// Tells an event of this account.
+    pub fn tell(&self, event: Event) {
+        self.shared.bulletin.tell(None, event);
+    }
+
+    /// Looks again at a position that seemed to have no stop, and gives it one.
+    pub async fn repair_naked(&self, symbol: &Symbol) -> Finding {
+        let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
+        let (position, stops) =
+            match tokio::try_join!(self.client.positions(), self.client.open_algo_orders(Some(symbol))) {
+                Ok(read) => read,
+                Err(error) => return Finding::Unrepaired(error.to_string()),
+            };
+        let Some(position) = position.into_iter().find(|position| &position.symbol == symbol) else {
+            return Finding::Nothing;
+        };
+        if stops.iter().any(|stop| &stop.symbol == symbol && stop.protects(position.direction)) {
+            return Finding::Nothing;
+        }
+        if self.shared.is_dry_run() {
+            return Finding::Unrepaired("dry-run sends no order".to_owned());
+        }
+        let cause = self.guardian_cause("naked");
+        match self.protect(&cause, symbol, position.direction, position.entry).await {
+            Protection::Resting { trigger, .. } => Finding::Repaired(format!("one rests at {trigger} now")),
+            Protection::Flat => Finding::Nothing,
+            Protection::Emptied { reason, .. } => {
+                self.book_fills(symbol).await;
+                Finding::Repaired(format!("{reason}; closed at market"))
+            }
+            Protection::Naked { reason } => Finding::Unrepaired(reason),
+        }
+    }
+
+    /// Stops of ours that rest although their coin has no position.
+    pub async fn orphaned_stops(
+        &self,
+        state: &AccountState,
+    ) -> Result<Vec<(Symbol, ClientOrderId)>, ExchangeError> {
+        let stops = self.client.open_algo_orders(None).await?;
+        Ok(stops
+            .into_iter()
+            .filter(|stop| state.position(&stop.symbol).is_none())
+            .filter_map(|stop| Some((stop.symbol, stop.client_order_id?)))
+            .filter(|(_, id)| is_ours(id.as_str()))
+            .collect())
+    }
+
+    /// Removes our stops of a coin, if nobody works on it and it still has no position.
+    pub async fn remove_orphan(&self, symbol: &Symbol) -> bool {
+        if self.shared.is_dry_run() {
+            return false;
+        }
+        let Ok(_coin) = self.try_hold_coin(symbol) else { return false };
+        if !matches!(self.position_of(symbol).await, Ok(None)) {
+            return false;
+        }
+        self.remove_stops(symbol).await;
+        true
+    }
+
+    /// Books the fills of a position that is gone. `None` when somebody here is closing it, or nothing was new.
+    pub async fn book_vanished(&self, symbol: &Symbol) -> Option<Usdt> {
+        let Ok(_coin) = self.try_hold_coin(symbol) else { return None };
+        self.book_fills(symbol).await.filter(|realised| *realised != Usdt::ZERO)
+    }
+
+    /// A cause that no two findings share: the rule and the wall time it was found at.
+    pub(super) fn guardian_cause(&self, rule: &str) -> Cause {
+        Cause::Guardian(format!("{rule} {}", self.shared.wall.now().timestamp_micros()))
+    }
+}

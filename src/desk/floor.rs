@@ -1,0 +1,265 @@
+//! The desk as a whole: its accounts, its model, its market, and the loops that keep it going.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::bulletin::Bulletin;
+use super::execution::{AccountDesk, AccountTerms, Shared};
+use super::guardian::Guardian;
+use super::prompt::Templates;
+use super::schedule::{InvalidCron, Schedule};
+use crate::config::Settings;
+use crate::domain::{
+    AccountName, AccountState, Clock, CycleView, DeskFacts, Price, Severity, Snapshot, Symbol, Usage, Usdt,
+};
+use crate::exchange::{ExchangeClient, ExchangeError};
+use crate::llm::LlmClient;
+use crate::market::{Brief, Simsar};
+use crate::store::{Store, StoreError};
+
+/// Time the market brief may take.
+const BRIEF_TIME: Duration = Duration::from_secs(20);
+/// Time reading one account may take.
+const READ_TIME: Duration = Duration::from_secs(10);
+
+/// Everything a desk is put together from.
+pub struct DeskParts {
+    /// The settings.
+    pub settings: Settings,
+    /// Market time.
+    pub clock: Arc<dyn Clock>,
+    /// Wall time.
+    pub wall: Arc<dyn Clock>,
+    /// The journal.
+    pub store: Store,
+    /// The market-data API.
+    pub simsar: Simsar,
+    /// The model.
+    pub llm: LlmClient,
+    /// One client for each enabled account, in the settings' order.
+    pub accounts: Vec<(AccountTerms, ExchangeClient)>,
+    /// The prompts.
+    pub templates: Templates,
+    /// Names this installation in order ids.
+    pub install: Arc<str>,
+    /// Whether prices and money come from an offline world.
+    pub built_in_market: bool,
+}
+
+/// Why a desk could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The schedule's cron expression is wrong.
+    #[error(transparent)]
+    Cron(#[from] InvalidCron),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The exchange does not tell its rules.
+    #[error("the exchange's rules could not be read: {0}")]
+    Exchange(#[from] ExchangeError),
+}
+
+/// The desk's inside; its loops and cycles share it.
+pub struct Floor {
+    pub(super) settings: Settings,
+    pub(super) shared: Shared,
+    pub(super) simsar: Simsar,
+    pub(super) llm: LlmClient,
+    pub(super) accounts: Vec<Arc<AccountDesk>>,
+    pub(super) templates: Templates,
+    pub(super) schedule: Schedule,
+    pub(super) cycle_gate: Mutex<()>,
+    pub(super) ending: CancellationToken,
+}
+
+impl std::fmt::Debug for Floor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Floor")
+    }
+}
+
+impl Floor {
+    /// Puts the desk together. Start-up is recovery: interrupted orders are settled and every position is looked at
+    /// before anything else may happen.
+    pub async fn open(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
+        let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
+        let snapshot = first_snapshot(&parts, &schedule).await?;
+        let shared = Shared {
+            install: parts.install,
+            clock: Arc::clone(&parts.clock),
+            wall: parts.wall,
+            store: parts.store.clone(),
+            bulletin: Arc::new(Bulletin::new(snapshot, parts.clock, parts.store)),
+            dry_run: Arc::new(AtomicBool::new(parts.settings.dry_run)),
+            rules: Arc::new(RwLock::new(BTreeMap::new())),
+        };
+        let accounts = parts
+            .accounts
+            .into_iter()
+            .map(|(terms, client)| Arc::new(AccountDesk::new(terms, client, shared.clone())))
+            .collect();
+        let floor = Arc::new(Self {
+            settings: parts.settings,
+            shared,
+            simsar: parts.simsar,
+            llm: parts.llm,
+            accounts,
+            templates: parts.templates,
+            schedule,
+            cycle_gate: Mutex::new(()),
+            ending: CancellationToken::new(),
+        });
+        floor.recover().await?;
+        Ok(floor)
+    }
+
+    /// What the desk tells.
+    pub fn bulletin(&self) -> &Arc<Bulletin> {
+        &self.shared.bulletin
+    }
+
+    /// Whether the store holds no cycle yet.
+    pub async fn is_new(&self) -> Result<bool, StoreError> {
+        self.shared.store.is_empty().await
+    }
+
+    async fn recover(&self) -> Result<(), DeskError> {
+        for cycle in self.shared.store.fail_running_cycles("the program ended in the middle of it").await? {
+            let text = format!(
+                "cycle {cycle} was cut off by an earlier end of the program; what it sent is settled now"
+            );
+            self.shared.bulletin.record(None, crate::domain::Event::Alarm { severity: Severity::Info, text });
+        }
+        self.refresh_rules().await?;
+        join_all(self.accounts.iter().map(|account| async {
+            if let Err(error) = account.prepare_account().await {
+                let text = format!("{}: the account is not ready: {error}", account.name());
+                account.alarm(Severity::Warning, text);
+            }
+            Guardian::new(Arc::clone(account)).pass().await;
+        }))
+        .await;
+        Ok(())
+    }
+
+    /// Reads filters and limits of all coins. Any account's client will do: they are public.
+    pub(super) async fn refresh_rules(&self) -> Result<(), ExchangeError> {
+        if let Some(account) = self.accounts.first() {
+            let rules = account.client().exchange_info().await?;
+            *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        }
+        Ok(())
+    }
+
+    pub(super) fn account(&self, name: &AccountName) -> Option<&Arc<AccountDesk>> {
+        self.accounts.iter().find(|account| account.name() == name)
+    }
+
+    /// Every account side by side; one that cannot be read comes back with its trouble.
+    pub(super) async fn read_accounts(&self) -> Vec<AccountState> {
+        join_all(self.accounts.iter().map(|account| async {
+            match tokio::time::timeout(READ_TIME, account.read()).await {
+                Ok(Ok(state)) => {
+                    account.book_equity(&state).await;
+                    state
+                }
+                Ok(Err(error)) => self.unreadable(account.terms(), error.to_string()),
+                Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds".to_owned()),
+            }
+        }))
+        .await
+    }
+
+    fn unreadable(&self, terms: &AccountTerms, trouble: String) -> AccountState {
+        AccountState {
+            name: terms.name.clone(),
+            leverage: terms.leverage,
+            symbols: terms.symbols.clone(),
+            wallet: Usdt::ZERO,
+            equity: Usdt::ZERO,
+            available: Usdt::ZERO,
+            positions: Vec::new(),
+            as_of: self.shared.clock.now(),
+            trouble: Some(trouble),
+        }
+    }
+
+    pub(super) async fn read_brief(&self) -> Brief {
+        if let Err(error) = self.refresh_rules().await {
+            tracing::warn!(%error, "the exchange's rules could not be refreshed; the last known ones stay");
+        }
+        self.simsar.brief(&self.symbols(), BRIEF_TIME).await
+    }
+
+    /// All coins of all accounts, in order of first mention.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        every_symbol(self.accounts.iter().map(|account| account.terms()))
+    }
+
+    /// The last mark price heard, if any.
+    pub(super) fn mark_of(&self, symbol: &Symbol) -> Option<Price> {
+        self.shared
+            .bulletin
+            .read(|present| present.marks.iter().find(|(known, _)| known == symbol).map(|(_, mark)| *mark))
+    }
+
+    /// Reads every account again and tells what is seen.
+    pub async fn look_again(&self) {
+        for state in self.read_accounts().await {
+            self.shared.bulletin.tell(None, crate::domain::Event::Account { state });
+        }
+    }
+
+    /// Switches dry-run and says so.
+    pub fn set_dry_run(&self, on: bool) {
+        self.shared.dry_run.store(on, Ordering::SeqCst);
+        self.shared.bulletin.record(None, crate::domain::Event::DryRun { on });
+    }
+}
+
+fn every_symbol<'a>(terms: impl Iterator<Item = &'a AccountTerms>) -> Vec<Symbol> {
+    let mut symbols: Vec<Symbol> = Vec::new();
+    for symbol in terms.flat_map(|terms| &terms.symbols) {
+        if !symbols.contains(symbol) {
+            symbols.push(symbol.clone());
+        }
+    }
+    symbols
+}
+
+async fn first_snapshot(parts: &DeskParts, schedule: &Schedule) -> Result<Snapshot, DeskError> {
+    let now = parts.clock.now();
+    let midnight = now.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    let cost_today: Usage = parts.store.usage_since(midnight).await?;
+    let cycle = parts.store.last_report().await?.map(CycleView::from_report);
+    let provider = parts.settings.model.provider;
+    Ok(Snapshot {
+        seq: 0,
+        at: now,
+        facts: DeskFacts {
+            mode: parts.settings.mode,
+            profile: parts.settings.profile,
+            threshold: parts.settings.model.confidence_threshold,
+            provider: provider.as_str().to_owned(),
+            model: parts.settings.model.id.clone(),
+            built_in_market: parts.built_in_market,
+            built_in_analyst: provider == crate::config::Provider::Builtin,
+            clock_speed: parts.clock.speed(),
+            symbols: every_symbol(parts.accounts.iter().map(|(terms, _)| terms)),
+        },
+        dry_run: parts.settings.dry_run,
+        accounts: Vec::new(),
+        marks: Vec::new(),
+        next_cycle: if parts.clock.speed() > 0.0 { schedule.next_after(now) } else { None },
+        cycle,
+        cost_today,
+        alarms: Vec::new(),
+    })
+}

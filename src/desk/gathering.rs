@@ -1,0 +1,185 @@
+//! What a cycle knows before it asks: the accounts and the market brief, and the prompt's input made of them.
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
+
+use super::answer::{Answer, Pair};
+use super::prompt::{
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, Us30Input,
+};
+use super::signals::allowed_decisions;
+use crate::config::{Settings, StopLoss};
+use crate::domain::{AccountState, Candle, Price, Proposal, Symbol, Timestamp, Untrusted};
+use crate::market::{Brief, CoinBrief, IndexBar};
+
+/// Headlines of one category that go into a prompt.
+const HEADLINES_A_CATEGORY: usize = 8;
+/// Calendar entries that go into a prompt.
+const CALENDAR_ENTRIES: usize = 20;
+
+/// Accounts and market at the start of a cycle.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Every enabled account, readable or not.
+    pub accounts: Vec<AccountState>,
+    /// The market.
+    pub brief: Brief,
+}
+
+impl Gathered {
+    /// The pairs an answer is asked for: coins with a price, of accounts that could be read.
+    pub fn pairs(&self) -> Vec<Pair> {
+        self.every_pair()
+            .filter(|(state, symbol)| self.is_offered(state, symbol))
+            .map(|(state, symbol)| (state.name.clone(), symbol.clone()))
+            .collect()
+    }
+
+    /// One proposal for every account and coin; those that were not asked for are empty.
+    pub fn all_rows(&self, answer: &Answer) -> Vec<Proposal> {
+        self.every_pair()
+            .map(|(state, symbol)| {
+                let answered = answer
+                    .rows
+                    .iter()
+                    .map(|row| &row.proposal)
+                    .find(|proposal| proposal.account == state.name && &proposal.symbol == symbol);
+                answered.cloned().unwrap_or_else(|| Proposal {
+                    account: state.name.clone(),
+                    symbol: symbol.clone(),
+                    decision: None,
+                    confidence: None,
+                    reason: Untrusted::default(),
+                    market_bias: None,
+                    risk_note: None,
+                })
+            })
+            .collect()
+    }
+
+    fn every_pair(&self) -> impl Iterator<Item = (&AccountState, &Symbol)> {
+        self.accounts.iter().flat_map(|state| state.symbols.iter().map(move |symbol| (state, symbol)))
+    }
+
+    fn is_offered(&self, state: &AccountState, symbol: &Symbol) -> bool {
+        state.trouble.is_none() && self.brief.coin(symbol).is_some_and(|coin| coin.price.is_some())
+    }
+}
+
+/// Maps what was gathered onto what the prompt shows.
+pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) -> PromptInput {
+    let brief = &gathered.brief;
+    PromptInput {
+        market_time: now,
+        threshold: settings.model.confidence_threshold,
+        limits: limits(settings),
+        accounts: gathered
+            .accounts
+            .iter()
+            .filter(|state| state.trouble.is_none())
+            .map(|state| account_input(gathered, state))
+            .collect(),
+        coins: brief.coins.iter().map(coin_input).collect(),
+        fear_greed: brief
+            .fear_greed
+            .as_ref()
+            .map(|index| FearGreedInput { value: index.value, class: Untrusted::new(index.class) }),
+        us30: brief.us30.as_ref().map(|us30| Us30Input {
+            price: Decimal::from_f64(us30.price).map(|price| price.round_dp(2)),
+            change_pct: us30.change_pct,
+            candles: brief.us30_candles.iter().filter_map(candle_of).collect(),
+        }),
+        calendar: brief.calendar.iter().take(CALENDAR_ENTRIES).map(calendar_input).collect(),
+        news: news(brief),
+        sources: brief.sources.clone(),
+    }
+}
+
+/// The limits that code enforces, told to the model beforehand.
+fn limits(settings: &Settings) -> Vec<(String, String)> {
+    let mut limits = vec![
+        ("confidence_threshold".to_owned(), settings.model.confidence_threshold.to_string()),
+        ("stop_loss".to_owned(), stop_in_words(settings.risk.stop_loss)),
+        ("profile".to_owned(), settings.profile.as_str().to_owned()),
+    ];
+    if settings.profile == crate::domain::Profile::Guarded {
+        limits.push(("margin_share_of_equity".to_owned(), settings.risk.margin_share.to_string()));
+        limits.push(("target_volatility_atr_4h".to_owned(), settings.risk.target_volatility.to_string()));
+    }
+    limits
+}
+
+fn stop_in_words(stop: StopLoss) -> String {
+    match stop {
+        StopLoss::Price(distance) => format!("{distance} of the entry price"),
+        StopLoss::Margin(distance) => format!("{distance} of the margin"),
+    }
+}
+
+/// A daily bar of an index as a candle; one that cannot be is left out.
+fn candle_of(bar: &IndexBar) -> Option<Candle> {
+    let price = |value: f64| Price::new(Decimal::from_f64(value)?.round_dp(2)).ok();
+    Some(Candle {
+        open_time: bar.open_time,
+        open: price(bar.open)?,
+        high: price(bar.high)?,
+        low: price(bar.low)?,
+        close: price(bar.close)?,
+        volume: bar.volume.and_then(Decimal::from_f64).unwrap_or_default(),
+    })
+}
+
+fn account_input(gathered: &Gathered, state: &AccountState) -> AccountInput {
+    let allowed = state
+        .symbols
+        .iter()
+        .filter(|symbol| gathered.is_offered(state, symbol))
+        .map(|symbol| (symbol.clone(), allowed_decisions(state.position(symbol)).to_vec()))
+        .collect();
+    AccountInput { state: state.clone(), allowed }
+}
+
+fn coin_input(coin: &CoinBrief) -> CoinInput {
+    CoinInput {
+        symbol: coin.symbol.clone(),
+        price: coin.price.map(Decimal::from),
+        change_4h_pct: coin.change_4h_pct,
+        rsi14: coin.rsi,
+        macd: coin.macd_line,
+        macd_signal: coin.macd_signal,
+        macd_hist: coin.macd_histogram,
+        adx14: coin.adx,
+        bb_lower: coin.bb_lower,
+        bb_middle: coin.bb_middle,
+        bb_upper: coin.bb_upper,
+        atr14: coin.atr,
+        funding_rate_pct: coin.funding_rate.map(|rate| rate * 100.0),
+        candles: coin.candles_4h.clone(),
+    }
+}
+
+fn calendar_input(entry: &crate::market::CalendarEntry) -> CalendarInput {
+    CalendarInput {
+        time: entry.at,
+        country: Untrusted::new(entry.country.as_str()),
+        impact: Untrusted::new(entry.impact),
+        event: entry.event.clone(),
+        actual: entry.actual,
+        estimate: entry.estimate,
+        previous: entry.previous,
+    }
+}
+
+fn news(brief: &Brief) -> Vec<NewsInput> {
+    [("general", &brief.news.general), ("crypto", &brief.news.crypto), ("forex", &brief.news.forex)]
+        .into_iter()
+        .flat_map(|(category, headlines)| {
+            headlines.iter().take(HEADLINES_A_CATEGORY).map(move |headline| NewsInput {
+                category: category.to_owned(),
+                source: headline.source.clone(),
+                published: headline.at,
+                headline: headline.text.clone(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,166 @@
+//! Watches every position of an account and acts on what it sees, whatever anybody believes.
+//!
+//! It runs first at start, then on every event of the user stream and every few seconds. It needs no journal to be
+//! right: a position without a stop gets one or is closed, a stop without a position is removed, a position that
+//! vanished is booked and told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::execution::{AccountDesk, Finding};
+use crate::domain::{AccountState, ClientOrderId, Event, Position, Severity, Symbol};
+
+/// Time between passes when nothing happens.
+pub const PERIOD: Duration = Duration::from_secs(15);
+/// Stream events that arrive together are answered by one pass.
+const GATHER: Duration = Duration::from_millis(250);
+/// A stop without a position is removed when it was seen so twice, this far apart.
+const ORPHAN_AGE: Duration = Duration::from_secs(10);
+
+/// Time between two looks at what was moved in the wallet.
+const BOOKS_PERIOD: Duration = Duration::from_mins(1);
+
+/// The watch over one account.
+#[derive(Debug)]
+pub struct Guardian {
+    account: Arc<AccountDesk>,
+    last: Option<AccountState>,
+    orphans: BTreeMap<ClientOrderId, Instant>,
+    told_naked: Vec<Symbol>,
+    unreadable: bool,
+    booked: Option<Instant>,
+}
+
+impl Guardian {
+    /// Begins to watch an account.
+    pub fn new(account: Arc<AccountDesk>) -> Self {
+        Self {
+            account,
+            last: None,
+            orphans: BTreeMap::new(),
+            told_naked: Vec::new(),
+            unreadable: false,
+            booked: None,
+        }
+    }
+
+    /// Passes for ever: at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
+    pub async fn watch(mut self, mut nudges: mpsc::Receiver<()>) {
+        loop {
+            match tokio::time::timeout(PERIOD, nudges.recv()).await {
+                Ok(None) => return,
+                Ok(Some(())) => {
+                    tokio::time::sleep(GATHER).await;
+                    while nudges.try_recv().is_ok() {}
+                }
+                Err(_elapsed) => {}
+            }
+            self.pass().await;
+        }
+    }
+
+    /// One look at the account, and what has to be done about it.
+    pub async fn pass(&mut self) {
+        self.account.resolve_unresolved().await;
+        let state = match self.account.read().await {
+            Ok(state) => state,
+            Err(error) => {
+                if !self.unreadable {
+                    let text = format!("{}: the account cannot be read: {error}", self.account.name());
+                    self.account.alarm(Severity::Warning, text);
+                }
+                self.unreadable = true;
+                return;
+            }
+        };
+        self.unreadable = false;
+        for position in state.positions.iter().filter(|position| position.stop.is_none()) {
+            self.naked(position).await;
+        }
+        self.told_naked
+            .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
+        self.sweep_orphans(&state).await;
+        self.vanished(&state).await;
+        // Repairs change what is seen, so the account is told as it is after them.
+        let repaired = state.positions.iter().any(|position| position.stop.is_none());
+        let seen = if repaired { self.account.read().await.unwrap_or(state) } else { state };
+        self.tell(&seen);
+        self.keep_books(&seen).await;
+        self.last = Some(seen);
+    }
+
+    /// Equity and income, at the first pass and then once a minute: no repair waits for them, and income is a dear read.
+    async fn keep_books(&mut self, state: &AccountState) {
+        if self.booked.is_some_and(|at| at.elapsed() < BOOKS_PERIOD) {
+            return;
+        }
+        self.booked = Some(Instant::now());
+        self.account.book_equity(state).await;
+        self.account.book_income().await;
+    }
+
+    async fn naked(&mut self, position: &Position) {
+        match self.account.repair_naked(&position.symbol).await {
+            Finding::Nothing | Finding::Busy => {}
+            Finding::Repaired(what) => {
+                let text = format!("{} {}: had no stop; {what}", self.account.name(), position.symbol);
+                self.account.alarm(Severity::Warning, text);
+            }
+            Finding::Unrepaired(why) => {
+                if !self.told_naked.contains(&position.symbol) {
+                    self.told_naked.push(position.symbol.clone());
+                    let text = format!(
+                        "{} {}: NO STOP behind this position: {why}",
+                        self.account.name(),
+                        position.symbol
+                    );
+                    self.account.alarm(Severity::Critical, text);
+                }
+            }
+        }
+    }
+
+    async fn sweep_orphans(&mut self, state: &AccountState) {
+        let Ok(orphans) = self.account.orphaned_stops(state).await else { return };
+        self.orphans.retain(|id, _| orphans.iter().any(|(_, orphan)| orphan == id));
+        for (symbol, id) in orphans {
+            let first_seen = *self.orphans.entry(id.clone()).or_insert_with(Instant::now);
+            if first_seen.elapsed() >= ORPHAN_AGE && self.account.remove_orphan(&symbol).await {
+                self.orphans.remove(&id);
+                let text = format!("{} {symbol}: a stop without a position was removed", self.account.name());
+                self.account.alarm(Severity::Info, text);
+            }
+        }
+    }
+
+    async fn vanished(&mut self, state: &AccountState) {
+        let gone: Vec<Position> = self
+            .last
+            .iter()
+            .flat_map(|last| &last.positions)
+            .filter(|position| state.position(&position.symbol).is_none())
+            .cloned()
+            .collect();
+        for position in gone {
+            if let Some(realised) = self.account.book_vanished(&position.symbol).await {
+                let text = format!(
+                    "{} {}: {} {} was closed at the exchange, {} USDT before fees",
+                    self.account.name(),
+                    position.symbol,
+                    position.direction.as_str(),
+                    position.quantity,
+                    realised.value().round_dp(2)
+                );
+                self.account.alarm(Severity::Warning, text);
+            }
+        }
+    }
+
+    fn tell(&self, state: &AccountState) {
+        self.account.tell(Event::Account { state: state.clone() });
+    }
+}

@@ -1,0 +1,268 @@
+//! The desk at work: guardians, streams, schedule and commands, until it is told to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+use super::execution::Cause;
+use super::floor::Floor;
+use super::guardian::Guardian;
+use super::guards::close_whole;
+use crate::domain::{AccountName, Command, CommandId, Event, Mode, OperatorCommand, Symbol, Trigger};
+use crate::exchange::UserEvent;
+use crate::net::SocketConnector;
+
+/// Where the streams are.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    /// Opens sockets.
+    pub connector: SocketConnector,
+    /// `ws://host` before the routes.
+    pub ws_url: String,
+}
+
+/// How long an order between send and stop may hold up the end.
+const LAST_ORDERS: Duration = Duration::from_secs(5);
+/// Pause between looks at the schedule when the clock does not run at wall speed.
+const PACED_LOOK: Duration = Duration::from_millis(250);
+
+/// A task of the desk died; money must not go on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("a task of the desk ended unexpectedly: {0}")]
+pub struct TaskDied(String);
+
+impl Floor {
+    /// Works until [`Floor::end`] is called or a task dies. On an empty store a first cycle starts by itself.
+    pub async fn serve(
+        self: &Arc<Self>,
+        streams: Streams,
+        commands: mpsc::Receiver<OperatorCommand>,
+        first_cycle: bool,
+    ) -> Result<(), TaskDied> {
+        let mut tasks: JoinSet<()> = JoinSet::new();
+        for account in &self.accounts {
+            let (nudge, nudges) = mpsc::channel(16);
+            tasks.spawn(Guardian::new(Arc::clone(account)).watch(nudges));
+            let (events, heard) = mpsc::channel(256);
+            let client = account.client().clone();
+            let Streams { connector, ws_url } = streams.clone();
+            tasks.spawn(crate::exchange::user_stream::follow(client, connector, ws_url, events));
+            tasks.spawn(pass_on(heard, nudge));
+        }
+        let (marks, heard) = mpsc::channel(64);
+        let Streams { connector, ws_url } = streams;
+        tasks.spawn(crate::market::follow_marks(connector, ws_url, self.symbols(), marks));
+        tasks.spawn(Arc::clone(self).tell_marks(heard));
+        tasks.spawn(Arc::clone(self).keep_schedule());
+        let (asked, requests) = mpsc::channel(1);
+        tasks.spawn(Arc::clone(self).run_requested(requests));
+        if first_cycle {
+            // The slot that is due now, if any, is this cycle: it is not run twice.
+            self.claim_due_slot().await;
+            let _ = asked.send(Trigger::Manual).await;
+        }
+        tasks.spawn(Arc::clone(self).obey(commands, asked));
+        let died = tokio::select! {
+            () = self.ending.cancelled() => None,
+            Some(ended) = tasks.join_next() => Some(match ended {
+                Ok(()) if self.ending.is_cancelled() => return self.wind_up(tasks).await,
+                Ok(()) => "it returned".to_owned(),
+                Err(error) => error.to_string(),
+            }),
+        };
+        self.ending.cancel();
+        self.wind_up(tasks).await?;
+        died.map_or(Ok(()), |how| Err(TaskDied(how)))
+    }
+
+    /// Begins an orderly end: no new order, and nothing that is between send and stop is cut off.
+    pub fn end(&self) {
+        self.ending.cancel();
+    }
+
+    async fn wind_up(&self, mut tasks: JoinSet<()>) -> Result<(), TaskDied> {
+        // The running cycle sees the token and comes to its end; orders under way are given their time.
+        let quiet = async {
+            let _cycle = self.cycle_gate.lock().await;
+            for account in &self.accounts {
+                account.settle_down().await;
+            }
+        };
+        if tokio::time::timeout(LAST_ORDERS, quiet).await.is_err() {
+            tracing::warn!("an order was still under way after five seconds; the next start settles it");
+        }
+        tasks.shutdown().await;
+        Ok(())
+    }
+
+    async fn tell_marks(self: Arc<Self>, mut heard: mpsc::Receiver<Vec<(Symbol, crate::domain::Price)>>) {
+        while let Some(marks) = heard.recv().await {
+            self.shared.bulletin.tell(None, Event::Marks { marks });
+        }
+    }
+
+    async fn run_requested(self: Arc<Self>, mut requests: mpsc::Receiver<Trigger>) {
+        while let Some(trigger) = requests.recv().await {
+            if let Err(error) = self.run_cycle(trigger).await {
+                tracing::warn!(%error, "a cycle was not run");
+                self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
+            }
+        }
+    }
+
+    async fn obey(
+        self: Arc<Self>,
+        mut commands: mpsc::Receiver<OperatorCommand>,
+        cycles: mpsc::Sender<Trigger>,
+    ) {
+        while let Some(OperatorCommand { id, command }) = commands.recv().await {
+            match command {
+                Command::RunCycle => self.force_cycle(id, &cycles),
+                Command::SetDryRun(on) => self.switch_dry_run(id, on),
+                Command::ClosePosition { account, symbol } => {
+                    // A close takes a while; the next command does not wait for it.
+                    let floor = Arc::clone(&self);
+                    tokio::spawn(async move { floor.close_by_hand(id, &account, &symbol).await });
+                }
+            }
+        }
+        // The console went away; the desk goes on until it is told to end.
+        self.ending.cancelled().await;
+    }
+
+    fn switch_dry_run(&self, id: CommandId, on: bool) {
+        if !on && self.settings.mode == Mode::Live {
+            // Real money needs a typed confirmation and checks of the keys; this version has neither, so it only computes.
+            return self
+                .refuse(id, "a live desk only computes in this version: it cannot be armed yet".to_owned());
+        }
+        self.set_dry_run(on);
+        let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
+        self.accept(id, detail.to_owned());
+    }
+
+    fn force_cycle(&self, id: CommandId, cycles: &mpsc::Sender<Trigger>) {
+        if self.cycle_gate.try_lock().is_err() {
+            return self.refuse(id, "a cycle is running; wait until it has finished".to_owned());
+        }
+        match cycles.try_send(Trigger::Manual) {
+            Ok(()) => self.accept(id, "a cycle starts now".to_owned()),
+            Err(_) => self.refuse(id, "a cycle is about to start already".to_owned()),
+        }
+    }
+
+    async fn close_by_hand(&self, id: CommandId, account: &AccountName, symbol: &Symbol) {
+        let Some(desk) = self.account(account) else {
+            return self.refuse(id, format!("there is no account {account}"));
+        };
+        if self.shared.is_dry_run() {
+            return self.refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned());
+        }
+        let state = match desk.read().await {
+            Ok(state) => state,
+            Err(error) => return self.refuse(id, format!("{account} cannot be read: {error}")),
+        };
+        let Some(position) = state.position(symbol) else {
+            desk.tell(Event::Account { state });
+            return self.refuse(id, format!("{account} has no position in {symbol}"));
+        };
+        let cause = Cause::Operator(format!("close {id} {}", self.shared.wall.now().timestamp_micros()));
+        let outcome = desk.close(&cause, &close_whole(account, position)).await;
+        if let Ok(state) = desk.read().await {
+            desk.tell(Event::Account { state });
+        }
+        let text = format!("{account} {symbol}: {}", outcome.detail);
+        match outcome.kind {
+            crate::domain::OutcomeKind::Closed => self.accept(id, text),
+            _ => self.refuse(id, text),
+        }
+    }
+
+    fn accept(&self, id: CommandId, detail: String) {
+        self.shared.bulletin.record(None, Event::CommandAccepted { id, detail });
+    }
+
+    fn refuse(&self, id: CommandId, reason: String) {
+        self.shared.bulletin.record(None, Event::CommandRefused { id, reason });
+    }
+
+    /// Starts a cycle at every slot. At wall speed the cron scheduler wakes us; on a world's own time we look often.
+    async fn keep_schedule(self: Arc<Self>) {
+        let speed = self.shared.clock.speed();
+        if speed <= 0.0 {
+            self.ending.cancelled().await;
+        } else if (speed - 1.0).abs() < f64::EPSILON {
+            match self.start_cron().await {
+                Ok(mut scheduler) => {
+                    self.ending.cancelled().await;
+                    if let Err(error) = scheduler.shutdown().await {
+                        tracing::warn!(%error, "the scheduler did not shut down in order");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the cron scheduler does not start; looking at the clock instead");
+                    self.look_at_clock().await;
+                }
+            }
+        } else {
+            self.look_at_clock().await;
+        }
+    }
+
+    async fn start_cron(self: &Arc<Self>) -> Result<JobScheduler, tokio_cron_scheduler::JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        let floor = Arc::clone(self);
+        let job = Job::new_async(self.schedule.as_str(), move |_id, _scheduler| {
+            let floor = Arc::clone(&floor);
+            Box::pin(async move { floor.slot_if_due().await })
+        })?;
+        scheduler.add(job).await?;
+        scheduler.start().await?;
+        // A start within the ten minutes after a slot makes it up, unless it was claimed before.
+        self.slot_if_due().await;
+        Ok(scheduler)
+    }
+
+    async fn look_at_clock(&self) {
+        loop {
+            self.slot_if_due().await;
+            tokio::select! {
+                () = self.ending.cancelled() => return,
+                () = tokio::time::sleep(PACED_LOOK) => {}
+            }
+        }
+    }
+
+    async fn claim_due_slot(&self) -> bool {
+        let Some(slot) = self.schedule.due(self.shared.clock.now()) else { return false };
+        match self.shared.store.claim_slot(slot).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "a slot could not be claimed, so its cycle is not run");
+                false
+            }
+        }
+    }
+
+    async fn slot_if_due(&self) {
+        if !self.claim_due_slot().await {
+            return;
+        }
+        if let Err(error) = self.run_cycle(Trigger::Schedule).await {
+            self.shared.bulletin.record(None, Event::CycleRefused { reason: error.to_string() });
+        }
+        let at = self.schedule.next_after(self.shared.clock.now());
+        self.shared.bulletin.record(None, Event::NextCycle { at });
+    }
+}
+
+/// Every event of the user stream makes the guardian look.
+async fn pass_on(mut heard: mpsc::Receiver<UserEvent>, nudge: mpsc::Sender<()>) {
+    while heard.recv().await.is_some() {
+        // A full channel means that a look is due already.
+        let _ = nudge.try_send(());
+    }
+}

@@ -1,0 +1,337 @@
+//! The client of one account: sends, signs, meters, retries reads. What to ask stands in `reads` and `orders`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::Clock;
+use crate::net::{Answer, NetError, RetryPolicy, Transport};
+
+use super::error::ExchangeError;
+use super::limits::{Limits, OrderCounts, OrderMeter};
+use super::outcome::{Outcome, codes, from_answer, from_net_error};
+use super::signing::Params;
+
+/// Whole time allowed for a read.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Whole time allowed for a call that changes state (facts: execution protocol).
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// How late a read may reach the exchange.
+const READ_WINDOW_MS: i64 = 5000;
+/// How late an order may reach the exchange; short, so that a lost one cannot arrive later.
+const WRITE_WINDOW_MS: i64 = 3000;
+/// The rules of all contracts take more than a megabyte.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The key pair of one account. Its `Debug` shows neither.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Sent with every request.
+    pub api_key: SecretString,
+    /// Signs, never sent.
+    pub api_secret: SecretString,
+}
+
+/// Opens the private user stream of an account for an hour. Its `Debug` does not show it.
+#[derive(Debug, Clone)]
+pub struct ListenKey(pub(super) SecretString);
+
+/// What a path wants to know about us (facts: security types).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    /// Nothing.
+    Public,
+    /// The key, without a signature.
+    Key,
+    /// Key, time and signature.
+    Signed { window_ms: i64 },
+}
+
+impl Security {
+    pub(super) const READ: Self = Self::Signed { window_ms: READ_WINDOW_MS };
+}
+
+struct Inner {
+    transport: Transport,
+    base_url: String,
+    credentials: Credentials,
+    wall: Arc<dyn Clock>,
+    limits: Arc<Limits>,
+    orders: OrderMeter,
+}
+
+/// Talks to the exchange for one account. Cheap to clone.
+#[derive(Clone)]
+pub struct ExchangeClient {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for ExchangeClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeClient").field("base_url", &self.inner.base_url).finish_non_exhaustive()
+    }
+}
+
+impl ExchangeClient {
+    /// A client for one account with a gate of its own. `base_url` has no path (`https://fapi.binance.com`); `wall`
+    /// is the system's clock, used for signing only.
+    pub fn new(
+        transport: Transport,
+        base_url: impl Into<String>,
+        credentials: Credentials,
+        wall: Arc<dyn Clock>,
+    ) -> Self {
+        Self::sharing(transport, base_url, credentials, wall, Arc::default())
+    }
+
+    /// Like [`Self::new`], with the gate, the meter and the measured clock of the other accounts behind the same
+    /// address.
+    pub fn sharing(
+        transport: Transport,
+        base_url: impl Into<String>,
+        credentials: Credentials,
+        wall: Arc<dyn Clock>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let base_url = base_url.into().trim_end_matches('/').to_owned();
+        let inner = Inner { transport, base_url, credentials, wall, limits, orders: OrderMeter::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A client for another account at the same exchange, behind the same address.
+    #[must_use]
+    pub fn for_account(&self, credentials: Credentials) -> Self {
+        let inner = &self.inner;
+        Self::sharing(
+            inner.transport.clone(),
+            inner.base_url.clone(),
+            credentials,
+            Arc::clone(&inner.wall),
+            Arc::clone(&inner.limits),
+        )
+    }
+
+    /// The gate and the weight meter of the address.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.inner.limits
+    }
+
+    /// How many orders this account sent lately.
+    pub fn order_counts(&self) -> OrderCounts {
+        self.inner.orders.read()
+    }
+
+    /// The exchange's time, as far as we know it, in milliseconds.
+    fn server_now_ms(&self) -> i64 {
+        self.inner.wall.now().timestamp_millis().saturating_add(self.inner.limits.clock_offset_ms())
+    }
+
+    /// Measures how far the exchange's clock is from ours and signs by it from now on. Returns the offset (its time
+    /// minus ours) in milliseconds.
+    pub async fn sync_clock(&self) -> Result<i64, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Time {
+            server_time: i64,
+        }
+        const PATH: &str = "/fapi/v1/time";
+        let before = self.inner.wall.now().timestamp_millis();
+        let body = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
+        let after = self.inner.wall.now().timestamp_millis();
+        let time: Time = decode(PATH, &body)?;
+        let offset = time.server_time.saturating_sub(before + (after - before) / 2);
+        self.inner.limits.set_clock_offset_ms(offset);
+        Ok(offset)
+    }
+
+    /// Asks and decodes; retried, and signed anew after measuring the clock if that was the trouble.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        params: Params,
+        security: Security,
+    ) -> Result<T, ExchangeError> {
+        let body = match self.read_patiently(path, &params, security).await {
+            Err(error) if error.is_clock_skew() => {
+                let offset_ms = self.sync_clock().await?;
+                tracing::warn!(offset_ms, "the exchange refused our time stamp; measured its clock anew");
+                self.read_patiently(path, &params, security).await?
+            }
+            result => result?,
+        };
+        decode(path, &body)
+    }
+
+    /// The retry loop. It stands here and not in `net`, because every try needs a fresh time stamp and the gate.
+    async fn read_patiently(
+        &self,
+        path: &str,
+        params: &Params,
+        security: Security,
+    ) -> Result<Bytes, ExchangeError> {
+        let policy = RetryPolicy::READS;
+        let mut pause = policy.first_pause;
+        let mut attempt = 1;
+        loop {
+            let error = match self.read_once(path, params.clone(), security).await {
+                Ok(body) => return Ok(body),
+                Err(error) => error,
+            };
+            let Some(wait) = error.worth_waiting(pause) else { return Err(error) };
+            if attempt >= policy.attempts || wait > policy.longest_pause {
+                return Err(error);
+            }
+            tracing::debug!(path, attempt, %error, "a read failed and is tried again");
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    async fn read_once(
+        &self,
+        path: &str,
+        params: Params,
+        security: Security,
+    ) -> Result<Bytes, ExchangeError> {
+        if let Some(wait) = self.inner.limits.closed_for() {
+            return Err(ExchangeError::Throttled { endpoint: path.to_owned(), wait });
+        }
+        let answer = self
+            .send(Method::GET, path, params, security, READ_DEADLINE)
+            .await
+            .map_err(|source| ExchangeError::Net { endpoint: path.to_owned(), source })?;
+        if answer.status.is_success() {
+            Ok(answer.body)
+        } else {
+            Err(ExchangeError::from_answer(path, &answer))
+        }
+    }
+
+    /// Sends a call that changes state, exactly once. When the time stamp was refused the clock is measured, so that
+    /// the caller's next call is signed right; this one is not repeated.
+    pub(super) async fn write<T>(
+        &self,
+        method: Method,
+        path: &str,
+        params: Params,
+        decode: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Outcome<T> {
+        let security = Security::Signed { window_ms: WRITE_WINDOW_MS };
+        let outcome = self.write_with(method, path, params, security, decode).await;
+        if matches!(outcome.rejection_code(), Some(codes::CLOCK | codes::ENGINE_CLOCK)) {
+            match self.sync_clock().await {
+                Ok(offset_ms) => tracing::warn!(offset_ms, "an order's time stamp was refused"),
+                Err(error) => tracing::warn!(%error, "an order's time stamp was refused"),
+            }
+        }
+        outcome
+    }
+
+    /// Sends once with the given security and classifies what came back.
+    pub(super) async fn write_with<T>(
+        &self,
+        method: Method,
+        path: &str,
+        params: Params,
+        security: Security,
+        decode: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Outcome<T> {
+        if let Some(wait) = self.inner.limits.closed_for() {
+            return Outcome::NotSent(format!(
+                "the exchange asked this address to wait {}s more",
+                wait.as_secs()
+            ));
+        }
+        match self.send(method, path, params, security, WRITE_DEADLINE).await {
+            Ok(answer) => from_answer(&answer, decode),
+            Err(error) => from_net_error(&error),
+        }
+    }
+
+    /// One request, one answer. Everything that could reveal a secret is removed from a failing answer's body.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        params: Params,
+        security: Security,
+        deadline: Duration,
+    ) -> Result<Answer, NetError> {
+        let inner = &self.inner;
+        let (text, signature) = match security {
+            Security::Signed { window_ms } => {
+                let (text, signature) =
+                    params.signed(&inner.credentials.api_secret, self.server_now_ms(), window_ms);
+                (text, Some(signature))
+            }
+            Security::Public | Security::Key => (params.into_string(), None),
+        };
+        let request = self.request(method, path, &text, security).map_err(|()| NetError::NotSent {
+            host: inner.base_url.clone(),
+            reason: "the address or the API key has characters that cannot be sent".to_owned(),
+        })?;
+        let mut answer = inner.transport.fetch(request, deadline, BODY_LIMIT).await?;
+        inner.limits.note(&answer, self.server_now_ms());
+        inner.orders.note(&answer.headers);
+        if !answer.status.is_success() {
+            answer.body = without_secrets(&answer.body, &inner.credentials, signature.as_deref());
+        }
+        Ok(answer)
+    }
+
+    /// GET and DELETE carry their parameters in the query, POST and PUT in a form body.
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        params: &str,
+        security: Security,
+    ) -> Result<Request<Bytes>, ()> {
+        let in_body = method == Method::POST || method == Method::PUT;
+        let base = &self.inner.base_url;
+        let uri = if in_body || params.is_empty() {
+            format!("{base}{path}")
+        } else {
+            format!("{base}{path}?{params}")
+        };
+        let mut request = Request::builder().method(method).uri(uri);
+        if security != Security::Public {
+            let key = self.inner.credentials.api_key.expose_secret();
+            let mut key = HeaderValue::from_str(key).map_err(|_| ())?;
+            key.set_sensitive(true);
+            request = request.header("X-MBX-APIKEY", key);
+        }
+        let body = if in_body {
+            request = request.header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            Bytes::copy_from_slice(params.as_bytes())
+        } else {
+            Bytes::new()
+        };
+        request.body(body).map_err(|_| ())
+    }
+}
+
+/// Decodes a success.
+pub(super) fn decode<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, ExchangeError> {
+    serde_json::from_slice(body).map_err(|error| ExchangeError::bad_answer(endpoint, &error, body))
+}
+
+/// An edge server may quote the request it refused.
+fn without_secrets(body: &Bytes, credentials: &Credentials, signature: Option<&str>) -> Bytes {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    let secrets = [
+        signature.unwrap_or_default(),
+        credentials.api_key.expose_secret(),
+        credentials.api_secret.expose_secret(),
+    ];
+    for secret in secrets.into_iter().filter(|secret| secret.len() >= 8) {
+        text = text.replace(secret, "[removed]");
+    }
+    Bytes::from(text)
+}

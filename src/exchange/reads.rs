@@ -1,0 +1,490 @@
+//! What can be asked. Every method is a GET: retried, and never changing anything.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::domain::{ClientOrderId, Direction, Price, Quantity, Side, Symbol, Timestamp, Usdt};
+
+use super::client::{ExchangeClient, Security};
+use super::error::ExchangeError;
+use super::outcome::codes;
+use super::rules::{RawSymbol, SymbolRules};
+use super::signing::Params;
+use super::types::{
+    AccountBalance, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition, Fill, Income,
+    LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig, TradesFrom,
+};
+use super::wire::{Num, OneOrMany, instant, int, opt_bool, opt_int, opt_num};
+
+impl ExchangeClient {
+    /// The rules of every contract whose name and filters we understand (weight 1, more than a megabyte).
+    pub async fn exchange_info(&self) -> Result<BTreeMap<Symbol, SymbolRules>, ExchangeError> {
+        #[derive(Deserialize)]
+        struct Info {
+            symbols: Vec<RawSymbol>,
+        }
+        let info: Info = self.read("/fapi/v1/exchangeInfo", Params::new(), Security::Public).await?;
+        let rules = info.symbols.into_iter().filter_map(SymbolRules::from_wire);
+        Ok(rules.map(|rules| (rules.symbol.clone(), rules)).collect())
+    }
+
+    /// Balances (weight 5).
+    pub async fn account(&self) -> Result<AccountBalance, ExchangeError> {
+        #[derive(Deserialize)]
+        struct Account {
+            #[serde(rename = "totalWalletBalance")]
+            wallet: Num,
+            #[serde(rename = "totalMarginBalance")]
+            equity: Num,
+            #[serde(rename = "availableBalance")]
+            available: Num,
+        }
+        let account: Account = self.read("/fapi/v3/account", Params::new(), Security::READ).await?;
+        Ok(AccountBalance {
+            wallet: Usdt::of(account.wallet.0),
+            equity: Usdt::of(account.equity.0),
+            available: Usdt::of(account.available.0),
+        })
+    }
+
+    /// Open positions (weight 5). Rows of size zero are left out, and so, with a line in the log, are contracts whose
+    /// names the house cannot spell.
+    pub async fn positions(&self) -> Result<Vec<ExchangePosition>, ExchangeError> {
+        const PATH: &str = "/fapi/v3/positionRisk";
+        let rows: Vec<RawPosition> = self.read(PATH, Params::new(), Security::READ).await?;
+        rows.into_iter()
+            .filter(|row| !row.position_amt.0.is_zero())
+            .filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row)))
+            .map(|(symbol, row)| {
+                row.into_position(symbol).map_err(|reason| ExchangeError::bad_answer(PATH, &reason, &[]))
+            })
+            .collect()
+    }
+
+    /// Leverage and margin type of one contract, or of all (weight 5).
+    pub async fn symbol_configs(&self, symbol: Option<&Symbol>) -> Result<Vec<SymbolConfig>, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Row {
+            symbol: String,
+            margin_type: String,
+            #[serde(deserialize_with = "int")]
+            leverage: i64,
+        }
+        const PATH: &str = "/fapi/v1/symbolConfig";
+        let rows: OneOrMany<Row> = self.read(PATH, with_symbol(symbol), Security::READ).await?;
+        rows.into_vec()
+            .into_iter()
+            .filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row)))
+            .map(|(symbol, row)| {
+                let leverage = u32::try_from(row.leverage)
+                    .map_err(|_| ExchangeError::bad_answer(PATH, &"a leverage below zero", &[]))?;
+                Ok(SymbolConfig {
+                    symbol,
+                    leverage,
+                    isolated: row.margin_type.eq_ignore_ascii_case("isolated"),
+                })
+            })
+            .collect()
+    }
+
+    /// One-way or hedge (weight 30).
+    pub async fn position_mode(&self) -> Result<PositionMode, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Mode {
+            #[serde(deserialize_with = "opt_bool")]
+            dual_side_position: Option<bool>,
+        }
+        const PATH: &str = "/fapi/v1/positionSide/dual";
+        let mode: Mode = self.read(PATH, Params::new(), Security::READ).await?;
+        match mode.dual_side_position {
+            Some(true) => Ok(PositionMode::Hedge),
+            Some(false) => Ok(PositionMode::OneWay),
+            None => Err(ExchangeError::bad_answer(PATH, &"dualSidePosition is neither true nor false", &[])),
+        }
+    }
+
+    /// Leverage steps of one contract, or of all (weight 1).
+    pub async fn leverage_brackets(
+        &self,
+        symbol: Option<&Symbol>,
+    ) -> Result<Vec<LeverageBrackets>, ExchangeError> {
+        #[derive(Deserialize)]
+        struct Row {
+            symbol: String,
+            brackets: Vec<RawBracket>,
+        }
+        let rows: OneOrMany<Row> =
+            self.read("/fapi/v1/leverageBracket", with_symbol(symbol), Security::READ).await?;
+        Ok(rows
+            .into_vec()
+            .into_iter()
+            .filter_map(|row| {
+                let symbol = known_symbol(&row.symbol)?;
+                Some(LeverageBrackets {
+                    symbol,
+                    brackets: row.brackets.into_iter().map(Bracket::from).collect(),
+                })
+            })
+            .collect())
+    }
+
+    /// Open plain orders (weight 1 for one contract, 40 for all). Untriggered stops are never among them.
+    pub async fn open_orders(&self, symbol: Option<&Symbol>) -> Result<Vec<OrderReport>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/openOrders";
+        let rows: Vec<RawOrder> = self.read(PATH, with_symbol(symbol), Security::READ).await?;
+        rows.into_iter()
+            .filter(|row| known_symbol(&row.symbol).is_some())
+            .map(|row| row.into_report(PATH))
+            .collect()
+    }
+
+    /// One order by our name for it (weight 1). `None` when the exchange does not know it, which for a fresh order is
+    /// not proof that it does not live.
+    pub async fn order(
+        &self,
+        symbol: &Symbol,
+        id: &ClientOrderId,
+    ) -> Result<Option<OrderReport>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/order";
+        let params = with_symbol(Some(symbol)).with("origClientOrderId", id.as_str());
+        let row: Result<RawOrder, _> = self.read(PATH, params, Security::READ).await;
+        none_if_unknown(row)?.map(|row| row.into_report(PATH)).transpose()
+    }
+
+    /// Resting conditional orders (weight 1 for one contract, 40 for all).
+    pub async fn open_algo_orders(&self, symbol: Option<&Symbol>) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/openAlgoOrders";
+        RawAlgoOrder::into_orders(self.read(PATH, with_symbol(symbol), Security::READ).await?, PATH)
+    }
+
+    /// One conditional order by our name for it (weight 1). `None` when the exchange does not know it; right after
+    /// placing it this may be read lag.
+    pub async fn algo_order(&self, id: &ClientOrderId) -> Result<Option<AlgoOrder>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/algoOrder";
+        let params = Params::new().with("clientAlgoId", id.as_str());
+        let row: Result<RawAlgoOrder, _> = self.read(PATH, params, Security::READ).await;
+        none_if_unknown(row)?.map(|row| row.into_order(PATH)).transpose()
+    }
+
+    /// Conditional orders of a contract since an instant, whatever became of them (weight 5, at most seven days).
+    pub async fn all_algo_orders(
+        &self,
+        symbol: &Symbol,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/allAlgoOrders";
+        let params =
+            with_symbol(Some(symbol)).with_some("startTime", since.map(millis)).with("limit", "1000");
+        RawAlgoOrder::into_orders(self.read(PATH, params, Security::READ).await?, PATH)
+    }
+
+    /// Fills of a contract, oldest first, at most 1000 (weight 5).
+    pub async fn user_trades(&self, symbol: &Symbol, from: TradesFrom) -> Result<Vec<Fill>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/userTrades";
+        let params = with_symbol(Some(symbol)).with("limit", "1000");
+        let params = match from {
+            TradesFrom::Id(id) => params.with_number("fromId", id),
+            TradesFrom::Time(at) => params.with("startTime", millis(at)),
+            TradesFrom::Order(order) => params.with_number("orderId", order),
+        };
+        let rows: Vec<RawFill> = self.read(PATH, params, Security::READ).await?;
+        rows.into_iter().map(|row| row.into_fill(symbol, PATH)).collect()
+    }
+
+    /// Bookings of the wallet since an instant, oldest first, at most 1000 (weight 30). Without an instant: seven days.
+    pub async fn income(&self, since: Option<Timestamp>) -> Result<Vec<Income>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/income";
+        let params = Params::new().with_some("startTime", since.map(millis)).with("limit", "1000");
+        let rows: Vec<RawIncome> = self.read(PATH, params, Security::READ).await?;
+        rows.into_iter()
+            .map(|row| {
+                row.into_income()
+                    .ok_or_else(|| ExchangeError::bad_answer(PATH, &"a booking without a time", &[]))
+            })
+            .collect()
+    }
+
+    /// Fees of the account in a contract (weight 20).
+    pub async fn commission_rate(&self, symbol: &Symbol) -> Result<CommissionRate, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Rate {
+            maker_commission_rate: Num,
+            taker_commission_rate: Num,
+        }
+        let rate: Rate =
+            self.read("/fapi/v1/commissionRate", with_symbol(Some(symbol)), Security::READ).await?;
+        Ok(CommissionRate { maker: rate.maker_commission_rate.0, taker: rate.taker_commission_rate.0 })
+    }
+}
+
+fn with_symbol(symbol: Option<&Symbol>) -> Params {
+    Params::new().with_some("symbol", symbol.map(Symbol::as_str))
+}
+
+fn millis(at: Timestamp) -> String {
+    at.timestamp_millis().to_string()
+}
+
+/// "No such order" is an answer, not a failure.
+fn none_if_unknown<T>(result: Result<T, ExchangeError>) -> Result<Option<T>, ExchangeError> {
+    match result {
+        Err(error) if error.code() == Some(codes::NO_SUCH_ORDER) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Contracts with names outside our alphabet are not ours to trade; what is seen of them is logged and left out.
+fn known_symbol(name: &str) -> Option<Symbol> {
+    let symbol = Symbol::new(name).ok();
+    if symbol.is_none() {
+        tracing::warn!(?name, "a contract with an unusual name is left out");
+    }
+    symbol
+}
+
+fn symbol(name: &str, path: &str) -> Result<Symbol, ExchangeError> {
+    Symbol::new(name).map_err(|error| ExchangeError::bad_answer(path, &error, &[]))
+}
+
+fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
+    match word {
+        "BUY" => Ok(Side::Buy),
+        "SELL" => Ok(Side::Sell),
+        _ => Err(ExchangeError::bad_answer(path, &"a side that is neither BUY nor SELL", &[])),
+    }
+}
+
+fn quantity(value: Option<Decimal>) -> Option<Quantity> {
+    Quantity::new(value?).ok()
+}
+
+/// A price; the exchange writes "there is none" as 0.
+fn price(value: Option<Decimal>) -> Option<Price> {
+    Price::new(value?).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPosition {
+    symbol: String,
+    position_amt: Num,
+    entry_price: Num,
+    mark_price: Num,
+    // Spelled with a capital R on this endpoint only.
+    #[serde(rename = "unRealizedProfit", alias = "unrealizedProfit")]
+    unrealised: Num,
+    #[serde(default, deserialize_with = "opt_num")]
+    liquidation_price: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    isolated_margin: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_int")]
+    update_time: Option<i64>,
+}
+
+impl RawPosition {
+    fn into_position(self, symbol: Symbol) -> Result<ExchangePosition, String> {
+        let amount = self.position_amt.0;
+        Ok(ExchangePosition {
+            direction: if amount.is_sign_negative() { Direction::Short } else { Direction::Long },
+            quantity: Quantity::new(amount.abs()).map_err(|error| error.to_string())?,
+            entry: Price::new(self.entry_price.0).map_err(|error| format!("entry of {symbol}: {error}"))?,
+            mark: Price::new(self.mark_price.0).map_err(|error| format!("mark of {symbol}: {error}"))?,
+            unrealised: Usdt::of(self.unrealised.0),
+            isolated_margin: self.isolated_margin.filter(|margin| !margin.is_zero()).map(Usdt::of),
+            liquidation: price(self.liquidation_price),
+            updated_at: instant(self.update_time),
+            symbol,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawBracket {
+    #[serde(deserialize_with = "int")]
+    initial_leverage: i64,
+    notional_floor: Num,
+    notional_cap: Num,
+    maint_margin_ratio: Num,
+    cum: Num,
+}
+
+impl From<RawBracket> for Bracket {
+    fn from(raw: RawBracket) -> Self {
+        Self {
+            leverage: u32::try_from(raw.initial_leverage).unwrap_or(0),
+            notional_floor: raw.notional_floor.0,
+            notional_cap: raw.notional_cap.0,
+            maintenance_share: raw.maint_margin_ratio.0,
+            maintenance_offset: raw.cum.0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawOrder {
+    #[serde(deserialize_with = "int")]
+    order_id: i64,
+    #[serde(default)]
+    client_order_id: String,
+    symbol: String,
+    side: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default, deserialize_with = "opt_num")]
+    orig_qty: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    executed_qty: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    avg_price: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_bool")]
+    reduce_only: Option<bool>,
+    #[serde(default, deserialize_with = "opt_int")]
+    update_time: Option<i64>,
+}
+
+impl RawOrder {
+    fn into_report(self, path: &str) -> Result<OrderReport, ExchangeError> {
+        Ok(OrderReport {
+            symbol: symbol(&self.symbol, path)?,
+            side: side(&self.side, path)?,
+            order_id: self.order_id,
+            client_order_id: ClientOrderId::new(self.client_order_id).ok(),
+            kind: self.kind.into(),
+            status: OrderStatus::from_wire(&self.status),
+            quantity: quantity(self.orig_qty),
+            executed: quantity(self.executed_qty),
+            average_price: price(self.avg_price),
+            reduce_only: self.reduce_only.unwrap_or(false),
+            updated_at: instant(self.update_time),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawAlgoOrder {
+    #[serde(deserialize_with = "int")]
+    algo_id: i64,
+    #[serde(default)]
+    client_algo_id: String,
+    symbol: String,
+    side: String,
+    #[serde(default, alias = "type")]
+    order_type: String,
+    algo_status: String,
+    #[serde(default, deserialize_with = "opt_num")]
+    trigger_price: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_num")]
+    quantity: Option<Decimal>,
+    #[serde(default, deserialize_with = "opt_bool")]
+    close_position: Option<bool>,
+    #[serde(default, deserialize_with = "opt_bool")]
+    reduce_only: Option<bool>,
+    #[serde(default, deserialize_with = "opt_int")]
+    actual_order_id: Option<i64>,
+    #[serde(default, deserialize_with = "opt_int")]
+    create_time: Option<i64>,
+}
+
+impl RawAlgoOrder {
+    fn into_order(self, path: &str) -> Result<AlgoOrder, ExchangeError> {
+        Ok(AlgoOrder {
+            symbol: symbol(&self.symbol, path)?,
+            side: side(&self.side, path)?,
+            algo_id: self.algo_id,
+            client_order_id: ClientOrderId::new(self.client_algo_id).ok(),
+            kind: self.order_type.into(),
+            status: AlgoStatus::from_wire(&self.algo_status),
+            trigger: price(self.trigger_price),
+            quantity: quantity(self.quantity).filter(|quantity| !quantity.is_zero()),
+            close_position: self.close_position.unwrap_or(false),
+            reduce_only: self.reduce_only.unwrap_or(false),
+            order_id: self.actual_order_id.filter(|id| *id != 0),
+            created_at: instant(self.create_time),
+        })
+    }
+
+    fn into_orders(rows: Vec<Self>, path: &str) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        rows.into_iter()
+            .filter(|row| known_symbol(&row.symbol).is_some())
+            .map(|row| row.into_order(path))
+            .collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawFill {
+    #[serde(deserialize_with = "int")]
+    id: i64,
+    #[serde(deserialize_with = "int")]
+    order_id: i64,
+    side: String,
+    price: Num,
+    qty: Num,
+    commission: Num,
+    commission_asset: String,
+    realized_pnl: Num,
+    #[serde(default, deserialize_with = "opt_bool")]
+    maker: Option<bool>,
+    #[serde(deserialize_with = "int")]
+    time: i64,
+}
+
+impl RawFill {
+    fn into_fill(self, symbol: &Symbol, path: &str) -> Result<Fill, ExchangeError> {
+        let missing = |what: &str| ExchangeError::bad_answer(path, &format!("a fill without {what}"), &[]);
+        Ok(Fill {
+            id: self.id,
+            order_id: self.order_id,
+            symbol: symbol.clone(),
+            side: side(&self.side, path)?,
+            price: price(Some(self.price.0)).ok_or_else(|| missing("a price"))?,
+            quantity: quantity(Some(self.qty.0)).ok_or_else(|| missing("a quantity"))?,
+            commission: self.commission.0,
+            commission_asset: self.commission_asset.into(),
+            realised: Usdt::of(self.realized_pnl.0),
+            maker: self.maker.unwrap_or(false),
+            at: instant(Some(self.time)).ok_or_else(|| missing("a time"))?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawIncome {
+    #[serde(default)]
+    symbol: String,
+    income_type: String,
+    income: Num,
+    #[serde(default)]
+    asset: String,
+    #[serde(deserialize_with = "int")]
+    tran_id: i64,
+    #[serde(default, deserialize_with = "opt_int")]
+    trade_id: Option<i64>,
+    #[serde(deserialize_with = "int")]
+    time: i64,
+}
+
+impl RawIncome {
+    fn into_income(self) -> Option<Income> {
+        Some(Income {
+            symbol: if self.symbol.is_empty() { None } else { known_symbol(&self.symbol) },
+            kind: self.income_type.into(),
+            amount: self.income.0,
+            asset: self.asset.into(),
+            transaction_id: self.tran_id,
+            trade_id: self.trade_id,
+            at: instant(Some(self.time))?,
+        })
+    }
+}

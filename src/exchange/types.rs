@@ -1,0 +1,315 @@
+//! What the exchange tells, in our words.
+
+use rust_decimal::Decimal;
+
+use crate::domain::{ClientOrderId, Direction, Price, Quantity, Side, Symbol, Timestamp, Untrusted, Usdt};
+
+/// The balances of an account, in USDT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountBalance {
+    /// Cash without open profit and loss.
+    pub wallet: Usdt,
+    /// Wallet plus unrealised profit and loss (margin balance).
+    pub equity: Usdt,
+    /// Free for new margin.
+    pub available: Usdt,
+}
+
+/// One open position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangePosition {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which way it points.
+    pub direction: Direction,
+    /// Its size, unsigned, above zero.
+    pub quantity: Quantity,
+    /// Average entry price.
+    pub entry: Price,
+    /// Mark price at the time of reading.
+    pub mark: Price,
+    /// Unrealised profit and loss at the mark.
+    pub unrealised: Usdt,
+    /// Isolated margin with unrealised profit and loss; `None` if not told or cross.
+    pub isolated_margin: Option<Usdt>,
+    /// The exchange's liquidation price, if there is one.
+    pub liquidation: Option<Price>,
+    /// Last change of the position.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What is set for a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolConfig {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Leverage of new positions.
+    pub leverage: u32,
+    /// Whether margin is isolated.
+    pub isolated: bool,
+}
+
+/// Whether long and short of one contract net out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PositionMode {
+    /// One position a contract.
+    OneWay,
+    /// Long and short side by side; the desk does not trade in it.
+    Hedge,
+}
+
+/// The leverage steps of a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeverageBrackets {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Steps by notional, smallest first.
+    pub brackets: Vec<Bracket>,
+}
+
+/// One leverage step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bracket {
+    /// Highest leverage in it.
+    pub leverage: u32,
+    /// Notional from which it holds, USDT.
+    pub notional_floor: Decimal,
+    /// Notional up to which it holds, USDT.
+    pub notional_cap: Decimal,
+    /// Maintenance margin as a share of the notional.
+    pub maintenance_share: Decimal,
+    /// Subtracted from the maintenance margin, USDT.
+    pub maintenance_offset: Decimal,
+}
+
+/// State of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the exchange's own words")]
+pub enum OrderStatus {
+    New,
+    PartiallyFilled,
+    Filled,
+    Canceled,
+    Rejected,
+    Expired,
+    ExpiredInMatch,
+    /// A word we do not know.
+    Other(Untrusted),
+}
+
+impl OrderStatus {
+    pub(super) fn from_wire(word: &str) -> Self {
+        match word {
+            "NEW" => Self::New,
+            "PARTIALLY_FILLED" => Self::PartiallyFilled,
+            "FILLED" => Self::Filled,
+            "CANCELED" => Self::Canceled,
+            "REJECTED" => Self::Rejected,
+            "EXPIRED" => Self::Expired,
+            "EXPIRED_IN_MATCH" => Self::ExpiredInMatch,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// Whether nothing more will be filled.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Filled | Self::Canceled | Self::Rejected | Self::Expired | Self::ExpiredInMatch)
+    }
+}
+
+/// State of a conditional order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlgoStatus {
+    /// Rests and waits for its price.
+    New,
+    /// Its price was reached.
+    Triggering,
+    /// It became an order.
+    Triggered,
+    /// Its order is done.
+    Finished,
+    /// Taken back.
+    Canceled,
+    /// Refused at the trigger; the position is still there.
+    Rejected,
+    /// Its position is gone.
+    Expired,
+    /// A word we do not know.
+    Other(Untrusted),
+}
+
+impl AlgoStatus {
+    pub(super) fn from_wire(word: &str) -> Self {
+        match word {
+            "NEW" => Self::New,
+            "TRIGGERING" => Self::Triggering,
+            "TRIGGERED" => Self::Triggered,
+            "FINISHED" => Self::Finished,
+            "CANCELED" => Self::Canceled,
+            "REJECTED" => Self::Rejected,
+            "EXPIRED" => Self::Expired,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// Whether it still protects: resting, or on its way to the market.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, Self::New | Self::Triggering | Self::Triggered)
+    }
+}
+
+/// The exchange's word that it took an order. It carries no price: read that from fills or the position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderAck {
+    /// The exchange's id.
+    pub order_id: i64,
+    /// State at the answer, if told.
+    pub status: Option<OrderStatus>,
+    /// Filled so far, if told.
+    pub executed: Option<Quantity>,
+    /// Time of the last change, if told.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// The exchange's word that it took a conditional order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlgoAck {
+    /// The exchange's id.
+    pub algo_id: i64,
+    /// State at the answer, if told.
+    pub status: Option<AlgoStatus>,
+    /// The trigger as the exchange keeps it, if told.
+    pub trigger: Option<Price>,
+}
+
+/// An order as the exchange reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderReport {
+    /// The exchange's id.
+    pub order_id: i64,
+    /// Our name for it, or the exchange's own for liquidations (`autoclose-…`).
+    pub client_order_id: Option<ClientOrderId>,
+    /// The contract.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// `MARKET`, `LIMIT`, …
+    pub kind: Untrusted,
+    /// State.
+    pub status: OrderStatus,
+    /// Ordered, if told.
+    pub quantity: Option<Quantity>,
+    /// Filled so far, if told.
+    pub executed: Option<Quantity>,
+    /// Average price of the fills; `None` before the first fill or if not told.
+    pub average_price: Option<Price>,
+    /// Whether it may only reduce.
+    pub reduce_only: bool,
+    /// Time of the last change, if told.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A conditional order as the exchange reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlgoOrder {
+    /// The exchange's id.
+    pub algo_id: i64,
+    /// Our name for it.
+    pub client_order_id: Option<ClientOrderId>,
+    /// The contract.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// `STOP_MARKET`, `TAKE_PROFIT_MARKET`, …
+    pub kind: Untrusted,
+    /// State.
+    pub status: AlgoStatus,
+    /// The price that triggers it.
+    pub trigger: Option<Price>,
+    /// Its quantity; `None` for one that closes whatever is there.
+    pub quantity: Option<Quantity>,
+    /// Whether it closes the whole position.
+    pub close_position: bool,
+    /// Whether it may only reduce.
+    pub reduce_only: bool,
+    /// The order it became, once triggered.
+    pub order_id: Option<i64>,
+    /// When it was placed, if told.
+    pub created_at: Option<Timestamp>,
+}
+
+impl AlgoOrder {
+    /// Whether this is a live market stop that closes a position of this direction and can neither open nor flip one.
+    pub fn protects(&self, direction: Direction) -> bool {
+        self.kind.raw() == "STOP_MARKET"
+            && self.status.is_live()
+            && self.side == direction.closing_side()
+            && (self.close_position || self.reduce_only)
+    }
+}
+
+/// One fill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// The exchange's id of the trade, rising.
+    pub id: i64,
+    /// The order it belongs to.
+    pub order_id: i64,
+    /// The contract.
+    pub symbol: Symbol,
+    /// Side of our order.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// Size.
+    pub quantity: Quantity,
+    /// Fee; positive is paid. In `commission_asset`, which is not USDT when fees are paid in BNB.
+    pub commission: Decimal,
+    /// What the fee is paid in.
+    pub commission_asset: Untrusted,
+    /// Realised profit and loss before fees.
+    pub realised: Usdt,
+    /// Whether we were the resting side.
+    pub maker: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One booking of the wallet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Income {
+    /// The contract, unless the booking is about the account.
+    pub symbol: Option<Symbol>,
+    /// `FUNDING_FEE`, `COMMISSION`, `REALIZED_PNL`, `TRANSFER`, …
+    pub kind: Untrusted,
+    /// Signed amount; fees are negative. In `asset`.
+    pub amount: Decimal,
+    /// Its currency.
+    pub asset: Untrusted,
+    /// Unique together with `kind`.
+    pub transaction_id: i64,
+    /// The fill it belongs to, if any.
+    pub trade_id: Option<i64>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Fees of an account in a contract, as shares of the notional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommissionRate {
+    /// For resting orders.
+    pub maker: Decimal,
+    /// For market orders.
+    pub taker: Decimal,
+}
+
+/// From where to read fills. The exchange returns the oldest of what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TradesFrom {
+    /// From this fill on, inclusive.
+    Id(i64),
+    /// From this instant on, at most seven days.
+    Time(Timestamp),
+    /// All fills of one order.
+    Order(i64),
+}

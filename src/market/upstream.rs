@@ -1,0 +1,241 @@
+//! One host we read from: address, concurrency, retries, and the pause it may ask for.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::domain::Untrusted;
+use crate::net::{Answer, NetError, Transport, retry};
+
+use super::error::SourceError;
+
+/// Time for one try.
+const TRY_DEADLINE: Duration = Duration::from_secs(4);
+/// Tries of one read.
+const TRIES: u32 = 3;
+/// Pause before the second try; doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(150);
+/// A pause asked for that is no longer than this is waited out within the read.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+/// The pause kept after 429 or 418 without `retry-after` (binance.md §2.1: at least 60 s).
+const DEFAULT_WAIT: Duration = Duration::from_mins(1);
+/// How the exchange says what this address used of its minute (binance.md §1.3).
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
+/// Nothing is sent for this long when the minute's weight is nearly used up: a ban would last far longer.
+const WEIGHT_WAIT: Duration = Duration::from_secs(10);
+/// No documented answer comes near this size.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A source's host. Clones share the pause.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    name: Arc<str>,
+    base: Arc<str>,
+    transport: Transport,
+    permits: Arc<Semaphore>,
+    quiet_until: Arc<Mutex<Option<Instant>>>,
+    used_weight: Arc<AtomicU32>,
+    weight_limit: Option<u32>,
+}
+
+impl Upstream {
+    pub(crate) fn new(name: &str, base: &str, transport: &Transport, permits: &Arc<Semaphore>) -> Self {
+        Self {
+            name: name.into(),
+            base: base.trim_end_matches('/').into(),
+            transport: transport.clone(),
+            permits: Arc::clone(permits),
+            quiet_until: Arc::default(),
+            used_weight: Arc::default(),
+            weight_limit: None,
+        }
+    }
+
+    /// Keeps below this weight a minute, by what the host says was used.
+    pub(crate) fn with_weight_limit(self, limit: u32) -> Self {
+        Self { weight_limit: Some(limit), ..self }
+    }
+
+    /// The weight used in the running minute as the host last said it; zero when it says nothing.
+    pub(crate) fn used_weight(&self) -> u32 {
+        self.used_weight.load(Ordering::Relaxed)
+    }
+
+    /// The source's name as answers show it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn name_shared(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// Sends nothing to this host for a while.
+    pub(crate) fn keep_quiet(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut quiet = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *quiet = Some(quiet.map_or(until, |before| before.max(until)));
+        tracing::warn!(source = %self.name, ?wait, "left alone");
+    }
+
+    /// Whether the source asked to be left alone, and for how much longer.
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
+        let until = (*self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Reads a JSON object. `target` is path and query, already encoded.
+    pub(crate) async fn object<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        headers: &HeaderMap,
+    ) -> Result<T, SourceError> {
+        let answer = self.read(target, headers).await?;
+        self.decode(&answer.body, b'{')
+    }
+
+    /// Reads a JSON array, row by row so that one broken row does not spoil the rest.
+    pub(crate) async fn list(&self, target: &str, headers: &HeaderMap) -> Result<Vec<Value>, SourceError> {
+        let answer = self.read(target, headers).await?;
+        self.decode(&answer.body, b'[')
+    }
+
+    pub(crate) fn malformed(&self, reason: impl Into<String>) -> SourceError {
+        SourceError::Malformed { upstream: Arc::clone(&self.name), reason: reason.into() }
+    }
+
+    pub(crate) fn empty(&self, what: &'static str) -> SourceError {
+        SourceError::Empty { upstream: Arc::clone(&self.name), what }
+    }
+
+    pub(crate) fn no_key(&self) -> SourceError {
+        SourceError::NoKey { upstream: Arc::clone(&self.name) }
+    }
+
+    /// Tries until there is a good answer, the caller's own fault, or no try left.
+    async fn read(&self, target: &str, headers: &HeaderMap) -> Result<Answer, SourceError> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=TRIES {
+            let last = attempt == TRIES;
+            self.wait_out_pause().await?;
+            let failure = match self.try_once(target, headers).await {
+                Ok(answer) if answer.status.is_success() => return Ok(answer),
+                Ok(answer) => {
+                    let failure = self.judge(&answer);
+                    if !worth_another_try(answer.status) {
+                        return Err(failure);
+                    }
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            if last || is_slow(&failure) {
+                return Err(failure);
+            }
+            tracing::debug!(source = %self.name, %failure, attempt, "reading again");
+            if !matches!(failure, SourceError::RateLimited { .. }) {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+        Err(self.malformed("no try was made"))
+    }
+
+    async fn wait_out_pause(&self) -> Result<(), SourceError> {
+        match self.pause_left() {
+            Some(wait) if wait > SHORT_WAIT => {
+                Err(SourceError::RateLimited { upstream: Arc::clone(&self.name), wait })
+            }
+            Some(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn try_once(&self, target: &str, headers: &HeaderMap) -> Result<Answer, SourceError> {
+        let mut request = Request::get(format!("{}{target}", self.base))
+            .body(Bytes::new())
+            .map_err(|error| self.malformed(format!("its address is not usable: {error}")))?;
+        *request.headers_mut() = headers.clone();
+        let network = |error: NetError| SourceError::Network { upstream: Arc::clone(&self.name), error };
+        // The semaphore is never closed; if it were, reading without a permit is still right.
+        let _permit = self.permits.acquire().await.ok();
+        let answer = self.transport.fetch(request, TRY_DEADLINE, BODY_LIMIT).await.map_err(network)?;
+        self.note_weight(&answer.headers);
+        Ok(answer)
+    }
+
+    fn note_weight(&self, headers: &HeaderMap) {
+        let said = headers.get(USED_WEIGHT).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let Some(used) = said else { return };
+        self.used_weight.store(used, Ordering::Relaxed);
+        // Five percent are left to requests already on their way.
+        if self.weight_limit.is_some_and(|limit| used >= limit - limit / 20) {
+            self.keep_quiet(WEIGHT_WAIT);
+        }
+    }
+
+    /// What a status other than success means; 429 and 418 start a pause for every user of this host.
+    fn judge(&self, answer: &Answer) -> SourceError {
+        let status = answer.status;
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT {
+            let wait = retry::retry_after(answer).unwrap_or(DEFAULT_WAIT);
+            self.keep_quiet(wait);
+            return SourceError::RateLimited { upstream: Arc::clone(&self.name), wait };
+        }
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            return SourceError::NoAccess { upstream: Arc::clone(&self.name), status: status.as_u16() };
+        }
+        let (code, message) = refusal(&answer.body);
+        SourceError::Refused { upstream: Arc::clone(&self.name), status: status.as_u16(), code, message }
+    }
+
+    /// A web page with status 200 is how some hosts say no. The first byte is checked because an array would also
+    /// pass for an object without fields.
+    fn decode<T: DeserializeOwned>(&self, body: &[u8], opening: u8) -> Result<T, SourceError> {
+        match body.trim_ascii_start().first() {
+            None => Err(self.malformed("an empty body")),
+            Some(first) if *first == opening => serde_json::from_slice(body).map_err(|error| {
+                let reason = Untrusted::new(error.to_string()).line(160);
+                self.malformed(format!("not the JSON it documents: {reason}"))
+            }),
+            Some(b'<') => Err(self.malformed("a web page instead of JSON")),
+            Some(_) => Err(self.malformed("not the JSON it documents")),
+        }
+    }
+}
+
+/// Binance's own error object; anything else has no code, and a short text is its message.
+fn refusal(body: &[u8]) -> (Option<i64>, Untrusted) {
+    #[derive(serde::Deserialize)]
+    struct Wire {
+        code: Option<i64>,
+        #[serde(alias = "error", alias = "message")]
+        msg: Option<String>,
+    }
+    match serde_json::from_slice::<Wire>(body) {
+        Ok(wire) => (wire.code, Untrusted::new(wire.msg.unwrap_or_default())),
+        Err(_) => (None, Untrusted::default()),
+    }
+}
+
+/// Who asked has waited long enough already.
+fn is_slow(failure: &SourceError) -> bool {
+    matches!(failure, SourceError::Network { error: NetError::TimedOut { .. }, .. })
+}
+
+fn worth_another_try(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+        || status.is_server_error()
+}

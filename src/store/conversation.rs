@@ -1,0 +1,123 @@
+//! Every request to the model, every answer, every tool call: the exact bytes.
+
+use rusqlite::params;
+
+use super::Store;
+use super::error::StoreError;
+use super::values::{collect, count, decimal, uncount};
+use crate::domain::{CycleId, Timestamp, ToolCallRecord, Usage};
+
+/// One request to the model and what came back. Never headers: they carry the key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCall {
+    /// Which cycle.
+    pub cycle: CycleId,
+    /// 1 for the first turn; a retried turn has several rows.
+    pub iteration: u32,
+    /// When it was sent (market time).
+    pub at: Timestamp,
+    /// The body that was sent.
+    pub request: Vec<u8>,
+    /// The body that came, as far as it came.
+    pub response: Vec<u8>,
+    /// Why the answer ended, if it did.
+    pub stop_reason: Option<String>,
+    /// Tokens and money.
+    pub usage: Usage,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// Duration in milliseconds.
+    pub ms: f64,
+    /// What failed, if it did.
+    pub error: Option<String>,
+}
+
+impl Store {
+    /// Keeps one request to the model with its answer.
+    pub async fn put_model_call(&self, call: &ModelCall) -> Result<(), StoreError> {
+        let call = call.clone();
+        self.write(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
+                     output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms,
+                     error)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?;
+            statement.execute(params![
+                call.cycle.as_str(),
+                call.iteration,
+                call.at.timestamp_millis(),
+                call.request,
+                call.response,
+                call.stop_reason,
+                count(call.usage.input_tokens)?,
+                count(call.usage.output_tokens)?,
+                count(call.usage.cache_read_input_tokens)?,
+                count(call.usage.cache_creation_input_tokens)?,
+                call.usage.cost_usd.to_string(),
+                call.request_id,
+                call.ms,
+                call.error,
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps one tool call with the answer the model was given.
+    pub async fn put_tool_call(
+        &self,
+        cycle: &CycleId,
+        iteration: u32,
+        call: &ToolCallRecord,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let (cycle, call, body) = (cycle.clone(), call.clone(), body.to_owned());
+        self.write(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO tool_calls (cycle, iteration, endpoint, params, status, bytes, ms, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?;
+            statement.execute(params![
+                cycle.as_str(),
+                iteration,
+                call.endpoint.raw(),
+                call.params.to_string(),
+                call.status,
+                count(call.bytes)?,
+                call.ms,
+                body,
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tokens and money of all requests to the model sent at an instant or later (market time), at all venues: what is
+    /// spent is spent.
+    pub async fn usage_since(&self, since: Timestamp) -> Result<Usage, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd
+                 FROM model_calls WHERE at >= ?1",
+            )?;
+            let calls = collect(&mut statement, [since.timestamp_millis()], |row| {
+                let tokens = |index: usize| uncount("model_calls tokens", row.get(index)?);
+                let cost: String = row.get(4)?;
+                Ok(Usage {
+                    input_tokens: tokens(0)?,
+                    output_tokens: tokens(1)?,
+                    cache_read_input_tokens: tokens(2)?,
+                    cache_creation_input_tokens: tokens(3)?,
+                    cost_usd: decimal("model_calls.cost_usd", &cost)?,
+                })
+            })?;
+            let mut total = Usage::default();
+            for call in calls {
+                total += call;
+            }
+            Ok(total)
+        })
+        .await
+    }
+}

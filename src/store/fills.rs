@@ -1,0 +1,148 @@
+//! What was executed, as the exchange says it. Arrives by stream and by query, so everything may come twice.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::Store;
+use super::error::StoreError;
+use super::values::{collect, count, instant, money, uncount, unword, unword_some, word};
+use crate::domain::{AccountName, ClientOrderId, Price, Quantity, Side, Symbol, Timestamp, Usdt};
+
+/// One execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// Whose.
+    pub account: AccountName,
+    /// Which coin.
+    pub symbol: Symbol,
+    /// The exchange's id of the trade, unique for venue, account and coin.
+    pub trade_id: u64,
+    /// The exchange's id of the order.
+    pub exchange_id: String,
+    /// Our name for the order. `None` when it is added: the store finds it by the exchange's id of the order, now or as
+    /// soon as the order learns that id. `None` when it is read: no order in the journal has that id.
+    pub client_order_id: Option<ClientOrderId>,
+    /// Buy or sell.
+    pub side: Side,
+    /// At which price.
+    pub price: Price,
+    /// How much.
+    pub quantity: Quantity,
+    /// What it cost; positive is paid.
+    pub commission: Usdt,
+    /// What the commission was paid in.
+    pub commission_asset: String,
+    /// Profit or loss it realised, before commission.
+    pub realised: Usdt,
+    /// When (market time).
+    pub at: Timestamp,
+}
+
+const COLUMNS: &str =
+    "account, symbol, trade_id, exchange_id, client_order_id, side, price, quantity, commission,
+    commission_asset, realised, at";
+
+impl Store {
+    /// Keeps a fill; false when it is there already.
+    pub async fn add_fill(&self, fill: &Fill) -> Result<bool, StoreError> {
+        let (venue, fill) = (Arc::clone(&self.venue), fill.clone());
+        self.write(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
+                                    quantity, commission, commission_asset, realised, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5,
+                     coalesce(?6, (SELECT client_order_id FROM orders WHERE venue = ?1 AND account = ?2
+                                   AND symbol = ?3 AND exchange_id = ?5)),
+                     ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 ON CONFLICT (venue, account, symbol, trade_id) DO NOTHING",
+            )?;
+            let added = statement.execute(params![
+                venue,
+                fill.account.as_str(),
+                fill.symbol.as_str(),
+                count(fill.trade_id)?,
+                fill.exchange_id,
+                fill.client_order_id.as_ref().map(ClientOrderId::as_str),
+                word(&fill.side)?,
+                money(fill.price),
+                money(fill.quantity),
+                money(fill.commission),
+                fill.commission_asset,
+                money(fill.realised),
+                fill.at.timestamp_millis(),
+            ])?;
+            Ok(added == 1)
+        })
+        .await
+    }
+
+    /// The highest trade id known of an account and coin: where a catch-up begins.
+    pub async fn last_fill_id(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+    ) -> Result<Option<u64>, StoreError> {
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let last: Option<i64> = connection.query_row(
+                "SELECT max(trade_id) FROM fills WHERE venue = ?1 AND account = ?2 AND symbol = ?3",
+                [&*venue, account.as_str(), symbol.as_str()],
+                |row| row.get(0),
+            )?;
+            last.map(|id| uncount("fills.trade_id", id)).transpose()
+        })
+        .await
+    }
+
+    /// The fills of an account from an instant on, oldest first.
+    pub async fn fills_since(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<Vec<Fill>, StoreError> {
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+        self.read(move |connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM fills WHERE venue = ?1 AND account = ?2 AND at >= ?3 ORDER BY at, trade_id"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            collect(&mut statement, params![venue, account.as_str(), since.timestamp_millis()], fill_of)
+        })
+        .await
+    }
+}
+
+/// Gives the fills of an order its name, now that the exchange's id of it is known.
+pub(super) fn link_to_order(
+    connection: &Connection,
+    venue: &str,
+    id: &ClientOrderId,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE fills SET client_order_id = o.client_order_id
+         FROM (SELECT * FROM orders WHERE venue = ?1 AND client_order_id = ?2 AND exchange_id IS NOT NULL) AS o
+         WHERE fills.venue = o.venue AND fills.account = o.account AND fills.symbol = o.symbol
+             AND fills.exchange_id = o.exchange_id AND fills.client_order_id IS NULL",
+    )?;
+    statement.execute([venue, id.as_str()])?;
+    Ok(())
+}
+
+fn fill_of(row: &Row<'_>) -> Result<Fill, StoreError> {
+    let text = |index: usize| row.get::<_, String>(index);
+    Ok(Fill {
+        account: unword("fills.account", &text(0)?)?,
+        symbol: unword("fills.symbol", &text(1)?)?,
+        trade_id: uncount("fills.trade_id", row.get(2)?)?,
+        exchange_id: text(3)?,
+        client_order_id: unword_some("fills.client_order_id", row.get::<_, Option<String>>(4)?.as_deref())?,
+        side: unword("fills.side", &text(5)?)?,
+        price: unword("fills.price", &text(6)?)?,
+        quantity: unword("fills.quantity", &text(7)?)?,
+        commission: unword("fills.commission", &text(8)?)?,
+        commission_asset: text(9)?,
+        realised: unword("fills.realised", &text(10)?)?,
+        at: instant("fills.at", row.get(11)?)?,
+    })
+}

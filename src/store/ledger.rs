@@ -1,0 +1,126 @@
+//! Every movement of money, once, with the id its source gave it.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::error::StoreError;
+use super::values::{collect, decimal, instant, money, unword, word};
+use crate::domain::{AccountName, Symbol, Timestamp, Usdt};
+
+/// Why money moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerKind {
+    /// The exchange's fee for an execution.
+    Commission,
+    /// Funding paid or received.
+    Funding,
+    /// Profit or loss of a closed position.
+    RealisedPnl,
+    /// Money put in or taken out.
+    Transfer,
+    /// The fee of a liquidation.
+    Insurance,
+    /// Anything else the exchange booked.
+    Other,
+}
+
+/// One movement of money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// Whose.
+    pub account: AccountName,
+    /// Why.
+    pub kind: LedgerKind,
+    /// How much; negative leaves the account.
+    pub amount: Usdt,
+    /// Of what.
+    pub asset: String,
+    /// Which coin it belongs to, if to one.
+    pub symbol: Option<Symbol>,
+    /// When (market time).
+    pub at: Timestamp,
+    /// The source's own id, unique for venue, account and kind.
+    pub source_id: String,
+}
+
+impl Store {
+    /// Keeps a movement of money; false when it is there already.
+    pub async fn add_ledger(&self, row: &LedgerRow) -> Result<bool, StoreError> {
+        let (venue, row) = (Arc::clone(&self.venue), row.clone());
+        self.write(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO ledger (venue, account, kind, source_id, amount, asset, symbol, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (venue, account, kind, source_id) DO NOTHING",
+            )?;
+            let added = statement.execute(params![
+                venue,
+                row.account.as_str(),
+                word(&row.kind)?,
+                row.source_id,
+                money(row.amount),
+                row.asset,
+                row.symbol.as_ref().map(Symbol::as_str),
+                row.at.timestamp_millis(),
+            ])?;
+            Ok(added == 1)
+        })
+        .await
+    }
+
+    /// The time of the last movement of a kind (market time): where a catch-up begins.
+    pub async fn last_ledger_time(
+        &self,
+        account: &AccountName,
+        kind: LedgerKind,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+        self.read(move |connection| {
+            let last: Option<i64> = connection.query_row(
+                "SELECT max(at) FROM ledger WHERE venue = ?1 AND account = ?2 AND kind = ?3",
+                params![venue, account.as_str(), word(&kind)?],
+                |row| row.get(0),
+            )?;
+            last.map(|millis| instant("ledger.at", millis)).transpose()
+        })
+        .await
+    }
+
+    /// The exact sum of an account's movements of each kind and asset at this venue from an instant on.
+    pub async fn ledger_totals(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+    ) -> Result<Vec<(LedgerKind, String, Usdt)>, StoreError> {
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+        self.read(move |connection| {
+            // Added up here: SQL's sum() would turn the decimals into floats.
+            let mut statement = connection.prepare_cached(
+                "SELECT kind, asset, amount FROM ledger WHERE venue = ?1 AND account = ?2 AND at >= ?3
+                 ORDER BY kind, asset",
+            )?;
+            let parameters = params![venue, account.as_str(), since.timestamp_millis()];
+            let rows = collect(&mut statement, parameters, |row| {
+                let (kind, amount): (String, String) = (row.get(0)?, row.get(2)?);
+                let amount = Usdt::of(decimal("ledger.amount", &amount)?);
+                Ok((unword("ledger.kind", &kind)?, row.get::<_, String>(1)?, amount))
+            })?;
+            Ok(rows.into_iter().fold(Vec::new(), add_to_last))
+        })
+        .await
+    }
+}
+
+type Totals = Vec<(LedgerKind, String, Usdt)>;
+
+/// Adds to the last total when it is of the same kind and asset; the rows come sorted.
+fn add_to_last(mut totals: Totals, row: (LedgerKind, String, Usdt)) -> Totals {
+    match totals.last_mut() {
+        Some(last) if last.0 == row.0 && last.1 == row.1 => last.2 = last.2 + row.2,
+        _ => totals.push(row),
+    }
+    totals
+}

@@ -1,0 +1,28 @@
+//! The tables. Their names and columns are a contract with outside programs.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::error::StoreError;
+
+/// Every step from an empty file to the present schema. A step that was once released is never changed again.
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema/0001_first_light.sql"))];
+
+/// Brings the tables up to date, each step in a transaction of its own.
+pub(super) fn bring_up_to_date(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    Migrations::from_slice(STEPS)
+        .to_latest(connection)
+        .map_err(|error| StoreError::Schema { path: path.to_owned(), detail: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_can_be_taken() {
+        Migrations::from_slice(STEPS).validate().unwrap();
+    }
+}

@@ -1,0 +1,7 @@
+//! What the store promises, tried on real files.
+
+mod durability;
+mod journal;
+mod money;
+mod record;
+mod venues;

@@ -1,0 +1,142 @@
+//! Orders: written before they are sent, told apart for ever.
+
+use crate::domain::{CycleId, OrderPurpose, OrderState};
+use crate::store::testing::*;
+use crate::store::*;
+use OrderState::{Accepted, Cancelled, Filled, NotPlaced, Rejected, Sent, Unknown};
+
+#[tokio::test]
+async fn an_intent_reads_back_as_it_was_written() {
+    let (fixture, cycle) = Fixture::with_decision().await;
+    let stop = OrderIntent {
+        purpose: OrderPurpose::Stop,
+        quantity: None,
+        trigger: Some("59842.60".parse().unwrap()),
+        ..intent("j1-stop", Origin::Guardian { rule: "unprotected".into() })
+    };
+    let wanted = [intent("j1-open", Origin::Decision { cycle }), intent("j1-close", by_operator()), stop];
+    for intent in &wanted {
+        fixture.store.record_intent(intent).await.unwrap();
+        let stored = fixture.store.order(&intent.client_order_id).await.unwrap().unwrap();
+        assert_eq!(&stored.intent, intent);
+        assert_eq!((stored.state, stored.settled_at, stored.executed), (Sent, None, None));
+    }
+    assert_eq!(fixture.store.orders_of(&account("a"), &symbol("BTCUSDT"), 2).await.unwrap().len(), 2);
+    assert_eq!(fixture.store.order(&order_id("j1-other")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_name_is_never_used_twice_and_the_error_says_so() {
+    let fixture = Fixture::new();
+    fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap();
+    fixture.store.update_order(&order_id("j1"), Filled, OrderUpdate::at(at(1))).await.unwrap();
+    let error = fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap_err();
+    assert!(matches!(&error, StoreError::DuplicateOrder(id) if id == &order_id("j1")), "{error}");
+    assert!(error.to_string().contains("must not be sent again"));
+    let stored = fixture.store.order(&order_id("j1")).await.unwrap().unwrap();
+    assert_eq!(stored.state, Filled);
+}
+
+#[tokio::test]
+async fn an_order_without_its_decision_is_refused() {
+    let fixture = Fixture::new();
+    let origin = Origin::Decision { cycle: CycleId::from_stored("c-none") };
+    assert!(matches!(fixture.store.record_intent(&intent("j1", origin)).await, Err(StoreError::Sqlite(_))));
+    assert_eq!(fixture.store.order(&order_id("j1")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_unresolved_orders_are_those_sent_or_unknown_oldest_first() {
+    let fixture = Fixture::new();
+    for (number, state) in
+        [Sent, Accepted, Filled, Rejected, Unknown, NotPlaced, Cancelled].iter().enumerate()
+    {
+        let id = format!("j{number}");
+        fixture.store.record_intent(&intent(&id, by_operator())).await.unwrap();
+        fixture.store.update_order(&order_id(&id), *state, OrderUpdate::at(at(1))).await.unwrap();
+    }
+    let unresolved = fixture.store.unresolved_orders().await.unwrap();
+    let names: Vec<&str> = unresolved.iter().map(|order| order.intent.client_order_id.as_str()).collect();
+    assert_eq!(names, ["j0", "j4"]);
+}
+
+/// Where an order stands after each of all pairs of news.
+#[tokio::test]
+async fn an_end_stays_the_end_except_for_an_order_thought_never_placed() {
+    let fixture = Fixture::new();
+    let all = [Sent, Accepted, Filled, Rejected, Unknown, NotPlaced, Cancelled];
+    for (row, first) in all.into_iter().enumerate() {
+        for (column, second) in all.into_iter().enumerate() {
+            let id = format!("j-{row}-{column}");
+            fixture.store.record_intent(&intent(&id, by_operator())).await.unwrap();
+            fixture.store.update_order(&order_id(&id), first, OrderUpdate::at(at(1))).await.unwrap();
+            let stands =
+                fixture.store.update_order(&order_id(&id), second, OrderUpdate::at(at(2))).await.unwrap();
+            let expected = match (first, second) {
+                (Filled | Rejected | Cancelled, _) | (_, Sent) => first,
+                (Accepted, Unknown | NotPlaced) => Accepted,
+                (NotPlaced, Rejected | Unknown) => NotPlaced,
+                (_, second) => second,
+            };
+            assert_eq!(stands, expected, "{first:?} then {second:?}");
+            let stored = fixture.store.order(&order_id(&id)).await.unwrap().unwrap();
+            assert_eq!(stored.state, expected);
+            let ended = matches!(expected, Filled | Rejected | NotPlaced | Cancelled);
+            assert_eq!(stored.settled_at.is_some(), ended, "{first:?} then {second:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn late_news_completes_what_is_known_and_replaces_nothing() {
+    let fixture = Fixture::new();
+    fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap();
+    let filled = OrderUpdate {
+        average_price: Some("66491.80".parse().unwrap()),
+        executed: Some("0.003".parse().unwrap()),
+        ..OrderUpdate::at(at(5))
+    };
+    fixture.store.update_order(&order_id("j1"), Filled, filled).await.unwrap();
+    let late = OrderUpdate {
+        exchange_id: Some("4711".into()),
+        executed: Some("0".parse().unwrap()),
+        ..OrderUpdate::at(at(3))
+    };
+    assert_eq!(fixture.store.update_order(&order_id("j1"), Accepted, late).await.unwrap(), Filled);
+    let stored = fixture.store.order(&order_id("j1")).await.unwrap().unwrap();
+    assert_eq!(stored.exchange_id.as_deref(), Some("4711"));
+    assert_eq!(stored.executed, Some("0.003".parse().unwrap()));
+    assert_eq!(stored.average_price, Some("66491.80".parse().unwrap()));
+    assert_eq!((stored.settled_at, stored.updated_at), (Some(at(5)), at(5)));
+}
+
+#[tokio::test]
+async fn news_of_a_strange_order_is_an_error() {
+    let fixture = Fixture::new();
+    let result = fixture.store.update_order(&order_id("j1"), Filled, OrderUpdate::at(at(1))).await;
+    assert!(matches!(result, Err(StoreError::UnknownOrder(_))));
+}
+
+#[tokio::test]
+async fn a_position_was_opened_when_its_last_filled_opening_was_filled() {
+    let fixture = Fixture::new();
+    let opened_at = async || fixture.store.opened_at(&account("a"), &symbol("BTCUSDT")).await.unwrap();
+    assert_eq!(opened_at().await, None);
+    let close = OrderIntent { purpose: OrderPurpose::Close, ..intent("j2", by_operator()) };
+    for (intent, state, second) in [
+        (intent("j1", by_operator()), Filled, 10),
+        (close, Filled, 20),
+        (intent("j3", by_operator()), Rejected, 30),
+    ] {
+        fixture.store.record_intent(&intent).await.unwrap();
+        fixture
+            .store
+            .update_order(&intent.client_order_id, state, OrderUpdate::at(at(second)))
+            .await
+            .unwrap();
+    }
+    assert_eq!(opened_at().await, Some(at(10)));
+    // The same news again, by the other channel, does not make the position younger.
+    fixture.store.update_order(&order_id("j1"), Filled, OrderUpdate::at(at(40))).await.unwrap();
+    assert_eq!(opened_at().await, Some(at(10)));
+}

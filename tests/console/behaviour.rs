@@ -1,0 +1,304 @@
+//! What keys and events do.
+
+use std::time::Duration;
+
+use jarvis::console::state::{Overlay, Panel, Question};
+use jarvis::console::update::{Effect, Msg};
+use jarvis::domain::{Command, Event, OperatorCommand, Severity, Trigger};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::fixture::{
+    Desk, account_name, alarm, busy, draw, empty, finished, live, price, streaming, symbol, text, theme, time,
+};
+
+fn status(desk: &Desk) -> &str {
+    desk.state.status.as_ref().map_or("", |notice| notice.text.as_str())
+}
+
+fn commands(effects: &[Effect]) -> Vec<&Command> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Send(OperatorCommand { command, .. }) => Some(command),
+            Effect::NextTheme | Effect::Quit => None,
+        })
+        .collect()
+}
+
+#[test]
+fn f_asks_for_a_cycle_and_shows_the_answer() {
+    let mut desk = Desk::new(empty());
+    let effects = desk.press(KeyCode::Char('f'));
+    assert_eq!(commands(&effects), [&Command::RunCycle]);
+    desk.tell(Event::CommandAccepted { id: 1, detail: "the cycle starts".into() });
+    assert_eq!(status(&desk), "the cycle starts");
+    assert!(desk.state.asked.is_empty());
+}
+
+#[test]
+fn an_answer_to_somebody_else_does_not_pretend_to_be_ours() {
+    let mut desk = Desk::new(empty());
+    desk.press(KeyCode::Char('f'));
+    desk.tell(Event::CommandRefused { id: 99, reason: "not you".into() });
+    assert_eq!(status(&desk), "asked for a cycle …");
+}
+
+#[test]
+fn f_while_a_cycle_runs_says_so_and_sends_nothing() {
+    let mut desk = streaming();
+    assert!(desk.press(KeyCode::Char('f')).is_empty());
+    assert_eq!(status(&desk), "a cycle is running; wait for its end");
+}
+
+#[test]
+fn x_without_a_position_says_why_it_does_nothing() {
+    let mut desk = Desk::new(empty());
+    assert!(desk.press(KeyCode::Char('x')).is_empty());
+    assert_eq!(status(&desk), "no open position to close");
+    assert_eq!(desk.state.overlay, None);
+}
+
+#[test]
+fn closing_takes_a_yes() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Down);
+    assert!(desk.press(KeyCode::Char('x')).is_empty());
+    let effects = desk.press(KeyCode::Char('y'));
+    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("ETH") };
+    assert_eq!(commands(&effects), [&close]);
+    assert!(desk.press(KeyCode::Enter).is_empty(), "the enter after the y must do nothing more");
+}
+
+#[test]
+fn everything_but_yes_is_no() {
+    for key in [
+        KeyCode::Enter,
+        KeyCode::Esc,
+        KeyCode::Char('n'),
+        KeyCode::Char('x'),
+        KeyCode::Char('q'),
+        KeyCode::Tab,
+    ] {
+        let mut desk = Desk::new(busy());
+        desk.press(KeyCode::Char('x'));
+        assert!(desk.press(key).is_empty(), "{key:?}");
+        assert_eq!((status(&desk), &desk.state.overlay), ("left as it was", &None), "{key:?}");
+    }
+}
+
+#[test]
+fn with_real_money_the_symbol_must_be_typed() {
+    let mut desk = live(Desk::new(busy()));
+    desk.press(KeyCode::Char('x'));
+    assert!(desk.press(KeyCode::Char('y')).is_empty());
+    assert!(desk.press(KeyCode::Enter).is_empty());
+    assert_eq!(status(&desk), "left as it was");
+
+    desk.press(KeyCode::Char('x'));
+    for letter in "btcusdt".chars() {
+        assert!(desk.press(KeyCode::Char(letter)).is_empty());
+    }
+    let effects = desk.press(KeyCode::Enter);
+    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("BTC") };
+    assert_eq!(commands(&effects), [&close]);
+}
+
+#[test]
+fn a_question_about_a_position_that_changed_is_withdrawn() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Char('x'));
+    let mut account = busy().accounts[0].clone();
+    account.positions[0].quantity = "0.001".parse().unwrap();
+    desk.tell(Event::Account { state: account });
+    assert_eq!(desk.state.overlay, None);
+    assert_eq!(status(&desk), "mirat BTC changed meanwhile; nothing was closed");
+    assert!(desk.press(KeyCode::Char('y')).is_empty());
+}
+
+#[test]
+fn the_selection_follows_the_position_and_not_its_row() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Down);
+    let mut account = busy().accounts[0].clone();
+    account.positions.remove(0);
+    desk.tell(Event::Account { state: account });
+    let (index, _, position) = desk.state.selected_position().unwrap();
+    assert_eq!((index, &position.symbol), (0, &symbol("ETH")));
+}
+
+#[test]
+fn dry_run_starts_at_once_and_ends_only_after_a_yes() {
+    let mut desk = Desk::new(busy());
+    assert_eq!(commands(&desk.press(KeyCode::Char('d'))), [&Command::SetDryRun(true)]);
+    desk.tell(Event::DryRun { on: true });
+    assert!(desk.press(KeyCode::Char('d')).is_empty());
+    assert!(
+        matches!(&desk.state.overlay, Some(Overlay::Confirm(confirm)) if confirm.question == Question::Trade)
+    );
+    assert_eq!(commands(&desk.press(KeyCode::Char('y'))), [&Command::SetDryRun(false)]);
+}
+
+#[test]
+fn q_leaves_paper_at_once_and_asks_with_real_money() {
+    let mut desk = Desk::new(busy());
+    assert_eq!(desk.press(KeyCode::Char('q')), [Effect::Quit]);
+    let mut desk = live(desk);
+    assert!(desk.press(KeyCode::Char('q')).is_empty());
+    assert_eq!(desk.press(KeyCode::Char('y')), [Effect::Quit]);
+}
+
+#[test]
+fn control_c_leaves_as_q_does_also_from_the_help_page() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Char('?'));
+    let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(desk.apply(Msg::Key(control_c)), [Effect::Quit]);
+}
+
+#[test]
+fn a_read_only_console_sends_nothing_and_says_why() {
+    let mut desk = Desk::new(busy());
+    desk.state.read_only = true;
+    for key in ['f', 'd', 'x'] {
+        assert!(desk.press(KeyCode::Char(key)).is_empty());
+        assert_eq!(status(&desk), "this console is read-only");
+        assert_eq!(desk.state.overlay, None);
+    }
+    assert!(text(&draw(&desk.state, &theme(), (120, 40))).contains("READ-ONLY"));
+}
+
+#[test]
+fn nothing_dangerous_can_be_asked_on_a_screen_too_small_to_show_it() {
+    let mut desk = Desk::new(busy());
+    desk.apply(Msg::Resize(50, 15));
+    for key in ['x', 'f', 'd'] {
+        assert!(desk.press(KeyCode::Char(key)).is_empty());
+        assert_eq!(desk.state.overlay, None);
+    }
+}
+
+#[test]
+fn profit_follows_the_marks() {
+    let mut desk = Desk::new(busy());
+    desk.tell(Event::Marks { marks: vec![(symbol("BTC"), price("70000"))] });
+    let screen = text(&draw(&desk.state, &theme(), (120, 40)));
+    // 0.003 x (70 000 - 65 210.4) = 14.3688
+    assert!(screen.contains("+14.37"), "{screen}");
+    assert!(screen.contains("+7.34%"), "{screen}");
+}
+
+#[test]
+fn the_clock_runs_on_between_events_at_the_speed_of_the_world() {
+    let mut snapshot = empty();
+    snapshot.facts.clock_speed = 60.0;
+    snapshot.next_cycle = Some(time("2026-03-02T13:05:00Z"));
+    let mut desk = Desk::new(snapshot);
+    desk.apply(Msg::Clock(Duration::from_secs(10)));
+    assert_eq!(desk.state.market_time(), Some(time("2026-03-02T12:14:59Z")));
+    assert!(text(&draw(&desk.state, &theme(), (120, 40))).contains("next cycle 50:01"));
+}
+
+#[test]
+fn a_clock_that_stands_still_needs_no_timer() {
+    let mut snapshot = empty();
+    snapshot.facts.clock_speed = 0.0;
+    let mut desk = Desk::new(snapshot);
+    desk.apply(Msg::Clock(Duration::from_secs(10)));
+    assert_eq!(desk.state.market_time(), Some(time("2026-03-02T12:04:59Z")));
+    assert!(!desk.state.clock_runs());
+}
+
+#[test]
+fn the_analysis_follows_its_end_until_it_is_scrolled_and_again_from_its_end() {
+    let mut desk = streaming();
+    desk.apply(Msg::Resize(80, 24));
+    desk.press(KeyCode::BackTab);
+    desk.press(KeyCode::BackTab);
+    assert_eq!(desk.state.focus, Panel::Analysis);
+    desk.press(KeyCode::Up);
+    let held = desk.state.analysis_top;
+    assert!(held.is_some());
+    desk.tell(Event::AnalysisDelta { text: "\nmore\nand more\n".into() });
+    assert_eq!(desk.state.analysis_top, held);
+    desk.press(KeyCode::End);
+    assert_eq!(desk.state.analysis_top, None);
+}
+
+#[test]
+fn a_new_cycle_clears_what_the_last_one_left() {
+    let mut desk = finished();
+    desk.wait(3_600).start_cycle();
+    let cycle = desk.state.desk.as_ref().unwrap().cycle.as_ref().unwrap();
+    assert!(cycle.decisions.is_empty() && cycle.tool_calls.is_empty() && cycle.analysis.is_empty());
+    assert_eq!(cycle.trigger, Trigger::Schedule);
+}
+
+#[test]
+fn events_of_another_cycle_do_not_mix_into_this_one() {
+    let mut desk = finished();
+    let before = desk.state.desk.as_ref().unwrap().cycle.clone();
+    desk.wait(3_600).start_cycle();
+    desk.state.desk.as_mut().unwrap().cycle.clone_from(&before);
+    desk.tell(Event::AnalysisDelta { text: "stray".into() });
+    assert_eq!(desk.state.desk.as_ref().unwrap().cycle, before);
+}
+
+#[test]
+fn a_gap_in_the_events_is_not_kept_quiet() {
+    let mut desk = Desk::new(empty());
+    desk.tell(Event::DryRun { on: true });
+    let mut later = Desk::new(empty());
+    later.tell(Event::DryRun { on: true }).tell(Event::DryRun { on: false });
+    let missed = |desk: &Desk| desk.state.log.iter().any(|notice| notice.text.contains("missed"));
+    assert!(!missed(&desk) && !missed(&later));
+    desk.state.desk.as_mut().unwrap().seq -= 1;
+    desk.tell(Event::DryRun { on: false });
+    assert!(missed(&desk));
+}
+
+#[test]
+fn the_loudest_alarm_is_shown_until_it_is_put_aside() {
+    let mut desk = Desk::new(busy());
+    desk.tell(alarm(Severity::Critical, "no stop")).wait(5).tell(alarm(Severity::Warning, "slow data"));
+    let screen = text(&draw(&desk.state, &theme(), (80, 24)));
+    assert!(screen.contains("■ 12:04:59 no stop") && screen.contains("+1 more"), "{screen}");
+    desk.press(KeyCode::Char('a'));
+    assert!(!text(&draw(&desk.state, &theme(), (80, 24))).contains("no stop"));
+    desk.wait(5).tell(alarm(Severity::Info, "back again"));
+    assert!(text(&draw(&desk.state, &theme(), (80, 24))).contains("back again"));
+}
+
+#[test]
+fn a_desk_that_stops_is_said_so_and_q_still_leaves() {
+    let mut desk = live(Desk::new(busy()));
+    desk.apply(Msg::FeedEnded);
+    assert!(text(&draw(&desk.state, &theme(), (60, 20))).contains("the desk has stopped"));
+    desk.press(KeyCode::Char('f'));
+    assert_eq!(status(&desk), "the desk has stopped");
+    assert_eq!(desk.press(KeyCode::Char('q')), [Effect::Quit]);
+}
+
+#[test]
+fn what_is_made_up_is_marked_at_every_size() {
+    let mut desk = finished();
+    desk.tell(Event::DryRun { on: true });
+    for size in [(20, 5), (30, 8), (60, 20), (80, 24), (120, 40), (200, 60)] {
+        let screen = text(&draw(&desk.state, &theme(), size));
+        for word in ["PAPER", "DRY-RUN", "BUILT-IN PRICES", "BUILT-IN ANALYST"] {
+            assert!(screen.contains(word), "{size:?} {word}\n{screen}");
+        }
+    }
+}
+
+#[test]
+fn real_money_is_told_apart_by_words_and_borders() {
+    let desk = live(finished());
+    for size in [(20, 5), (60, 20), (120, 40)] {
+        let screen = text(&draw(&desk.state, &theme(), size));
+        assert!(
+            screen.contains("LIVE") && !screen.contains("PAPER") && !screen.contains("BUILT-IN"),
+            "{screen}"
+        );
+        assert!(size.0 < 60 || (screen.contains('┏') && !screen.contains('╭')), "{screen}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The console from outside: what its screens show, what its keys do.
+
+#[cfg(test)]
+mod behaviour;
+#[cfg(test)]
+mod colours;
+#[cfg(test)]
+mod driver;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod real_terminal;
+#[cfg(test)]
+mod robustness;
+#[cfg(test)]
+mod screens;

@@ -1,0 +1,93 @@
+//! Every screen at every size, as text.
+
+use jarvis::console::state::State;
+use jarvis::console::update::{Msg, update};
+use jarvis::domain::Feed;
+use ratatui::crossterm::event::KeyCode;
+
+use crate::fixture::{Desk, SIZES, busy, draw, empty, finished, live, streaming, text, theme};
+
+fn snapshot(name: &str, state: &State) {
+    for size in SIZES {
+        let screen = text(&draw(state, &theme(), size));
+        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), screen);
+    }
+}
+
+#[test]
+fn starting() {
+    let mut state = State::starting();
+    for step in ["opening the store", "making the world's history", "reading three accounts"] {
+        update(&mut state, Msg::Feed(Box::new(Feed::Starting { step: step.into() })));
+    }
+    snapshot("starting", &state);
+}
+
+#[test]
+fn before_the_first_cycle() {
+    snapshot("empty", &Desk::new(empty()).state);
+}
+
+#[test]
+fn while_the_analyst_writes() {
+    snapshot("streaming", &streaming().state);
+}
+
+#[test]
+fn after_a_cycle_with_every_kind_of_end() {
+    snapshot("finished", &finished().state);
+}
+
+#[test]
+fn after_a_cycle_with_the_decisions_in_focus() {
+    let mut desk = finished();
+    desk.press(KeyCode::Tab);
+    desk.press(KeyCode::Down);
+    desk.press(KeyCode::Down);
+    snapshot("decisions", &desk.state);
+}
+
+#[test]
+fn with_the_tool_calls_in_focus() {
+    let mut desk = finished();
+    desk.press(KeyCode::BackTab);
+    snapshot("tools", &desk.state);
+}
+
+#[test]
+fn asking_before_a_position_is_closed() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Down);
+    desk.press(KeyCode::Char('x'));
+    snapshot("close", &desk.state);
+}
+
+#[test]
+fn asking_with_real_money() {
+    let mut desk = live(finished());
+    desk.press(KeyCode::Char('x'));
+    for letter in "btcu".chars() {
+        desk.press(KeyCode::Char(letter));
+    }
+    snapshot("close_live", &desk.state);
+}
+
+#[test]
+fn help() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Char('?'));
+    snapshot("help", &desk.state);
+}
+
+#[test]
+fn too_small() {
+    let mut desk = finished();
+    for size in [(20, 5), (40, 10), (59, 30)] {
+        let screen = text(&draw(&desk.state, &theme(), size));
+        insta::assert_snapshot!(format!("too_small_{}x{}", size.0, size.1), screen);
+    }
+    desk = live(desk);
+    desk.apply(Msg::Resize(20, 5));
+    desk.press(KeyCode::Char('q'));
+    insta::assert_snapshot!("too_small_question", text(&draw(&desk.state, &theme(), (20, 5))));
+}
