@@ -275,3 +275,17 @@ async fn what_was_acknowledged_survives_a_crash() {
     assert_eq!(first_account(&again), seen);
     assert_eq!(again.market().jumps().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_driven_world_speaks_every_second_even_when_its_clock_stands_still() {
+    let world = World::open(WorldOptions { speed: 0.0, ..options() }, wall()).unwrap();
+    let mut socket = world.open_socket("/market/ws/ethusdt@markPrice@1s");
+    let driving = tokio::spawn(Arc::clone(&world).drive());
+    let started = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let event: Value = serde_json::from_str(&socket.from_world.recv().await.unwrap()).unwrap();
+        assert_eq!(event["E"], json!(START.parse::<Timestamp>().unwrap().timestamp_millis()));
+    }
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    driving.abort();
+}
