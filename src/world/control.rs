@@ -41,7 +41,10 @@ fn clock_body(world: &World, now: i64) -> Value {
 }
 
 async fn clock(State(world): State<Arc<World>>) -> Json<Value> {
-    let now = world.settle(&mut world.core());
+    let mut core = world.core();
+    let now = world.settle(&mut core);
+    world.finish(&mut core);
+    drop(core);
     Json(clock_body(&world, now))
 }
 
@@ -57,9 +60,7 @@ async fn advance(State(world): State<Arc<World>>, body: Result<Json<Advance>, Js
             let playing = Arc::clone(&world);
             let done = tokio::task::spawn_blocking(move || {
                 playing.advance(seconds);
-                let mut core = playing.core();
-                playing.keep(&mut core);
-                core.played_ms
+                playing.core().played_ms
             })
             .await;
             match done {
@@ -102,8 +103,7 @@ async fn price(State(world): State<Arc<World>>, body: Result<Json<PriceJump>, Js
     };
     match world.set_price(&jump.symbol, price) {
         Ok(()) => {
-            let mut core = world.core();
-            world.keep(&mut core);
+            let core = world.core();
             let quote = core.engine.quote(&jump.symbol).ok();
             Json(json!({
                 "symbol": jump.symbol,
@@ -131,6 +131,7 @@ async fn reset(State(world): State<Arc<World>>) -> Response {
 async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     let mut core = world.core();
     let now = world.settle(&mut core);
+    world.finish(&mut core);
     let engine = &core.engine;
     let prices: serde_json::Map<String, Value> = engine
         .contracts()

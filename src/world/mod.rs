@@ -35,7 +35,7 @@ use self::sources::{MacroError, MacroFiles};
 use self::state::{Jump, Origin, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
-/// How often a driven world saves what changed.
+/// After how many seconds a driven world writes down how far time has come.
 const SAVE_EVERY_TICKS: u32 = 30;
 
 /// Recorded prices instead of made-up ones.
@@ -177,7 +177,10 @@ impl World {
             fresh,
             options,
         });
-        world.settle(&mut world.core());
+        let mut core = world.core();
+        world.settle(&mut core);
+        world.finish(&mut core);
+        drop(core);
         Ok(world)
     }
 
@@ -224,11 +227,13 @@ impl World {
         let mut core = self.core();
         let now = self.settle(&mut core);
         core.ticked_ms = now;
+        self.finish(&mut core);
         drop(core);
         self.feed.tick();
     }
 
-    /// Steps once a second of wall time for ever, saving what changed from time to time.
+    /// Steps once a second of wall time for ever. What happened is saved at once, how far time has come every
+    /// half minute.
     pub async fn drive(self: Arc<Self>) {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -238,7 +243,7 @@ impl World {
             self.step();
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(SAVE_EVERY_TICKS) {
-                self.save_if_changed();
+                self.remember_time();
             }
         }
     }
@@ -255,7 +260,11 @@ impl World {
         self.clock.advance_ms(seconds.max(0).saturating_mul(1000));
         core.dirty = true;
         self.settle(&mut core);
-        self.tick_if_moved(&mut core);
+        self.finish(&mut core);
+        if core.played_ms - core.ticked_ms >= 1000 {
+            core.ticked_ms = core.played_ms;
+            self.feed.tick();
+        }
     }
 
     /// From now on the path of `symbol` continues from `price`, with everything that triggers.
@@ -271,6 +280,7 @@ impl World {
         self.market.write().unwrap_or_else(PoisonError::into_inner).jump(symbol, now, price)?;
         core.dirty = true;
         self.settle(&mut core);
+        self.finish(&mut core);
         drop(core);
         self.feed.tick();
         Ok(())
@@ -285,7 +295,7 @@ impl World {
         *present = core;
         present.dirty = true;
         self.settle(&mut present);
-        self.save_core(&mut present)?;
+        self.finish(&mut present);
         drop(present);
         self.feed.tick();
         Ok(())
@@ -315,36 +325,26 @@ impl World {
         self.clock.speed()
     }
 
-    /// Plays the books to the present and publishes what happened. Returns market time, ms.
+    /// Plays the books to the present; [`World::finish`] must follow. Returns market time, ms.
     pub(crate) fn settle(&self, core: &mut Core) -> i64 {
         let now = self.clock.now_ms().max(core.played_ms);
         self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
         play::play(&mut core.engine, &self.market(), core.played_ms, now);
         core.played_ms = now;
         core.run_countdowns(now);
-        self.publish(core);
         now
     }
 
-    /// Publishes what the engine has told since the last time.
-    pub(crate) fn publish(&self, core: &mut Core) {
+    /// Saves what changed and then tells the streams: what anybody was told must survive a crash.
+    pub(crate) fn finish(&self, core: &mut Core) {
         let happenings = core.engine.drain_happenings();
-        if !happenings.is_empty() {
-            core.dirty = true;
-            for happening in &happenings {
-                fapi::user_stream::publish(&self.feed, &core.engine, happening);
-            }
-        }
-    }
-
-    /// After a request that may have changed the books: what was acknowledged must survive a crash.
-    pub(crate) fn keep(&self, core: &mut Core) {
-        self.publish(core);
-        if core.dirty
-            && self.options.state_file.is_some()
+        if (core.dirty || !happenings.is_empty())
             && let Err(error) = self.save_core(core)
         {
             tracing::error!(%error, "the world could not be saved");
+        }
+        for happening in &happenings {
+            fapi::user_stream::publish(&self.feed, &core.engine, happening);
         }
     }
 
@@ -353,19 +353,16 @@ impl World {
         core.dirty = true;
     }
 
-    fn tick_if_moved(&self, core: &mut Core) {
-        if core.played_ms - core.ticked_ms >= 1000 {
-            core.ticked_ms = core.played_ms;
-            self.feed.tick();
-        }
-    }
-
-    fn save_if_changed(&self) {
+    /// While something is at stake, the state file must not fall far behind: what was seen not to happen must not
+    /// happen when the time is played again.
+    fn remember_time(&self) {
         let mut core = self.core();
-        self.keep(&mut core);
+        core.dirty |= core.engine.is_exposed() && self.speed() > 0.0;
+        self.finish(&mut core);
     }
 
     fn save_core(&self, core: &mut Core) -> Result<(), WorldError> {
+        core.dirty = false;
         let Some(path) = &self.options.state_file else { return Ok(()) };
         let jumps = self
             .market()
@@ -382,9 +379,8 @@ impl World {
             jumps,
             core.engine.state().clone(),
         );
-        saved.write(path)?;
-        core.dirty = false;
-        Ok(())
+        // What could not be written is tried again with the next change.
+        saved.write(path).inspect_err(|_| core.dirty = true)
     }
 }
 
@@ -443,7 +439,11 @@ impl Core {
 
 /// Brings the market to the present before a source reads it.
 async fn settle_first(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
-    world.settle(&mut world.core());
+    {
+        let mut core = world.core();
+        world.settle(&mut core);
+        world.finish(&mut core);
+    }
     next.run(request).await
 }
 

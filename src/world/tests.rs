@@ -246,3 +246,46 @@ async fn sources_and_model_answer_on_the_same_port() {
     assert_eq!(call(&world, "GET", "/v1/models", &Value::Null).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(call(&world, "GET", "/nowhere", &Value::Null).await.0, StatusCode::NOT_FOUND);
 }
+
+#[test]
+fn a_stop_passed_while_nobody_looked_fills_near_its_trigger() {
+    let (_, world) = world();
+    open_long(&world, dec!(0.985));
+    world.advance(10 * 86_400);
+    let account = first_account(&world);
+    let algo = account.algos.values().next().unwrap();
+    assert_eq!(account.amount(&bitcoin()), dec!(0), "this seed falls by 1.5 % within ten days");
+    let slip = dec!(1) - algo.actual_price / algo.trigger_price;
+    assert!(slip >= dec!(-0.0005) && slip < dec!(0.002), "{slip}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_survives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("world.json");
+    let options = || WorldOptions { state_file: Some(file.clone()), ..options() };
+    let wall = wall();
+    let crashed = World::open(options(), wall.clone()).unwrap();
+    let body = json!({"symbol": "BTCUSDT", "price": "60000"});
+    assert_eq!(call(&crashed, "POST", "/world/price", &body).await.0, StatusCode::OK);
+    open_long(&crashed, dec!(0.9));
+    crashed.step();
+    let seen = first_account(&crashed);
+    let again = World::open(options(), wall).unwrap();
+    assert_eq!(first_account(&again), seen);
+    assert_eq!(again.market().jumps().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driven_world_speaks_every_second_even_when_its_clock_stands_still() {
+    let world = World::open(WorldOptions { speed: 0.0, ..options() }, wall()).unwrap();
+    let mut socket = world.open_socket("/market/ws/ethusdt@markPrice@1s");
+    let driving = tokio::spawn(Arc::clone(&world).drive());
+    let started = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let event: Value = serde_json::from_str(&socket.from_world.recv().await.unwrap()).unwrap();
+        assert_eq!(event["E"], json!(START.parse::<Timestamp>().unwrap().timestamp_millis()));
+    }
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    driving.abort();
+}

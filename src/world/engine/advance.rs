@@ -1,5 +1,7 @@
 //! What prices and time do to accounts: liquidation, triggers, resting fills, funding.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 
 use super::account::money;
@@ -41,32 +43,28 @@ impl Engine {
         })
     }
 
-    /// How far, as a share of the price, the nearest trigger, resting order or liquidation price is away.
-    pub fn nearest_level(&self) -> Option<Decimal> {
-        let distance = |symbol: &Symbol, level: Decimal| {
-            let price = self.quotes.get(symbol)?.last;
-            (!level.is_zero() && !price.is_zero()).then(|| ((price - level) / price).abs())
-        };
-        let mut nearest: Option<Decimal> = None;
-        let mut see = |found: Option<Decimal>| {
-            if let Some(found) = found {
-                nearest = Some(nearest.map_or(found, |nearest| nearest.min(found)));
+    /// How far, as a share of the price, the nearest trigger, resting order or liquidation price of each contract is.
+    pub fn distances(&self) -> BTreeMap<Symbol, Decimal> {
+        let mut nearest = BTreeMap::new();
+        let mut see = |symbol: &Symbol, level: Decimal| {
+            let Some(price) = self.quotes.get(symbol).map(|quote| quote.last) else { return };
+            if !level.is_zero() && !price.is_zero() {
+                let distance = ((price - level) / price).abs();
+                nearest
+                    .entry(symbol.clone())
+                    .and_modify(|known: &mut Decimal| *known = (*known).min(distance))
+                    .or_insert(distance);
             }
         };
         for (id, account) in self.accounts() {
             for algo in account.waiting() {
-                let level = algo
-                    .extreme
-                    .or(algo.activate_price)
-                    .filter(|_| algo.callback_rate.is_some())
-                    .unwrap_or(algo.trigger_price);
-                see(distance(&algo.symbol, level));
+                see(&algo.symbol, algo.level());
             }
             for order in account.resting() {
-                see(distance(&order.symbol, order.price));
+                see(&order.symbol, order.price);
             }
             for (symbol, _) in account.positions.iter().filter(|(_, position)| !position.is_flat()) {
-                see(distance(symbol, self.liquidation_price(id, symbol)));
+                see(symbol, self.liquidation_price(id, symbol));
             }
         }
         nearest

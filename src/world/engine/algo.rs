@@ -264,6 +264,20 @@ impl Engine {
     }
 }
 
+impl AlgoOrder {
+    /// The price at which it acts next, as far as is known now: its trigger, or where a trailing stop stands.
+    pub(super) fn level(&self) -> Decimal {
+        match (self.callback_rate, self.extreme) {
+            (None, _) => self.trigger_price,
+            (Some(_), None) => self.activate_price.unwrap_or_default(),
+            (Some(callback), Some(best)) => match self.side {
+                Side::Sell => best * (HUNDRED - callback) / HUNDRED,
+                Side::Buy => best * (HUNDRED + callback) / HUNDRED,
+            },
+        }
+    }
+}
+
 /// The price a working type watches.
 fn watched_price(working: WorkingType, quote: Quote) -> Decimal {
     match working {
@@ -285,9 +299,9 @@ fn is_due(algo: &mut AlgoOrder, quote: Quote) -> bool {
     if algo.price_protect && (quote.mark - quote.last).abs() > quote.mark * PRICE_BAND {
         return false;
     }
-    let Some(callback) = algo.callback_rate else {
+    if algo.callback_rate.is_none() {
         return reached(algo.kind, algo.side, algo.trigger_price, price);
-    };
+    }
     if algo.extreme.is_none() {
         let active = algo.activate_price.is_none_or(|activation| match algo.side {
             Side::Sell => price >= activation,
@@ -300,14 +314,12 @@ fn is_due(algo: &mut AlgoOrder, quote: Quote) -> bool {
     let best = algo.extreme.unwrap_or(price);
     match algo.side {
         Side::Sell => {
-            let best = best.max(price);
-            algo.extreme = Some(best);
-            price <= best * (HUNDRED - callback) / HUNDRED
+            algo.extreme = Some(best.max(price));
+            price <= algo.level()
         }
         Side::Buy => {
-            let best = best.min(price);
-            algo.extreme = Some(best);
-            price >= best * (HUNDRED + callback) / HUNDRED
+            algo.extreme = Some(best.min(price));
+            price >= algo.level()
         }
     }
 }

@@ -66,7 +66,7 @@ impl Engine {
         let commission = money(notional * fee_rate);
         account.cross_wallet -= commission;
         if let Some(position) = account.positions.get_mut(&symbol).filter(|position| !position.is_flat()) {
-            position.open_fees += commission * (quantity - effect.closed) / quantity;
+            position.open_fees += money(commission * (quantity - effect.closed) / quantity);
         }
         let mut rows =
             vec![(IncomeKind::RealizedPnl, effect.realized), (IncomeKind::Commission, -commission)];

@@ -182,9 +182,7 @@ fn answer(
         }
         let now = world.settle(core);
         let result = (endpoint.handler)(&mut Call { world, core, params: &params, who, now, wall });
-        if *method != Method::GET {
-            world.keep(core);
-        }
+        world.finish(core);
         result
     };
     let result = respond();

@@ -80,7 +80,8 @@ async fn bridge(mut socket: WebSocket, session: Session) {
         tokio::select! {
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    if to_world.send(text.to_string()).await.is_err() {
+                    // Waiting here could wait for ever on a client that talks but never reads.
+                    if to_world.try_send(text.to_string()).is_err() {
                         break;
                     }
                 }

@@ -137,3 +137,25 @@ async fn broken_commands_are_answered_and_wrong_paths_close() {
     let mut nowhere = client.world.open_socket("/nowhere");
     assert_eq!(nowhere.from_world.recv().await, None);
 }
+
+#[tokio::test]
+async fn over_tcp_a_session_is_the_same() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    let client = client();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = client.world.router();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let url = format!("ws://{address}/market/stream?streams=btcusdt@markPrice@1s");
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    socket.send(Message::text("{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":9}")).await.unwrap();
+    let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert_eq!(text.as_str(), "{\"result\":[\"btcusdt@markPrice@1s\"],\"id\":9}");
+    client.world.step();
+    let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(text.contains("markPriceUpdate"), "{text}");
+    socket.send(Message::Ping(b"x".to_vec().into())).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(b"x".to_vec().into()));
+    server.abort();
+}
