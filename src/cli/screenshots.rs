@@ -12,16 +12,16 @@ use super::arguments::{Global, ScreenshotOptions};
 use super::failure::Failure;
 use super::venue::Venue;
 use super::{desk, logs};
-use crate::config::Settings;
+use crate::config::{PromptLanguage, Settings};
 use crate::console::state::State;
 use crate::console::update::{Msg, update};
 use crate::console::{ColorDepth, Theme, picture};
-use crate::domain::{Clock, Feed, ManualClock, Profile, Timestamp, Trigger, Usdt};
+use crate::domain::{Clock, Feed, ManualClock, Profile, Symbol, Timestamp, Trigger, Usdt};
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
 
 /// The seed all pictures are drawn from.
-const SEED: u64 = 7;
+const SEED: u64 = 11;
 /// The moment of the first cycle: 2026-03-02 08:05:00 UTC.
 const MOMENT: i64 = 1_772_438_700_000;
 
@@ -92,7 +92,7 @@ async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
     let moment = Timestamp::from_timestamp_millis(MOMENT)
         .ok_or_else(|| Failure::internal("the moment is not a time"))?;
     let wall: Arc<ManualClock> = Arc::new(ManualClock::new(moment));
-    let settings = Settings { profile: Profile::Guarded, ..Settings::default() };
+    let settings = pictured_settings()?;
     let options = WorldOptions {
         seed: SEED,
         accounts: settings.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -123,6 +123,25 @@ async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
         update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope.as_ref().clone()))));
     }
     Ok(state)
+}
+
+/// Three accounts with lists of their own, in English, so that the pictures show what differs between accounts.
+fn pictured_settings() -> Result<Settings, Failure> {
+    let mut settings = Settings { profile: Profile::Guarded, ..Settings::default() };
+    settings.model.prompt = PromptLanguage::English;
+    let lists: [&[&str]; 3] = [
+        &[
+            "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT",
+            "LINKUSDT", "PAXGUSDT",
+        ],
+        &["ETHUSDT", "SOLUSDT", "AVAXUSDT", "PAXGUSDT"],
+        &["BTCUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT"],
+    ];
+    for (account, list) in settings.accounts.iter_mut().zip(lists) {
+        let symbols: Result<Vec<Symbol>, _> = list.iter().map(|coin| Symbol::new(coin)).collect();
+        account.symbols = symbols.map_err(|error| Failure::internal(error.to_string()))?;
+    }
+    Ok(settings)
 }
 
 fn scratch_folder() -> Result<std::path::PathBuf, Failure> {

@@ -210,11 +210,13 @@ impl Floor {
             .read(|present| present.marks.iter().find(|(known, _)| known == symbol).map(|(_, mark)| *mark))
     }
 
-    /// Reads every account again and tells what is seen.
+    /// Reads every account again and tells what is seen, and when the next cycle is due.
     pub async fn look_again(&self) {
         for state in self.read_accounts().await {
             self.shared.bulletin.tell(None, crate::domain::Event::Account { state });
         }
+        let at = self.schedule.next_after(self.shared.clock.now());
+        self.shared.bulletin.tell(None, crate::domain::Event::NextCycle { at });
     }
 
     /// Switches dry-run and says so.

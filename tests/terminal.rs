@@ -1,0 +1,159 @@
+//! The console in a real terminal: the binary in a pty, its bytes read by a terminal emulator.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tempfile::TempDir;
+
+/// A wait that only ends a broken run; a right one ends as soon as the screen shows what is waited for.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+struct Console {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    bytes: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    _home: TempDir,
+}
+
+impl Console {
+    fn start(rows: u16, cols: u16, arguments: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let pty =
+            native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis"));
+        command.env_clear();
+        command.env("HOME", home.path());
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        command.args(arguments);
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        let (sender, bytes) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keys = pty.master.take_writer().unwrap();
+        Self {
+            child,
+            master: pty.master,
+            keys,
+            bytes,
+            screen: vt100::Parser::new(rows, cols, 0),
+            _home: home,
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    fn wait_for(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + GIVE_UP;
+        while !seen(&self.text()) {
+            match self.bytes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(error) => panic!("waiting for {what}: {error}; the screen:\n{}", self.text()),
+            }
+        }
+    }
+
+    /// Waits for the end and returns the exit code; by then everything written was read.
+    fn end(mut self) -> (u32, vt100::Parser) {
+        let deadline = Instant::now() + GIVE_UP;
+        loop {
+            match self.bytes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end; the screen:\n{}", self.text()),
+            }
+        }
+        let screen = std::mem::replace(&mut self.screen, vt100::Parser::new(1, 1, 0));
+        (self.child.wait().unwrap().exit_code(), screen)
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        // Ends a console that a failed test leaves behind; one that ended is gone already.
+        let _ = self.child.kill();
+    }
+}
+
+fn assert_restored(screen: &vt100::Parser) {
+    let screen = screen.screen();
+    assert!(!screen.alternate_screen(), "the alternate screen is still on");
+    assert!(!screen.hide_cursor(), "the cursor is still hidden");
+    assert!(!screen.bracketed_paste(), "bracketed paste is still on");
+}
+
+#[test]
+fn a_newcomer_sees_a_cycle_and_leaves_by_q_with_the_terminal_restored() {
+    let mut console = Console::start(40, 120, &[]);
+    console
+        .wait_for("the badges", |text| text.contains("BUILT-IN PRICES") && text.contains("BUILT-IN ANALYST"));
+    console.wait_for("the first cycle to open something", |text| text.contains("opened"));
+    console.press("?");
+    console.wait_for("the help", |text| text.contains("force"));
+    console.press("?");
+    console.press("f");
+    console.wait_for("a forced cycle", |text| text.contains("cycle"));
+    console.press("q");
+    let (code, screen) = console.end();
+    assert_eq!(code, 0);
+    assert_restored(&screen);
+}
+
+#[test]
+fn a_hangup_ends_it_in_order() {
+    let console = {
+        let mut console = Console::start(24, 80, &[]);
+        console.wait_for("the badges", |text| text.contains("PAPER"));
+        console
+    };
+    let pid = console.child.process_id().unwrap();
+    let killed = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    let (code, screen) = console.end();
+    assert_eq!(code, 0);
+    assert_restored(&screen);
+}
+
+#[test]
+fn a_tiny_terminal_gets_a_sentence_and_a_larger_one_the_desk() {
+    let mut console = Console::start(5, 20, &[]);
+    console.wait_for("something polite", |text| text.split_whitespace().count() > 2);
+    console.master.resize(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+    console.screen.screen_mut().set_size(24, 80);
+    console.wait_for("the desk", |text| text.contains("Accounts"));
+    console.press("q");
+    assert_eq!(console.end().0, 0);
+}
+
+#[test]
+fn wrong_settings_leave_a_sentence_on_a_plain_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("broken.toml");
+    std::fs::write(&file, "nonsense = 1\n").unwrap();
+    let console = Console::start(24, 80, &["--config", &file.display().to_string()]);
+    let (code, screen) = console.end();
+    assert_eq!(code, 3);
+    assert_restored(&screen);
+    assert!(screen.screen().contents().contains("nonsense"));
+}
