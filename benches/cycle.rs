@@ -3,7 +3,11 @@
 //! `cargo bench --bench cycle` runs `jarvis cycle --json` on fresh data folders and prints the minimum, median and
 //! maximum of each step, and of the whole process from start to end.
 
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a measuring command prints, and stops when it cannot measure")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a measuring command prints, and stops when it cannot measure"
+)]
 
 use std::process::Command;
 use std::time::Instant;

@@ -251,7 +251,9 @@ impl Run<'_> {
         let outcomes = join_all(gathered.accounts.iter().map(|state| async {
             let mine: Vec<&Proposal> =
                 proposals.iter().filter(|proposal| proposal.account == state.name).collect();
-            self.carry_out_account(gathered, answer, state, &mine).await
+            // While the model thought, the guardian went on reading; its newest reading counts.
+            let newest = self.floor.newest(state);
+            self.carry_out_account(gathered, answer, &newest, &mine).await
         }))
         .await;
         proposals

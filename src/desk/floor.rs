@@ -203,6 +203,15 @@ impl Floor {
         every_symbol(self.accounts.iter().map(|account| account.terms()))
     }
 
+    /// The newest reading of an account: the one given, or a later one that was told since.
+    pub(super) fn newest(&self, state: &AccountState) -> AccountState {
+        let later = self.shared.bulletin.read(|present| {
+            let told = present.accounts.iter().find(|told| told.name == state.name);
+            told.filter(|told| told.trouble.is_none() && told.as_of > state.as_of).cloned()
+        });
+        later.filter(|_| state.trouble.is_none()).unwrap_or_else(|| state.clone())
+    }
+
     /// The last mark price heard, if any.
     pub(super) fn mark_of(&self, symbol: &Symbol) -> Option<Price> {
         self.shared
