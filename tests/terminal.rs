@@ -10,7 +10,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use tempfile::TempDir;
 
 /// A wait that only ends a broken run; a right one ends as soon as the screen shows what is waited for.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_mins(1);
 
 struct Console {
     child: Box<dyn Child + Send + Sync>,

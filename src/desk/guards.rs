@@ -3,6 +3,8 @@
 //! They run in a fixed order; the first that says no ends the matter with its name, its limit and the value it saw.
 //! Only this module can build an [`Approved`] order, and execution takes nothing else.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 use rust_decimal::Decimal;
 
 use super::signals::{Signal, signal};

@@ -1,5 +1,7 @@
 //! How large an opening is: margin first, then notional, then a quantity the exchange accepts.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 use rust_decimal::prelude::FromPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 

@@ -1,5 +1,7 @@
 //! Money and amounts as exact decimals. Nothing here ever passes through a float.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,5 +1,7 @@
 //! Percentages that cannot be confused: of the price, and of the margin.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -4,6 +4,8 @@
 //! once and answers an [`Outcome`], which keeps "refused", "never sent" and "nobody knows" apart: a timeout is not a
 //! refusal. Decoding is tolerant: unknown fields and words never fail, and an absent amount is never read as zero.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 mod client;
 mod error;
 mod limits;

@@ -1,5 +1,7 @@
 //! What tokens cost. The provider's API does not tell prices, so they stand here with a date.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 use rust_decimal::Decimal;
 
 use crate::domain::Usage;

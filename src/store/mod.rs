@@ -11,6 +11,8 @@
 //! counts its orders and trades from the start. A handle is bound to one of them with [`Store::at`]: what it writes
 //! bears the venue's name, and what it reads of orders, fills, money and cycles is of that venue alone.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 mod conversation;
 mod cycles;
 mod decisions;

@@ -4,6 +4,8 @@
 //! stops are harmless to repeat and are repeated; a stop follows the position that is seen at the exchange, never a
 //! belief about an order; an answer that proves nothing is a state of its own, and blocks the coin until it is known.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 mod close;
 mod ids;
 mod journal;

@@ -3,6 +3,8 @@
 //! Requests and prices come in with their market time, results and [`Happening`]s go out. A refused request leaves
 //! everything as it was. The wallet is the sum of the ledger, to the last digit.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 mod account;
 mod advance;
 mod algo;
