@@ -3,7 +3,12 @@
 //! `JARVIS_SIM_SEEDS` and `JARVIS_SIM_CYCLES` lengthen the run; every failure names its seed, and the same seed sends
 //! the same orders.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly, and tells its seed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may fail loudly, and tells its seed"
+)]
 
 mod common;
 
@@ -49,7 +54,12 @@ fn fate_of(faults: &Faults, call: &Call) -> Option<Fate> {
         5 => Fate::answer(false, 503, THROTTLED_503),
         6 => Fate::answer(false, 503, UNAVAILABLE_503),
         7 => Fate::answer(delivered, 408, TIMEOUT_408),
-        8 => Fate::Answer { delivered: false, status: 429, body: TOO_MANY_429, retry_after: Some(roll / 7 % 3) },
+        8 => Fate::Answer {
+            delivered: false,
+            status: 429,
+            body: TOO_MANY_429,
+            retry_after: Some(roll / 7 % 3),
+        },
         9 => Fate::Refuse,
         10 | 11 if call.is("GET", "/order") || call.is("GET", "/algoOrder") => Fate::answer(false, 400, LAG),
         10 if call.is_stop() => Fate::answer(false, 400, WOULD_TRIGGER),
@@ -188,7 +198,10 @@ fn random_faults_leave_no_position_naked_and_send_no_opening_twice() {
             wrong.push(seed);
         }
     }
-    eprintln!("{ran} cycles, {crashes} crashes, {orders} orders and stops sent, seeds {first}..{}", first + seeds);
+    eprintln!(
+        "{ran} cycles, {crashes} crashes, {orders} orders and stops sent, seeds {first}..{}",
+        first + seeds
+    );
     assert!(wrong.is_empty(), "seeds with violations: {wrong:?}");
 }
 

@@ -298,8 +298,7 @@ impl Faults {
 
     async fn carry(self: &Arc<Self>, request: Request<Bytes>) -> Result<Response<Body>, NetError> {
         let call = self.call_of(&request);
-        let fate =
-            self.rules.lock().unwrap().iter().find_map(|rule| rule(&call)).unwrap_or(Fate::Pass);
+        let fate = self.rules.lock().unwrap().iter().find_map(|rule| rule(&call)).unwrap_or(Fate::Pass);
         let index = {
             let mut state = self.state.lock().unwrap();
             let at_ms = self.clock.now_ms();
@@ -332,7 +331,9 @@ impl Faults {
                 self.death.notify_one();
                 std::future::pending().await
             }
-            Fate::Reset => Err(NetError::Interrupted { host: "bench".to_owned(), reason: "reset".to_owned() }),
+            Fate::Reset => {
+                Err(NetError::Interrupted { host: "bench".to_owned(), reason: "reset".to_owned() })
+            }
             Fate::Answer { status, body, retry_after, .. } => Ok(edge(status, body, retry_after)),
             Fate::Truncate => {
                 let (parts, body) = answered.into_parts();

@@ -114,14 +114,23 @@ impl Bench {
     }
 
     /// Trades at the exchange as an operator would on its web page.
-    pub async fn trade_by_hand(&self, account: usize, symbol: &Symbol, side: jarvis::domain::Side, quantity: &str) {
+    pub async fn trade_by_hand(
+        &self,
+        account: usize,
+        symbol: &Symbol,
+        side: jarvis::domain::Side,
+        quantity: &str,
+    ) {
         let order = jarvis::exchange::MarketOrder {
             symbol: symbol.clone(),
             side,
             quantity: quantity.parse().unwrap(),
             reduce_only: false,
-            client_order_id: jarvis::domain::ClientOrderId::new(format!("web{}", self.by_hand.lock().unwrap().len()))
-                .unwrap(),
+            client_order_id: jarvis::domain::ClientOrderId::new(format!(
+                "web{}",
+                self.by_hand.lock().unwrap().len()
+            ))
+            .unwrap(),
         };
         let ack = self.truth(account).place_market(&order).await.accepted().unwrap();
         self.by_hand.lock().unwrap().push(ack.order_id.to_string());
