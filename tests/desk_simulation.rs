@@ -135,7 +135,7 @@ fn run(seed: u64, cycles: u64) -> Run {
         let faults = Arc::clone(&bench.faults);
         // Some lives end at a request, before or after it was delivered.
         let life = faults.roll("life");
-        let ends_at = 20 + life / 2 % 400;
+        let ends_at = 3 + life / 2 % 90;
         let delivered = life % 2 == 0;
         let asked = std::sync::atomic::AtomicU64::new(0);
         bench.faults.rule(move |call| {
@@ -210,5 +210,7 @@ fn the_same_seed_sends_the_same_orders() {
     let seed = number("JARVIS_SIM_FIRST", 7);
     let (one, two) = (run(seed, 12), run(seed, 12));
     assert!(!one.orders.is_empty());
-    assert_eq!(one.orders, two.orders, "seed {seed}");
+    let differs = one.orders.iter().zip(&two.orders).find(|(one, two)| one != two);
+    assert_eq!(differs, None, "seed {seed}");
+    assert_eq!(one.orders.len(), two.orders.len(), "seed {seed}");
 }

@@ -127,7 +127,21 @@ pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
         }
         for fill in &fills {
             if fill.client_order_id.is_none() && !bench.by_hand(&fill.exchange_id) {
-                wrong.push(format!("{name} {}: fill {} has no order of ours", fill.symbol, fill.trade_id));
+                let near: Vec<_> = desk.store.orders_of(name, &fill.symbol, 1000).await.unwrap();
+                let near: Vec<_> = near
+                    .iter()
+                    .filter(|order| {
+                        order.intent.side == fill.side
+                            && (order.intent.market_time - fill.at).abs() < chrono::TimeDelta::seconds(300)
+                    })
+                    .map(|order| {
+                        (order.intent.purpose, order.state, order.exchange_id.clone(), order.error.clone())
+                    })
+                    .collect();
+                wrong.push(format!(
+                    "{name} {}: fill {} of order {} has no order of ours; near it: {near:?}",
+                    fill.symbol, fill.trade_id, fill.exchange_id
+                ));
             }
         }
         let wallet = truth.account().await.unwrap().wallet.value();

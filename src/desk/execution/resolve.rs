@@ -199,7 +199,7 @@ impl AccountDesk {
     async fn resolve_stop(&self, order: &Journaled, stored: &StoredOrder) -> bool {
         match self.client.algo_order(&order.id).await {
             Ok(Some(stop)) => self.stop_stands(order, stored, &stop).await,
-            Ok(None) if self.absence_is_proven(stored) => {
+            Ok(None) if self.absence_is_proven(stored) && self.is_not_resting(order).await => {
                 let (state, why) = if stored.state == OrderState::Accepted {
                     (OrderState::Cancelled, "the exchange does not know it any more")
                 } else {
@@ -213,6 +213,14 @@ impl AccountDesk {
             }
         }
         true
+    }
+
+    /// A stop that is not found by its name may rest all the same.
+    async fn is_not_resting(&self, order: &Journaled) -> bool {
+        match self.client.open_algo_orders(Some(&order.symbol)).await {
+            Ok(stops) => !stops.iter().any(|stop| stop.client_order_id.as_ref() == Some(&order.id)),
+            Err(_) => false,
+        }
     }
 
     /// Notes where a stop stands by the exchange's word, and tells when it was executed.
