@@ -28,6 +28,8 @@ use rust_decimal::Decimal;
 const COINS: &[&str] = &["BTCUSDT", "ETHUSDT", "SOLUSDT"];
 /// One request in so many goes wrong.
 const FAULT_EVERY: u64 = 12;
+/// At one change in so many the desk dies, before or after it was delivered.
+const CRASH_EVERY: u64 = 60;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -39,7 +41,10 @@ fn fate_of(faults: &Faults, call: &Call) -> Option<Fate> {
         return None;
     }
     let name = format!("{} {} {} {} {}", call.account, call.method, call.path, call.symbol, call.id);
-    let roll = faults.roll(&name);
+    let roll = faults.roll_now(&name);
+    if call.mutates() && roll / 3 % CRASH_EVERY == 0 {
+        return Some(Fate::Crash { delivered: roll % 3 == 0 });
+    }
     if roll % FAULT_EVERY != 0 {
         return None;
     }
@@ -133,18 +138,7 @@ fn run(seed: u64, cycles: u64) -> Run {
     while done < cycles {
         bench.faults.heal();
         let faults = Arc::clone(&bench.faults);
-        // Some lives end at a request, before or after it was delivered.
-        let life = faults.roll("life");
-        let ends_at = 3 + life / 2 % 90;
-        let delivered = life % 2 == 0;
-        let asked = std::sync::atomic::AtomicU64::new(0);
-        bench.faults.rule(move |call| {
-            let count = asked.fetch_add(u64::from(call.mutates()), std::sync::atomic::Ordering::Relaxed);
-            if call.mutates() && count == ends_at {
-                return Some(Fate::Crash { delivered });
-            }
-            fate_of(&faults, call)
-        });
+        bench.faults.rule(move |call| fate_of(&faults, call));
         let died = bench.live(async |bench| {
             let work = async {
                 let Ok(desk) = bench.try_open().await else { return };

@@ -258,13 +258,20 @@ impl Faults {
         }))
     }
 
-    /// A number that depends on the seed, the call and how often it was made; never on the order between accounts.
+    /// A number that depends on the seed, a name and how often it was asked for.
     pub fn roll(&self, what: &str) -> u64 {
         let mut rolls = self.rolls.lock().unwrap();
         let count = rolls.entry(what.to_owned()).or_default();
         *count += 1;
         let mut hasher = DefaultHasher::new();
         (self.seed, what, *count).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A number that depends on the seed, the call and the instant: the same for whoever asks first in an instant.
+    pub fn roll_now(&self, what: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what, self.clock.now_ms()).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -349,7 +356,7 @@ impl Faults {
         let Some((least, most)) = latency else { return Duration::ZERO };
         let spread = most - least + 1;
         let name = format!("latency {} {} {} {}", call.account, call.method, call.path, call.symbol);
-        Duration::from_micros((least + self.roll(&name) % spread) * 500)
+        Duration::from_micros((least + self.roll_now(&name) % spread) * 500)
     }
 
     /// Delivers. Late deliveries go on when the desk has stopped waiting, as packets do.
