@@ -250,7 +250,9 @@ impl Bench {
     /// Moves a coin's price by a share of itself, and looks at what that did.
     pub async fn shock(&self, symbol: &Symbol, share: rust_decimal::Decimal) {
         let price = self.mark(symbol) * (rust_decimal::Decimal::ONE + share);
-        self.world.set_price(symbol, price.round_dp(2)).ok();
+        let on_the_grid =
+            (0..=5).rev().any(|digits| self.world.set_price(symbol, price.round_dp(digits)).is_ok());
+        assert!(on_the_grid, "{symbol} takes no price near {price}");
         self.faults.look_everywhere().await;
     }
 }
