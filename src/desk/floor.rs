@@ -139,11 +139,15 @@ impl Floor {
         }
         self.refresh_rules().await?;
         join_all(self.accounts.iter().map(|account| async {
-            if let Err(error) = account.prepare_account().await {
-                let text = format!("{}: the account is not ready: {error}", account.name());
-                account.alarm(Severity::Warning, text);
+            // Protection comes first; what openings need comes after it.
+            if let Err(error) = account.sync_clock().await {
+                tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
             }
             Guardian::new(Arc::clone(account)).pass().await;
+            if let Err(reason) = account.prepare_account().await {
+                let text = format!("{}: the account is not ready, nothing is opened: {reason}", account.name());
+                account.alarm(Severity::Warning, text);
+            }
         }))
         .await;
         Ok(())

@@ -4,18 +4,21 @@
 //! right: a position without a stop gets one or is closed, a stop without a position is removed, a position that
 //! vanished is booked and told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::execution::{AccountDesk, Finding};
-use crate::domain::{AccountState, ClientOrderId, Event, Position, Severity, Symbol};
+use crate::domain::{AccountState, ClientOrderId, Direction, Event, Position, Quantity, Severity, Symbol};
 
 /// Time between passes when nothing happens.
 pub const PERIOD: Duration = Duration::from_secs(15);
+/// Time between passes while a position has no stop or the account cannot be read.
+const URGENT_PERIOD: Duration = Duration::from_secs(2);
 /// Stream events that arrive together are answered by one pass.
 const GATHER: Duration = Duration::from_millis(250);
 /// A stop without a position is removed when it was seen so twice, this far apart.
@@ -32,6 +35,8 @@ pub struct Guardian {
     orphans: BTreeMap<ClientOrderId, Instant>,
     told_naked: Vec<Symbol>,
     unreadable: bool,
+    /// Whether the last pass left something that cannot wait.
+    is_urgent: bool,
     booked: Option<Instant>,
 }
 
@@ -44,6 +49,7 @@ impl Guardian {
             orphans: BTreeMap::new(),
             told_naked: Vec::new(),
             unreadable: false,
+            is_urgent: false,
             booked: None,
         }
     }
@@ -51,7 +57,8 @@ impl Guardian {
     /// Passes for ever: at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
     pub async fn watch(mut self, mut nudges: mpsc::Receiver<()>) {
         loop {
-            match tokio::time::timeout(PERIOD, nudges.recv()).await {
+            let period = if self.is_urgent { URGENT_PERIOD } else { PERIOD };
+            match tokio::time::timeout(period, nudges.recv()).await {
                 Ok(None) => return,
                 Ok(Some(())) => {
                     tokio::time::sleep(GATHER).await;
@@ -65,7 +72,6 @@ impl Guardian {
 
     /// One look at the account, and what has to be done about it.
     pub async fn pass(&mut self) {
-        self.account.resolve_unresolved().await;
         let state = match self.account.read().await {
             Ok(state) => state,
             Err(error) => {
@@ -74,23 +80,36 @@ impl Guardian {
                     self.account.alarm(Severity::Warning, text);
                 }
                 self.unreadable = true;
+                self.is_urgent = true;
                 return;
             }
         };
         self.unreadable = false;
-        for position in state.positions.iter().filter(|position| position.stop.is_none()) {
-            self.naked(position).await;
-        }
+        // Protection first: nothing that is only booked or told comes before it.
+        self.protect_naked(&state).await;
         self.told_naked
             .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
+        self.account.resolve_unresolved().await;
         self.sweep_orphans(&state).await;
         self.vanished(&state).await;
+        self.account.book_what_is_left(&self.changed(&state)).await;
         // Repairs change what is seen, so the account is told as it is after them.
         let repaired = state.positions.iter().any(|position| position.stop.is_none());
         let seen = if repaired { self.account.read().await.unwrap_or(state) } else { state };
         self.tell(&seen);
         self.keep_books(&seen).await;
         self.last = Some(seen);
+    }
+
+    /// Coins whose position is another than at the last look, whoever changed it.
+    fn changed(&self, state: &AccountState) -> Vec<Symbol> {
+        let held = |state: &AccountState| -> BTreeMap<Symbol, (Direction, Quantity)> {
+            let each = state.positions.iter();
+            each.map(|position| (position.symbol.clone(), (position.direction, position.quantity))).collect()
+        };
+        let (now, before) = (held(state), self.last.as_ref().map(held).unwrap_or_default());
+        let coins: BTreeSet<&Symbol> = now.keys().chain(before.keys()).collect();
+        coins.into_iter().filter(|coin| now.get(*coin) != before.get(*coin)).cloned().collect()
     }
 
     /// Equity and income, at the first pass and then once a minute: no repair waits for them, and income is a dear read.
@@ -103,21 +122,33 @@ impl Guardian {
         self.account.book_income().await;
     }
 
-    async fn naked(&mut self, position: &Position) {
-        match self.account.repair_naked(&position.symbol).await {
+    /// Repairs every position without a stop, side by side: one that resists delays no other.
+    async fn protect_naked(&mut self, state: &AccountState) {
+        let naked: Vec<&Symbol> = state
+            .positions
+            .iter()
+            .filter(|position| position.stop.is_none())
+            .map(|position| &position.symbol)
+            .collect();
+        let findings = join_all(naked.iter().map(|symbol| self.account.repair_naked(symbol))).await;
+        self.is_urgent = findings.iter().any(|finding| matches!(finding, Finding::Unrepaired(_)));
+        for (symbol, finding) in naked.into_iter().zip(findings) {
+            self.tell_finding(symbol, finding);
+        }
+    }
+
+    fn tell_finding(&mut self, symbol: &Symbol, finding: Finding) {
+        match finding {
             Finding::Nothing | Finding::Busy => {}
             Finding::Repaired(what) => {
-                let text = format!("{} {}: had no stop; {what}", self.account.name(), position.symbol);
+                let text = format!("{} {symbol}: had no stop; {what}", self.account.name());
                 self.account.alarm(Severity::Warning, text);
             }
             Finding::Unrepaired(why) => {
-                if !self.told_naked.contains(&position.symbol) {
-                    self.told_naked.push(position.symbol.clone());
-                    let text = format!(
-                        "{} {}: NO STOP behind this position: {why}",
-                        self.account.name(),
-                        position.symbol
-                    );
+                if !self.told_naked.contains(symbol) {
+                    self.told_naked.push(symbol.clone());
+                    let text =
+                        format!("{} {symbol}: NO STOP behind this position: {why}", self.account.name());
                     self.account.alarm(Severity::Critical, text);
                 }
             }

@@ -17,8 +17,11 @@ use super::limits::{Limits, OrderCounts, OrderMeter};
 use super::outcome::{Outcome, codes, from_answer, from_net_error};
 use super::signing::Params;
 
-/// Whole time allowed for a read.
-const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Whole time allowed for a read of an account: a lost one must not hold up the watch over its stops, and three tries
+/// fit into the ten seconds a cycle gives an account.
+const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// Whole time allowed for a public read: the rules of all contracts are large.
+const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);
 /// Whole time allowed for a call that changes state (facts: execution protocol).
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// How late a read may reach the exchange.
@@ -202,8 +205,9 @@ impl ExchangeClient {
         if let Some(wait) = self.inner.limits.closed_for() {
             return Err(ExchangeError::Throttled { endpoint: path.to_owned(), wait });
         }
+        let deadline = if security == Security::Public { PUBLIC_DEADLINE } else { READ_DEADLINE };
         let answer = self
-            .send(Method::GET, path, params, security, READ_DEADLINE)
+            .send(Method::GET, path, params, security, deadline)
             .await
             .map_err(|source| ExchangeError::Net { endpoint: path.to_owned(), source })?;
         if answer.status.is_success() {

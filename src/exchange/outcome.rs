@@ -36,6 +36,8 @@ pub mod codes {
     pub const REDUCE_ONLY: i64 = -2022;
     /// The margin type is already the wanted one.
     pub const MARGIN_TYPE_SET: i64 = -4046;
+    /// The order does not fit the account's position mode (one-way or hedge).
+    pub const WRONG_POSITION_SIDE: i64 = -4061;
     /// The position mode is already the wanted one.
     pub const POSITION_MODE_SET: i64 = -4059;
     /// An open order already has this client order id: an earlier send worked.

@@ -152,6 +152,20 @@ impl Store {
         .await
     }
 
+    /// The orders of an account that the exchange took and that have not come to their end, as far as is known.
+    pub async fn accepted_orders(&self, account: &AccountName) -> Result<Vec<StoredOrder>, StoreError> {
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+        self.read(move |connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM orders WHERE venue = ?1 AND account = ?2 AND state = 'accepted'
+                 ORDER BY market_time, rowid"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            collect(&mut statement, [&*venue, account.as_str()], order_of)
+        })
+        .await
+    }
+
     /// The last orders of an account and coin, newest first.
     pub async fn orders_of(
         &self,

@@ -10,6 +10,8 @@ use crate::exchange::{Outcome as Sent, codes};
 
 /// How often a close is sent before it is left to the operator.
 const CLOSE_TRIES: u32 = 3;
+/// Pause before a close is tried again.
+const CLOSE_PAUSE: Duration = Duration::from_millis(500);
 /// Pauses between looks at a position that should be gone.
 const FLAT_LOOKS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
@@ -25,6 +27,9 @@ impl AccountDesk {
         let mut orders = Vec::new();
         let mut last = String::from("no answer");
         for attempt in 1..=CLOSE_TRIES {
+            if attempt > 1 {
+                tokio::time::sleep(CLOSE_PAUSE).await;
+            }
             // The size is read afresh each time: whatever is open now is what gets closed.
             let position = match self.position_of(&order.symbol).await {
                 Ok(Some(position)) => position,
@@ -34,6 +39,9 @@ impl AccountDesk {
                     continue;
                 }
             };
+            if self.shared.is_dry_run() {
+                return failed("dry-run was switched on before the close was sent".to_owned(), orders);
+            }
             match self.send_close(cause, &position, OrderPurpose::Close, attempt).await {
                 Ok(id) => orders.push(id),
                 Err(error) => last = error,
@@ -62,7 +70,11 @@ impl AccountDesk {
     }
 
     async fn closed(&self, order: &CloseOrder, orders: Vec<crate::domain::ClientOrderId>) -> Outcome {
-        self.remove_stops(&order.symbol).await;
+        if !orders.is_empty() {
+            // A position that is gone without our doing may be a reading that failed: its stops stay until the
+            // guardian has seen so twice.
+            self.remove_stops(&order.symbol).await;
+        }
         let realised = self.book_fills(&order.symbol).await;
         let detail = match (orders.is_empty(), realised) {
             (true, _) => "the position was already gone at the exchange".to_owned(),

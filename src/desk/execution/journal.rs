@@ -54,7 +54,7 @@ pub(super) struct Learned {
 }
 
 impl AccountDesk {
-    /// Writes an order down. Only what comes back from here is ever sent.
+    /// Writes an order down. Only what comes back from here is ever sent; what protects is sent without, too.
     pub(super) async fn journal(
         &self,
         cause: &Cause,
@@ -89,6 +89,7 @@ impl AccountDesk {
             .await?;
         let order =
             Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
+        self.set_unbooked(symbol, true);
         self.tell_order(&order, OrderState::Sent, &Learned::default());
         Ok(order)
     }

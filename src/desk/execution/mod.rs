@@ -31,7 +31,7 @@ pub use watch::Finding;
 use super::bulletin::Bulletin;
 use super::sizing::CoinAllocation;
 use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol};
-use crate::exchange::{ExchangeClient, ExchangeError, SymbolRules};
+use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolRules};
 use crate::store::Store;
 
 /// What the settings say about an account.
@@ -98,6 +98,10 @@ pub struct AccountDesk {
     prepared: Mutex<BTreeSet<Symbol>>,
     /// Coins with an order nobody knows the fate of.
     unresolved: Mutex<BTreeSet<Symbol>>,
+    /// Coins of which there may be fills that are not booked.
+    unbooked: Mutex<BTreeSet<Symbol>>,
+    /// Whether the account was seen in one-way mode; nothing is opened before.
+    one_way: AtomicBool,
 }
 
 impl AccountDesk {
@@ -105,7 +109,18 @@ impl AccountDesk {
     pub fn new(terms: AccountTerms, client: ExchangeClient, shared: Shared) -> Self {
         let coins =
             terms.symbols.iter().map(|symbol| (symbol.clone(), tokio::sync::Mutex::default())).collect();
-        Self { terms, client, shared, coins, prepared: Mutex::default(), unresolved: Mutex::default() }
+        // After a start nobody knows what happened before it.
+        let unbooked = Mutex::new(terms.symbols.iter().cloned().collect());
+        Self {
+            terms,
+            client,
+            shared,
+            coins,
+            prepared: Mutex::default(),
+            unresolved: Mutex::default(),
+            unbooked,
+            one_way: AtomicBool::new(false),
+        }
     }
 
     /// What the settings say.
@@ -166,10 +181,56 @@ impl AccountDesk {
         }
     }
 
-    /// Makes sure of one-way mode, the clock and the server's rules before anything else.
-    pub async fn prepare_account(&self) -> Result<(), ExchangeError> {
-        self.client.sync_clock().await?;
+    /// Measures the exchange's clock; without it nothing signed is believed.
+    pub async fn sync_clock(&self) -> Result<(), ExchangeError> {
+        self.client.sync_clock().await.map(|_| ())
+    }
+
+    /// Makes sure of one-way mode, leverage and margin mode, so that no opening has to wait for them. What fails here
+    /// is tried again by the opening that needs it; says what an operator should know now.
+    pub async fn prepare_account(&self) -> Result<(), String> {
+        self.ensure_one_way().await?;
+        if !self.shared.is_dry_run() {
+            let prepared =
+                futures_util::future::join_all(self.terms.symbols.iter().map(|coin| self.prepare_coin(coin)))
+                    .await;
+            if let Some(reason) = prepared.into_iter().find_map(Result::err) {
+                tracing::warn!(account = %self.name(), reason, "a coin could not be prepared yet");
+            }
+        }
         Ok(())
+    }
+
+    /// In hedge mode an order needs a side of its own, and a stop or a close without one is refused: nothing may be
+    /// opened there. A flat account is switched.
+    async fn ensure_one_way(&self) -> Result<(), String> {
+        if self.one_way.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if self.client.position_mode().await.map_err(|error| error.to_string())? == PositionMode::Hedge {
+            const ADVICE: &str = "the account is in hedge mode; switch it to one-way mode at the exchange";
+            if self.shared.is_dry_run() {
+                return Err(format!("{ADVICE} (dry-run does not)"));
+            }
+            let positions = self.client.positions().await.map_err(|error| error.to_string())?;
+            if !positions.is_empty() {
+                return Err(format!("{ADVICE}, once its positions are closed"));
+            }
+            if let Some(trouble) = self.client.set_one_way().await.trouble() {
+                return Err(format!("{ADVICE}: {trouble}"));
+            }
+        }
+        self.one_way.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn set_unbooked(&self, symbol: &Symbol, unbooked: bool) {
+        let mut coins = self.unbooked.lock().unwrap_or_else(PoisonError::into_inner);
+        if unbooked {
+            coins.insert(symbol.clone());
+        } else {
+            coins.remove(symbol);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Opening a position: at most one order, ever, and a stop behind it before anything else.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::journal::{Cause, Journaled, Learned};
@@ -11,14 +12,10 @@ use crate::domain::{
 };
 use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, codes};
 
-/// Pauses between questions for the price of a fill; the first is asked at once.
-const FILL_QUESTIONS: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(100),
-    Duration::from_millis(300),
-    Duration::from_millis(600),
-    Duration::from_secs(1),
-];
+/// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
+const FILL_TIME: Duration = Duration::from_secs(1);
+/// Pause between questions for the price of a fill.
+const FILL_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is known of a fill.
 struct Filled {
@@ -38,11 +35,8 @@ impl AccountDesk {
         if self.shared.is_dry_run() {
             return would_open(order);
         }
-        if let Err(reason) = self.prepare_coin(&order.symbol).await {
-            return failed(
-                format!("leverage or margin mode could not be set, nothing was sent: {reason}"),
-                Vec::new(),
-            );
+        if let Err(reason) = self.ready_to_open(&order.symbol).await {
+            return failed(format!("nothing was sent: {reason}"), Vec::new());
         }
         let journaled = match self
             .journal(
@@ -64,6 +58,11 @@ impl AccountDesk {
             }
         };
         let orders = vec![journaled.id.clone()];
+        if self.shared.is_dry_run() {
+            // The operator switched while the order was being prepared.
+            self.learn_failure(&journaled, OrderState::NotPlaced, "dry-run was switched on").await;
+            return would_open(order);
+        }
         let request = MarketOrder {
             symbol: order.symbol.clone(),
             side: order.direction.opening_side(),
@@ -76,6 +75,10 @@ impl AccountDesk {
                 self.after_acceptance(order, &journaled, Some(&ack)).await
             }
             crate::exchange::Outcome::Rejected(rejection) => {
+                if rejection.code == codes::WRONG_POSITION_SIDE {
+                    // Somebody switched the account to hedge mode; the next opening looks again.
+                    self.one_way.store(false, Ordering::SeqCst);
+                }
                 let detail = rejection.to_string();
                 self.learn_failure(&journaled, OrderState::Rejected, &detail).await;
                 failed(format!("the exchange refused the order: {detail}"), orders)
@@ -87,7 +90,7 @@ impl AccountDesk {
             crate::exchange::Outcome::Unknown(reason) => {
                 self.learn_failure(&journaled, OrderState::Unknown, &reason).await;
                 self.set_unresolved(&order.symbol, true);
-                if self.await_evidence(&journaled).await {
+                if self.await_evidence(&journaled, order.direction).await {
                     self.set_unresolved(&order.symbol, false);
                     return self.after_acceptance(order, &journaled, None).await;
                 }
@@ -109,6 +112,8 @@ impl AccountDesk {
         ack: Option<&OrderAck>,
     ) -> Outcome {
         let mut orders = vec![journaled.id.clone()];
+        let exchange_id =
+            |filled: Option<i64>| ack.map(|ack| ack.order_id).or(filled).map(|id| id.to_string());
         let filled = match self.fill_of(order, journaled, ack).await {
             Ok(Some(filled)) => filled,
             Ok(None) => {
@@ -116,16 +121,26 @@ impl AccountDesk {
                 return failed("the order expired without a fill".to_owned(), orders);
             }
             Err(reason) => {
-                // The position may be there: the stop follows the position, whatever is known of the order.
+                // The position may be there: the stop follows the position, whatever is known of the order. What
+                // became of the order itself the guardian finds out.
                 tracing::warn!(order = %journaled.id, reason, "the fill could not be read; protecting by position");
-                Filled { price: order.reference, quantity: order.quantity, order_id: None }
+                let learned = Learned { exchange_id: exchange_id(None), ..Learned::default() };
+                self.learn(journaled, OrderState::Accepted, learned).await;
+                let filled = Filled { price: order.reference, quantity: order.quantity, order_id: None };
+                let protection =
+                    self.protect(&journaled.cause, &order.symbol, order.direction, order.reference).await;
+                self.book_fills(&order.symbol).await;
+                return opened(order.direction, &filled, protection, &mut orders);
             }
         };
+        let order_id = exchange_id(filled.order_id);
+        // Seen in the position only: the order's own word, and with it the name of its fills, follows later.
+        let state = if order_id.is_some() { OrderState::Filled } else { OrderState::Accepted };
         self.learn(
             journaled,
-            OrderState::Filled,
+            state,
             Learned {
-                exchange_id: ack.map(|ack| ack.order_id).or(filled.order_id).map(|id| id.to_string()),
+                exchange_id: order_id,
                 price: Some(filled.price),
                 executed: Some(filled.quantity),
                 error: None,
@@ -151,36 +166,74 @@ impl AccountDesk {
         if ack.is_some_and(|ack| expired(&ack.status, ack.executed)) {
             return Ok(None);
         }
-        let mut last = String::from("no answer");
-        for pause in FILL_QUESTIONS {
-            tokio::time::sleep(pause).await;
-            match self.client.order(&order.symbol, &journaled.id).await {
-                Ok(Some(report)) => match filled_by(&report) {
-                    Some(filled) => return Ok(Some(filled)),
-                    None if expired(&Some(report.status.clone()), report.executed) => return Ok(None),
-                    None => last = format!("the order is {:?}", report.status),
-                },
-                Ok(None) => "the order is not found yet".clone_into(&mut last),
-                Err(error) => last = error.to_string(),
+        let told = async {
+            tokio::select! {
+                biased;
+                by_order = self.told_by_order(order, journaled) => by_order,
+                by_position = self.told_by_position(order) => Some(by_position),
             }
-            if let Ok(positions) = self.client.positions().await {
-                let opened = positions.iter().find(|position| {
-                    position.symbol == order.symbol && position.direction == order.direction
-                });
-                if let Some(position) = opened {
-                    return Ok(Some(Filled {
-                        price: position.entry,
-                        quantity: position.quantity,
-                        order_id: None,
-                    }));
+        };
+        tokio::time::timeout(FILL_TIME, told).await.map_err(|_elapsed| "no answer within a second".to_owned())
+    }
+
+    /// What the order itself says, as soon as it says something final; `None` when it ended without a fill.
+    async fn told_by_order(&self, order: &OpenOrder, journaled: &Journaled) -> Option<Filled> {
+        loop {
+            if let Ok(Some(report)) = self.client.order(&order.symbol, &journaled.id).await {
+                if let Some(filled) = filled_by(&report) {
+                    return Some(filled);
+                }
+                if report.status.is_final() && report.executed.is_none_or(Quantity::is_zero) {
+                    return None;
                 }
             }
+            tokio::time::sleep(FILL_PAUSE).await;
         }
-        Err(last)
+    }
+
+    /// What the position says, as soon as it is seen: it was not there when the order was sent.
+    async fn told_by_position(&self, order: &OpenOrder) -> Filled {
+        loop {
+            if let Ok(Some(position)) = self.position_of(&order.symbol).await
+                && position.direction == order.direction
+            {
+                return Filled { price: position.entry, quantity: position.quantity, order_id: None };
+            }
+            tokio::time::sleep(FILL_PAUSE).await;
+        }
+    }
+
+    /// The last look before an opening: what the guards saw may be minutes old. Nothing is ever added to a position, so
+    /// that an order found late cannot be doubled, and no old stop may meet the new position.
+    async fn ready_to_open(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
+        if self.is_unresolved(symbol) {
+            return Err("an earlier order of this coin is unresolved by now".to_owned());
+        }
+        let (one_way, prepared, position, stops) = tokio::join!(
+            self.ensure_one_way(),
+            self.prepare_coin(symbol),
+            self.position_of(symbol),
+            self.client.open_algo_orders(Some(symbol)),
+        );
+        one_way?;
+        prepared.map_err(|reason| format!("leverage or margin mode could not be set: {reason}"))?;
+        if position?.is_some() {
+            return Err("a position is there by now, and none is ever added to".to_owned());
+        }
+        if !stops.map_err(|error| error.to_string())?.is_empty() {
+            self.remove_stops(symbol).await;
+            let left = self.client.open_algo_orders(Some(symbol)).await.map_err(|error| error.to_string())?;
+            if !left.is_empty() {
+                return Err(
+                    "an old conditional order rests in this coin; it would meet the new position".to_owned()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Leverage and isolated margin for a coin, read first and set only where they differ.
-    async fn prepare_coin(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
+    pub(super) async fn prepare_coin(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
         if self.is_prepared(symbol) {
             return Ok(());
         }

@@ -7,7 +7,10 @@ use tokio::time::Instant;
 use super::AccountDesk;
 use super::journal::{Cause, Journaled, Learned};
 use crate::domain::{ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Severity, Symbol};
-use crate::exchange::{ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes};
+use crate::exchange::{
+    AlgoOrder, ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes,
+};
+use crate::store::StoreError;
 
 /// How protecting a position ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +40,20 @@ pub enum Protection {
 
 /// A position must not be without a stop longer than this; then it is closed.
 const NAKED_LIMIT: Duration = Duration::from_secs(5);
-/// Pause between tries to place a stop.
-const STOP_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
-/// How long a stop that was acknowledged is looked for before another try.
-const SIGHTINGS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600)];
+/// Pauses before the tries to place a stop.
+const STOP_PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+    Duration::from_secs(1),
+    Duration::from_millis(1500),
+];
+/// Time one try to place a stop may take: a lost answer must leave time for another.
+const STOP_TIME: Duration = Duration::from_millis(1500);
+/// Pauses before the looks for a stop that may rest.
+const SIGHTINGS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
+/// Time one look may take.
+const LOOK_TIME: Duration = Duration::from_millis(700);
 /// How often an emergency close is tried in one go; the guardian goes on after that.
 const EMERGENCY_TRIES: u32 = 5;
 /// Pause between emergency closes.
@@ -49,11 +61,12 @@ const EMERGENCY_PAUSE: Duration = Duration::from_secs(2);
 
 /// What became of one try to place a stop.
 enum Placed {
-    Acknowledged,
-    AlreadyThere,
+    /// It rests, or may rest: the list of resting stops decides.
+    Perhaps(String),
     /// The price is already beyond the trigger.
     Breached,
     PositionGone,
+    /// Surely not placed.
     NotYet(String),
 }
 
@@ -87,41 +100,31 @@ impl AccountDesk {
         let id = journaled
             .as_ref()
             .map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
-        let began = Instant::now();
+        let deadline = Instant::now() + NAKED_LIMIT;
         let mut reason = String::new();
+        let (mut in_doubt, mut seen_flat) = (false, false);
         for pause in STOP_PAUSES {
             tokio::time::sleep(pause).await;
+            if Instant::now() >= deadline {
+                break;
+            }
             match self.try_stop(symbol, direction, trigger, &id).await {
-                Placed::Acknowledged => {
+                Placed::Perhaps(why) => {
+                    in_doubt = true;
                     if let Some(resting) = self.sighted(symbol, direction).await {
-                        self.stop_learned(journaled.as_ref(), OrderState::Accepted, Some(resting), None)
-                            .await;
-                        return Protection::Resting { trigger: resting, order: Some(id) };
+                        return self.resting(journaled.as_ref(), &id, &resting).await;
                     }
-                    "acknowledged, but not seen resting".clone_into(&mut reason);
-                }
-                Placed::AlreadyThere => {
-                    if let Some(resting) = self.sighted(symbol, direction).await {
-                        self.stop_learned(
-                            journaled.as_ref(),
-                            OrderState::NotPlaced,
-                            None,
-                            Some("another stop rests already"),
-                        )
-                        .await;
-                        return Protection::Resting { trigger: resting, order: None };
-                    }
-                    "the exchange says a stop rests already, but none is seen".clone_into(&mut reason);
+                    reason = why;
                 }
                 Placed::PositionGone => {
-                    self.stop_learned(
-                        journaled.as_ref(),
-                        OrderState::Rejected,
-                        None,
-                        Some("no position to protect"),
-                    )
-                    .await;
-                    return Protection::Flat;
+                    // Right after a fill the exchange may not see the position yet: once is not enough.
+                    if seen_flat && matches!(self.position_of(symbol).await, Ok(None)) {
+                        let why = "no position to protect";
+                        self.stop_learned(journaled.as_ref(), OrderState::Rejected, None, Some(why)).await;
+                        return Protection::Flat;
+                    }
+                    seen_flat = true;
+                    "the exchange sees no position to protect".clone_into(&mut reason);
                 }
                 Placed::Breached => {
                     "the price is already beyond the stop".clone_into(&mut reason);
@@ -129,12 +132,26 @@ impl AccountDesk {
                 }
                 Placed::NotYet(why) => reason = why,
             }
-            if began.elapsed() >= NAKED_LIMIT {
-                break;
-            }
         }
-        self.stop_learned(journaled.as_ref(), OrderState::Rejected, None, Some(&reason)).await;
+        let state = if in_doubt { OrderState::Unknown } else { OrderState::Rejected };
+        self.stop_learned(journaled.as_ref(), state, None, Some(&reason)).await;
         self.emergency(cause, symbol, direction, &reason).await
+    }
+
+    /// A stop was seen resting: ours, or another one that protects as well.
+    async fn resting(
+        &self,
+        order: Option<&Journaled>,
+        id: &ClientOrderId,
+        resting: &(AlgoOrder, Price),
+    ) -> Protection {
+        let (stop, trigger) = resting;
+        if stop.client_order_id.as_ref() == Some(id) {
+            self.stop_learned(order, OrderState::Accepted, Some(*trigger), None).await;
+            return Protection::Resting { trigger: *trigger, order: Some(id.clone()) };
+        }
+        self.stop_learned(order, OrderState::NotPlaced, None, Some("another stop rests already")).await;
+        Protection::Resting { trigger: *trigger, order: None }
     }
 
     /// The trigger this account's terms put behind an entry, on the price grid, rounded towards the entry.
@@ -162,28 +179,34 @@ impl AccountDesk {
             size: StopSize::WholePosition,
             client_order_id: id.clone(),
         };
-        match self.client.place_stop(&stop).await {
-            Outcome::Accepted(_) => Placed::Acknowledged,
-            Outcome::Rejected(rejection) => match rejection.code {
+        match tokio::time::timeout(STOP_TIME, self.client.place_stop(&stop)).await {
+            Ok(Outcome::Accepted(_)) => Placed::Perhaps("acknowledged, but not seen resting".to_owned()),
+            Ok(Outcome::Rejected(rejection)) => match rejection.code {
                 codes::WOULD_TRIGGER => Placed::Breached,
-                codes::STOP_EXISTS | codes::DUPLICATE_ID => Placed::AlreadyThere,
+                codes::STOP_EXISTS | codes::DUPLICATE_ID => {
+                    Placed::Perhaps("the exchange says a stop rests already, but none is seen".to_owned())
+                }
                 codes::FLAT => Placed::PositionGone,
                 _ => Placed::NotYet(rejection.to_string()),
             },
+            Ok(Outcome::NotSent(reason)) => Placed::NotYet(reason),
             // A second stop under the same name and for the same position is refused, so asking again is harmless.
-            Outcome::NotSent(reason) | Outcome::Unknown(reason) => Placed::NotYet(reason),
+            Ok(Outcome::Unknown(reason)) => Placed::Perhaps(reason),
+            Err(_elapsed) => Placed::Perhaps("no answer to the stop in time".to_owned()),
         }
     }
 
-    /// The trigger of a stop that is seen resting for this direction.
-    async fn sighted(&self, symbol: &Symbol, direction: Direction) -> Option<Price> {
+    /// A stop over the whole position that is seen resting for this direction, with its trigger.
+    async fn sighted(&self, symbol: &Symbol, direction: Direction) -> Option<(AlgoOrder, Price)> {
         for pause in SIGHTINGS {
             tokio::time::sleep(pause).await;
-            if let Ok(stops) = self.client.open_algo_orders(Some(symbol)).await {
-                let resting = stops.iter().find(|stop| &stop.symbol == symbol && stop.protects(direction));
-                if let Some(trigger) = resting.and_then(|stop| stop.trigger) {
-                    return Some(trigger);
-                }
+            let looked = tokio::time::timeout(LOOK_TIME, self.client.open_algo_orders(Some(symbol))).await;
+            let Ok(Ok(stops)) = looked else { continue };
+            let resting = stops
+                .into_iter()
+                .find(|stop| &stop.symbol == symbol && stop.protects(direction) && stop.close_position);
+            if let Some(stop) = resting {
+                return stop.trigger.map(|trigger| (stop, trigger));
             }
         }
         None
@@ -204,6 +227,10 @@ impl AccountDesk {
         );
         let mut last = reason.to_owned();
         let mut sent = None;
+        // A stop whose answer was lost may have come to rest since.
+        if let Some((stop, trigger)) = self.sighted(symbol, direction).await {
+            return Protection::Resting { trigger, order: stop.client_order_id };
+        }
         for attempt in 1..=EMERGENCY_TRIES {
             let position = match self.position_of(symbol).await {
                 Ok(Some(position)) if position.direction == direction => position,
@@ -243,10 +270,33 @@ impl AccountDesk {
         attempt: u32,
     ) -> Result<ClientOrderId, String> {
         let side = position.direction.closing_side();
-        let order = self
+        let order = match self
             .journal(cause, &position.symbol, purpose, side, (Some(position.quantity), None), attempt)
             .await
-            .map_err(|error| format!("the close could not be journaled: {error}"))?;
+        {
+            Ok(order) => order,
+            Err(error @ StoreError::DuplicateOrder(_)) => return Err(error.to_string()),
+            Err(error) => {
+                // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
+                self.alarm(
+                    Severity::Critical,
+                    format!(
+                        "{} {}: a close is sent without a journal entry: {error}",
+                        self.name(),
+                        position.symbol
+                    ),
+                );
+                Journaled {
+                    id: self.name_of(cause, &position.symbol, purpose, attempt),
+                    cause: cause.clone(),
+                    symbol: position.symbol.clone(),
+                    purpose,
+                    side,
+                    quantity: Some(position.quantity),
+                    price: None,
+                }
+            }
+        };
         let request = MarketOrder {
             symbol: position.symbol.clone(),
             side,
@@ -256,14 +306,24 @@ impl AccountDesk {
         };
         match self.client.place_market(&request).await {
             Outcome::Accepted(ack) => {
-                let report = self.client.order(&position.symbol, &order.id).await.ok().flatten();
+                let told =
+                    tokio::time::timeout(STOP_TIME, self.client.order(&position.symbol, &order.id)).await;
+                let report = told.ok().and_then(Result::ok).flatten();
+                let status = report.as_ref().map(|report| report.status.clone()).or(ack.status);
+                let executed = report.as_ref().and_then(|report| report.executed).or(ack.executed);
+                let state = match (status, executed.is_some_and(|executed| !executed.is_zero())) {
+                    (Some(status), true) if status.is_final() => OrderState::Filled,
+                    (Some(status), false) if status.is_final() => OrderState::Rejected,
+                    // The guardian asks again what became of it.
+                    _ => OrderState::Accepted,
+                };
                 self.learn(
                     &order,
-                    OrderState::Filled,
+                    state,
                     Learned {
                         exchange_id: Some(ack.order_id.to_string()),
                         price: report.and_then(|report| report.average_price),
-                        executed: ack.executed,
+                        executed,
                         error: None,
                     },
                 )

@@ -1,5 +1,7 @@
 //! Reading an account, and booking what the exchange executed for it and moved in its wallet.
 
+use std::sync::PoisonError;
+
 use chrono::TimeDelta;
 
 use super::AccountDesk;
@@ -38,10 +40,7 @@ impl AccountDesk {
     }
 
     async fn described(&self, position: ExchangePosition, stops: &[AlgoOrder]) -> Position {
-        let stop = stops
-            .iter()
-            .filter(|stop| stop.symbol == position.symbol && stop.protects(position.direction))
-            .find_map(protective);
+        let stop = stops.iter().filter(|stop| covers(stop, &position)).find_map(protective);
         let opened_at = match self.shared.store.opened_at(self.name(), &position.symbol).await {
             Ok(Some(at)) => Some(at),
             Ok(None) => position.updated_at,
@@ -82,17 +81,33 @@ impl AccountDesk {
             }
         };
         let mut realised = Usdt::ZERO;
+        let mut all = true;
         for fill in fills {
             realised = realised + fill.realised;
-            self.book_fill(fill).await;
+            all &= self.book_fill(fill).await;
         }
+        self.set_unbooked(symbol, !all);
         Some(realised)
     }
 
-    async fn book_fill(&self, fill: crate::exchange::Fill) {
+    /// Books what is not booked of coins nobody is working on. Coins that trade without us are looked at when their
+    /// position changed.
+    pub async fn book_what_is_left(&self, changed: &[Symbol]) {
+        let mut left = self.unbooked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        left.extend(changed.iter().cloned());
+        futures_util::future::join_all(left.iter().map(|symbol| async move {
+            self.set_unbooked(symbol, true);
+            if let Ok(_coin) = self.try_hold_coin(symbol) {
+                self.book_fills(symbol).await;
+            }
+        }))
+        .await;
+    }
+
+    async fn book_fill(&self, fill: crate::exchange::Fill) -> bool {
         let Ok(trade_id) = u64::try_from(fill.id) else {
             tracing::error!(account = %self.name(), id = fill.id, "a fill has a negative id and cannot be booked");
-            return;
+            return true;
         };
         let source = format!("trade/{}/{}", fill.symbol, fill.id);
         let row = |kind, amount, asset: &str| LedgerRow {
@@ -126,9 +141,12 @@ impl AccountDesk {
             store.add_ledger(&commission).await.map(|_| ()),
             store.add_ledger(&realised).await.map(|_| ()),
         ];
+        let mut booked = true;
         for error in results.into_iter().filter_map(Result::err) {
             tracing::error!(account = %self.name(), %error, "a fill could not be booked");
+            booked = false;
         }
+        booked
     }
 
     /// Stores the funding, transfers and other movements of the wallet that belong to no fill and are not stored yet.
@@ -197,8 +215,15 @@ fn movement(account: &AccountName, income: &Income) -> Option<LedgerRow> {
 }
 
 /// The id after the last known one; 0 asks for all there are.
-fn next_trade(last: Option<u64>) -> i64 {
+pub(super) fn next_trade(last: Option<u64>) -> i64 {
     last.and_then(|id| i64::try_from(id).ok()).map_or(0, |id| id + 1)
+}
+
+/// Whether a stop rests that closes this position, and all of it.
+pub(super) fn covers(stop: &AlgoOrder, position: &ExchangePosition) -> bool {
+    stop.symbol == position.symbol
+        && stop.protects(position.direction)
+        && (stop.close_position || stop.quantity.is_some_and(|quantity| quantity >= position.quantity))
 }
 
 fn protective(stop: &AlgoOrder) -> Option<ProtectiveStop> {

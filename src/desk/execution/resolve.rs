@@ -1,59 +1,98 @@
 //! Orders nobody knows the fate of. They are asked about, never sent again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::future::join_all;
+use rust_decimal::Decimal;
 
 use super::AccountDesk;
 use super::journal::{Cause, Journaled, Learned};
-use crate::domain::{OrderPurpose, OrderState, Severity, Symbol};
-use crate::exchange::OrderReport;
+use super::reading::next_trade;
+use crate::domain::{Direction, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Usdt};
+use crate::exchange::{AlgoOrder, AlgoStatus, Fill, OrderReport, TradesFrom};
 use crate::store::StoredOrder;
 
 /// Pauses between questions within a cycle; what stays unknown after them is left to the guardian.
-const QUESTIONS: [Duration; 4] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(8)];
+const QUESTIONS: [Duration; 9] = [
+    Duration::from_millis(200),
+    Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+];
+/// Time one question may take: a lost one must not hide what the next would see.
+const QUESTION_TIME: Duration = Duration::from_millis(1500);
 
 /// "Not found" proves absence only after the request window has closed and late copies are refused
 /// (3 s window, plus 180 s for queueing behind the gateway).
 const PROOF_OF_ABSENCE: TimeDelta = TimeDelta::seconds(183);
 
 impl AccountDesk {
-    /// Whether the order is found at the exchange within the next seconds.
-    pub(super) async fn await_evidence(&self, order: &Journaled) -> bool {
+    /// Whether an opening is found at the exchange within the next seconds: by its name, or by the position that was
+    /// not there before it.
+    pub(super) async fn await_evidence(&self, order: &Journaled, direction: Direction) -> bool {
         for pause in QUESTIONS {
             tokio::time::sleep(pause).await;
-            if let Ok(Some(_)) = self.client.order(&order.symbol, &order.id).await {
+            let (by_name, by_position) = tokio::join!(
+                tokio::time::timeout(QUESTION_TIME, self.client.order(&order.symbol, &order.id)),
+                tokio::time::timeout(QUESTION_TIME, self.position_of(&order.symbol)),
+            );
+            let is_there = matches!(&by_position, Ok(Ok(Some(position))) if position.direction == direction);
+            if is_there || matches!(by_name, Ok(Ok(Some(_)))) {
                 return true;
             }
         }
         false
     }
 
-    /// Settles what a crash or a broken connection left open. Called at start and by every guardian pass.
+    /// Settles what a crash or a broken connection left open, and what has come to its end at the exchange since it was
+    /// accepted: stops that were triggered above all. Called at start and by every guardian pass.
     pub async fn resolve_unresolved(&self) {
-        let open = match self.shared.store.unresolved_orders().await {
-            Ok(open) => open,
-            Err(error) => {
+        let (open, accepted) = tokio::join!(
+            self.shared.store.unresolved_orders(),
+            self.shared.store.accepted_orders(self.name())
+        );
+        let (open, accepted) = match (open, accepted) {
+            (Ok(open), Ok(accepted)) => (open, accepted),
+            (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(account = %self.name(), %error, "unresolved orders could not be read from the journal");
                 return;
             }
         };
-        let mut blocked: Vec<Symbol> = Vec::new();
-        for stored in open.into_iter().filter(|stored| &stored.intent.account == self.name()) {
-            // A coin somebody works on has its orders in hand.
-            let Ok(_coin) = self.try_hold_coin(&stored.intent.symbol) else { continue };
-            if !self.resolve(&stored).await {
-                blocked.push(stored.intent.symbol);
+        let mut by_coin: BTreeMap<Symbol, Vec<StoredOrder>> =
+            self.terms.symbols.iter().map(|symbol| (symbol.clone(), Vec::new())).collect();
+        for stored in open.into_iter().chain(accepted).filter(|stored| &stored.intent.account == self.name())
+        {
+            by_coin.entry(stored.intent.symbol.clone()).or_default().push(stored);
+        }
+        join_all(by_coin.iter().map(|(symbol, orders)| async move {
+            // A coin somebody works on has its orders in hand, and its own opinion of what is unresolved.
+            let Ok(_coin) = self.try_hold_coin(symbol) else { return };
+            let mut blocked = false;
+            for stored in orders {
+                blocked |= !self.resolve(stored).await;
             }
-        }
-        for symbol in &self.terms.symbols {
-            self.set_unresolved(symbol, blocked.contains(symbol));
-        }
+            self.set_unresolved(symbol, blocked);
+        }))
+        .await;
     }
 
     /// Returns whether the order's fate is known now.
-    async fn resolve(&self, stored: &StoredOrder) -> bool {
+    async fn resolve(&self, listed: &StoredOrder) -> bool {
+        // Whoever held the coin until now may have settled it.
+        let stored = match self.shared.store.order(&listed.intent.client_order_id).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) | Err(_) => return false,
+        };
+        if !matches!(stored.state, OrderState::Sent | OrderState::Unknown | OrderState::Accepted) {
+            return true;
+        }
         let order = Journaled {
             id: stored.intent.client_order_id.clone(),
             cause: Cause::Guardian("recovery".to_owned()),
@@ -64,9 +103,9 @@ impl AccountDesk {
             price: stored.intent.trigger,
         };
         match stored.intent.purpose {
-            OrderPurpose::Stop => self.resolve_stop(&order, stored).await,
+            OrderPurpose::Stop => self.resolve_stop(&order, &stored).await,
             OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency => {
-                self.resolve_market(&order, stored).await
+                self.resolve_market(&order, &stored).await
             }
         }
     }
@@ -74,9 +113,11 @@ impl AccountDesk {
     async fn resolve_market(&self, order: &Journaled, stored: &StoredOrder) -> bool {
         match self.client.order(&order.symbol, &order.id).await {
             Ok(Some(report)) => {
-                self.adopt(order, &report).await;
+                self.adopt(order, stored, &report).await;
                 true
             }
+            Ok(None) if self.traded(order).await => true,
+            Ok(None) if stored.state == OrderState::Accepted => true,
             Ok(None) if self.absence_is_proven(stored) => {
                 self.learn_failure(order, OrderState::NotPlaced, "never reached the exchange").await;
                 true
@@ -94,13 +135,16 @@ impl AccountDesk {
         }
     }
 
-    async fn adopt(&self, order: &Journaled, report: &OrderReport) {
+    async fn adopt(&self, order: &Journaled, stored: &StoredOrder, report: &OrderReport) {
         let executed = report.executed.is_some_and(|quantity| !quantity.is_zero());
         let state = match (report.status.is_final(), executed) {
             (_, true) => OrderState::Filled,
             (true, false) => OrderState::Rejected,
             (false, false) => OrderState::Accepted,
         };
+        if state == stored.state {
+            return;
+        }
         self.learn(
             order,
             state,
@@ -112,33 +156,135 @@ impl AccountDesk {
             },
         )
         .await;
-        let text = format!(
-            "{} {}: an order left open by an interruption was found and settled",
-            self.name(),
-            order.symbol
-        );
-        self.alarm(Severity::Info, text);
+        if stored.state != OrderState::Accepted {
+            let text = format!(
+                "{} {}: an order left open by an interruption was found and settled",
+                self.name(),
+                order.symbol
+            );
+            self.alarm(Severity::Info, text);
+        }
         self.book_fills(&order.symbol).await;
+    }
+
+    /// Whether new fills of exactly this order's side and size tell of an order the exchange does not find by its name:
+    /// some of its endpoints forget for a while (facts: E6).
+    async fn traded(&self, order: &Journaled) -> bool {
+        let last = match self.shared.store.last_fill_id(self.name(), &order.symbol).await {
+            Ok(last) => TradesFrom::Id(next_trade(last)),
+            Err(_) => return false,
+        };
+        let Ok(fills) = self.client.user_trades(&order.symbol, last).await else { return false };
+        let mut by_order: BTreeMap<i64, Vec<Fill>> = BTreeMap::new();
+        for fill in fills.into_iter().filter(|fill| fill.side == order.side) {
+            by_order.entry(fill.order_id).or_default().push(fill);
+        }
+        let found = by_order.into_iter().find_map(|(id, fills)| {
+            let (quantity, price) = executed(&fills)?;
+            (Some(quantity) == order.quantity).then_some((id, quantity, price))
+        });
+        let Some((id, quantity, price)) = found else { return false };
+        let learned = Learned {
+            exchange_id: Some(id.to_string()),
+            price: Some(price),
+            executed: Some(quantity),
+            error: None,
+        };
+        self.learn(order, OrderState::Filled, learned).await;
+        self.book_fills(&order.symbol).await;
+        true
     }
 
     /// A stop in doubt blocks nothing: the guardian looks at positions and resting stops, not at this row.
     async fn resolve_stop(&self, order: &Journaled, stored: &StoredOrder) -> bool {
-        match self.client.open_algo_orders(Some(&order.symbol)).await {
-            Ok(resting) if resting.iter().any(|stop| stop.client_order_id.as_ref() == Some(&order.id)) => {
-                self.learn(order, OrderState::Accepted, Learned::default()).await;
+        match self.client.algo_order(&order.id).await {
+            Ok(Some(stop)) => self.stop_stands(order, stored, &stop).await,
+            Ok(None) if self.absence_is_proven(stored) && self.is_not_resting(order).await => {
+                let (state, why) = if stored.state == OrderState::Accepted {
+                    (OrderState::Cancelled, "the exchange does not know it any more")
+                } else {
+                    (OrderState::NotPlaced, "not resting at the exchange")
+                };
+                self.learn_failure(order, state, why).await;
             }
-            Ok(_) if self.absence_is_proven(stored) => {
-                self.learn_failure(order, OrderState::NotPlaced, "not resting at the exchange").await;
-            }
-            Ok(_) => {}
+            Ok(None) => {}
             Err(error) => {
-                tracing::warn!(account = %self.name(), order = %order.id, %error, "an unresolved stop could not be asked about");
+                tracing::warn!(account = %self.name(), order = %order.id, %error, "a stop could not be asked about");
             }
         }
         true
     }
 
+    /// A stop that is not found by its name may rest all the same.
+    async fn is_not_resting(&self, order: &Journaled) -> bool {
+        match self.client.open_algo_orders(Some(&order.symbol)).await {
+            Ok(stops) => !stops.iter().any(|stop| stop.client_order_id.as_ref() == Some(&order.id)),
+            Err(_) => false,
+        }
+    }
+
+    /// Notes where a stop stands by the exchange's word, and tells when it was executed.
+    async fn stop_stands(&self, order: &Journaled, stored: &StoredOrder, stop: &AlgoOrder) {
+        if let Some(order_id) = stop.order_id {
+            return self.stop_executed(order, stop, order_id).await;
+        }
+        match stop.status {
+            AlgoStatus::Canceled | AlgoStatus::Expired => {
+                self.learn(order, OrderState::Cancelled, Learned::default()).await;
+            }
+            AlgoStatus::Rejected => {
+                self.learn_failure(
+                    order,
+                    OrderState::Rejected,
+                    "refused by the exchange when it was triggered",
+                )
+                .await;
+            }
+            _ if stored.state != OrderState::Accepted => {
+                let learned = Learned { price: stop.trigger, ..Learned::default() };
+                self.learn(order, OrderState::Accepted, learned).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn stop_executed(&self, order: &Journaled, stop: &AlgoOrder, order_id: i64) {
+        let fills = match self.client.user_trades(&order.symbol, TradesFrom::Order(order_id)).await {
+            Ok(fills) => fills,
+            Err(error) => {
+                tracing::warn!(account = %self.name(), order = %order.id, %error, "the fills of a stop could not be read yet");
+                return;
+            }
+        };
+        let Some((quantity, price)) = executed(&fills) else { return };
+        let learned = Learned {
+            exchange_id: Some(order_id.to_string()),
+            price: Some(price),
+            executed: Some(quantity),
+            error: None,
+        };
+        self.learn(order, OrderState::Filled, learned).await;
+        self.book_fills(&order.symbol).await;
+        let realised = fills.iter().fold(Usdt::ZERO, |sum, fill| sum + fill.realised);
+        let trigger = stop.trigger.map_or_else(|| "its price".to_owned(), |trigger| trigger.to_string());
+        let text = format!(
+            "{} {}: the stop at {trigger} was triggered: {quantity} closed at {price}, {} USDT before fees",
+            self.name(),
+            order.symbol,
+            realised.value().round_dp(2)
+        );
+        self.alarm(Severity::Warning, text);
+    }
+
     fn absence_is_proven(&self, stored: &StoredOrder) -> bool {
         self.shared.wall.now().signed_duration_since(stored.intent.sent_at) > PROOF_OF_ABSENCE
     }
+}
+
+/// What fills add up to, and their average price.
+fn executed(fills: &[Fill]) -> Option<(Quantity, Price)> {
+    let total: Decimal = fills.iter().map(|fill| fill.quantity.value()).sum();
+    let paid: Decimal = fills.iter().map(|fill| fill.quantity.value() * fill.price.value()).sum();
+    let price = Price::new(paid.checked_div(total)?).ok()?;
+    Some((Quantity::new(total).ok()?, price))
 }

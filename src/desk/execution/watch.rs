@@ -36,7 +36,7 @@ impl AccountDesk {
         let Some(position) = position.into_iter().find(|position| &position.symbol == symbol) else {
             return Finding::Nothing;
         };
-        if stops.iter().any(|stop| &stop.symbol == symbol && stop.protects(position.direction)) {
+        if stops.iter().any(|stop| super::reading::covers(stop, &position)) {
             return Finding::Nothing;
         }
         if self.shared.is_dry_run() {

@@ -1,0 +1,449 @@
+//! Between the desk and the exchange: decides for every request what becomes of it, and watches the truth behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use jarvis::domain::{Direction, Symbol};
+use jarvis::exchange::{Credentials, ExchangeClient};
+use jarvis::net::{Body, NetError, Transport};
+use jarvis::world::World;
+use rust_decimal::Decimal;
+use tokio::sync::Notify;
+
+use super::clock::SimClock;
+
+/// What becomes of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// As without us.
+    Pass,
+    /// The connection cannot be made.
+    Refuse,
+    /// Lost on the way there; nobody answers.
+    DropBefore,
+    /// Executed; nobody answers.
+    LoseAnswer,
+    /// Executed; the connection breaks.
+    Reset,
+    /// Executed so much later; nobody answers in time.
+    Late(Duration),
+    /// Executed; half of the answer comes.
+    Truncate,
+    /// Answered by the edge; executed or not.
+    Answer { delivered: bool, status: u16, body: &'static str, retry_after: Option<u64> },
+    /// The desk dies here; delivered or not.
+    Crash { delivered: bool },
+}
+
+pub const UNKNOWN_503: &str =
+    r#"{"code":-1000,"msg":"Unknown error, please check your request or try again later."}"#;
+pub const THROTTLED_503: &str = r#"{"code":-1008,"msg":"Request throttled by system-level protection."}"#;
+pub const UNAVAILABLE_503: &str = r#"{"code":0,"msg":"Service Unavailable."}"#;
+pub const TIMEOUT_408: &str = r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#;
+pub const TOO_MANY_429: &str = r#"{"code":-1003,"msg":"Too many requests."}"#;
+pub const LAG: &str = r#"{"code":-2013,"msg":"Order does not exist."}"#;
+pub const WOULD_TRIGGER: &str = r#"{"code":-2021,"msg":"Order would immediately trigger."}"#;
+pub const REFUSED_STOP: &str = r#"{"code":-4000,"msg":"Stop refused by the bench."}"#;
+pub const BAD_KEY: &str = r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#;
+
+impl Fate {
+    pub fn answer(delivered: bool, status: u16, body: &'static str) -> Self {
+        Self::Answer { delivered, status, body, retry_after: None }
+    }
+}
+
+/// A request as the rules see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub account: usize,
+    pub method: String,
+    pub path: String,
+    pub symbol: String,
+    pub id: String,
+    pub reduce_only: bool,
+    /// How many calls of this account with this method and path came before it in this life.
+    pub nth: u64,
+}
+
+impl Call {
+    pub fn is(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path.ends_with(path)
+    }
+
+    pub fn is_opening(&self) -> bool {
+        self.is("POST", "/v1/order") && !self.reduce_only
+    }
+
+    pub fn is_close(&self) -> bool {
+        self.is("POST", "/v1/order") && self.reduce_only
+    }
+
+    pub fn is_stop(&self) -> bool {
+        self.is("POST", "/v1/algoOrder")
+    }
+
+    /// Whether it changes anything but a listen key.
+    pub fn mutates(&self) -> bool {
+        self.method != "GET" && !self.path.ends_with("/listenKey")
+    }
+}
+
+/// A call with what was done to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub at_ms: i64,
+    pub call: Call,
+    pub fate: Fate,
+    /// What the exchange answered, if it was reached.
+    pub status: Option<u16>,
+}
+
+type Rule = Box<dyn Fn(&Call) -> Option<Fate> + Send + Sync>;
+
+/// A position that is, or was, without a stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    pub account: usize,
+    pub symbol: Symbol,
+    pub from_ms: i64,
+    pub lasted_ms: i64,
+    /// How it ended: protected, flat, or still open.
+    pub end: &'static str,
+}
+
+#[derive(Default)]
+struct State {
+    counts: BTreeMap<(usize, String, String), u64>,
+    log: Vec<Entry>,
+    naked: BTreeMap<(usize, Symbol), i64>,
+    holding: BTreeSet<(usize, Symbol)>,
+    windows: Vec<Window>,
+    violations: Vec<String>,
+    latency: Option<(u64, u64)>,
+    lives: u64,
+}
+
+/// The layer itself.
+pub struct Faults {
+    clock: Arc<SimClock>,
+    inner: Transport,
+    truths: Vec<ExchangeClient>,
+    keys: Vec<String>,
+    seed: u64,
+    state: Mutex<State>,
+    /// Apart from the rest, because rules roll.
+    rules: Mutex<Vec<Rule>>,
+    rolls: Mutex<BTreeMap<String, u64>>,
+    /// Rung when a rule says the desk dies.
+    pub death: Notify,
+}
+
+impl Faults {
+    pub fn over(world: &Arc<World>, clock: Arc<SimClock>, seed: u64) -> Arc<Self> {
+        let inner = Transport::in_process(world.router());
+        let keys = world.keys();
+        let truths = keys
+            .iter()
+            .map(|key| {
+                let credentials = Credentials {
+                    api_key: key.api_key.clone().into(),
+                    api_secret: key.api_secret.clone().into(),
+                };
+                ExchangeClient::new(inner.clone(), "http://truth", credentials, clock.clone())
+            })
+            .collect();
+        Arc::new(Self {
+            clock,
+            inner,
+            truths,
+            keys: keys.into_iter().map(|key| key.api_key).collect(),
+            seed,
+            state: Mutex::default(),
+            rules: Mutex::default(),
+            rolls: Mutex::default(),
+            death: Notify::new(),
+        })
+    }
+
+    /// Adds a rule; the first that has a fate for a call decides.
+    pub fn rule(&self, rule: impl Fn(&Call) -> Option<Fate> + Send + Sync + 'static) {
+        self.rules.lock().unwrap().push(Box::new(rule));
+    }
+
+    /// The first `times` calls that match meet this fate.
+    pub fn first(&self, times: u64, matches: impl Fn(&Call) -> bool + Send + Sync + 'static, fate: Fate) {
+        let left = Mutex::new(times);
+        self.rule(move |call| {
+            let mut left = left.lock().unwrap();
+            (*left > 0 && matches(call)).then(|| {
+                *left -= 1;
+                fate.clone()
+            })
+        });
+    }
+
+    /// From now on everything works.
+    pub fn heal(&self) {
+        self.rules.lock().unwrap().clear();
+    }
+
+    /// Every round trip takes between these many milliseconds.
+    pub fn latency(&self, least: u64, most: u64) {
+        self.state.lock().unwrap().latency = Some((least, most));
+    }
+
+    pub fn log(&self) -> Vec<Entry> {
+        self.state.lock().unwrap().log.clone()
+    }
+
+    pub fn windows(&self) -> Vec<Window> {
+        self.state.lock().unwrap().windows.clone()
+    }
+
+    pub fn violations(&self) -> Vec<String> {
+        self.state.lock().unwrap().violations.clone()
+    }
+
+    pub fn blame(&self, what: String) {
+        self.state.lock().unwrap().violations.push(what);
+    }
+
+    pub fn truth(&self, account: usize) -> ExchangeClient {
+        self.truths[account].clone()
+    }
+
+    pub fn mark(&self, symbol: &Symbol) -> Decimal {
+        let request = Request::get("http://truth/world/state").body(Bytes::new()).unwrap();
+        let answer = futures_util::FutureExt::now_or_never(self.inner.fetch(
+            request,
+            Duration::from_secs(5),
+            64 << 20,
+        ));
+        let body = answer.unwrap().unwrap().body;
+        let state: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        state["prices"][symbol.as_str()]["mark"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Positions left naked by a crash are counted from the start of the next life: nobody could see them before.
+    pub fn begin_life(&self) {
+        let now = self.clock.now_ms();
+        let mut state = self.state.lock().unwrap();
+        state.lives += 1;
+        state.counts.clear();
+        for since in state.naked.values_mut() {
+            *since = now;
+        }
+    }
+
+    /// Closes the books on what was naked when the life ended.
+    pub fn end_life(&self) {
+        let now = self.clock.now_ms();
+        let mut state = self.state.lock().unwrap();
+        let open: Vec<_> = state.naked.iter().map(|(whose, since)| (whose.clone(), *since)).collect();
+        for ((account, symbol), from_ms) in open {
+            state.windows.push(Window { account, symbol, from_ms, lasted_ms: now - from_ms, end: "crash" });
+        }
+    }
+
+    pub fn transport(self: &Arc<Self>) -> Transport {
+        let layer = Arc::clone(self);
+        Transport::from_service(tower::service_fn(move |request: Request<Bytes>| {
+            let layer = Arc::clone(&layer);
+            async move { layer.carry(request).await }
+        }))
+    }
+
+    /// A number that depends on the seed, a name and how often it was asked for.
+    pub fn roll(&self, what: &str) -> u64 {
+        let mut rolls = self.rolls.lock().unwrap();
+        let count = rolls.entry(what.to_owned()).or_default();
+        *count += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what, *count).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// A number that depends on the seed, the call and the instant: the same for whoever asks first in an instant.
+    pub fn roll_now(&self, what: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what, self.clock.now_ms()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn call_of(&self, request: &Request<Bytes>) -> Call {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        let params = format!("{}&{body}", request.uri().query().unwrap_or_default());
+        let get = |names: &[&str]| {
+            params
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(name, _)| names.contains(name))
+                .map(|(_, value)| value.to_owned())
+                .unwrap_or_default()
+        };
+        let key = request.headers().get("x-mbx-apikey").and_then(|key| key.to_str().ok()).unwrap_or_default();
+        let account = self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX);
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let mut state = self.state.lock().unwrap();
+        let nth = state.counts.entry((account, method.clone(), path.clone())).or_default();
+        *nth += 1;
+        Call {
+            account,
+            nth: *nth - 1,
+            symbol: get(&["symbol"]),
+            id: get(&["newClientOrderId", "clientAlgoId", "origClientOrderId"]),
+            reduce_only: get(&["reduceOnly"]) == "true",
+            method,
+            path,
+        }
+    }
+
+    async fn carry(self: &Arc<Self>, request: Request<Bytes>) -> Result<Response<Body>, NetError> {
+        let call = self.call_of(&request);
+        let fate = self.rules.lock().unwrap().iter().find_map(|rule| rule(&call)).unwrap_or(Fate::Pass);
+        let index = {
+            let mut state = self.state.lock().unwrap();
+            let at_ms = self.clock.now_ms();
+            state.log.push(Entry { at_ms, call: call.clone(), fate: fate.clone(), status: None });
+            state.log.len() - 1
+        };
+        if fate == Fate::Refuse {
+            return Err(NetError::NotSent { host: "bench".to_owned(), reason: "refused".to_owned() });
+        }
+        let half = self.half_trip(&call);
+        tokio::time::sleep(half).await;
+        match &fate {
+            Fate::DropBefore => return std::future::pending().await,
+            Fate::Crash { delivered: false } => {
+                self.death.notify_one();
+                return std::future::pending().await;
+            }
+            Fate::Answer { delivered: false, status, body, retry_after } => {
+                tokio::time::sleep(half).await;
+                return Ok(edge(*status, body, *retry_after));
+            }
+            Fate::Late(by) => tokio::time::sleep(*by).await,
+            _ => {}
+        }
+        let answered = self.deliver(&call, request, index).await?;
+        tokio::time::sleep(half).await;
+        match fate {
+            Fate::LoseAnswer | Fate::Late(_) => std::future::pending().await,
+            Fate::Crash { .. } => {
+                self.death.notify_one();
+                std::future::pending().await
+            }
+            Fate::Reset => {
+                Err(NetError::Interrupted { host: "bench".to_owned(), reason: "reset".to_owned() })
+            }
+            Fate::Answer { status, body, retry_after, .. } => Ok(edge(status, body, retry_after)),
+            Fate::Truncate => {
+                let (parts, body) = answered.into_parts();
+                let half = body.slice(..body.len() / 2);
+                Ok(Response::from_parts(parts, whole(half)))
+            }
+            _ => Ok(answered.map(whole)),
+        }
+    }
+
+    fn half_trip(&self, call: &Call) -> Duration {
+        let latency = self.state.lock().unwrap().latency;
+        let Some((least, most)) = latency else { return Duration::ZERO };
+        let spread = most - least + 1;
+        let name = format!("latency {} {} {} {}", call.account, call.method, call.path, call.symbol);
+        Duration::from_micros((least + self.roll_now(&name) % spread) * 500)
+    }
+
+    /// Delivers. Late deliveries go on when the desk has stopped waiting, as packets do.
+    async fn deliver(
+        self: &Arc<Self>,
+        call: &Call,
+        request: Request<Bytes>,
+        index: usize,
+    ) -> Result<Response<Bytes>, NetError> {
+        let before = (call.is_opening() && self.is_holding(call)).then(|| call.symbol.clone());
+        let (parts, body) = self.inner.send(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        if parts.status.is_success()
+            && let Some(symbol) = before
+        {
+            self.blame(format!("an opening in {symbol} was executed although a position was there"));
+        }
+        self.state.lock().unwrap().log[index].status = Some(parts.status.as_u16());
+        if call.mutates() {
+            self.look(call.account).await;
+        }
+        Ok(Response::from_parts(parts, body))
+    }
+
+    fn is_holding(&self, call: &Call) -> bool {
+        let Ok(symbol) = Symbol::new(call.symbol.as_str()) else { return false };
+        self.state.lock().unwrap().holding.contains(&(call.account, symbol))
+    }
+
+    pub async fn look_everywhere(&self) {
+        for account in 0..self.truths.len() {
+            self.look(account).await;
+        }
+    }
+
+    /// Reads the truth of an account and notes which positions stand without a stop, and since when.
+    pub async fn look(&self, account: usize) {
+        let Some(truth) = self.truths.get(account) else { return };
+        let positions = truth.positions().await.unwrap();
+        let stops = truth.open_algo_orders(None).await.unwrap();
+        let now = self.clock.now_ms();
+        let mut state = self.state.lock().unwrap();
+        let held: BTreeMap<Symbol, Direction> =
+            positions.iter().map(|position| (position.symbol.clone(), position.direction)).collect();
+        state.holding.retain(|(whose, _)| *whose != account);
+        state.holding.extend(held.keys().map(|symbol| (account, symbol.clone())));
+        for (symbol, direction) in &held {
+            let is_safe = stops.iter().any(|stop| {
+                stop.symbol == *symbol && stop.side == direction.closing_side() && stop.close_position
+            });
+            let whose = (account, symbol.clone());
+            if is_safe {
+                state.ended(&whose, now, "protected");
+            } else {
+                state.naked.entry(whose).or_insert(now);
+            }
+        }
+        let gone: Vec<_> = state
+            .naked
+            .keys()
+            .filter(|(whose, symbol)| *whose == account && !held.contains_key(symbol))
+            .cloned()
+            .collect();
+        for whose in gone {
+            state.ended(&whose, now, "flat");
+        }
+    }
+}
+
+impl State {
+    fn ended(&mut self, whose: &(usize, Symbol), now: i64, end: &'static str) {
+        if let Some(from_ms) = self.naked.remove(whose) {
+            let (account, symbol) = whose.clone();
+            self.windows.push(Window { account, symbol, from_ms, lasted_ms: now - from_ms, end });
+        }
+    }
+}
+
+fn edge(status: u16, body: &'static str, retry_after: Option<u64>) -> Response<Body> {
+    let mut response = Response::new(whole(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert("retry-after", seconds.into());
+    }
+    response
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,332 @@
+//! A bench for the whole desk: the real floor on the real world, with faults between them and a watch over the truth.
+//!
+//! Time is virtual: every life of the desk runs on a runtime of its own with a paused clock, and the exchange's wall
+//! clock follows it. Ending a life drops the runtime, which is what a crash looks like from outside.
+
+#![allow(dead_code, reason = "each test program uses a part of the bench")]
+
+pub mod clock;
+pub mod faults;
+pub mod model;
+pub mod oracle;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::DateTime;
+use jarvis::config::Settings;
+use jarvis::desk::prompt::{Language, Templates};
+use jarvis::desk::sizing::CoinAllocation;
+use jarvis::desk::{AccountTerms, DeskParts, Floor, Streams};
+use jarvis::domain::{AccountName, Command, CycleReport, OperatorCommand, Symbol, Timestamp, Trigger, Usdt};
+use jarvis::exchange::{Credentials, ExchangeClient, Limits};
+use jarvis::llm::{LlmClient, LlmOptions};
+use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
+use jarvis::net::{NetError, SocketConnector, Transport};
+use jarvis::store::Store;
+use jarvis::world::{World, WorldOptions};
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use clock::SimClock;
+use faults::Faults;
+use model::Script;
+
+/// Market and wall time at which every bench begins.
+pub const START_MS: i64 = 1_772_438_700_000;
+/// What each account starts with.
+pub const BALANCE: i64 = 10_000;
+
+/// How a bench is set up.
+pub struct Setup {
+    pub seed: u64,
+    pub accounts: usize,
+    pub coins: &'static [&'static str],
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { seed: 1, accounts: 1, coins: &["BTCUSDT", "ETHUSDT"] }
+    }
+}
+
+/// A world, a folder for the store, a scripted model and the faults between them.
+pub struct Bench {
+    pub world: Arc<World>,
+    pub clock: Arc<SimClock>,
+    pub faults: Arc<Faults>,
+    pub script: Script,
+    pub settings: Settings,
+    pub symbols: Vec<Symbol>,
+    pub folder: tempfile::TempDir,
+    pub names: Vec<AccountName>,
+    by_hand: Mutex<Vec<String>>,
+}
+
+/// A desk at work within one life.
+pub struct Desk {
+    pub floor: Arc<Floor>,
+    pub store: Store,
+    commands: mpsc::Sender<OperatorCommand>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+pub fn symbol(text: &str) -> Symbol {
+    Symbol::new(text).unwrap()
+}
+
+impl Bench {
+    pub fn new(setup: &Setup) -> Self {
+        let names: Vec<AccountName> = ["mirat", "mevlut", "tugrul", "deniz", "ece"][..setup.accounts]
+            .iter()
+            .map(|name| AccountName::new(*name).unwrap())
+            .collect();
+        let clock = Arc::new(SimClock::new(DateTime::from_timestamp_millis(START_MS).unwrap()));
+        let options = WorldOptions {
+            seed: setup.seed,
+            accounts: names.clone(),
+            balance: Usdt::of(BALANCE.into()),
+            speed: 0.0,
+            token_delay: Duration::ZERO,
+            enforce_limits: false,
+            recorded: None,
+            state_file: None,
+        };
+        let world = World::open(options, clock.clone()).unwrap();
+        let mut settings = Settings::default();
+        // A slot that no test reaches: cycles are started by the tests.
+        settings.schedule.cron = "0 0 0 1 1 *".to_owned();
+        settings.profile = jarvis::domain::Profile::Guarded;
+        Self {
+            faults: Faults::over(&world, clock.clone(), setup.seed),
+            script: Script::default(),
+            symbols: setup.coins.iter().map(|coin| symbol(coin)).collect(),
+            folder: tempfile::tempdir().unwrap(),
+            world,
+            clock,
+            settings,
+            names,
+            by_hand: Mutex::default(),
+        }
+    }
+
+    /// Trades at the exchange as an operator would on its web page.
+    pub async fn trade_by_hand(
+        &self,
+        account: usize,
+        symbol: &Symbol,
+        side: jarvis::domain::Side,
+        quantity: &str,
+    ) {
+        let order = jarvis::exchange::MarketOrder {
+            symbol: symbol.clone(),
+            side,
+            quantity: quantity.parse().unwrap(),
+            reduce_only: false,
+            client_order_id: jarvis::domain::ClientOrderId::new(format!(
+                "web{}",
+                self.by_hand.lock().unwrap().len()
+            ))
+            .unwrap(),
+        };
+        let ack = self.truth(account).place_market(&order).await.accepted().unwrap();
+        self.by_hand.lock().unwrap().push(ack.order_id.to_string());
+        self.faults.look(account).await;
+    }
+
+    pub fn by_hand(&self, exchange_id: &str) -> bool {
+        self.by_hand.lock().unwrap().iter().any(|id| id == exchange_id)
+    }
+
+    fn store_file(&self) -> PathBuf {
+        self.folder.path().join("jarvis.db")
+    }
+
+    /// One life of the desk: `work` runs on a paused clock until it ends, and everything it started is cut off.
+    pub fn live<T>(&self, work: impl AsyncFnOnce(&Self) -> T) -> T {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let result = runtime.block_on(async {
+            self.clock.start();
+            self.faults.begin_life();
+            let result = work(self).await;
+            self.clock.stop();
+            self.faults.end_life();
+            result
+        });
+        drop(runtime);
+        result
+    }
+
+    /// Opens the desk and sets its guardians and commands to work.
+    pub async fn open(&self) -> Desk {
+        self.try_open().await.unwrap()
+    }
+
+    pub async fn try_open(&self) -> Result<Desk, jarvis::desk::DeskError> {
+        let file = self.store_file();
+        let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
+        let store = store.at(&format!("world:{}", self.world.id()));
+        let floor = Floor::open(self.parts(&store)).await?;
+        let (commands, heard) = mpsc::channel(16);
+        // No streams: the guardian must do with what it asks for, and the order of events is the same each time.
+        let connector = SocketConnector::from_fn(|_| {
+            Box::pin(async {
+                Err(NetError::NotSent { host: "bench".to_owned(), reason: "no streams here".to_owned() })
+            })
+        });
+        let streams = Streams { connector, ws_url: "ws://bench".to_owned() };
+        let working = Arc::clone(&floor);
+        let serving = tokio::spawn(async move {
+            working.serve(streams, heard, false).await.unwrap();
+        });
+        Ok(Desk { floor, store, commands, serving })
+    }
+
+    fn parts(&self, store: &Store) -> DeskParts {
+        let limits = Arc::new(Limits::default());
+        let transport = self.faults.transport();
+        let accounts = self
+            .world
+            .keys()
+            .into_iter()
+            .map(|key| {
+                let terms = AccountTerms {
+                    name: key.name,
+                    leverage: 3,
+                    symbols: self.symbols.clone(),
+                    allocation: CoinAllocation::Equal { coins: self.symbols.len() },
+                    stop_distance: "10%".parse().unwrap(),
+                };
+                let credentials =
+                    Credentials { api_key: key.api_key.into(), api_secret: key.api_secret.into() };
+                let client = ExchangeClient::sharing(
+                    transport.clone(),
+                    "http://exchange",
+                    credentials,
+                    self.clock.clone(),
+                    Arc::clone(&limits),
+                );
+                (terms, client)
+            })
+            .collect();
+        let clean = Transport::in_process(self.world.router());
+        let simsar = SimsarOptions {
+            addresses: SourceAddresses::one_host("http://sources"),
+            finnhub_token: Some(SecretString::from("x")),
+            symbols: self.symbols.clone(),
+            concurrency: 64,
+            built_in: true,
+        };
+        let model =
+            LlmOptions::new("builtin", "http://model", "scripted", SecretString::from("scripted-model"));
+        DeskParts {
+            clock: self.world.clock(),
+            wall: self.clock.clone(),
+            store: store.clone(),
+            simsar: Simsar::new(simsar, clean, self.world.clock()),
+            llm: LlmClient::new(self.script.transport(), model),
+            accounts,
+            templates: Templates::load(None, Language::En).unwrap(),
+            install: "bench".into(),
+            built_in_market: true,
+            settings: self.settings.clone(),
+        }
+    }
+
+    /// The exchange's truth about one account, asked past all faults.
+    pub fn truth(&self, account: usize) -> ExchangeClient {
+        self.faults.truth(account)
+    }
+
+    /// The last mark of a coin.
+    pub fn mark(&self, symbol: &Symbol) -> rust_decimal::Decimal {
+        self.faults.mark(symbol)
+    }
+
+    /// Moves a coin's price by a share of itself, and looks at what that did.
+    pub async fn shock(&self, symbol: &Symbol, share: rust_decimal::Decimal) {
+        let price = self.mark(symbol) * (rust_decimal::Decimal::ONE + share);
+        let on_the_grid =
+            (0..=5).rev().any(|digits| self.world.set_price(symbol, price.round_dp(digits)).is_ok());
+        assert!(on_the_grid, "{symbol} takes no price near {price}");
+        self.faults.look_everywhere().await;
+    }
+}
+
+impl Desk {
+    /// Runs a cycle in which the model says this.
+    pub async fn cycle(&self, bench: &Bench, rows: &[(usize, &str, &str, &str)]) -> CycleReport {
+        bench.script.say(&rows_of(bench, rows));
+        self.floor.run_cycle(Trigger::Manual).await.unwrap()
+    }
+
+    pub async fn command(&self, id: u64, command: Command) {
+        self.commands.send(OperatorCommand { id, command }).await.unwrap();
+    }
+
+    /// Ends in order.
+    pub async fn end(self) {
+        self.floor.end();
+        self.serving.await.unwrap();
+    }
+
+    /// Lets virtual time pass.
+    pub async fn wait(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Everything told so far that an operator would read.
+    pub fn alarms(&self) -> Vec<String> {
+        self.floor.bulletin().read(|present| present.alarms.iter().map(|alarm| alarm.text.clone()).collect())
+    }
+}
+
+/// The model's rows: account number, coin, word, confidence.
+pub fn rows_of(bench: &Bench, rows: &[(usize, &str, &str, &str)]) -> String {
+    let mut answer = Vec::new();
+    for (number, name) in bench.names.iter().enumerate() {
+        for symbol in &bench.symbols {
+            let wanted =
+                rows.iter().find(|(account, coin, ..)| *account == number && *coin == symbol.as_str());
+            let (word, confidence) =
+                wanted.map_or(("NO_TRADE", "0.50"), |(_, _, word, confidence)| (*word, *confidence));
+            answer.push(serde_json::json!({
+                "account": name, "symbol": symbol, "decision": word, "reason": "scripted",
+                "confidence": confidence.parse::<f64>().unwrap(), "market_bias": "neutral", "risk_note": "none",
+            }));
+        }
+    }
+    serde_json::Value::Array(answer).to_string()
+}
+
+/// Polls a future at most so many times: where it stands then is where a crash found it.
+pub async fn polled<F: Future>(future: F, polls: u32) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut left = polls;
+    std::future::poll_fn(move |context| match future.as_mut().poll(context) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending if left == 0 => std::task::Poll::Ready(None),
+        std::task::Poll::Pending => {
+            left -= 1;
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Instants of virtual time, since the bench began.
+pub fn seconds(ms: i64) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "a test's milliseconds")]
+    let seconds = ms as f64 / 1000.0;
+    seconds
+}
+
+pub type Told = Arc<Mutex<BTreeMap<u64, String>>>;
+
+pub fn epoch() -> Timestamp {
+    DateTime::from_timestamp_millis(0).unwrap()
+}
