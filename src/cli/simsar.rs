@@ -23,7 +23,7 @@ pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, F
             symbols.push(symbol.clone());
         }
     }
-    let router = desk::simsar(&settings, &venue, symbols).router();
+    let router = desk::simsar(&settings, &venue, symbols, None).router();
     super::say(&json!({ "base_url": format!("http://{address}") }).to_string());
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     serving::serve(listener, router).await?;

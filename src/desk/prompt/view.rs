@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::input::{AccountInput, CoinInput, Language, PromptInput};
-use super::number::{cents, instant, significant, significant_decimal};
+use super::number::{cents, instant, rough, significant, significant_decimal};
 use crate::domain::{
     AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
 };
@@ -38,6 +38,10 @@ pub(super) struct PromptView {
     fear_greed: Option<FearGreed>,
     us30: Option<Us30>,
     funding: Option<FundingOverview>,
+    /// Rows of cells, in the order of the template's header; one row a coin and timeframe.
+    timeframes: Vec<Vec<String>>,
+    /// Rows of cells, one a coin.
+    statistics: Vec<Vec<String>>,
     coins: Vec<Coin>,
     coins_without_price: Vec<String>,
     calendar: Vec<CalendarRow>,
@@ -92,6 +96,7 @@ struct FearGreed {
 
 #[derive(Debug, Serialize)]
 struct Us30 {
+    proxy: Option<&'static str>,
     price: String,
     change_pct: String,
     candles: Vec<CandleRow>,
@@ -196,11 +201,14 @@ impl PromptView {
                 .as_ref()
                 .map(|index| FearGreed { value: index.value, class: cell(&index.class) }),
             us30: input.us30.as_ref().map(|us30| Us30 {
+                proxy: us30.proxy,
                 price: us30.price.map(significant_decimal).unwrap_or_default(),
                 change_pct: significant(us30.change_pct),
                 candles: candle_rows(&us30.candles, US30_CANDLES, now, 24),
             }),
             funding: funding_overview(&input.coins),
+            timeframes: priced(input).flat_map(timeframe_rows).collect(),
+            statistics: priced(input).map(statistics_row).collect(),
             coins: input.coins.iter().filter_map(|coin| coin_view(coin, now)).collect(),
             coins_without_price: input
                 .coins
@@ -333,6 +341,41 @@ fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
         indicators,
         candles: candle_rows(&coin.candles, COIN_CANDLES, now, 4),
     })
+}
+
+fn priced(input: &PromptInput) -> impl Iterator<Item = &CoinInput> {
+    input.coins.iter().filter(|coin| coin.price.is_some())
+}
+
+fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
+    coin.timeframes.iter().map(|line| {
+        let mut row =
+            vec![coin.symbol.to_string(), line.interval.clone(), line.trend.unwrap_or_default().to_owned()];
+        row.extend(
+            [
+                line.rsi14,
+                line.macd_hist_pct,
+                line.adx14,
+                line.atr_pct,
+                line.to_high20_pct,
+                line.to_low20_pct,
+                line.obv_slope_pct,
+            ]
+            .map(rough),
+        );
+        row
+    })
+}
+
+fn statistics_row(coin: &CoinInput) -> Vec<String> {
+    let figures = &coin.statistics;
+    let mut row = vec![coin.symbol.to_string()];
+    row.extend(figures.returns_pct.map(rough));
+    row.extend(figures.volatility_pct.map(rough));
+    row.extend([figures.correlation_btc, figures.beta_btc, figures.open_interest_musdt].map(rough));
+    row.extend(figures.open_interest_change_pct.map(rough));
+    row.extend(figures.long_short.map(rough));
+    row
 }
 
 /// The last `count` candles, oldest first; the age counts from the close, in hours, or in days for daily bars.

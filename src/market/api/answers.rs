@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::domain::{Candle, Symbol};
+use crate::market::error::SourceError;
 use crate::market::indicators::{Bars, Indicator, Line, slope};
 use crate::market::reading::Reading;
 use crate::market::simsar::Simsar;
@@ -90,15 +91,28 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         &inner.finnhub.upstream,
         &inner.fair_economy.upstream,
         &inner.yahoo.upstream,
+        &inner.fred.upstream,
     ];
+    let feeds = inner.rss.feeds.iter().map(|(_, upstream)| upstream);
     let upstreams: Vec<_> = upstreams
-        .iter()
+        .into_iter()
+        .chain(feeds)
         .map(|upstream| {
             let paused_s = upstream.pause_left().map_or(0, |left| left.as_secs().max(1));
-            json!({ "name": upstream.name(), "paused_s": paused_s, "used_weight_1m": upstream.used_weight() })
+            let resting: Vec<_> = upstream
+                .resting()
+                .into_iter()
+                .map(|(path, left_s)| json!({ "path": path, "left_s": left_s }))
+                .collect();
+            json!({
+                "name": upstream.name(),
+                "paused_s": paused_s,
+                "used_weight_1m": upstream.used_weight(),
+                "resting": resting,
+            })
         })
         .collect();
-    Ok(own(simsar, json!({ "status": "ok", "sources": upstreams })))
+    Ok(own(simsar, json!({ "status": "ok", "streamed_prices": inner.live.count(), "sources": upstreams })))
 }
 
 fn symbols(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
@@ -118,9 +132,11 @@ async fn brief(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
 
 async fn price(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
+    let is_live = simsar.inner.live.price(symbol, simsar.inner.clock.as_ref()).is_some();
     let price = simsar.price(symbol).await?;
     let fields = json!({ "symbol": symbol, "price": price.value });
-    Ok(answer(simsar, binance(simsar), &price, fields))
+    let source = if is_live { format!("{} (stream)", binance(simsar)) } else { binance(simsar).to_owned() };
+    Ok(answer(simsar, &source, &price, fields))
 }
 
 async fn candles(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
@@ -276,7 +292,11 @@ fn series(candles: &[Candle], lines: &[Line], limit: usize) -> Value {
 async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
     let params = Params::of(query, &["limit"])?;
     let limit = params.whole("limit", 1, 1000)?.unwrap_or(8);
-    let (premium, history) = tokio::join!(simsar.premium(symbol), simsar.funding_history(symbol, limit));
+    let (premium, history, interval) = tokio::join!(
+        simsar.premium(symbol),
+        simsar.funding_history(symbol, limit),
+        simsar.funding_interval(symbol)
+    );
     let mut premium = premium?;
     let history = match history {
         Ok(history) => json!(history.value.as_ref()),
@@ -289,6 +309,7 @@ async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Res
         "symbol": symbol,
         "funding_rate": premium.value.funding_rate,
         "next_funding_time": premium.value.next_funding,
+        "interval_hours": interval.ok(),
         "mark_price": premium.value.mark_price,
         "index_price": premium.value.index_price,
         "history": history,
@@ -357,8 +378,11 @@ async fn news(simsar: &Simsar, category: NewsCategory, query: Query<'_>) -> Resu
         .take(MOST_HEADLINES)
         .map(|headline| json!({ "headline": headline.text, "source": headline.source, "at": headline.at }))
         .collect();
-    let fields = json!({ "category": category.as_str(), "available": all.len(), "headlines": headlines });
-    Ok(answer(simsar, simsar.inner.finnhub.upstream.name(), &news, fields))
+    let mut fields = json!({ "category": category.as_str(), "available": all.len(), "headlines": headlines });
+    if let Some(failure) = &news.value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &news.value.source, &news, fields))
 }
 
 async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
@@ -378,31 +402,39 @@ async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> 
 async fn us30(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
     let chart = simsar.us30().await?;
-    let upstream = &simsar.inner.yahoo.upstream;
-    let price = chart.value.price.ok_or_else(|| Refusal::Upstream(upstream.empty("value of the index")))?;
-    let previous = chart.value.bars.last().map(|bar| bar.close);
-    let fields = json!({
+    let value = &chart.value;
+    let no_value = || SourceError::Empty { upstream: Arc::clone(&value.source), what: "value of the index" };
+    let price = value.price.ok_or_else(|| Refusal::Upstream(no_value()))?;
+    let mut fields = json!({
         "symbol": "US30",
+        "instrument": value.instrument,
         "price": price,
-        "session_open": chart.value.session_open,
-        "last_close": previous,
-        "change_pct": chart.value.change_pct(),
+        "session_open": value.session_open,
+        "last_close": value.previous.or(value.bars.last().map(|bar| bar.close)),
+        "change_pct": value.change_pct(),
     });
-    Ok(answer(simsar, upstream.name(), &chart, fields))
+    if let Some(failure) = &value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &value.source, &chart, fields))
 }
 
 async fn us30_candles(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     let params = Params::of(query, &["limit"])?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?.unwrap_or(5) as usize;
     let chart = simsar.us30().await?;
-    let upstream = &simsar.inner.yahoo.upstream;
-    let bars = &chart.value.bars;
-    if bars.is_empty() {
-        return Err(Refusal::Upstream(upstream.empty("closed daily bars of the index")));
+    let value = &chart.value;
+    if value.bars.is_empty() {
+        let what = "closed daily bars of the index";
+        return Err(Refusal::Upstream(SourceError::Empty { upstream: Arc::clone(&value.source), what }));
     }
-    let last = &bars[bars.len().saturating_sub(limit)..];
-    let fields = json!({ "symbol": "US30", "interval": "1d", "candles": last });
-    Ok(answer(simsar, upstream.name(), &chart, fields))
+    let last = &value.bars[value.bars.len().saturating_sub(limit)..];
+    let mut fields =
+        json!({ "symbol": "US30", "instrument": value.instrument, "interval": "1d", "candles": last });
+    if let Some(failure) = &value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &value.source, &chart, fields))
 }
 
 fn binance(simsar: &Simsar) -> &str {

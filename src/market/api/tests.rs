@@ -87,14 +87,14 @@ async fn candles_are_closed_oldest_first_and_as_many_as_asked() {
 }
 
 #[tokio::test]
-async fn an_indicator_uses_499_candles_whatever_the_limit() {
+async fn an_indicator_uses_498_candles_whatever_the_limit() {
     let simsar = Served::new().simsar();
     let window = simsar.window(&symbol("BTCUSDT"), "1h".parse().unwrap()).await.unwrap().value;
     let expected = Indicator::Rsi { period: 21 }.over(&Bars::of(&window.candles)).unwrap()[0].last();
     for limit in ["", "&limit=5", "&limit=1500"] {
         let (_, answer) =
             over_http(&simsar, "GET", &format!("/indicators/rsi/BTCUSDT?interval=1h&period=21{limit}")).await;
-        assert_eq!((answer["value"].as_f64(), &answer["candles_used"]), (expected, &json!(499)), "{limit}");
+        assert_eq!((answer["value"].as_f64(), &answer["candles_used"]), (expected, &json!(498)), "{limit}");
     }
     let (_, answer) = over_http(&simsar, "GET", "/indicators/macd/BTCUSDT?limit=3").await;
     assert_eq!(answer["series"].as_array().unwrap().len(), 3);
@@ -297,7 +297,7 @@ async fn a_dozen_indicators_of_one_coin_cost_one_request() {
     for name in Indicator::NAMES {
         assert_eq!(simsar.call(&format!("/indicators/{name}/BTCUSDT"), &[]).await.status, 200);
     }
-    assert_eq!(served.requests(), ["http://sources/fapi/v1/klines?symbol=BTCUSDT&interval=4h&limit=500"]);
+    assert_eq!(served.requests(), ["http://sources/fapi/v1/klines?symbol=BTCUSDT&interval=4h&limit=499"]);
     served.clock.set("2026-03-02T12:00:00Z".parse().unwrap());
     simsar.call("/indicators/rsi/BTCUSDT", &[]).await;
     assert_eq!(served.requests().len(), 2, "a candle has closed");
