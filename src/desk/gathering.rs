@@ -15,7 +15,7 @@ use crate::market::statistics::{TimeframeLine, Trend};
 use crate::market::{Brief, CoinBrief, IndexBar};
 
 /// Headlines of one category that go into a prompt.
-const HEADLINES_A_CATEGORY: usize = 8;
+const HEADLINES_A_CATEGORY: usize = 5;
 /// Calendar entries that go into a prompt.
 const CALENDAR_ENTRIES: usize = 20;
 
@@ -182,7 +182,6 @@ fn timeframe_input(line: &TimeframeLine) -> TimeframeInput {
         trend: line.trend.map(Trend::as_str),
         rsi14: line.rsi,
         macd_hist_pct: line.macd_histogram_pct,
-        adx14: line.adx,
         atr_pct: line.atr_pct,
         to_high20_pct: line.to_high_pct,
         to_low20_pct: line.to_low_pct,

@@ -213,7 +213,7 @@ pub(crate) fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value
 
 /// Bars from the formula below, up to and with the running one, as the exchange sends them.
 fn klines(query: &HashMap<String, String>, now: i64) -> Value {
-    let length = query["interval"].parse::<Interval>().unwrap().millis().unwrap();
+    let length = query["interval"].parse::<Interval>().unwrap().millis().unwrap_or(31 * 86_400_000);
     let limit: i64 = query.get("limit").map_or(500, |limit| limit.parse().unwrap());
     let end: i64 = query.get("endTime").map_or(now, |end| end.parse().unwrap());
     let last = end.min(now) / length;

@@ -145,8 +145,6 @@ pub struct TimeframeInput {
     pub rsi14: Option<f64>,
     /// MACD histogram in percent of the price.
     pub macd_hist_pct: Option<f64>,
-    /// ADX(14).
-    pub adx14: Option<f64>,
     /// ATR(14) in percent of the price.
     pub atr_pct: Option<f64>,
     /// Percent up to the high of 20 bars.

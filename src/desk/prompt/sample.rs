@@ -175,7 +175,6 @@ fn timeframe(interval: &str) -> TimeframeInput {
         trend: Some("up"),
         rsi14: Some(57.318),
         macd_hist_pct: Some(0.1),
-        adx14: Some(26.4),
         atr_pct: Some(1.1),
         to_high20_pct: Some(2.25),
         to_low20_pct: Some(-3.5),

@@ -21,7 +21,7 @@ const CALENDAR_ENTRIES: usize = 20;
 /// Headlines shown in all.
 const HEADLINES: usize = 30;
 /// Columns of one headline.
-const HEADLINE_COLUMNS: usize = 200;
+const HEADLINE_COLUMNS: usize = 140;
 /// Columns of a cell or note that somebody else wrote.
 const CELL_COLUMNS: usize = 60;
 
@@ -167,6 +167,7 @@ struct TaskAccount {
 struct TaskCoin {
     symbol: Symbol,
     allowed: Vec<DecisionWord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<TaskPosition>,
 }
 
@@ -347,6 +348,12 @@ fn priced(input: &PromptInput) -> impl Iterator<Item = &CoinInput> {
     input.coins.iter().filter(|coin| coin.price.is_some())
 }
 
+/// Every contract here is quoted in USDT, which a row of forty need not repeat.
+fn short_name(symbol: &Symbol) -> String {
+    let name = symbol.as_str();
+    name.strip_suffix("USDT").unwrap_or(name).to_owned()
+}
+
 fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
     coin.timeframes.iter().map(|line| {
         let mut row =
@@ -355,7 +362,6 @@ fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
             [
                 line.rsi14,
                 line.macd_hist_pct,
-                line.adx14,
                 line.atr_pct,
                 line.to_high20_pct,
                 line.to_low20_pct,
@@ -369,7 +375,7 @@ fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
 
 fn statistics_row(coin: &CoinInput) -> Vec<String> {
     let figures = &coin.statistics;
-    let mut row = vec![coin.symbol.to_string()];
+    let mut row = vec![short_name(&coin.symbol)];
     row.extend(figures.returns_pct.map(rough));
     row.extend(figures.volatility_pct.map(rough));
     row.extend([figures.correlation_btc, figures.beta_btc, figures.open_interest_musdt].map(rough));
@@ -437,8 +443,11 @@ fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
 
 #[derive(Serialize)]
 struct Headline<'a> {
-    category: &'a str,
-    source: String,
+    /// This and the source only where they differ from the line before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     age_min: i64,
     #[serde(rename = "headline")]
     text: String,
@@ -449,10 +458,14 @@ fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
         .news
         .iter()
         .take(HEADLINES)
-        .map(|news| {
+        .enumerate()
+        .map(|(place, news)| {
+            let before = place.checked_sub(1).map(|before| &input.news[before]);
+            let is_new_category = before.is_none_or(|before| before.category != news.category);
+            let is_new_source = before.is_none_or(|before| before.source != news.source);
             serde_json::to_string(&Headline {
-                category: &news.category,
-                source: news.source.line(CELL_COLUMNS),
+                category: is_new_category.then_some(news.category.as_str()),
+                source: is_new_source.then(|| news.source.line(CELL_COLUMNS)),
                 age_min: (input.market_time - news.published).num_minutes().max(0),
                 text: news.headline.line(HEADLINE_COLUMNS),
             })

@@ -13,16 +13,16 @@ use crate::market::simsar::Simsar;
 use crate::market::sources::binance::{CandleWindow, RatioKind};
 use crate::market::sources::finnhub::NewsCategory;
 
-use super::params::{Params, refusal};
-use super::route::{Target, tool_paths};
+use super::openapi::document;
+use super::params::{
+    LONGEST_PERIOD, MOST_CANDLES, MOST_DEVIATIONS, MOST_FUNDINGS, MOST_POINTS, Params, indicator_parameters,
+    parameters_of,
+};
+use super::route::{Target, other_paths, tool_paths};
 use super::{Object, Refusal};
 
 type Query<'a> = &'a [(String, String)];
 
-/// Longest period of an indicator: as many bars as there are.
-const LONGEST_PERIOD: u32 = 499;
-/// Most candles in one answer.
-const MOST_CANDLES: u32 = 1500;
 /// Headlines in one answer.
 const MOST_HEADLINES: usize = 30;
 /// Time to gather a brief.
@@ -36,6 +36,7 @@ pub(crate) async fn build(simsar: &Simsar, target: Target, query: Query<'_>) -> 
         Target::Index => index(simsar, query),
         Target::Health => health(simsar, query),
         Target::Symbols => symbols(simsar, query),
+        Target::OpenApi => openapi(simsar, query),
         Target::Brief => brief(simsar, query).await,
         Target::Price(symbol) => price(simsar, &symbol, query).await,
         Target::Candles(symbol) => candles(simsar, &symbol, query).await,
@@ -77,7 +78,7 @@ fn own(simsar: &Simsar, fields: Value) -> Object {
 
 fn index(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
-    let mut paths = ["/", "/health", "/symbols", "/brief"].map(str::to_owned).to_vec();
+    let mut paths = other_paths().map(str::to_owned).to_vec();
     paths.extend(tool_paths());
     Ok(own(simsar, json!({ "name": "simsar", "version": env!("CARGO_PKG_VERSION"), "paths": paths })))
 }
@@ -115,6 +116,16 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Ok(own(simsar, json!({ "status": "ok", "streamed_prices": inner.live.count(), "sources": upstreams })))
 }
 
+/// The description of this API; it is no datum and has no source.
+fn openapi(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
+    Params::of(query, &[])?;
+    match serde_json::to_value(document(simsar.symbols())) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(_) => Err(Refusal::Internal("the description of this API is no object".to_owned())),
+        Err(error) => Err(Refusal::Internal(error.to_string())),
+    }
+}
+
 fn symbols(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
     Ok(own(simsar, json!({ "symbols": simsar.symbols() })))
@@ -140,7 +151,7 @@ async fn price(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Obj
 }
 
 async fn candles(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["interval", "limit"])?;
+    let params = Params::of(query, parameters_of("/candles/{symbol}"))?;
     let interval = params.interval()?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?.unwrap_or(20) as usize;
     let window = simsar.closed_candles(symbol, interval, limit).await?;
@@ -180,13 +191,7 @@ async fn indicator(
     symbol: &Symbol,
     query: Query<'_>,
 ) -> Result<Object, Refusal> {
-    let known: &[&str] = match indicator {
-        Indicator::Macd { .. } => &["interval", "limit", "fast", "slow", "signal"],
-        Indicator::Bbands { .. } => &["interval", "limit", "period", "deviations"],
-        Indicator::Stoch { .. } => &["interval", "limit", "period", "slow_k", "slow_d"],
-        _ => &["interval", "limit", "period"],
-    };
-    let params = Params::of(query, known)?;
+    let params = Params::of(query, indicator_parameters(name))?;
     let interval = params.interval()?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?;
     let (indicator, settings) = configured(indicator, &params)?;
@@ -228,12 +233,8 @@ fn configured(indicator: Indicator, params: &Params<'_>) -> Result<(Indicator, O
         Indicator::Macd { fast, slow, signal } => {
             let (fast, slow, signal) =
                 (bars("fast", 2, fast)?, bars("slow", 2, slow)?, bars("signal", 1, signal)?);
-            if fast >= slow {
-                return Err(refusal(
-                    format!("fast {fast} is not below slow {slow}"),
-                    json!("fast below slow, such as 12 and 26"),
-                ));
-            }
+            // As TA-Lib does: the shorter one is the fast one.
+            let (fast, slow) = (fast.min(slow), fast.max(slow));
             (
                 Indicator::Macd { fast, slow, signal },
                 json!({ "fast": fast, "slow": slow, "signal_period": signal }),
@@ -247,7 +248,7 @@ fn configured(indicator: Indicator, params: &Params<'_>) -> Result<(Indicator, O
         }
         Indicator::Bbands { period, deviations } => {
             let period = bars("period", 2, period)?;
-            let deviations = params.positive("deviations", 10.0)?.unwrap_or(deviations);
+            let deviations = params.positive("deviations", MOST_DEVIATIONS)?.unwrap_or(deviations);
             let settings = json!({ "period": period, "deviations": deviations });
             (Indicator::Bbands { period, deviations }, settings)
         }
@@ -290,8 +291,8 @@ fn series(candles: &[Candle], lines: &[Line], limit: usize) -> Value {
 }
 
 async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["limit"])?;
-    let limit = params.whole("limit", 1, 1000)?.unwrap_or(8);
+    let params = Params::of(query, parameters_of("/futures/funding-rate/{symbol}"))?;
+    let limit = params.whole("limit", 1, MOST_FUNDINGS)?.unwrap_or(8);
     let (premium, history, interval) = tokio::join!(
         simsar.premium(symbol),
         simsar.funding_history(symbol, limit),
@@ -318,9 +319,9 @@ async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Res
 }
 
 async fn open_interest(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["period", "limit"])?;
+    let params = Params::of(query, parameters_of("/futures/open-interest/{symbol}"))?;
     let period = params.statistics_period()?;
-    let limit = params.whole("limit", 1, 500)?.unwrap_or(24);
+    let limit = params.whole("limit", 1, MOST_POINTS)?.unwrap_or(24);
     let (interest, history) =
         tokio::join!(simsar.open_interest(symbol), simsar.open_interest_history(symbol, period, limit));
     let mut interest = interest?;
@@ -346,9 +347,13 @@ async fn ratio(
     symbol: &Symbol,
     query: Query<'_>,
 ) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["period", "limit"])?;
+    let params = Params::of(query, parameters_of(&format!("/futures/{}/{{symbol}}", kind.name())))?;
+    let kind = match kind {
+        RatioKind::TopPositions if params.by_accounts()? => RatioKind::TopAccounts,
+        kind => kind,
+    };
     let period = params.statistics_period()?;
-    let limit = params.whole("limit", 1, 500)?.unwrap_or(24);
+    let limit = params.whole("limit", 1, MOST_POINTS)?.unwrap_or(24);
     let ratios = simsar.long_short(kind, symbol, period, limit).await?;
     let latest = ratios.value.last();
     let fields = json!({
@@ -420,7 +425,7 @@ async fn us30(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
 }
 
 async fn us30_candles(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["limit"])?;
+    let params = Params::of(query, parameters_of("/macro/us30/candles"))?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?.unwrap_or(5) as usize;
     let chart = simsar.us30().await?;
     let value = &chart.value;
