@@ -27,7 +27,7 @@ const COINS: [&str; 10] = [
     "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT",
     "PAXGUSDT",
 ];
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn coins() -> Vec<Symbol> {
     COINS.map(|name| Symbol::new(name).expect("spelled like a contract")).to_vec()

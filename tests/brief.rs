@@ -68,7 +68,7 @@ fn market_sections(prompt: &str) -> &str {
 #[tokio::test]
 async fn ten_coins_make_fifteen_kilobytes_of_prompt_from_ninety_seven_requests() {
     let (simsar, clock, asked) = simsar_on_a_world();
-    let brief = simsar.brief(&coins(), Duration::from_secs(60)).await;
+    let brief = simsar.brief(&coins(), Duration::from_mins(1)).await;
     let missing: Vec<_> = brief.sources.iter().filter(|source| source.error.is_some()).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert_eq!(asked.lock().unwrap().len(), 10 * 9 + 1 + 6, "one a datum, and the funding intervals for all");
@@ -78,7 +78,7 @@ async fn ten_coins_make_fifteen_kilobytes_of_prompt_from_ninety_seven_requests()
         assert!(coin.timeframes.iter().all(|line| line.trend.is_some()), "{coin:?}");
         assert!(coin.positioning.open_interest_24h_pct.is_some(), "{coin:?}");
     }
-    simsar.brief(&coins(), Duration::from_secs(60)).await;
+    simsar.brief(&coins(), Duration::from_mins(1)).await;
     assert_eq!(asked.lock().unwrap().len(), 97, "nothing is asked twice within its second");
 
     let accounts = ["mirat", "mevlut", "tugrul"].map(|name| AccountState {

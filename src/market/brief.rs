@@ -155,7 +155,9 @@ impl Simsar {
                 && let Some((place, symbol)) = waiting.next()
             {
                 let simsar = self.clone();
-                running.spawn(async move { (place, CoinReadings::gather(&simsar, symbol, limit).await) });
+                running.spawn(async move {
+                    (place, Box::pin(CoinReadings::gather(&simsar, symbol, limit)).await)
+                });
             }
             match running.join_next().await {
                 None => break,

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(&*kept.value.source, "finnhub, kept on disk");
         assert!(kept.value.instead_of.as_ref().unwrap().contains("HTTP 500"));
         served.clock.advance(chrono::Duration::days(7));
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        tokio::time::advance(std::time::Duration::from_mins(1)).await;
         assert!(simsar().calendar().await.is_err(), "too old");
         std::fs::write(folder.path().join("calendar.json"), "{\"as_of\":\"2026").unwrap();
         assert!(simsar().calendar().await.is_err(), "a torn file is no calendar");
