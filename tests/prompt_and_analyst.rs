@@ -89,7 +89,12 @@ fn prompt(language: Language, positions: Vec<Position>) -> RenderedPrompt {
         accounts: vec![account("mirat", positions), account("mevlut", vec![]), account("tugrul", vec![])],
         coins: COINS.iter().zip(steps).map(|(name, step)| coin(name, step)).collect(),
         fear_greed: Some(FearGreedInput { value: 44, class: Untrusted::new("Fear") }),
-        us30: Some(Us30Input { price: Some(Decimal::from(48_900)), change_pct: Some(0.3), candles: vec![] }),
+        us30: Some(Us30Input {
+            price: Some(Decimal::from(48_900)),
+            change_pct: Some(0.3),
+            candles: vec![],
+            proxy: None,
+        }),
         calendar: vec![],
         news: vec![NewsInput {
             category: "general".to_owned(),

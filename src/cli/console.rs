@@ -117,7 +117,7 @@ async fn start(
     step("building the market");
     let venue = Venue::open(&settings, world_url.as_deref(), &data_dir).await?;
     step("reading accounts and settling what was left open");
-    let floor = desk::open(&settings, &settings_dir, &venue, &store, install).await?;
+    let floor = desk::open(&settings, &settings_dir, &venue, &store, install, Some(&data_dir)).await?;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     tokio::spawn(forward(Arc::clone(&floor), feeds));
     // A newcomer on the offline world sees the desk at work within seconds.

@@ -27,6 +27,7 @@ pub async fn open(
     venue: &Venue,
     store: &Store,
     install: Arc<str>,
+    data_dir: Option<&Path>,
 ) -> Result<Arc<Floor>, Failure> {
     let accounts = accounts(settings, venue)?;
     let symbols = every_symbol(&accounts);
@@ -41,7 +42,7 @@ pub async fn open(
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
         store: store.at(&venue.id),
-        simsar: simsar(&settings, venue, symbols),
+        simsar: simsar(&settings, venue, symbols, data_dir),
         llm: model(&settings, venue)?,
         accounts,
         templates: Templates::load(Some(settings_dir), language)?,
@@ -53,17 +54,23 @@ pub async fn open(
 }
 
 /// The market-data API over a venue's sources.
-pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>) -> Simsar {
+pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir: Option<&Path>) -> Simsar {
     let options = SimsarOptions {
         addresses: if venue.built_in {
             SourceAddresses::one_host(&venue.base_url)
         } else {
             SourceAddresses::real()
         },
-        finnhub_token: venue.built_in.then(|| SecretString::from("built-in")),
+        finnhub_token: if venue.built_in {
+            Some(SecretString::from("built-in"))
+        } else {
+            environment("FINNHUB_API_KEY").map(SecretString::from)
+        },
         symbols,
         concurrency: settings.market.concurrency,
         built_in: venue.built_in,
+        // What a world makes up is not kept among what was really read.
+        data_dir: data_dir.filter(|_| !venue.built_in).map(Path::to_owned),
     };
     Simsar::new(options, venue.transport.clone(), Arc::clone(&venue.clock))
 }

@@ -105,7 +105,7 @@ async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
     };
     let venue = Venue::embedded_at(options, Arc::clone(&wall) as Arc<dyn Clock>).await?;
     let store = Store::open(&folder.join(FILE_NAME))?;
-    let floor = desk::open(&settings, folder, &venue, &store, "pictures".into()).await?;
+    let floor = desk::open(&settings, folder, &venue, &store, "pictures".into(), None).await?;
     let (snapshot, mut events) = floor.bulletin().subscribe();
     let mut state = State::starting();
     update(&mut state, Msg::Feed(Box::new(Feed::Snapshot(Box::new(snapshot)))));

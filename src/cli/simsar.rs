@@ -23,10 +23,14 @@ pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, F
             symbols.push(symbol.clone());
         }
     }
-    let router = desk::simsar(&settings, &venue, symbols).router();
+    let simsar = desk::simsar(&settings, &venue, symbols, None);
+    let router = simsar.router();
+    let (connector, ws_url) = (venue.connector.clone(), venue.ws_url.clone());
+    let quotes = tokio::spawn(async move { simsar.follow_quotes(connector, ws_url).await });
     super::say(&json!({ "base_url": format!("http://{address}") }).to_string());
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     serving::serve(listener, router).await?;
+    quotes.abort();
     if let Some(driver) = driver {
         driver.abort();
     }

@@ -5,15 +5,17 @@ use rust_decimal::prelude::FromPrimitive;
 
 use super::answer::{Answer, Pair};
 use super::prompt::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, Us30Input,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, StatisticsInput,
+    TimeframeInput, Us30Input,
 };
 use super::signals::allowed_decisions;
 use crate::config::{Settings, StopLoss};
 use crate::domain::{AccountState, Candle, Price, Proposal, Symbol, Timestamp, Untrusted};
+use crate::market::statistics::{TimeframeLine, Trend};
 use crate::market::{Brief, CoinBrief, IndexBar};
 
 /// Headlines of one category that go into a prompt.
-const HEADLINES_A_CATEGORY: usize = 8;
+const HEADLINES_A_CATEGORY: usize = 5;
 /// Calendar entries that go into a prompt.
 const CALENDAR_ENTRIES: usize = 20;
 
@@ -87,6 +89,7 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
         us30: brief.us30.as_ref().map(|us30| Us30Input {
             price: Decimal::from_f64(us30.price).map(|price| price.round_dp(2)),
             change_pct: us30.change_pct,
+            proxy: us30.proxy,
             candles: brief.us30_candles.iter().filter_map(candle_of).collect(),
         }),
         calendar: brief.calendar.iter().take(CALENDAR_ENTRIES).map(calendar_input).collect(),
@@ -140,6 +143,7 @@ fn account_input(gathered: &Gathered, state: &AccountState) -> AccountInput {
 }
 
 fn coin_input(coin: &CoinBrief) -> CoinInput {
+    let held = coin.positioning;
     CoinInput {
         symbol: coin.symbol.clone(),
         price: coin.price.map(Decimal::from),
@@ -155,6 +159,33 @@ fn coin_input(coin: &CoinBrief) -> CoinInput {
         atr14: coin.atr,
         funding_rate_pct: coin.funding_rate.map(|rate| rate * 100.0),
         candles: coin.candles_4h.clone(),
+        timeframes: coin.timeframes.iter().map(timeframe_input).collect(),
+        statistics: StatisticsInput {
+            returns_pct: coin.returns_pct,
+            volatility_pct: [coin.volatility_24h_pct, coin.volatility_30d_pct],
+            correlation_btc: coin.correlation_btc,
+            beta_btc: coin.beta_btc,
+            open_interest_musdt: held.open_interest_musdt,
+            open_interest_change_pct: [held.open_interest_4h_pct, held.open_interest_24h_pct],
+            long_short: [
+                held.long_short_accounts,
+                held.long_short_top_positions,
+                held.long_short_top_accounts,
+            ],
+        },
+    }
+}
+
+fn timeframe_input(line: &TimeframeLine) -> TimeframeInput {
+    TimeframeInput {
+        interval: line.interval.to_string(),
+        trend: line.trend.map(Trend::as_str),
+        rsi14: line.rsi,
+        macd_hist_pct: line.macd_histogram_pct,
+        atr_pct: line.atr_pct,
+        to_high20_pct: line.to_high_pct,
+        to_low20_pct: line.to_low_pct,
+        obv_slope_pct: line.obv_slope_pct,
     }
 }
 

@@ -54,6 +54,8 @@ impl Floor {
         }
         let (marks, heard) = mpsc::channel(64);
         let Streams { connector, ws_url } = streams;
+        let quotes = (self.simsar.clone(), connector.clone(), ws_url.clone());
+        tasks.spawn(async move { quotes.0.follow_quotes(quotes.1, quotes.2).await });
         tasks.spawn(crate::market::follow_marks(connector, ws_url, self.symbols(), marks));
         tasks.spawn(Arc::clone(self).tell_marks(heard));
         tasks.spawn(Arc::clone(self).keep_schedule());

@@ -2,33 +2,32 @@
 //!
 //! What fails or is old is named among the sources and never keeps the rest from arriving.
 
+mod coin;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::{Candle, Interval, Price, SourceStatus, Symbol, Timestamp};
+use crate::domain::{SourceStatus, Symbol, Timestamp};
 
+use self::coin::CoinReadings;
+pub use self::coin::{CoinBrief, Positioning};
 use super::error::SourceError;
-use super::indicators::{Bars, Indicator, to_float};
 use super::reading::Reading;
 use super::simsar::Simsar;
 use super::sources::alternative_me::FearGreed;
-use super::sources::binance::{CandleWindow, Premium};
-use super::sources::finnhub::{CalendarEntry, Headline, NewsCategory};
+use super::sources::finnhub::{CalendarEntry, Headline, NewsCategory, gist};
 use super::sources::yahoo::IndexBar;
 
-/// The timeframe of the brief.
-const INTERVAL: Interval = Interval::Hour4;
-/// Candles shown of each coin.
-const SHOWN_CANDLES: usize = 20;
 /// Headlines shown of each category.
 const SHOWN_HEADLINES: usize = 10;
 /// Daily bars shown of the index.
 const SHOWN_BARS: usize = 5;
-/// Bars of 4 h in a day and in a week.
-const DAY: usize = 6;
-const WEEK: usize = 42;
+/// Coins read side by side; within a coin everything is.
+const COINS_AT_ONCE: usize = 16;
 
 /// The market as one cycle sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,49 +48,6 @@ pub struct Brief {
     pub us30_candles: Vec<IndexBar>,
     /// What was read, how old it is and what failed.
     pub sources: Vec<SourceStatus>,
-}
-
-/// One coin. What could not be had is absent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CoinBrief {
-    /// The contract.
-    pub symbol: Symbol,
-    /// Last traded price. Without it the coin is not offered to the model.
-    pub price: Option<Price>,
-    /// Mark price.
-    pub mark_price: Option<Price>,
-    /// The last 20 closed candles of 4 h, oldest first.
-    pub candles_4h: Vec<Candle>,
-    /// How many closed candles the indicators were computed on; an indicator that needs more is absent.
-    pub candles_used: usize,
-    /// RSI(14).
-    pub rsi: Option<f64>,
-    /// MACD(12, 26, 9): the line.
-    pub macd_line: Option<f64>,
-    /// Its signal.
-    pub macd_signal: Option<f64>,
-    /// Line minus signal.
-    pub macd_histogram: Option<f64>,
-    /// ADX(14).
-    pub adx: Option<f64>,
-    /// Bollinger bands (20, 2): the lower.
-    pub bb_lower: Option<f64>,
-    /// The middle.
-    pub bb_middle: Option<f64>,
-    /// The upper.
-    pub bb_upper: Option<f64>,
-    /// ATR(14), in USDT.
-    pub atr: Option<f64>,
-    /// Rate of the running funding interval, as a share; positive: longs pay.
-    pub funding_rate: Option<f64>,
-    /// When it is paid next.
-    pub next_funding: Option<Timestamp>,
-    /// Percent from the close before to the last close of 4 h.
-    pub change_4h_pct: Option<f64>,
-    /// Percent over the last six closed candles of 4 h.
-    pub change_24h_pct: Option<f64>,
-    /// Percent over the last 42 closed candles of 4 h.
-    pub change_7d_pct: Option<f64>,
 }
 
 /// Headlines by category, newest first.
@@ -116,6 +72,8 @@ pub struct IndexQuote {
     pub session_open: bool,
     /// Percent from the close of the session before the one the value belongs to.
     pub change_pct: Option<f64>,
+    /// The contract on shares that stands for the index, when it is not the index itself.
+    pub proxy: Option<&'static str>,
 }
 
 impl Brief {
@@ -135,7 +93,7 @@ impl Simsar {
     async fn gather(&self, symbols: &[Symbol], deadline: Duration) -> Brief {
         let as_of = self.inner.clock.now();
         let limit = Limit { at: Instant::now() + deadline, span: deadline };
-        let coins = futures_util::future::join_all(symbols.iter().map(|symbol| self.coin(symbol, limit)));
+        let coins = self.coins(symbols, limit);
         let news =
             futures_util::future::join_all(NewsCategory::ALL.map(|category| self.headlines(category, limit)));
         let fear_greed = limit.read("alternative_me/fear-greed", self.fear_greed());
@@ -143,14 +101,7 @@ impl Simsar {
         let us30 = limit.read("yahoo/us30", self.us30());
         let (coins, news, fear_greed, calendar, us30) = tokio::join!(coins, news, fear_greed, calendar, us30);
 
-        let mut sources = Vec::new();
-        let coins = coins
-            .into_iter()
-            .map(|(coin, statuses)| {
-                sources.extend(statuses);
-                coin
-            })
-            .collect();
+        let (coins, mut sources) = coins;
         let (fear_greed, status) = fear_greed;
         sources.push(status);
         let mut news = news.into_iter().map(|(headlines, status)| {
@@ -158,14 +109,18 @@ impl Simsar {
             headlines
         });
         let mut next = || news.next().unwrap_or_default();
-        let news_brief = NewsBrief { general: next(), crypto: next(), forex: next() };
+        let mut news_brief = NewsBrief { general: next(), crypto: next(), forex: next() };
         drop(news);
+        news_brief.tell_each_once();
         let (calendar, mut status) = calendar;
         if calendar.as_ref().is_some_and(|calendar| calendar.value.instead_of.is_some()) {
             "fair_economy/calendar".clone_into(&mut status.name);
         }
         sources.push(status);
-        let (chart, status) = us30;
+        let (chart, mut status) = us30;
+        if let Some(chart) = chart.as_ref().filter(|chart| chart.value.instead_of.is_some()) {
+            status.name = format!("{}/us30", first_word(&chart.value.source));
+        }
         sources.push(status);
         let us30 = chart.as_ref().and_then(|chart| {
             let price = chart.value.price?;
@@ -174,6 +129,7 @@ impl Simsar {
                 as_of: chart.as_of,
                 session_open: chart.value.session_open,
                 change_pct: chart.value.change_pct(),
+                proxy: Some(chart.value.instrument).filter(|name| name.ends_with("USDT")),
             })
         });
         Brief {
@@ -188,27 +144,49 @@ impl Simsar {
         }
     }
 
-    async fn coin(&self, symbol: &Symbol, limit: Limit) -> (CoinBrief, Vec<SourceStatus>) {
-        let (price, premium, window) = tokio::join!(
-            limit.read(format!("binance/price/{symbol}"), self.price(symbol)),
-            limit.read(format!("binance/funding-rate/{symbol}"), self.premium(symbol)),
-            limit.read(format!("binance/klines/{symbol}/{INTERVAL}"), self.window(symbol, INTERVAL)),
-        );
-        let (window, window_status) = window;
-        let empty = CandleWindow::default();
-        let candles = window.as_ref().map_or(&empty, |reading| reading.value.as_ref());
-        let coin = coin_brief(
-            symbol,
-            price.0.map(|reading| reading.value),
-            premium.0.as_ref().map(|reading| &reading.value),
-            candles,
-        );
-        (coin, vec![price.1, premium.1, window_status])
+    /// Every coin in a task of its own, so that decoding one does not wait for another.
+    async fn coins(&self, symbols: &[Symbol], limit: Limit) -> (Vec<CoinBrief>, Vec<SourceStatus>) {
+        let bitcoin = symbols.iter().find(|symbol| symbol.as_str() == "BTCUSDT").cloned();
+        let mut waiting = symbols.iter().cloned().enumerate();
+        let mut running = JoinSet::new();
+        let mut read: Vec<Option<CoinReadings>> = symbols.iter().map(|_| None).collect();
+        loop {
+            while running.len() < COINS_AT_ONCE
+                && let Some((place, symbol)) = waiting.next()
+            {
+                let simsar = self.clone();
+                running.spawn(async move {
+                    (place, Box::pin(CoinReadings::gather(&simsar, symbol, limit)).await)
+                });
+            }
+            match running.join_next().await {
+                None => break,
+                Some(Ok((place, readings))) => read[place] = Some(readings),
+                Some(Err(error)) => tracing::error!(%error, "reading a coin ended unexpectedly"),
+            }
+        }
+        let place = bitcoin.and_then(|bitcoin| symbols.iter().position(|symbol| *symbol == bitcoin));
+        let bitcoin = place.and_then(|place| read[place].as_ref()).map(CoinReadings::candles_4h);
+        let mut coins = Vec::with_capacity(symbols.len());
+        let mut sources = Vec::new();
+        for (symbol, readings) in symbols.iter().zip(&mut read) {
+            match readings {
+                Some(readings) => {
+                    coins.push(readings.brief(bitcoin.as_deref()));
+                    sources.append(&mut readings.take_statuses());
+                }
+                None => coins.push(CoinReadings::nothing(symbol.clone()).brief(None)),
+            }
+        }
+        (coins, sources)
     }
 
     async fn headlines(&self, category: NewsCategory, limit: Limit) -> (Vec<Headline>, SourceStatus) {
         let name = format!("finnhub/news/{}", category.as_str());
-        let (news, status) = limit.read(name, self.news(category)).await;
+        let (news, mut status) = limit.read(name, self.news(category)).await;
+        if news.as_ref().is_some_and(|news| news.value.instead_of.is_some()) {
+            status.name = format!("rss/news/{}", category.as_str());
+        }
         let headlines = news.map(|reading| first(&reading.value.headlines, SHOWN_HEADLINES).to_vec());
         (headlines.unwrap_or_default(), status)
     }
@@ -222,6 +200,11 @@ struct Limit {
 }
 
 impl Limit {
+    /// What is nice to have: nobody is told when it is missing.
+    async fn within<T>(self, reading: impl Future<Output = Result<T, SourceError>>) -> Option<T> {
+        timeout_at(self.at, reading).await.ok()?.ok()
+    }
+
     /// A reading and how it went, under a name.
     async fn read<T>(
         self,
@@ -243,52 +226,18 @@ impl Limit {
     }
 }
 
-fn coin_brief(
-    symbol: &Symbol,
-    price: Option<Price>,
-    premium: Option<&Premium>,
-    window: &CandleWindow,
-) -> CoinBrief {
-    let bars = Bars::of(&window.candles);
-    let [rsi] = last_values("rsi", &bars);
-    let [macd_line, macd_signal, macd_histogram] = last_values("macd", &bars);
-    let [adx] = last_values("adx", &bars);
-    let [bb_lower, bb_middle, bb_upper] = last_values("bbands", &bars);
-    let [atr] = last_values("atr", &bars);
-    CoinBrief {
-        symbol: symbol.clone(),
-        price,
-        mark_price: premium.and_then(|premium| premium.mark_price),
-        candles_4h: window.last(SHOWN_CANDLES).to_vec(),
-        candles_used: window.candles.len(),
-        rsi,
-        macd_line,
-        macd_signal,
-        macd_histogram,
-        adx,
-        bb_lower,
-        bb_middle,
-        bb_upper,
-        atr,
-        funding_rate: premium.and_then(|premium| premium.funding_rate).map(to_float),
-        next_funding: premium.and_then(|premium| premium.next_funding),
-        change_4h_pct: change_pct(&bars.close, 1),
-        change_24h_pct: change_pct(&bars.close, DAY),
-        change_7d_pct: change_pct(&bars.close, WEEK),
+impl NewsBrief {
+    /// A headline that several categories carry stays in the first of them that is narrower than `general`.
+    fn tell_each_once(&mut self) {
+        let mut seen = HashSet::new();
+        for category in [&mut self.crypto, &mut self.forex, &mut self.general] {
+            category.retain(|headline| seen.insert(gist(headline.text.raw())));
+        }
     }
 }
 
-/// The last values of an indicator with its default settings; default settings are never refused.
-fn last_values<const N: usize>(name: &str, bars: &Bars) -> [Option<f64>; N] {
-    let lines = Indicator::named(name).and_then(|indicator| indicator.over(bars).ok()).unwrap_or_default();
-    std::array::from_fn(|index| lines.get(index).and_then(super::indicators::Line::last))
-}
-
-/// Percent between the last close and the one `bars` before it.
-fn change_pct(closes: &[f64], bars: usize) -> Option<f64> {
-    let last = closes.len().checked_sub(1)?;
-    let before = closes[last.checked_sub(bars)?];
-    Some((closes[last] / before - 1.0) * 100.0)
+fn first_word(text: &str) -> &str {
+    text.split(' ').next().unwrap_or(text)
 }
 
 fn first<T>(items: &[T], count: usize) -> &[T] {
@@ -300,112 +249,4 @@ fn last<T>(items: &[T], count: usize) -> &[T] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::market::test_sources::{Served, noon, symbol};
-
-    const DEADLINE: Duration = Duration::from_secs(20);
-
-    fn coins() -> Vec<Symbol> {
-        vec![symbol("BTCUSDT"), symbol("ETHUSDT")]
-    }
-
-    fn failed(brief: &Brief) -> Vec<&str> {
-        let failed = brief.sources.iter().filter(|source| source.error.is_some());
-        failed.map(|source| source.name.as_str()).collect()
-    }
-
-    #[tokio::test]
-    async fn everything_of_the_cycle_is_there_and_each_datum_was_asked_for_once() {
-        let served = Served::new();
-        let brief = served.simsar().brief(&coins(), DEADLINE).await;
-        let coin = &brief.coins[1];
-        assert_eq!((coin.symbol.as_str(), coin.price.unwrap().to_string().as_str()), ("ETHUSDT", "66491.8"));
-        assert_eq!((coin.candles_4h.len(), coin.candles_used, coin.funding_rate), (20, 499, Some(0.0001)));
-        let all = [
-            coin.rsi,
-            coin.macd_line,
-            coin.macd_signal,
-            coin.macd_histogram,
-            coin.adx,
-            coin.bb_lower,
-            coin.bb_middle,
-            coin.bb_upper,
-            coin.atr,
-            coin.change_4h_pct,
-            coin.change_24h_pct,
-            coin.change_7d_pct,
-        ];
-        assert!(all.iter().all(Option::is_some), "{coin:?}");
-        assert!(coin.bb_lower < coin.bb_middle && coin.bb_middle < coin.bb_upper);
-        assert_eq!(brief.fear_greed.as_ref().unwrap().class, "Extreme Fear");
-        assert_eq!((brief.news.general.len(), brief.news.forex.len(), brief.calendar.len()), (2, 2, 2));
-        assert_eq!((brief.us30.as_ref().unwrap().price, brief.us30_candles.len()), (53277.01, 4));
-        assert_eq!(brief.as_of, noon());
-        assert_eq!(failed(&brief), [""; 0]);
-        assert_eq!(brief.sources.len(), 2 * 3 + 6);
-        assert!(brief.sources.iter().all(|source| source.as_of.is_some() && !source.stale));
-        assert_eq!(served.requests().len(), 2 * 3 + 6);
-    }
-
-    #[tokio::test]
-    async fn indicators_and_changes_are_those_of_the_candles() {
-        let simsar = Served::new().simsar();
-        let brief = simsar.brief(&coins(), DEADLINE).await;
-        let window = simsar.window(&coins()[0], INTERVAL).await.unwrap().value;
-        assert_eq!(brief.coins[0].candles_4h, window.last(20));
-        let closes: Vec<f64> = window.last(43).iter().map(|candle| to_float(candle.close.value())).collect();
-        let expected = (closes[42] / closes[36] - 1.0) * 100.0;
-        assert!((brief.coins[0].change_24h_pct.unwrap() - expected).abs() < 1e-12);
-        let rsi = Indicator::Rsi { period: 14 }.over(&Bars::of(&window.candles)).unwrap()[0].last();
-        assert_eq!(brief.coins[0].rsi, rsi);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_dead_source_is_named_and_the_rest_arrives() {
-        for (path, named) in [
-            ("/fapi/v2/ticker/price", vec!["binance/price/BTCUSDT", "binance/price/ETHUSDT"]),
-            ("/fapi/v1/premiumIndex", vec!["binance/funding-rate/BTCUSDT", "binance/funding-rate/ETHUSDT"]),
-            ("/fapi/v1/klines", vec!["binance/klines/BTCUSDT/4h", "binance/klines/ETHUSDT/4h"]),
-            ("/fng/", vec!["alternative_me/fear-greed"]),
-            ("/api/v1/news", vec!["finnhub/news/general", "finnhub/news/crypto", "finnhub/news/forex"]),
-            ("/api/v1/calendar/economic", vec!["finnhub/calendar"]),
-            ("/v8/finance/chart/%5EDJI", vec!["yahoo/us30"]),
-        ] {
-            for lie in ["<html>no</html>", "{}", "[]", "[[]]", "null", "{\"data\":5}", "[{\"x\""] {
-                let served = Served::new();
-                served.says(path, lie);
-                let brief = served.simsar().brief(&coins(), DEADLINE).await;
-                assert_eq!(failed(&brief), named, "{path} says {lie}");
-                assert_eq!(brief.us30.is_none(), path.contains("DJI"), "{lie}");
-                assert_eq!(brief.coins.len(), 2);
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_source_costs_no_more_than_the_deadline() {
-        let served = Served::new();
-        served.falls_silent("/api/v1/");
-        let begun = Instant::now();
-        let brief = served.simsar().brief(&coins(), Duration::from_secs(3)).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(3));
-        assert!(brief.coins.iter().all(|coin| coin.price.is_some() && coin.rsi.is_some()));
-        let silent = brief.sources.iter().find(|source| source.name == "finnhub/news/crypto").unwrap();
-        assert_eq!(silent.error.as_deref(), Some("no answer within 3s"));
-        assert!(brief.news.crypto.is_empty() && brief.fear_greed.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_young_contract_has_the_indicators_its_history_allows() {
-        let served = Served::new();
-        let row = |bar: i64| {
-            let open = noon().timestamp_millis() - (21 - bar) * 14_400_000;
-            serde_json::json!([open, "10", "12", "9", "11", "1", open + 14_399_999])
-        };
-        served.says("/fapi/v1/klines", (0..20).map(row).collect::<serde_json::Value>().to_string());
-        let brief = served.simsar().brief(&coins()[..1], DEADLINE).await;
-        assert!(brief.coins[0].rsi.is_some() && brief.coins[0].adx.is_none());
-        assert_eq!((brief.coins[0].candles_used, failed(&brief).len()), (20, 0), "young is not broken");
-    }
-}
+mod tests;

@@ -25,6 +25,14 @@ pub enum SourceError {
         /// How long it wants to be left alone.
         wait: Duration,
     },
+    /// It failed several times in a row and is left alone for a while.
+    #[error("{upstream}: failed too often; asked again in {} s", left.as_secs().max(1))]
+    Resting {
+        /// Which source.
+        upstream: Arc<str>,
+        /// How long it is still left alone.
+        left: Duration,
+    },
     /// The source refuses the key, or the key's plan does not cover this.
     #[error("{upstream}: the key has no access to this (HTTP {status}); check the key and its plan")]
     NoAccess {
@@ -70,7 +78,7 @@ pub enum SourceError {
         then: Box<SourceError>,
     },
     /// No key was given for a source that needs one.
-    #[error("{upstream}: no key is set; name its environment variable in the settings")]
+    #[error("{upstream}: no key is set; put one in FINNHUB_API_KEY")]
     NoKey {
         /// Which source.
         upstream: Arc<str>,
@@ -93,6 +101,7 @@ impl SourceError {
         match self {
             Self::Network { upstream, .. }
             | Self::RateLimited { upstream, .. }
+            | Self::Resting { upstream, .. }
             | Self::NoAccess { upstream, .. }
             | Self::Refused { upstream, .. }
             | Self::Malformed { upstream, .. }

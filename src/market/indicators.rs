@@ -9,8 +9,9 @@ use ta_lib::{Core, MAType, OutRange, RetCode};
 
 use crate::domain::Candle;
 
-/// Indicators are always computed on up to this many closed candles, whatever the caller wants to see.
-pub const WINDOW: usize = 499;
+/// Indicators are always computed on up to this many closed candles, whatever the caller wants to see. With the
+/// running one that makes 499 rows, the most the exchange sends at its second lowest price (binance.md §1.4).
+pub const WINDOW: usize = 498;
 
 /// The library refused what was asked; the settings are outside its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

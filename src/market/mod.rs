@@ -11,20 +11,28 @@ pub mod indicators;
 pub mod reading;
 pub mod simsar;
 pub mod sources;
+pub mod statistics;
 pub mod stream;
 
+mod addresses;
+mod calendar_file;
+mod circuit;
+mod fallbacks;
+mod live;
 mod shelf;
 #[cfg(test)]
 mod test_sources;
 mod upstream;
 
+pub use addresses::SourceAddresses;
 pub use api::ToolAnswer;
 pub use brief::{Brief, CoinBrief};
 pub use error::SourceError;
 pub use reading::Reading;
-pub use simsar::{Simsar, SimsarOptions, SourceAddresses};
+pub use simsar::{Simsar, SimsarOptions};
 pub use sources::alternative_me::FearGreed;
 pub use sources::binance::{CandleWindow, Premium};
 pub use sources::finnhub::{CalendarEntry, Headline, NewsCategory};
+pub use sources::rss::FeedAddress;
 pub use sources::yahoo::{IndexBar, IndexChart};
 pub use stream::follow_marks;

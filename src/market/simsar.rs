@@ -1,6 +1,9 @@
 //! The one door to market data: sources, shelves and the clock in one handle.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use chrono::Duration as Span;
@@ -10,8 +13,10 @@ use tokio::sync::Semaphore;
 use crate::domain::{Clock, Interval, Price, Symbol, Timestamp};
 use crate::net::Transport;
 
+use super::addresses::SourceAddresses;
 use super::error::SourceError;
 use super::indicators::WINDOW;
+use super::live::LiveQuotes;
 use super::reading::Reading;
 use super::shelf::{Shelf, Taken};
 use super::sources::alternative_me::{AlternativeMe, FearGreed};
@@ -20,55 +25,17 @@ use super::sources::binance::{
 };
 use super::sources::fair_economy::FairEconomy;
 use super::sources::finnhub::{Calendar, Finnhub, News, NewsCategory};
-use super::sources::yahoo::{IndexChart, Yahoo};
+use super::sources::fred::Fred;
+use super::sources::rss::Rss;
+use super::sources::yahoo::{self, IndexChart, Yahoo};
 use super::upstream::Upstream;
-
-/// Where each source is reached: scheme and host, without a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceAddresses {
-    /// Binance USDⓈ-M futures, below it `/fapi/…` and `/futures/data/…`.
-    pub binance: String,
-    /// Alternative.me, below it `/fng/`.
-    pub alternative_me: String,
-    /// Finnhub, below it `/api/v1/…`.
-    pub finnhub: String,
-    /// FairEconomy's weekly calendar, below it `/ff_calendar_thisweek.json`.
-    pub fair_economy: String,
-    /// Yahoo, below it `/v8/finance/chart/…`.
-    pub yahoo: String,
-}
-
-impl SourceAddresses {
-    /// The providers' own hosts.
-    pub fn real() -> Self {
-        Self {
-            binance: "https://fapi.binance.com".into(),
-            alternative_me: "https://api.alternative.me".into(),
-            finnhub: "https://finnhub.io".into(),
-            fair_economy: "https://nfs.faireconomy.media".into(),
-            yahoo: "https://query1.finance.yahoo.com".into(),
-        }
-    }
-
-    /// One host that speaks for all of them.
-    pub fn one_host(base_url: &str) -> Self {
-        let base = base_url.trim_end_matches('/').to_owned();
-        Self {
-            binance: base.clone(),
-            alternative_me: base.clone(),
-            finnhub: base.clone(),
-            fair_economy: base.clone(),
-            yahoo: base,
-        }
-    }
-}
 
 /// How simsar is set up.
 #[derive(Debug, Clone)]
 pub struct SimsarOptions {
     /// Where the sources are.
     pub addresses: SourceAddresses,
-    /// Finnhub's key; without it news and calendar are reported as missing.
+    /// Finnhub's key; without it news come from the feeds and the calendar from FairEconomy.
     pub finnhub_token: Option<SecretString>,
     /// The contracts it answers for; empty allows every well-spelled one.
     pub symbols: Vec<Symbol>,
@@ -76,6 +43,8 @@ pub struct SimsarOptions {
     pub concurrency: usize,
     /// Whether the sources are an offline world's; their names then say so.
     pub built_in: bool,
+    /// Folder in which the last calendar is kept; without it, it is not.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// The market-data API. Cheap to clone; clones share connections, shelves and limits.
@@ -98,6 +67,11 @@ pub(crate) struct Inner {
     pub(crate) finnhub: Finnhub,
     pub(crate) fair_economy: FairEconomy,
     pub(crate) yahoo: Yahoo,
+    pub(crate) fred: Fred,
+    pub(crate) rss: Rss,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) live: LiveQuotes,
+    funding_intervals: Shelf<(), Arc<HashMap<String, u8>>>,
     prices: Shelf<Symbol, Price>,
     premiums: Shelf<Symbol, Premium>,
     windows: Shelf<(Symbol, Interval, usize), Arc<CandleWindow>>,
@@ -126,7 +100,13 @@ impl Simsar {
             let name = if built_in { format!("{name} (built-in)") } else { name.to_owned() };
             Upstream::new(&name, base, &transport, &permits)
         };
-        let addresses = &options.addresses;
+        let addresses = options.addresses;
+        let feeds = addresses.feeds.into_iter().map(|feed| {
+            let name = format!("rss/{}", feed.name);
+            let upstream = upstream(&name, &feed.host);
+            (feed, upstream)
+        });
+        let rss = Rss { feeds: feeds.collect() };
         let never = Span::zero();
         let inner = Inner {
             binance: Binance {
@@ -140,9 +120,15 @@ impl Simsar {
             finnhub: Finnhub {
                 upstream: upstream("finnhub", &addresses.finnhub),
                 token: options.finnhub_token,
+                calendar_denied: AtomicU16::new(0),
             },
             fair_economy: FairEconomy { upstream: upstream("fair_economy", &addresses.fair_economy) },
-            yahoo: Yahoo { upstream: upstream("yahoo", &addresses.yahoo) },
+            yahoo: Yahoo { upstream: upstream("yahoo", &addresses.yahoo).with_default_wait(yahoo::QUIET) },
+            fred: Fred { upstream: upstream("fred", &addresses.fred) },
+            rss,
+            data_dir: options.data_dir,
+            live: LiveQuotes::default(),
+            funding_intervals: Shelf::new(Arc::clone(&clock), HOUR, Span::hours(24)),
             prices: Shelf::new(Arc::clone(&clock), SECOND, never),
             premiums: Shelf::new(Arc::clone(&clock), SECOND, never),
             windows: Shelf::new(Arc::clone(&clock), MINUTE, never),
@@ -160,9 +146,13 @@ impl Simsar {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The last traded price of a contract, at most a second old.
+    /// What a contract costs: the middle of the book while the stream talks, else the last traded price, at most a
+    /// second old.
     pub async fn price(&self, symbol: &Symbol) -> Result<Reading<Price>, SourceError> {
         let inner = &self.inner;
+        if let Some((value, as_of)) = inner.live.price(symbol, inner.clock.as_ref()) {
+            return Ok(Reading { value, as_of, stale: false, note: None });
+        }
         inner
             .prices
             .get(symbol, async {
@@ -313,13 +303,28 @@ impl Simsar {
             .await
     }
 
-    /// The latest headlines of a category.
+    /// Hours between two fundings of a contract.
+    pub(crate) async fn funding_interval(&self, symbol: &Symbol) -> Result<u8, SourceError> {
+        /// What a contract has that the exchange does not list as different (binance.md §1.4).
+        const USUAL: u8 = 8;
+        let inner = &self.inner;
+        let intervals = inner
+            .funding_intervals
+            .get(&(), async {
+                let intervals = inner.binance.funding_intervals().await?;
+                Ok(inner.live(Arc::new(intervals), None, Span::hours(1)))
+            })
+            .await?;
+        Ok(intervals.value.get(symbol.as_str()).copied().unwrap_or(USUAL))
+    }
+
+    /// The latest headlines of a category; those of the feeds where no key covers them.
     pub async fn news(&self, category: NewsCategory) -> Result<Reading<Arc<News>>, SourceError> {
         let inner = &self.inner;
         inner
             .news
             .get(&category, async {
-                let news = inner.finnhub.news(category).await?;
+                let news = inner.read_news(category).await?;
                 let note = refused_note(news.refused, "row(s) without a headline or a time");
                 let taken = inner.live(Arc::new(news), None, Span::minutes(5));
                 Ok(Taken { note, stale_after: Span::minutes(30), ..taken })
@@ -327,27 +332,30 @@ impl Simsar {
             .await
     }
 
-    /// The economic calendar from today to seven days ahead; FairEconomy's week where the key does not cover it.
+    /// The economic calendar from today to seven days ahead; FairEconomy's week where the key does not cover it, and
+    /// the last copy kept on disk where nobody answers.
     pub async fn calendar(&self) -> Result<Reading<Arc<Calendar>>, SourceError> {
         let inner = &self.inner;
         inner
             .calendar
             .get(&(), async {
-                let calendar = inner.calendar().await?;
+                let (calendar, at) = inner.read_calendar().await?;
                 let note = refused_note(calendar.refused, "row(s) without an event or a time");
-                let taken = inner.live(Arc::new(calendar), None, Span::hours(1));
+                // What only stands in is asked for again sooner.
+                let fresh_for = if at < inner.clock.now() { Span::minutes(5) } else { Span::hours(1) };
+                let taken = inner.live(Arc::new(calendar), Some(at), fresh_for);
                 Ok(Taken { note, stale_after: Span::hours(2), ..taken })
             })
             .await
     }
 
-    /// The Dow Jones: as of the time of its quote.
+    /// The Dow Jones, as of the time of its quote; a proxy or FRED's last close where Yahoo does not answer.
     pub async fn us30(&self) -> Result<Reading<Arc<IndexChart>>, SourceError> {
         let inner = &self.inner;
         inner
             .us30
             .get(&(), async {
-                let chart = inner.yahoo.us30(inner.clock.now()).await?;
+                let chart = inner.read_us30().await?;
                 let note = refused_note(chart.refused, "bar(s) incomplete or inconsistent");
                 let (time, open) = (chart.price_time, chart.session_open);
                 let taken = inner.live(Arc::new(chart), time, Span::minutes(5));
@@ -365,18 +373,6 @@ impl Simsar {
 }
 
 impl Inner {
-    /// Finnhub's calendar, or FairEconomy's and why.
-    async fn calendar(&self) -> Result<Calendar, SourceError> {
-        let now = self.clock.now();
-        match self.finnhub.calendar(now).await {
-            Err(error) if error.is_no_access() => match self.fair_economy.calendar(now).await {
-                Ok(calendar) => Ok(Calendar { instead_of: Some(error.to_string()), ..calendar }),
-                Err(then) => Err(SourceError::Both { first: Box::new(error), then: Box::new(then) }),
-            },
-            calendar => calendar,
-        }
-    }
-
     /// A reading of something that moves: as of the source's stamp, or of now where it gives none.
     fn live<V>(&self, value: V, time: Option<Timestamp>, fresh_for: Span) -> Taken<V> {
         let now = self.clock.now();

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::domain::{Interval, ManualClock, Symbol, Timestamp};
 use crate::net::Transport;
 
-use super::simsar::{Simsar, SimsarOptions, SourceAddresses};
+use super::addresses::SourceAddresses;
+use super::simsar::{Simsar, SimsarOptions};
 
 /// A Monday, two and a half hours into a candle of 4 h, with New York still asleep.
 pub(crate) fn noon() -> Timestamp {
@@ -35,6 +36,7 @@ struct Override {
 struct Inner {
     overrides: Mutex<HashMap<String, Override>>,
     silent: Mutex<Vec<String>>,
+    listed: Mutex<Vec<String>>,
     used_weight: Mutex<Option<&'static str>>,
     requests: Mutex<Vec<(String, HeaderMap)>>,
 }
@@ -79,6 +81,16 @@ impl Served {
         self.inner.silent.lock().unwrap().push(prefix.to_owned());
     }
 
+    /// From now on the exchange also knows this contract on shares.
+    pub(crate) fn lists(&self, symbol: &str) {
+        self.inner.listed.lock().unwrap().push(symbol.to_owned());
+    }
+
+    fn is_unknown(&self, symbol: &str) -> bool {
+        let on_shares = ["SPYUSDT", "QQQUSDT"].contains(&symbol);
+        on_shares && !self.inner.listed.lock().unwrap().iter().any(|listed| listed == symbol)
+    }
+
     /// Paths and queries asked for, in order.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.inner.requests.lock().unwrap().iter().map(|(target, _)| target.clone()).collect()
@@ -100,6 +112,7 @@ impl Served {
             symbols: vec![symbol("BTCUSDT"), symbol("ETHUSDT")],
             concurrency: 64,
             built_in: false,
+            data_dir: None,
         }
     }
 
@@ -127,7 +140,9 @@ async fn serve(
     if silent {
         std::future::pending::<()>().await;
     }
+    let unknown = query.get("symbol").is_some_and(|symbol| served.is_unknown(symbol));
     let (status, retry_after, body) = match served.overridden(path) {
+        _ if unknown => (400, None, json!({ "code": -1121, "msg": "Invalid symbol." }).to_string()),
         Some(answer) => (answer.status, answer.retry_after, answer.body),
         None => match usual(path, &query) {
             Some(body) => (200, None, body.to_string()),
@@ -169,7 +184,13 @@ pub(crate) fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value
             { "symbol": symbol, "sumOpenInterest": "90000.1", "sumOpenInterestValue": "5984100000.5", "timestamp": now - 3_600_000 },
             { "symbol": symbol, "sumOpenInterest": "91000.2", "sumOpenInterestValue": "6050600000.5", "timestamp": now.to_string() },
         ]),
-        "/futures/data/globalLongShortAccountRatio" | "/futures/data/topLongShortPositionRatio" => json!([
+        "/fapi/v1/fundingInfo" => json!([
+            { "symbol": "ETHUSDT", "adjustedFundingRateCap": "0.02", "adjustedFundingRateFloor": "-0.02", "fundingIntervalHours": 4, "disclaimer": false },
+            { "symbol": "XUSDT", "fundingIntervalHours": 0 },
+        ]),
+        "/futures/data/globalLongShortAccountRatio"
+        | "/futures/data/topLongShortPositionRatio"
+        | "/futures/data/topLongShortAccountRatio" => json!([
             { "symbol": symbol, "longShortRatio": "1.2500", "longAccount": "0.5556", "shortAccount": "0.4444", "timestamp": (now - 1_800_000).to_string() },
             { "symbol": symbol, "longShortRatio": "1.1000", "longAccount": "0.5238", "shortAccount": "0.4762", "timestamp": now - 5_400_000 },
         ]),
@@ -192,7 +213,7 @@ pub(crate) fn usual(path: &str, query: &HashMap<String, String>) -> Option<Value
 
 /// Bars from the formula below, up to and with the running one, as the exchange sends them.
 fn klines(query: &HashMap<String, String>, now: i64) -> Value {
-    let length = query["interval"].parse::<Interval>().unwrap().millis().unwrap();
+    let length = query["interval"].parse::<Interval>().unwrap().millis().unwrap_or(31 * 86_400_000);
     let limit: i64 = query.get("limit").map_or(500, |limit| limit.parse().unwrap());
     let end: i64 = query.get("endTime").map_or(now, |end| end.parse().unwrap());
     let last = end.min(now) / length;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use serde::de::DeserializeOwned;
@@ -14,13 +15,15 @@ use tokio::time::Instant;
 use crate::domain::Untrusted;
 use crate::net::{Answer, NetError, Transport, retry};
 
+use super::circuit::Circuits;
 use super::error::SourceError;
 
 /// Time for one try.
 const TRY_DEADLINE: Duration = Duration::from_secs(4);
-/// Tries of one read.
-const TRIES: u32 = 3;
-/// Pause before the second try; doubles.
+/// Tries after the first one.
+const MORE_TRIES: usize = 2;
+/// Shortest pause before the second try; doubles, and up to as much again is added by chance so that those who
+/// failed together do not come back together.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A pause asked for that is no longer than this is waited out within the read.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
@@ -43,6 +46,8 @@ pub(crate) struct Upstream {
     quiet_until: Arc<Mutex<Option<Instant>>>,
     used_weight: Arc<AtomicU32>,
     weight_limit: Option<u32>,
+    default_wait: Duration,
+    circuits: Arc<Circuits>,
 }
 
 impl Upstream {
@@ -55,7 +60,14 @@ impl Upstream {
             quiet_until: Arc::default(),
             used_weight: Arc::default(),
             weight_limit: None,
+            default_wait: DEFAULT_WAIT,
+            circuits: Arc::default(),
         }
+    }
+
+    /// The pause kept when the host asks for one without saying how long.
+    pub(crate) fn with_default_wait(self, default_wait: Duration) -> Self {
+        Self { default_wait, ..self }
     }
 
     /// Keeps below this weight a minute, by what the host says was used.
@@ -92,20 +104,45 @@ impl Upstream {
         (!left.is_zero()).then_some(left)
     }
 
+    /// Paths that failed too often and are left alone now, with the seconds left.
+    pub(crate) fn resting(&self) -> Vec<(String, u64)> {
+        self.circuits.resting()
+    }
+
     /// Reads a JSON object. `target` is path and query, already encoded.
     pub(crate) async fn object<T: DeserializeOwned>(
         &self,
         target: &str,
         headers: &HeaderMap,
     ) -> Result<T, SourceError> {
-        let answer = self.read(target, headers).await?;
-        self.decode(&answer.body, b'{')
+        self.read(target, headers, |body| self.decode(body, b'{')).await
     }
 
     /// Reads a JSON array, row by row so that one broken row does not spoil the rest.
     pub(crate) async fn list(&self, target: &str, headers: &HeaderMap) -> Result<Vec<Value>, SourceError> {
-        let answer = self.read(target, headers).await?;
-        self.decode(&answer.body, b'[')
+        self.read(target, headers, |body| self.decode(body, b'[')).await
+    }
+
+    /// Reads a JSON array with a reader of its own, which is given bytes that begin like one.
+    pub(crate) async fn array<T>(
+        &self,
+        target: &str,
+        read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, SourceError> {
+        self.read(target, &HeaderMap::new(), |body| {
+            self.check_opening(body, b'[')?;
+            read(body).map_err(|error| self.not_as_documented(&error))
+        })
+        .await
+    }
+
+    /// Reads a body of any kind.
+    pub(crate) async fn bytes(&self, target: &str, headers: &HeaderMap) -> Result<Bytes, SourceError> {
+        self.read(target, headers, |body| match body.trim_ascii() {
+            [] => Err(self.malformed("an empty body")),
+            _ => Ok(Bytes::copy_from_slice(body)),
+        })
+        .await
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> SourceError {
@@ -120,11 +157,42 @@ impl Upstream {
         SourceError::NoKey { upstream: Arc::clone(&self.name) }
     }
 
+    /// Reads and decodes; what the source did wrong counts against its path.
+    async fn read<T>(
+        &self,
+        target: &str,
+        headers: &HeaderMap,
+        decode: impl Fn(&[u8]) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let path = target.split('?').next().unwrap_or(target);
+        if let Err(left) = self.circuits.admit(path) {
+            return Err(SourceError::Resting { upstream: Arc::clone(&self.name), left });
+        }
+        let result = match self.try_repeatedly(target, headers).await {
+            Ok(answer) => decode(&answer.body),
+            Err(failure) => Err(failure),
+        };
+        match &result {
+            Err(failure) if is_fault_of_the_source(failure) => {
+                if let Some(rest) = self.circuits.failed(path) {
+                    tracing::warn!(source = %self.name, path, ?rest, "failed too often; left alone");
+                }
+            }
+            Err(SourceError::RateLimited { .. }) => {}
+            _ => self.circuits.succeeded(path),
+        }
+        result
+    }
+
     /// Tries until there is a good answer, the caller's own fault, or no try left.
-    async fn read(&self, target: &str, headers: &HeaderMap) -> Result<Answer, SourceError> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1..=TRIES {
-            let last = attempt == TRIES;
+    async fn try_repeatedly(&self, target: &str, headers: &HeaderMap) -> Result<Answer, SourceError> {
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_factor(2.0)
+            .with_max_times(MORE_TRIES)
+            .with_jitter()
+            .build();
+        loop {
             self.wait_out_pause().await?;
             let failure = match self.try_once(target, headers).await {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
@@ -137,16 +205,12 @@ impl Upstream {
                 }
                 Err(failure) => failure,
             };
-            if last || is_slow(&failure) {
-                return Err(failure);
-            }
-            tracing::debug!(source = %self.name, %failure, attempt, "reading again");
+            let Some(pause) = pauses.next().filter(|_| !is_slow(&failure)) else { return Err(failure) };
+            tracing::debug!(source = %self.name, %failure, "reading again");
             if !matches!(failure, SourceError::RateLimited { .. }) {
                 tokio::time::sleep(pause).await;
-                pause *= 2;
             }
         }
-        Err(self.malformed("no try was made"))
     }
 
     async fn wait_out_pause(&self) -> Result<(), SourceError> {
@@ -189,7 +253,7 @@ impl Upstream {
     fn judge(&self, answer: &Answer) -> SourceError {
         let status = answer.status;
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT {
-            let wait = retry::retry_after(answer).unwrap_or(DEFAULT_WAIT);
+            let wait = retry::retry_after(answer).unwrap_or(self.default_wait);
             self.keep_quiet(wait);
             return SourceError::RateLimited { upstream: Arc::clone(&self.name), wait };
         }
@@ -203,15 +267,22 @@ impl Upstream {
     /// A web page with status 200 is how some hosts say no. The first byte is checked because an array would also
     /// pass for an object without fields.
     fn decode<T: DeserializeOwned>(&self, body: &[u8], opening: u8) -> Result<T, SourceError> {
+        self.check_opening(body, opening)?;
+        serde_json::from_slice(body).map_err(|error| self.not_as_documented(&error))
+    }
+
+    fn check_opening(&self, body: &[u8], opening: u8) -> Result<(), SourceError> {
         match body.trim_ascii_start().first() {
             None => Err(self.malformed("an empty body")),
-            Some(first) if *first == opening => serde_json::from_slice(body).map_err(|error| {
-                let reason = Untrusted::new(error.to_string()).line(160);
-                self.malformed(format!("not the JSON it documents: {reason}"))
-            }),
+            Some(first) if *first == opening => Ok(()),
             Some(b'<') => Err(self.malformed("a web page instead of JSON")),
             Some(_) => Err(self.malformed("not the JSON it documents")),
         }
+    }
+
+    fn not_as_documented(&self, error: &serde_json::Error) -> SourceError {
+        let reason = Untrusted::new(error.to_string()).line(160);
+        self.malformed(format!("not the JSON it documents: {reason}"))
     }
 }
 
@@ -226,6 +297,15 @@ fn refusal(body: &[u8]) -> (Option<i64>, Untrusted) {
     match serde_json::from_slice::<Wire>(body) {
         Ok(wire) => (wire.code, Untrusted::new(wire.msg.unwrap_or_default())),
         Err(_) => (None, Untrusted::default()),
+    }
+}
+
+/// Whether the source, not the question, is to blame.
+fn is_fault_of_the_source(failure: &SourceError) -> bool {
+    match failure {
+        SourceError::Network { .. } | SourceError::Malformed { .. } => true,
+        SourceError::Refused { status, .. } => *status >= 500 || *status == 408,
+        _ => false,
     }
 }
 

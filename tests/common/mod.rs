@@ -220,6 +220,7 @@ impl Bench {
             symbols: self.symbols.clone(),
             concurrency: 64,
             built_in: true,
+            data_dir: None,
         };
         let model =
             LlmOptions::new("builtin", "http://model", "scripted", SecretString::from("scripted-model"));

@@ -128,6 +128,50 @@ pub struct CoinInput {
     pub funding_rate_pct: Option<f64>,
     /// Closed 4 h candles, oldest first; the last 20 are shown.
     pub candles: Vec<Candle>,
+    /// A line a timeframe, shortest first.
+    pub timeframes: Vec<TimeframeInput>,
+    /// How it moved and who holds it.
+    pub statistics: StatisticsInput,
+}
+
+/// One timeframe of one coin.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TimeframeInput {
+    /// Length of its bars, such as `4h`.
+    pub interval: String,
+    /// `up`, `down` or `flat`.
+    pub trend: Option<&'static str>,
+    /// RSI(14).
+    pub rsi14: Option<f64>,
+    /// MACD histogram in percent of the price.
+    pub macd_hist_pct: Option<f64>,
+    /// ATR(14) in percent of the price.
+    pub atr_pct: Option<f64>,
+    /// Percent up to the high of 20 bars.
+    pub to_high20_pct: Option<f64>,
+    /// Percent down to the low of 20 bars.
+    pub to_low20_pct: Option<f64>,
+    /// Slope of OBV a bar in percent of the average volume.
+    pub obv_slope_pct: Option<f64>,
+}
+
+/// How one coin moved lately and how its traders are positioned.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct StatisticsInput {
+    /// Percent over the last 1, 4, 24 and 168 closed hours.
+    pub returns_pct: [Option<f64>; 4],
+    /// Volatility a day, in percent, over 24 hours and over 30 days.
+    pub volatility_pct: [Option<f64>; 2],
+    /// Correlation to bitcoin over 30 days.
+    pub correlation_btc: Option<f64>,
+    /// Beta to bitcoin over 30 days.
+    pub beta_btc: Option<f64>,
+    /// Open interest in millions of USDT.
+    pub open_interest_musdt: Option<f64>,
+    /// Change of open interest over 4 and over 24 hours, in percent.
+    pub open_interest_change_pct: [Option<f64>; 2],
+    /// Longs by shorts: of all accounts, of the largest traders by size, of the largest traders by head.
+    pub long_short: [Option<f64>; 3],
 }
 
 impl CoinInput {
@@ -148,6 +192,8 @@ impl CoinInput {
             atr14: None,
             funding_rate_pct: None,
             candles: Vec::new(),
+            timeframes: Vec::new(),
+            statistics: StatisticsInput::default(),
         }
     }
 }
@@ -170,6 +216,8 @@ pub struct Us30Input {
     pub change_pct: Option<f64>,
     /// Daily candles, oldest first; the last five are shown.
     pub candles: Vec<Candle>,
+    /// The contract that stands for the index when it is not the index itself: its level is another.
+    pub proxy: Option<&'static str>,
 }
 
 /// One entry of the economic calendar.

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 pub use input::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, NewsInput, PromptInput, Us30Input,
-    allowed_decisions,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, NewsInput, PromptInput,
+    StatisticsInput, TimeframeInput, Us30Input, allowed_decisions,
 };
 pub use templates::Templates;
 

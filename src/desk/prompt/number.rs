@@ -7,11 +7,21 @@ use crate::domain::Timestamp;
 
 /// Digits that carry meaning in a market table; more cost tokens and add nothing.
 const DIGITS: usize = 5;
+const ROUGH_DIGITS: usize = 3;
 
 /// A statistic with at most five significant digits; an absent or non-finite one is empty, never zero.
 pub fn significant(value: Option<f64>) -> String {
+    with_digits(value, DIGITS)
+}
+
+/// A statistic that is not read to more than three digits: a ratio, a change, a volatility.
+pub fn rough(value: Option<f64>) -> String {
+    with_digits(value, ROUGH_DIGITS)
+}
+
+fn with_digits(value: Option<f64>, digits: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return String::new() };
-    let scientific = format!("{value:.*e}", DIGITS - 1);
+    let scientific = format!("{value:.*e}", digits - 1);
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return String::new() };
     let exponent: i64 = exponent.parse().unwrap_or(0);
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
@@ -84,6 +94,14 @@ mod tests {
         ] {
             assert_eq!(significant(Some(value)), text);
         }
+    }
+
+    #[test]
+    fn a_rough_figure_has_three_digits() {
+        for (value, text) in [(6_012.3, "6010"), (-0.051_29, "-0.0513"), (1.25, "1.25"), (0.0, "0")] {
+            assert_eq!(rough(Some(value)), text);
+        }
+        assert_eq!(rough(None), "");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use chrono::{DateTime, Duration};
 use rust_decimal::Decimal;
 
 use super::input::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, Us30Input,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, StatisticsInput,
+    TimeframeInput, Us30Input,
 };
 use crate::domain::{
     AccountName, AccountState, Candle, ClientOrderId, Confidence, Direction, Position, ProtectiveStop,
@@ -66,6 +67,7 @@ pub(super) fn full() -> PromptInput {
             price: Some(literal("48912.6")),
             change_pct: Some(-0.84),
             candles: (1..=5).rev().map(|day| candle(24 * day, "49000")).collect(),
+            proxy: None,
         }),
         calendar: vec![CalendarInput {
             time: hour() + Duration::minutes(385),
@@ -153,7 +155,30 @@ fn coin(symbol: &Symbol, price: &str, level: f64) -> CoinInput {
         atr14: Some(level * 0.011),
         funding_rate_pct: Some(0.0042),
         candles: (1..=3).rev().map(|bar| candle(4 * bar, price)).collect(),
+        timeframes: ["1h", "4h", "1d"].map(timeframe).into(),
+        statistics: StatisticsInput {
+            returns_pct: [Some(0.1), Some(0.4121), Some(-2.3456), Some(11.0)],
+            volatility_pct: [Some(2.5), Some(3.0)],
+            correlation_btc: Some(0.87),
+            beta_btc: Some(1.2),
+            open_interest_musdt: Some(6_012.3),
+            open_interest_change_pct: [Some(-0.5), Some(4.2)],
+            long_short: [Some(1.25), Some(0.9), None],
+        },
         ..CoinInput::unknown(symbol.clone())
+    }
+}
+
+fn timeframe(interval: &str) -> TimeframeInput {
+    TimeframeInput {
+        interval: interval.to_owned(),
+        trend: Some("up"),
+        rsi14: Some(57.318),
+        macd_hist_pct: Some(0.1),
+        atr_pct: Some(1.1),
+        to_high20_pct: Some(2.25),
+        to_low20_pct: Some(-3.5),
+        obv_slope_pct: None,
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::input::{AccountInput, CoinInput, Language, PromptInput};
-use super::number::{cents, instant, significant, significant_decimal};
+use super::number::{cents, instant, rough, significant, significant_decimal};
 use crate::domain::{
     AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
 };
@@ -21,7 +21,7 @@ const CALENDAR_ENTRIES: usize = 20;
 /// Headlines shown in all.
 const HEADLINES: usize = 30;
 /// Columns of one headline.
-const HEADLINE_COLUMNS: usize = 200;
+const HEADLINE_COLUMNS: usize = 140;
 /// Columns of a cell or note that somebody else wrote.
 const CELL_COLUMNS: usize = 60;
 
@@ -38,6 +38,10 @@ pub(super) struct PromptView {
     fear_greed: Option<FearGreed>,
     us30: Option<Us30>,
     funding: Option<FundingOverview>,
+    /// Rows of cells, in the order of the template's header; one row a coin and timeframe.
+    timeframes: Vec<Vec<String>>,
+    /// Rows of cells, one a coin.
+    statistics: Vec<Vec<String>>,
     coins: Vec<Coin>,
     coins_without_price: Vec<String>,
     calendar: Vec<CalendarRow>,
@@ -92,6 +96,7 @@ struct FearGreed {
 
 #[derive(Debug, Serialize)]
 struct Us30 {
+    proxy: Option<&'static str>,
     price: String,
     change_pct: String,
     candles: Vec<CandleRow>,
@@ -162,6 +167,7 @@ struct TaskAccount {
 struct TaskCoin {
     symbol: Symbol,
     allowed: Vec<DecisionWord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<TaskPosition>,
 }
 
@@ -196,11 +202,14 @@ impl PromptView {
                 .as_ref()
                 .map(|index| FearGreed { value: index.value, class: cell(&index.class) }),
             us30: input.us30.as_ref().map(|us30| Us30 {
+                proxy: us30.proxy,
                 price: us30.price.map(significant_decimal).unwrap_or_default(),
                 change_pct: significant(us30.change_pct),
                 candles: candle_rows(&us30.candles, US30_CANDLES, now, 24),
             }),
             funding: funding_overview(&input.coins),
+            timeframes: priced(input).flat_map(timeframe_rows).collect(),
+            statistics: priced(input).map(statistics_row).collect(),
             coins: input.coins.iter().filter_map(|coin| coin_view(coin, now)).collect(),
             coins_without_price: input
                 .coins
@@ -335,6 +344,46 @@ fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
     })
 }
 
+fn priced(input: &PromptInput) -> impl Iterator<Item = &CoinInput> {
+    input.coins.iter().filter(|coin| coin.price.is_some())
+}
+
+/// Every contract here is quoted in USDT, which a row of forty need not repeat.
+fn short_name(symbol: &Symbol) -> String {
+    let name = symbol.as_str();
+    name.strip_suffix("USDT").unwrap_or(name).to_owned()
+}
+
+fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
+    coin.timeframes.iter().map(|line| {
+        let mut row =
+            vec![coin.symbol.to_string(), line.interval.clone(), line.trend.unwrap_or_default().to_owned()];
+        row.extend(
+            [
+                line.rsi14,
+                line.macd_hist_pct,
+                line.atr_pct,
+                line.to_high20_pct,
+                line.to_low20_pct,
+                line.obv_slope_pct,
+            ]
+            .map(rough),
+        );
+        row
+    })
+}
+
+fn statistics_row(coin: &CoinInput) -> Vec<String> {
+    let figures = &coin.statistics;
+    let mut row = vec![short_name(&coin.symbol)];
+    row.extend(figures.returns_pct.map(rough));
+    row.extend(figures.volatility_pct.map(rough));
+    row.extend([figures.correlation_btc, figures.beta_btc, figures.open_interest_musdt].map(rough));
+    row.extend(figures.open_interest_change_pct.map(rough));
+    row.extend(figures.long_short.map(rough));
+    row
+}
+
 /// The last `count` candles, oldest first; the age counts from the close, in hours, or in days for daily bars.
 fn candle_rows(candles: &[Candle], count: usize, now: Timestamp, hours: i64) -> Vec<CandleRow> {
     const HOUR_MS: i64 = 3_600_000;
@@ -394,8 +443,11 @@ fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
 
 #[derive(Serialize)]
 struct Headline<'a> {
-    category: &'a str,
-    source: String,
+    /// This and the source only where they differ from the line before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     age_min: i64,
     #[serde(rename = "headline")]
     text: String,
@@ -406,10 +458,14 @@ fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
         .news
         .iter()
         .take(HEADLINES)
-        .map(|news| {
+        .enumerate()
+        .map(|(place, news)| {
+            let before = place.checked_sub(1).map(|before| &input.news[before]);
+            let is_new_category = before.is_none_or(|before| before.category != news.category);
+            let is_new_source = before.is_none_or(|before| before.source != news.source);
             serde_json::to_string(&Headline {
-                category: &news.category,
-                source: news.source.line(CELL_COLUMNS),
+                category: is_new_category.then_some(news.category.as_str()),
+                source: is_new_source.then(|| news.source.line(CELL_COLUMNS)),
                 age_min: (input.market_time - news.published).num_minutes().max(0),
                 text: news.headline.line(HEADLINE_COLUMNS),
             })

@@ -6,22 +6,23 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::domain::{Candle, Symbol};
+use crate::market::error::SourceError;
 use crate::market::indicators::{Bars, Indicator, Line, slope};
 use crate::market::reading::Reading;
 use crate::market::simsar::Simsar;
 use crate::market::sources::binance::{CandleWindow, RatioKind};
 use crate::market::sources::finnhub::NewsCategory;
 
-use super::params::{Params, refusal};
-use super::route::{Target, tool_paths};
+use super::openapi::document;
+use super::params::{
+    LONGEST_PERIOD, MOST_CANDLES, MOST_DEVIATIONS, MOST_FUNDINGS, MOST_POINTS, Params, indicator_parameters,
+    parameters_of,
+};
+use super::route::{Target, other_paths, tool_paths};
 use super::{Object, Refusal};
 
 type Query<'a> = &'a [(String, String)];
 
-/// Longest period of an indicator: as many bars as there are.
-const LONGEST_PERIOD: u32 = 499;
-/// Most candles in one answer.
-const MOST_CANDLES: u32 = 1500;
 /// Headlines in one answer.
 const MOST_HEADLINES: usize = 30;
 /// Time to gather a brief.
@@ -35,6 +36,7 @@ pub(crate) async fn build(simsar: &Simsar, target: Target, query: Query<'_>) -> 
         Target::Index => index(simsar, query),
         Target::Health => health(simsar, query),
         Target::Symbols => symbols(simsar, query),
+        Target::OpenApi => openapi(simsar, query),
         Target::Brief => brief(simsar, query).await,
         Target::Price(symbol) => price(simsar, &symbol, query).await,
         Target::Candles(symbol) => candles(simsar, &symbol, query).await,
@@ -76,7 +78,7 @@ fn own(simsar: &Simsar, fields: Value) -> Object {
 
 fn index(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
-    let mut paths = ["/", "/health", "/symbols", "/brief"].map(str::to_owned).to_vec();
+    let mut paths = other_paths().map(str::to_owned).to_vec();
     paths.extend(tool_paths());
     Ok(own(simsar, json!({ "name": "simsar", "version": env!("CARGO_PKG_VERSION"), "paths": paths })))
 }
@@ -90,15 +92,38 @@ fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
         &inner.finnhub.upstream,
         &inner.fair_economy.upstream,
         &inner.yahoo.upstream,
+        &inner.fred.upstream,
     ];
+    let feeds = inner.rss.feeds.iter().map(|(_, upstream)| upstream);
     let upstreams: Vec<_> = upstreams
-        .iter()
+        .into_iter()
+        .chain(feeds)
         .map(|upstream| {
             let paused_s = upstream.pause_left().map_or(0, |left| left.as_secs().max(1));
-            json!({ "name": upstream.name(), "paused_s": paused_s, "used_weight_1m": upstream.used_weight() })
+            let resting: Vec<_> = upstream
+                .resting()
+                .into_iter()
+                .map(|(path, left_s)| json!({ "path": path, "left_s": left_s }))
+                .collect();
+            json!({
+                "name": upstream.name(),
+                "paused_s": paused_s,
+                "used_weight_1m": upstream.used_weight(),
+                "resting": resting,
+            })
         })
         .collect();
-    Ok(own(simsar, json!({ "status": "ok", "sources": upstreams })))
+    Ok(own(simsar, json!({ "status": "ok", "streamed_prices": inner.live.count(), "sources": upstreams })))
+}
+
+/// The description of this API; it is no datum and has no source.
+fn openapi(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
+    Params::of(query, &[])?;
+    match serde_json::to_value(document(simsar.symbols())) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(_) => Err(Refusal::Internal("the description of this API is no object".to_owned())),
+        Err(error) => Err(Refusal::Internal(error.to_string())),
+    }
 }
 
 fn symbols(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
@@ -118,13 +143,15 @@ async fn brief(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
 
 async fn price(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
+    let is_live = simsar.inner.live.price(symbol, simsar.inner.clock.as_ref()).is_some();
     let price = simsar.price(symbol).await?;
     let fields = json!({ "symbol": symbol, "price": price.value });
-    Ok(answer(simsar, binance(simsar), &price, fields))
+    let source = if is_live { format!("{} (stream)", binance(simsar)) } else { binance(simsar).to_owned() };
+    Ok(answer(simsar, &source, &price, fields))
 }
 
 async fn candles(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["interval", "limit"])?;
+    let params = Params::of(query, parameters_of("/candles/{symbol}"))?;
     let interval = params.interval()?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?.unwrap_or(20) as usize;
     let window = simsar.closed_candles(symbol, interval, limit).await?;
@@ -164,13 +191,7 @@ async fn indicator(
     symbol: &Symbol,
     query: Query<'_>,
 ) -> Result<Object, Refusal> {
-    let known: &[&str] = match indicator {
-        Indicator::Macd { .. } => &["interval", "limit", "fast", "slow", "signal"],
-        Indicator::Bbands { .. } => &["interval", "limit", "period", "deviations"],
-        Indicator::Stoch { .. } => &["interval", "limit", "period", "slow_k", "slow_d"],
-        _ => &["interval", "limit", "period"],
-    };
-    let params = Params::of(query, known)?;
+    let params = Params::of(query, indicator_parameters(name))?;
     let interval = params.interval()?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?;
     let (indicator, settings) = configured(indicator, &params)?;
@@ -212,12 +233,8 @@ fn configured(indicator: Indicator, params: &Params<'_>) -> Result<(Indicator, O
         Indicator::Macd { fast, slow, signal } => {
             let (fast, slow, signal) =
                 (bars("fast", 2, fast)?, bars("slow", 2, slow)?, bars("signal", 1, signal)?);
-            if fast >= slow {
-                return Err(refusal(
-                    format!("fast {fast} is not below slow {slow}"),
-                    json!("fast below slow, such as 12 and 26"),
-                ));
-            }
+            // As TA-Lib does: the shorter one is the fast one.
+            let (fast, slow) = (fast.min(slow), fast.max(slow));
             (
                 Indicator::Macd { fast, slow, signal },
                 json!({ "fast": fast, "slow": slow, "signal_period": signal }),
@@ -231,7 +248,7 @@ fn configured(indicator: Indicator, params: &Params<'_>) -> Result<(Indicator, O
         }
         Indicator::Bbands { period, deviations } => {
             let period = bars("period", 2, period)?;
-            let deviations = params.positive("deviations", 10.0)?.unwrap_or(deviations);
+            let deviations = params.positive("deviations", MOST_DEVIATIONS)?.unwrap_or(deviations);
             let settings = json!({ "period": period, "deviations": deviations });
             (Indicator::Bbands { period, deviations }, settings)
         }
@@ -274,9 +291,13 @@ fn series(candles: &[Candle], lines: &[Line], limit: usize) -> Value {
 }
 
 async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["limit"])?;
-    let limit = params.whole("limit", 1, 1000)?.unwrap_or(8);
-    let (premium, history) = tokio::join!(simsar.premium(symbol), simsar.funding_history(symbol, limit));
+    let params = Params::of(query, parameters_of("/futures/funding-rate/{symbol}"))?;
+    let limit = params.whole("limit", 1, MOST_FUNDINGS)?.unwrap_or(8);
+    let (premium, history, interval) = tokio::join!(
+        simsar.premium(symbol),
+        simsar.funding_history(symbol, limit),
+        simsar.funding_interval(symbol)
+    );
     let mut premium = premium?;
     let history = match history {
         Ok(history) => json!(history.value.as_ref()),
@@ -289,6 +310,7 @@ async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Res
         "symbol": symbol,
         "funding_rate": premium.value.funding_rate,
         "next_funding_time": premium.value.next_funding,
+        "interval_hours": interval.ok(),
         "mark_price": premium.value.mark_price,
         "index_price": premium.value.index_price,
         "history": history,
@@ -297,9 +319,9 @@ async fn funding_rate(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Res
 }
 
 async fn open_interest(simsar: &Simsar, symbol: &Symbol, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["period", "limit"])?;
+    let params = Params::of(query, parameters_of("/futures/open-interest/{symbol}"))?;
     let period = params.statistics_period()?;
-    let limit = params.whole("limit", 1, 500)?.unwrap_or(24);
+    let limit = params.whole("limit", 1, MOST_POINTS)?.unwrap_or(24);
     let (interest, history) =
         tokio::join!(simsar.open_interest(symbol), simsar.open_interest_history(symbol, period, limit));
     let mut interest = interest?;
@@ -325,9 +347,13 @@ async fn ratio(
     symbol: &Symbol,
     query: Query<'_>,
 ) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["period", "limit"])?;
+    let params = Params::of(query, parameters_of(&format!("/futures/{}/{{symbol}}", kind.name())))?;
+    let kind = match kind {
+        RatioKind::TopPositions if params.by_accounts()? => RatioKind::TopAccounts,
+        kind => kind,
+    };
     let period = params.statistics_period()?;
-    let limit = params.whole("limit", 1, 500)?.unwrap_or(24);
+    let limit = params.whole("limit", 1, MOST_POINTS)?.unwrap_or(24);
     let ratios = simsar.long_short(kind, symbol, period, limit).await?;
     let latest = ratios.value.last();
     let fields = json!({
@@ -357,8 +383,11 @@ async fn news(simsar: &Simsar, category: NewsCategory, query: Query<'_>) -> Resu
         .take(MOST_HEADLINES)
         .map(|headline| json!({ "headline": headline.text, "source": headline.source, "at": headline.at }))
         .collect();
-    let fields = json!({ "category": category.as_str(), "available": all.len(), "headlines": headlines });
-    Ok(answer(simsar, simsar.inner.finnhub.upstream.name(), &news, fields))
+    let mut fields = json!({ "category": category.as_str(), "available": all.len(), "headlines": headlines });
+    if let Some(failure) = &news.value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &news.value.source, &news, fields))
 }
 
 async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
@@ -378,31 +407,39 @@ async fn calendar(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> 
 async fn us30(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
     let chart = simsar.us30().await?;
-    let upstream = &simsar.inner.yahoo.upstream;
-    let price = chart.value.price.ok_or_else(|| Refusal::Upstream(upstream.empty("value of the index")))?;
-    let previous = chart.value.bars.last().map(|bar| bar.close);
-    let fields = json!({
+    let value = &chart.value;
+    let no_value = || SourceError::Empty { upstream: Arc::clone(&value.source), what: "value of the index" };
+    let price = value.price.ok_or_else(|| Refusal::Upstream(no_value()))?;
+    let mut fields = json!({
         "symbol": "US30",
+        "instrument": value.instrument,
         "price": price,
-        "session_open": chart.value.session_open,
-        "last_close": previous,
-        "change_pct": chart.value.change_pct(),
+        "session_open": value.session_open,
+        "last_close": value.previous.or(value.bars.last().map(|bar| bar.close)),
+        "change_pct": value.change_pct(),
     });
-    Ok(answer(simsar, upstream.name(), &chart, fields))
+    if let Some(failure) = &value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &value.source, &chart, fields))
 }
 
 async fn us30_candles(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
-    let params = Params::of(query, &["limit"])?;
+    let params = Params::of(query, parameters_of("/macro/us30/candles"))?;
     let limit = params.whole("limit", 1, MOST_CANDLES)?.unwrap_or(5) as usize;
     let chart = simsar.us30().await?;
-    let upstream = &simsar.inner.yahoo.upstream;
-    let bars = &chart.value.bars;
-    if bars.is_empty() {
-        return Err(Refusal::Upstream(upstream.empty("closed daily bars of the index")));
+    let value = &chart.value;
+    if value.bars.is_empty() {
+        let what = "closed daily bars of the index";
+        return Err(Refusal::Upstream(SourceError::Empty { upstream: Arc::clone(&value.source), what }));
     }
-    let last = &bars[bars.len().saturating_sub(limit)..];
-    let fields = json!({ "symbol": "US30", "interval": "1d", "candles": last });
-    Ok(answer(simsar, upstream.name(), &chart, fields))
+    let last = &value.bars[value.bars.len().saturating_sub(limit)..];
+    let mut fields =
+        json!({ "symbol": "US30", "instrument": value.instrument, "interval": "1d", "candles": last });
+    if let Some(failure) = &value.instead_of {
+        fields["instead_of"] = json!(failure);
+    }
+    Ok(answer(simsar, &value.source, &chart, fields))
 }
 
 fn binance(simsar: &Simsar) -> &str {

@@ -2,6 +2,7 @@
 //! model's tool (CONTRACTS §3c).
 
 mod answers;
+mod openapi;
 mod params;
 mod route;
 
@@ -101,7 +102,7 @@ impl IntoResponse for ToolAnswer {
 }
 
 impl Simsar {
-    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`, `/brief`. GET only.
+    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`, `/openapi.json`, `/brief`. GET only.
     pub fn router(&self) -> axum::Router {
         axum::Router::new()
             .route("/", get(over_http))

@@ -15,6 +15,7 @@ pub(crate) enum Target {
     Index,
     Health,
     Symbols,
+    OpenApi,
     Brief,
     Price(Symbol),
     Candles(Symbol),
@@ -30,7 +31,12 @@ pub(crate) enum Target {
 }
 
 /// The place of a contract in a template.
-const SYMBOL: &str = "{symbol}";
+pub(super) const SYMBOL: &str = "{symbol}";
+
+/// The paths beside those of SPEC §3.
+pub(super) fn other_paths() -> [&'static str; 5] {
+    ["/", "/health", "/symbols", "/openapi.json", "/brief"]
+}
 
 /// The paths of SPEC §3, each news category and indicator on its own.
 pub fn tool_paths() -> Vec<String> {
@@ -54,6 +60,7 @@ impl Target {
             [""] => Self::Index,
             ["health"] => Self::Health,
             ["symbols"] => Self::Symbols,
+            ["openapi.json"] => Self::OpenApi,
             ["brief"] => Self::Brief,
             ["price", name] => Self::Price(symbol(name)?),
             ["candles", name] => Self::Candles(symbol(name)?),
@@ -82,12 +89,13 @@ impl Target {
 
     /// Whether SPEC §3 lists it: the model's tool reaches nothing else.
     pub(crate) fn is_for_tool(&self) -> bool {
-        !matches!(self, Self::Index | Self::Health | Self::Symbols | Self::Brief)
+        !matches!(self, Self::Index | Self::Health | Self::Symbols | Self::OpenApi | Self::Brief)
     }
 
     /// The refusal of a path that does not exist, with the nearest that does.
     pub(crate) fn unknown(path: &str) -> Refusal {
-        let allowed = tool_paths();
+        let mut allowed = tool_paths();
+        allowed.extend(other_paths().map(str::to_owned));
         let nearest = allowed.iter().min_by_key(|known| distance(path, known)).cloned().unwrap_or_default();
         Refusal::Path { asked: path.to_owned(), nearest, allowed }
     }

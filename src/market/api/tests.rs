@@ -87,14 +87,14 @@ async fn candles_are_closed_oldest_first_and_as_many_as_asked() {
 }
 
 #[tokio::test]
-async fn an_indicator_uses_499_candles_whatever_the_limit() {
+async fn an_indicator_uses_498_candles_whatever_the_limit() {
     let simsar = Served::new().simsar();
     let window = simsar.window(&symbol("BTCUSDT"), "1h".parse().unwrap()).await.unwrap().value;
     let expected = Indicator::Rsi { period: 21 }.over(&Bars::of(&window.candles)).unwrap()[0].last();
     for limit in ["", "&limit=5", "&limit=1500"] {
         let (_, answer) =
             over_http(&simsar, "GET", &format!("/indicators/rsi/BTCUSDT?interval=1h&period=21{limit}")).await;
-        assert_eq!((answer["value"].as_f64(), &answer["candles_used"]), (expected, &json!(499)), "{limit}");
+        assert_eq!((answer["value"].as_f64(), &answer["candles_used"]), (expected, &json!(498)), "{limit}");
     }
     let (_, answer) = over_http(&simsar, "GET", "/indicators/macd/BTCUSDT?limit=3").await;
     assert_eq!(answer["series"].as_array().unwrap().len(), 3);
@@ -160,7 +160,8 @@ async fn bad_parameters_are_refused_with_what_is_allowed() {
         "/indicators/rsi/BTCUSDT?period=1",
         "/indicators/rsi/BTCUSDT?period=500",
         "/indicators/rsi/BTCUSDT?period=99999999999999999999",
-        "/indicators/macd/BTCUSDT?fast=26&slow=12",
+        "/indicators/rsi/BTCUSDT?period=%2B5",
+        "/futures/top-trader-ratio/BTCUSDT?by=weight",
         "/indicators/bbands/BTCUSDT?deviations=NaN",
         "/indicators/bbands/BTCUSDT?deviations=0",
         "/indicators/ema/DOGEUSDT",
@@ -214,7 +215,7 @@ async fn the_tool_reaches_the_listed_paths_and_nothing_else() {
     ] {
         assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
-    for path in ["/", "/health", "/symbols", "/brief"] {
+    for path in ["/", "/health", "/symbols", "/openapi.json", "/brief"] {
         assert_eq!(over_http(&simsar, "GET", path).await.0, 200, "{path}");
         assert_eq!(simsar.call(path, &[]).await.status, 404, "{path}");
     }
@@ -297,7 +298,7 @@ async fn a_dozen_indicators_of_one_coin_cost_one_request() {
     for name in Indicator::NAMES {
         assert_eq!(simsar.call(&format!("/indicators/{name}/BTCUSDT"), &[]).await.status, 200);
     }
-    assert_eq!(served.requests(), ["http://sources/fapi/v1/klines?symbol=BTCUSDT&interval=4h&limit=500"]);
+    assert_eq!(served.requests(), ["http://sources/fapi/v1/klines?symbol=BTCUSDT&interval=4h&limit=499"]);
     served.clock.set("2026-03-02T12:00:00Z".parse().unwrap());
     simsar.call("/indicators/rsi/BTCUSDT", &[]).await;
     assert_eq!(served.requests().len(), 2, "a candle has closed");
@@ -319,6 +320,62 @@ proptest! {
             other => prop_assert!(false, "{} {}", other, object),
         }
     }
+}
+
+#[tokio::test]
+async fn the_openapi_document_lists_every_path_and_its_limits_are_the_real_ones() {
+    let simsar = Served::new().simsar();
+    let (status, document) = over_http(&simsar, "GET", "/openapi.json").await;
+    assert_eq!((status, &document["info"]["title"]), (200, &json!("simsar")));
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), tool_paths().len() + 5);
+    for (template, item) in paths {
+        let path = template.replace("{symbol}", "BTCUSDT");
+        for parameter in item["get"]["parameters"].as_array().into_iter().flatten() {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let mut inside: Vec<String> = Vec::new();
+            let mut outside = vec!["x".to_owned(), String::new()];
+            if parameter["in"] == "path" {
+                assert_eq!(schema["enum"], json!(["BTCUSDT", "ETHUSDT"]));
+                continue;
+            }
+            if let (Some(least), Some(most)) = (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+                inside.extend([least, most].map(|number| number.to_string()));
+                outside.extend([least - 1.0, most + 1.0].map(|number| number.to_string()));
+            }
+            inside.extend(
+                schema["enum"].as_array().into_iter().flatten().map(|word| word.as_str().unwrap().into()),
+            );
+            for value in inside {
+                let target = format!("{path}?{name}={value}");
+                assert_eq!(over_http(&simsar, "GET", &target).await.0, 200, "{target}");
+            }
+            for value in outside {
+                let target = format!("{path}?{name}={value}");
+                assert_eq!(over_http(&simsar, "GET", &target).await.0, 400, "{target}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn macd_takes_its_two_periods_in_either_order() {
+    let simsar = Served::new().simsar();
+    let (_, usual) = over_http(&simsar, "GET", "/indicators/macd/BTCUSDT").await;
+    let (_, turned) = over_http(&simsar, "GET", "/indicators/macd/BTCUSDT?fast=26&slow=12").await;
+    assert_eq!((&usual["line"], &turned["fast"]), (&turned["line"], &json!(12)));
+}
+
+#[tokio::test]
+async fn the_largest_traders_are_counted_by_size_or_by_head() {
+    let served = Served::new();
+    let simsar = served.simsar();
+    for by in ["", "?by=positions", "?by=accounts"] {
+        over_http(&simsar, "GET", &format!("/futures/top-trader-ratio/BTCUSDT{by}")).await;
+    }
+    let asked = served.requests();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[0].contains("topLongShortPositionRatio") && asked[1].contains("topLongShortAccountRatio"));
 }
 
 /// Replaces the `which`th node of a JSON tree, counted in depth-first order.

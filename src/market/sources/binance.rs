@@ -1,5 +1,9 @@
 //! Binance USDⓈ-M public data: prices, candles, funding, open interest, long/short ratios (binance.md §1.4).
 
+mod klines;
+
+use std::collections::HashMap;
+
 use http::HeaderMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -9,6 +13,7 @@ use crate::domain::{Candle, Interval, Price, Symbol, Timestamp};
 use crate::market::error::SourceError;
 use crate::market::upstream::Upstream;
 
+use self::klines::Row;
 use super::wire;
 
 /// Most rows of one klines request.
@@ -100,13 +105,25 @@ pub enum RatioKind {
     AllAccounts,
     /// The largest traders, by position size.
     TopPositions,
+    /// The largest traders, each counted once.
+    TopAccounts,
 }
 
 impl RatioKind {
+    /// Its name in our paths and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllAccounts => "long-short-ratio",
+            Self::TopPositions => "top-trader-ratio",
+            Self::TopAccounts => "top-trader-accounts",
+        }
+    }
+
     fn path(self) -> &'static str {
         match self {
             Self::AllAccounts => "globalLongShortAccountRatio",
             Self::TopPositions => "topLongShortPositionRatio",
+            Self::TopAccounts => "topLongShortAccountRatio",
         }
     }
 }
@@ -183,8 +200,18 @@ impl Binance {
     ) -> Result<Vec<Row>, SourceError> {
         let end = end_time.map(|end| format!("&endTime={end}")).unwrap_or_default();
         let target = format!("/fapi/v1/klines?symbol={symbol}&interval={interval}&limit={limit}{end}");
-        let rows = self.list(&target).await?;
-        Ok(rows.iter().map(Row::read).collect())
+        self.upstream.array(&target, klines::read).await
+    }
+
+    /// Hours between two fundings of the contracts that do not keep the usual eight.
+    pub(crate) async fn funding_intervals(&self) -> Result<HashMap<String, u8>, SourceError> {
+        let rows = self.list("/fapi/v1/fundingInfo").await?;
+        let read = |row: &Value| {
+            let hours = wire::integer(&row["fundingIntervalHours"])?;
+            let hours = u8::try_from(hours).ok().filter(|hours| (1..=24).contains(hours))?;
+            Some((wire::text(&row["symbol"]).to_owned(), hours))
+        };
+        Ok(rows.iter().filter_map(read).collect())
     }
 
     /// Paid fundings, oldest first.
@@ -235,7 +262,10 @@ impl Binance {
             })
             .collect();
         history.sort_by_key(|entry| entry.time);
-        self.unless_all_refused(rows.len(), history, "readable open interest history")
+        if history.is_empty() {
+            return Err(self.upstream.empty("readable open interest history of this contract"));
+        }
+        Ok(history)
     }
 
     /// Long/short ratios, oldest first, at least one.
@@ -288,33 +318,6 @@ impl Binance {
 /// A price above zero from a number or from text.
 pub(crate) fn price_of(value: &Value) -> Option<Price> {
     wire::decimal(value).and_then(|value| Price::new(value).ok())
-}
-
-/// A klines row: when it opened and closes, and the candle if it can be one.
-struct Row {
-    open_time: i64,
-    close_time: Option<i64>,
-    candle: Option<Candle>,
-}
-
-impl Row {
-    fn read(row: &Value) -> Self {
-        let open_time = wire::integer(&row[0]).unwrap_or(0);
-        let close_time = wire::integer(&row[6]);
-        let candle = (|| {
-            let candle = Candle {
-                open_time,
-                open: price_of(&row[1])?,
-                high: price_of(&row[2])?,
-                low: price_of(&row[3])?,
-                close: price_of(&row[4])?,
-                volume: wire::decimal(&row[5])?,
-            };
-            let in_order = open_time > 0 && close_time.is_some_and(|close| close > open_time);
-            (in_order && candle.is_consistent()).then_some(candle)
-        })();
-        Self { open_time, close_time, candle }
-    }
 }
 
 /// Keeps what is closed and, so that no indicator computes across a hole, only what follows the last refused row.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use chrono::{Days, NaiveDate, NaiveDateTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -62,6 +63,27 @@ pub struct News {
     pub headlines: Vec<Headline>,
     /// Rows without a headline or a time.
     pub refused: usize,
+    /// Who they come from.
+    pub source: Arc<str>,
+    /// What kept the first source from being read, if these come from its stand-in.
+    pub instead_of: Option<String>,
+}
+
+/// Newest first, each headline once: the same words count as one whatever their case and punctuation, and so do
+/// long headlines that begin alike.
+pub(crate) fn without_doubles(mut headlines: Vec<Headline>) -> Vec<Headline> {
+    headlines.sort_by_key(|headline| std::cmp::Reverse(headline.at));
+    let mut seen = HashSet::new();
+    headlines.retain(|headline| seen.insert(gist(headline.text.raw())));
+    headlines
+}
+
+/// What two tellings of one headline have in common.
+pub(crate) fn gist(text: &str) -> String {
+    const LETTERS: usize = 60;
+    let letters: String =
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(LETTERS).collect();
+    if letters.is_empty() { text.to_owned() } else { letters }
 }
 
 /// One entry of the economic calendar.
@@ -101,6 +123,9 @@ pub struct Calendar {
 pub(crate) struct Finnhub {
     pub(crate) upstream: Upstream,
     pub(crate) token: Option<SecretString>,
+    /// The status with which the key was refused the calendar; zero as long as it was not. A plan does not change
+    /// while we run.
+    pub(crate) calendar_denied: AtomicU16,
 }
 
 impl Finnhub {
@@ -116,11 +141,12 @@ impl Finnhub {
             return Err(self.upstream.malformed("no row with a headline and a time"));
         }
         let refused = rows.len() - read.len();
-        let mut seen = HashSet::new();
-        let mut headlines: Vec<_> =
-            read.into_iter().filter(|headline| seen.insert(headline.text.raw().to_lowercase())).collect();
-        headlines.sort_by_key(|headline| std::cmp::Reverse(headline.at));
-        Ok(News { headlines, refused })
+        Ok(News {
+            headlines: without_doubles(read),
+            refused,
+            source: self.upstream.name_shared(),
+            instead_of: None,
+        })
     }
 
     /// Today's entries and those of the next seven days.
@@ -130,10 +156,19 @@ impl Finnhub {
             #[serde(rename = "economicCalendar")]
             entries: Option<Vec<Value>>,
         }
+        let denied = self.calendar_denied.load(Ordering::Relaxed);
+        if denied != 0 {
+            return Err(SourceError::NoAccess { upstream: self.upstream.name_shared(), status: denied });
+        }
         let from = now.date_naive();
         let to = from.checked_add_days(DAYS_AHEAD).unwrap_or(from);
         let target = format!("/api/v1/calendar/economic?from={from}&to={to}");
-        let wire: Wire = self.upstream.object(&target, &self.headers()?).await?;
+        let wire = self.upstream.object(&target, &self.headers()?).await;
+        let wire: Wire = wire.inspect_err(|error| {
+            if let SourceError::NoAccess { status, .. } = error {
+                self.calendar_denied.store(*status, Ordering::Relaxed);
+            }
+        })?;
         let rows = wire.entries.ok_or_else(|| self.upstream.malformed("no economicCalendar in it"))?;
         let mut entries: Vec<_> = rows.iter().filter_map(read_entry).collect();
         if entries.is_empty() && !rows.is_empty() {
@@ -159,7 +194,8 @@ fn read_headline(row: &Value) -> Option<Headline> {
     (!text.is_empty()).then(|| Headline { text, source: wire::cleaned(&row["source"]), at })
 }
 
-fn read_entry(row: &Value) -> Option<CalendarEntry> {
+/// An entry from its row.
+pub(crate) fn read_entry(row: &Value) -> Option<CalendarEntry> {
     let event = wire::cleaned(&row["event"]);
     let at = utc_without_zone(wire::text(&row["time"]))?;
     (!event.is_empty()).then(|| CalendarEntry {
@@ -234,6 +270,23 @@ mod tests {
         assert!(news.note.unwrap().contains("3 row(s)"));
     }
 
+    #[test]
+    fn two_tellings_of_one_headline_have_one_gist() {
+        assert_eq!(gist("Bitcoin slips, again!"), gist("BITCOIN: slips again"));
+        assert_ne!(gist("Up 5%"), gist("Up 6%"));
+        assert_ne!(gist("🚀"), gist("💀"));
+    }
+
+    #[tokio::test]
+    async fn a_headline_of_combining_marks_is_cut_by_characters_too() {
+        let served = Served::new();
+        let headline = "e\u{301}\u{301}".repeat(290);
+        let rows = serde_json::json!([{ "datetime": 1_772_440_000, "headline": headline }]);
+        served.says(NEWS, rows.to_string());
+        let news = served.simsar().news(NewsCategory::General).await.unwrap();
+        assert_eq!(news.value.headlines[0].text.raw().chars().count(), 300);
+    }
+
     #[tokio::test]
     async fn a_hostile_headline_is_cleaned_and_cut_at_the_door() {
         let served = Served::new();
@@ -274,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_without_access_is_remembered_for_a_while() {
+    async fn a_key_without_access_is_remembered() {
         let served = Served::new();
         let simsar = served.simsar();
         let body = r#"{"error":"You don't have access to this resource."}"#;
@@ -284,6 +337,11 @@ mod tests {
             tokio::time::advance(std::time::Duration::from_secs(5)).await;
         }
         assert_eq!(served.requests().iter().filter(|target| target.contains(CALENDAR)).count(), 1);
+        tokio::time::advance(std::time::Duration::from_hours(3)).await;
+        served.clock.advance(chrono::Duration::hours(3));
+        assert!(simsar.calendar().await.is_err());
+        let asked = served.requests().iter().filter(|target| target.contains(CALENDAR)).count();
+        assert_eq!(asked, 1, "a plan does not change while we run");
         assert!(simsar.news(NewsCategory::Crypto).await.is_ok(), "news are covered by every key");
     }
 

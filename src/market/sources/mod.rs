@@ -4,6 +4,8 @@ pub mod alternative_me;
 pub mod binance;
 pub(crate) mod fair_economy;
 pub mod finnhub;
+pub mod fred;
+pub mod rss;
 pub mod yahoo;
 
 mod wire;

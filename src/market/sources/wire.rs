@@ -8,12 +8,17 @@ use crate::domain::{Timestamp, Untrusted};
 
 /// A decimal from a number or from text. `None` for null, empty text, NaN and everything else.
 pub(crate) fn decimal(value: &Value) -> Option<Decimal> {
-    let text = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+    match value {
+        Value::String(text) => decimal_of(text),
+        Value::Number(number) => decimal_of(&number.to_string()),
+        _ => None,
+    }
+}
+
+/// A decimal from text, scientific notation included.
+pub(crate) fn decimal_of(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
 /// A finite float from a number or from text.
@@ -50,12 +55,19 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default().trim()
 }
 
-/// Columns a headline or an event name may take.
+/// Columns, and characters, a headline or an event name may take.
 const LONGEST_TEXT: usize = 300;
 
 /// Somebody else's line, cleaned at the door: what is kept can be shown anywhere and stays marked as theirs.
 pub(crate) fn cleaned(value: &Value) -> Untrusted {
-    Untrusted::new(Untrusted::new(text(value)).line(LONGEST_TEXT))
+    cleaned_text(text(value))
+}
+
+/// The same for text that is already at hand.
+pub(crate) fn cleaned_text(text: &str) -> Untrusted {
+    let line = Untrusted::new(text).line(LONGEST_TEXT);
+    // Combining marks take no column of their own.
+    Untrusted::new(line.chars().take(LONGEST_TEXT).collect::<String>())
 }
 
 /// A country or currency code; empty for anything else.

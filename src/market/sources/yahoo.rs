@@ -1,5 +1,8 @@
 //! Yahoo's chart endpoint: the Dow Jones index, its quote and its daily bars (data.md §3.3).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +17,9 @@ use super::wire;
 const BROWSER: HeaderValue = HeaderValue::from_static(
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
 );
+
+/// It is left alone for this long when it refuses.
+pub(crate) const QUIET: Duration = Duration::from_mins(15);
 
 /// One daily bar of an index: points, not money.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -43,8 +49,16 @@ pub struct IndexChart {
     pub session_open: bool,
     /// Closed daily bars, oldest first.
     pub bars: Vec<IndexBar>,
+    /// The close before the value, from a source that has closes but no bars.
+    pub previous: Option<f64>,
     /// Bars that are incomplete or inconsistent.
     pub refused: usize,
+    /// What the value is of: `^DJI` and `DJIA` are the index, anything else is a proxy for it.
+    pub instrument: &'static str,
+    /// Who it comes from.
+    pub source: Arc<str>,
+    /// What kept the first source from being read, if this comes from a stand-in.
+    pub instead_of: Option<String>,
 }
 
 impl IndexChart {
@@ -52,6 +66,9 @@ impl IndexChart {
     /// is the last bar's own close, so the bar before it counts.
     pub fn change_pct(&self) -> Option<f64> {
         let value = self.price?;
+        if let Some(previous) = self.previous {
+            return Some((value / previous - 1.0) * 100.0);
+        }
         let (last, earlier) = self.bars.split_last()?;
         let before = if self.session_open { last } else { earlier.last()? };
         Some((value / before.close - 1.0) * 100.0)
@@ -81,14 +98,19 @@ impl Yahoo {
     pub(crate) async fn us30(&self, now: Timestamp) -> Result<IndexChart, SourceError> {
         let headers = HeaderMap::from_iter([(header::USER_AGENT, BROWSER)]);
         let target = "/v8/finance/chart/%5EDJI?interval=1d&range=1mo&includePrePost=false";
-        let wire: Wire = self.upstream.object(target, &headers).await?;
+        let wire = self.upstream.object(target, &headers).await;
+        let wire: Wire = wire.inspect_err(|error| {
+            if matches!(error, SourceError::NoAccess { .. }) {
+                self.upstream.keep_quiet(QUIET);
+            }
+        })?;
         if !wire.chart.error.is_null() {
             let words = wire::text(&wire.chart.error["description"]);
             return Err(self.upstream.malformed(format!("it reports: {}", Untrusted::new(words).line(120))));
         }
         let result = wire.chart.result.unwrap_or_default();
         let result = result.first().ok_or_else(|| self.upstream.empty("chart of the index"))?;
-        let chart = read_chart(result, now);
+        let chart = read_chart(result, now, self.upstream.name_shared());
         if chart.price.is_none() && chart.bars.is_empty() {
             return Err(self.upstream.malformed("neither a value nor a bar"));
         }
@@ -96,7 +118,7 @@ impl Yahoo {
     }
 }
 
-fn read_chart(result: &Value, now: Timestamp) -> IndexChart {
+fn read_chart(result: &Value, now: Timestamp, source: Arc<str>) -> IndexChart {
     let meta = &result["meta"];
     let regular = &meta["currentTradingPeriod"]["regular"];
     let session = wire::seconds(&regular["start"]).zip(wire::seconds(&regular["end"]));
@@ -126,7 +148,11 @@ fn read_chart(result: &Value, now: Timestamp) -> IndexChart {
         price_time: wire::seconds(&meta["regularMarketTime"]),
         session_open: session.is_some_and(|(start, end)| start <= now && now < end),
         bars,
+        previous: None,
         refused,
+        instrument: "^DJI",
+        source,
+        instead_of: None,
     }
 }
 

@@ -13,7 +13,7 @@ const KLINES: &str = "/fapi/v1/klines";
 async fn the_running_candle_is_dropped_and_the_window_is_full_without_it() {
     let served = Served::new();
     let window = served.simsar().window(&symbol("BTCUSDT"), Interval::Hour4).await.unwrap().value;
-    assert_eq!((window.candles.len(), window.refused.len()), (499, 0));
+    assert_eq!((window.candles.len(), window.refused.len()), (498, 0));
     let last = window.candles.last().unwrap();
     assert_eq!(last.open_time, "2026-03-02T04:00:00Z".parse::<Timestamp>().unwrap().timestamp_millis());
     assert_eq!(last.close.to_string(), format!("{}.5", close_of(last.open_time / 14_400_000)));

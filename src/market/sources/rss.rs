@@ -1,0 +1,208 @@
+//! News without a key: RSS and Atom feeds of newspapers and central banks (data.md §3.5).
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::finnhub::{Headline, News, NewsCategory, without_doubles};
+use super::wire;
+use crate::domain::Timestamp;
+use crate::market::error::SourceError;
+use crate::market::upstream::Upstream;
+
+/// A feed: what it is about, who publishes it, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedAddress {
+    /// Which of our categories it fills.
+    pub category: NewsCategory,
+    /// Who publishes it, as headlines show it.
+    pub name: String,
+    /// Scheme and host.
+    pub host: String,
+    /// Path and query.
+    pub path: String,
+}
+
+impl FeedAddress {
+    /// The feeds read when no key for a news service is there. All are public and need no key.
+    pub fn real() -> Vec<Self> {
+        use NewsCategory::{Crypto, Forex, General};
+        [
+            (Crypto, "CoinDesk", "https://www.coindesk.com", "/arc/outboundfeeds/rss/"),
+            (Crypto, "Cointelegraph", "https://cointelegraph.com", "/rss"),
+            (Crypto, "Decrypt", "https://decrypt.co", "/feed"),
+            (General, "Federal Reserve", "https://www.federalreserve.gov", "/feeds/press_all.xml"),
+            (General, "CNBC", "https://www.cnbc.com", "/id/20910258/device/rss/rss.html"),
+            (General, "MarketWatch", "https://feeds.content.dowjones.io", "/public/rss/mw_topstories"),
+            (Forex, "ECB", "https://www.ecb.europa.eu", "/rss/press.html"),
+        ]
+        .map(|(category, name, host, path)| Self {
+            category,
+            name: name.to_owned(),
+            host: host.to_owned(),
+            path: path.to_owned(),
+        })
+        .to_vec()
+    }
+}
+
+/// The feeds of every category.
+#[derive(Debug, Clone)]
+pub(crate) struct Rss {
+    pub(crate) feeds: Vec<(FeedAddress, Upstream)>,
+}
+
+impl Rss {
+    /// The headlines of every feed of a category that can be read, or why none can; `None` when there is no feed.
+    pub(crate) async fn news(
+        &self,
+        category: NewsCategory,
+        now: Timestamp,
+    ) -> Option<Result<News, SourceError>> {
+        let feeds = self.feeds.iter().filter(|(feed, _)| feed.category == category);
+        let read =
+            futures_util::future::join_all(feeds.map(|(feed, upstream)| read(feed, upstream, now))).await;
+        let mut headlines = Vec::new();
+        let (mut refused, mut names, mut first_failure) = (0, Vec::new(), None);
+        for result in read {
+            match result {
+                Ok((mut theirs, name, unusable)) => {
+                    headlines.append(&mut theirs);
+                    refused += unusable;
+                    names.push(name);
+                }
+                Err(error) => {
+                    tracing::info!(%error, "a feed could not be read");
+                    first_failure.get_or_insert(error);
+                }
+            }
+        }
+        if names.is_empty() {
+            return first_failure.map(Err);
+        }
+        let source = Arc::from(format!("rss ({})", names.join(", ")));
+        Some(Ok(News { headlines: without_doubles(headlines), refused, source, instead_of: None }))
+    }
+}
+
+type Read = (Vec<Headline>, String, usize);
+
+async fn read(feed: &FeedAddress, upstream: &Upstream, now: Timestamp) -> Result<Read, SourceError> {
+    let body = upstream.bytes(&feed.path, &HeaderMap::new()).await?;
+    let parsed =
+        feed_rs::parser::parse(body.as_ref()).map_err(|_| upstream.malformed("neither RSS nor Atom"))?;
+    let rows = parsed.entries.len();
+    let headlines: Vec<_> = parsed
+        .entries
+        .into_iter()
+        .filter_map(|entry| {
+            let text = wire::cleaned_text(&without_markup(&entry.title?.content));
+            let at = entry.published.or(entry.updated)?;
+            // A feed that dates its items ahead would otherwise stay on top.
+            (!text.is_empty()).then(|| Headline {
+                text,
+                source: wire::cleaned_text(&feed.name),
+                at: at.min(now),
+            })
+        })
+        .collect();
+    if headlines.is_empty() {
+        return Err(upstream.empty("item with a title and a time"));
+    }
+    let unusable = rows - headlines.len();
+    Ok((headlines, feed.name.clone(), unusable))
+}
+
+/// Titles are text by the standard and HTML in practice.
+fn without_markup(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        plain.push_str(&rest[..at]);
+        let tag = &rest[at..];
+        let is_tag = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
+        if let Some(end) = tag.find('>').filter(|_| is_tag) {
+            plain.push(' ');
+            rest = &tag[end + 1..];
+        } else {
+            plain.push('<');
+            rest = &tag[1..];
+        }
+    }
+    plain.push_str(rest);
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&apos;", "'"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(plain, |text, (entity, character)| text.replace(entity, character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::simsar::{Simsar, SimsarOptions};
+    use crate::market::test_sources::{Served, noon};
+
+    const COINDESK: &str = r#"<?xml version="1.0"?><rss version="2.0"><channel><title>CoinDesk</title>
+        <item><title><![CDATA[<b>Bitcoin</b> slips below 66,000 &amp; recovers]]></title>
+          <link>https://example.org/a</link><guid>a</guid><pubDate>Mon, 02 Mar 2026 09:00:00 +0000</pubDate></item>
+        <item><title>Undated</title><guid>b</guid></item>
+        <item><title>From the future</title><guid>c</guid><pubDate>Tue, 03 Mar 2026 09:00:00 +0000</pubDate></item>
+        </channel></rss>"#;
+    const DECRYPT: &str = r#"<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Decrypt</title><id>d</id>
+        <updated>2026-03-02T10:00:00Z</updated>
+        <entry><id>1</id><title>BITCOIN slips below 66,000 &amp; recovers</title><updated>2026-03-02T08:00:00Z</updated></entry>
+        <entry><id>2</id><title>Fees fall</title><updated>2026-03-02T08:30:00Z</updated></entry></feed>"#;
+
+    fn keyless(served: &Served) -> Simsar {
+        let mut options = SimsarOptions { finnhub_token: None, ..Served::options() };
+        options.addresses.feeds = ["/coindesk", "/decrypt"]
+            .map(|path| FeedAddress {
+                category: NewsCategory::Crypto,
+                name: path[1..].to_owned(),
+                host: "http://sources".to_owned(),
+                path: path.to_owned(),
+            })
+            .to_vec();
+        Simsar::new(options, served.transport(), served.clock.clone())
+    }
+
+    #[tokio::test]
+    async fn feeds_stand_in_when_there_is_no_key_and_are_named() {
+        let served = Served::new();
+        served.says("/coindesk", COINDESK);
+        served.says("/decrypt", DECRYPT);
+        let simsar = keyless(&served);
+        let news = simsar.news(NewsCategory::Crypto).await.unwrap();
+        let texts: Vec<_> = news.value.headlines.iter().map(|headline| headline.text.raw()).collect();
+        assert_eq!(texts, ["From the future", "Bitcoin slips below 66,000 & recovers", "Fees fall"]);
+        assert_eq!(news.value.headlines[0].at, noon(), "never later than now");
+        assert_eq!((&*news.value.source, news.value.refused), ("rss (coindesk, decrypt)", 1));
+        assert!(news.value.instead_of.as_ref().unwrap().contains("finnhub: no key"));
+        assert!(simsar.news(NewsCategory::Forex).await.unwrap_err().is_no_access(), "no feed, no news");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_dead_feed_does_not_take_the_other_and_a_page_is_no_feed() {
+        let served = Served::new();
+        served.says("/coindesk", "<html><body>Just a moment...</body></html>");
+        served.says("/decrypt", DECRYPT);
+        let news = keyless(&served).news(NewsCategory::Crypto).await.unwrap().value;
+        assert_eq!((&*news.source, news.headlines.len()), ("rss (decrypt)", 2));
+        served.says("/decrypt", "");
+        let error = keyless(&served).news(NewsCategory::Crypto).await.unwrap_err().to_string();
+        assert!(error.contains("finnhub: no key") && error.contains("neither RSS nor Atom"), "{error}");
+    }
+
+    #[test]
+    fn markup_goes_and_mathematics_stays() {
+        assert_eq!(without_markup("a<br/>b <script>x</script>&lt;c"), "a b  x <c");
+        assert_eq!(without_markup("BTC < 5 and ETH <"), "BTC < 5 and ETH <");
+    }
+}

@@ -1,0 +1,216 @@
+//! The streams against a server that talks, stays silent, refuses and breaks.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::net::NetError;
+
+type Incoming = Result<SocketMessage, NetError>;
+
+/// The server's ends of one connection.
+struct Served {
+    url: String,
+    at: Instant,
+    send: mpsc::UnboundedSender<Incoming>,
+    received: mpsc::UnboundedReceiver<SocketMessage>,
+}
+
+impl Served {
+    fn says(&self, message: SocketMessage) {
+        self.send.send(Ok(message)).unwrap();
+    }
+
+    fn mark(&self, symbol: &str, price: &str) {
+        self.says(SocketMessage::Text(format!(
+            r#"{{"stream":"x","data":{{"e":"markPriceUpdate","E":1,"s":"{symbol}","p":"{price}","st":1}}}}"#
+        )));
+    }
+}
+
+/// A server that refuses the first `refusals` connections, and the prices that come out.
+fn following(refusals: usize) -> (mpsc::Receiver<Served>, mpsc::Receiver<Vec<(Symbol, Price)>>) {
+    let (opened, connections) = mpsc::channel(10);
+    let refusals = Arc::new(Mutex::new(refusals));
+    let connector = SocketConnector::from_fn(move |url| {
+        let (opened, refusals) = (opened.clone(), Arc::clone(&refusals));
+        Box::pin(async move {
+            {
+                let mut left = refusals.lock().unwrap();
+                if *left > 0 {
+                    *left -= 1;
+                    return Err(NetError::NotSent { host: "world".into(), reason: "refused".into() });
+                }
+            }
+            let (send, incoming) = mpsc::unbounded_channel();
+            let (outgoing, received) = mpsc::unbounded_channel();
+            let incoming = futures_util::stream::unfold(incoming, async |mut incoming| {
+                incoming.recv().await.map(|message| (message, incoming))
+            });
+            let outgoing = futures_util::sink::unfold(outgoing, async |outgoing, message| {
+                outgoing
+                    .send(message)
+                    .map(|()| outgoing)
+                    .map_err(|_| NetError::Interrupted { host: "world".into(), reason: "gone".into() })
+            });
+            opened.send(Served { url, at: Instant::now(), send, received }).await.unwrap();
+            Ok(Socket::new(incoming, outgoing))
+        })
+    });
+    let symbols = ["BTCUSDT", "ETHUSDT"].map(|name| Symbol::new(name).unwrap()).to_vec();
+    let (out, prices) = mpsc::channel(10);
+    tokio::spawn(follow_marks(connector, "ws://world/".into(), symbols, out));
+    (connections, prices)
+}
+
+fn written(batch: &[(Symbol, Price)]) -> Vec<String> {
+    batch.iter().map(|(symbol, price)| format!("{symbol} {price}")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn prices_that_come_together_travel_together_the_latest_of_each() {
+    let (mut connections, mut prices) = following(0);
+    let server = connections.recv().await.unwrap();
+    assert_eq!(server.url, "ws://world/market/stream?streams=btcusdt@markPrice@1s/ethusdt@markPrice@1s");
+    server.mark("BTCUSDT", "1.5");
+    server.mark("ETHUSDT", "2.5");
+    server.mark("BTCUSDT", "1.6");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 1.6", "ETHUSDT 2.5"]);
+    server.mark("BTCUSDT", "1.7");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 1.7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_price_of_ours_is_passed_over() {
+    let (mut connections, mut prices) = following(0);
+    let server = connections.recv().await.unwrap();
+    for text in [
+        "",
+        "[]",
+        r#"{"result":null,"id":1}"#,
+        r#"{"e":"kline","s":"BTCUSDT","p":"9"}"#,
+        r#"{"e":"markPriceUpdate","s":"DOGEUSDT","p":"9"}"#,
+        r#"{"e":"markPriceUpdate","s":"BTCUSDT","p":"0"}"#,
+        r#"{"e":"markPriceUpdate","s":"BTCUSDT","p":"NaN"}"#,
+        r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#,
+        r#"{"e":"markPriceUpdate","s":"BTCUSDT","p":4.25}"#,
+    ] {
+        server.says(SocketMessage::Text(text.into()));
+    }
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 4.25"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_with_its_own_bytes() {
+    let (mut connections, _prices) = following(0);
+    let mut server = connections.recv().await.unwrap();
+    server.says(SocketMessage::Ping(Bytes::from_static(b"17")));
+    assert_eq!(server.received.recv().await, Some(SocketMessage::Pong(Bytes::from_static(b"17"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_silent_contract_ends_the_connection_though_the_other_talks() {
+    let (mut connections, mut prices) = following(0);
+    let first = connections.recv().await.unwrap();
+    let (second, _) = tokio::join!(connections.recv(), async {
+        for second in 0..100 {
+            if first.send.is_closed() {
+                return second;
+            }
+            first.mark("BTCUSDT", "1");
+            sleep(Duration::from_secs(1)).await;
+            while prices.try_recv().is_ok() {}
+        }
+        100
+    });
+    let waited = second.unwrap().at - first.at;
+    assert!(waited >= LONGEST_SILENCE && waited < LONGEST_SILENCE + Duration::from_secs(2), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_of_ending_leads_to_a_new_connection() {
+    let (mut connections, mut prices) = following(0);
+    let broken = NetError::Interrupted { host: "world".into(), reason: "reset".into() };
+    let ways: [Option<Incoming>; 4] = [
+        Some(Ok(SocketMessage::Close(Some(1000)))),
+        Some(Ok(SocketMessage::Close(None))),
+        Some(Err(broken)),
+        None,
+    ];
+    for way in ways {
+        let server = connections.recv().await.unwrap();
+        server.mark("ETHUSDT", "3");
+        assert_eq!(prices.recv().await.unwrap().len(), 1);
+        match way {
+            Some(message) => server.send.send(message).unwrap(),
+            None => drop(server.send),
+        }
+    }
+    assert!(connections.recv().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_is_asked_ever_more_rarely() {
+    let begun = Instant::now();
+    let (mut connections, _prices) = following(5);
+    let server = connections.recv().await.unwrap();
+    assert_eq!(server.at - begun, FIRST_PAUSE * (1 + 2 + 4 + 8 + 16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_replaced_before_the_server_ends_it() {
+    let (mut connections, mut prices) = following(0);
+    let first = connections.recv().await.unwrap();
+    let mut hours = 0;
+    let second = loop {
+        tokio::select! {
+            biased;
+            next = connections.recv() => break next.unwrap(),
+            () = sleep(Duration::from_secs(30)) => {
+                hours += 1;
+                first.mark("BTCUSDT", "1");
+                first.mark("ETHUSDT", "1");
+            }
+            _ = prices.recv() => {}
+        }
+        assert!(hours < 24 * 120, "no rotation in a day");
+    };
+    assert_eq!(second.at - first.at, LIFETIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_nobody_listens() {
+    let (mut connections, prices) = following(0);
+    let server = connections.recv().await.unwrap();
+    drop(prices);
+    server.send.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotes_come_over_their_own_route_and_a_crossed_book_is_none() {
+    let (opened, mut connections) = mpsc::channel(1);
+    let connector = SocketConnector::from_fn(move |url| {
+        let opened = opened.clone();
+        Box::pin(async move {
+            let (send, incoming) = mpsc::unbounded_channel();
+            let incoming = futures_util::stream::unfold(incoming, async |mut incoming| {
+                incoming.recv().await.map(|message| (message, incoming))
+            });
+            opened.send((url, send)).await.unwrap();
+            Ok(Socket::new(incoming, futures_util::sink::unfold((), async |(), _| Ok(()))))
+        })
+    });
+    let (out, mut quotes) = mpsc::channel(1);
+    let symbols = vec![Symbol::new("BTCUSDT").unwrap()];
+    tokio::spawn(follow_quotes(connector, "ws://world".into(), symbols, out));
+    let (url, server) = connections.recv().await.unwrap();
+    assert_eq!(url, "ws://world/public/stream?streams=btcusdt@bookTicker");
+    for (bid, ask) in [("5", "4"), ("0", "1"), ("NaN", "1"), ("4.5", "5.5")] {
+        let text = format!(r#"{{"data":{{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"{bid}","a":"{ask}"}}}}"#);
+        server.send(Ok::<_, NetError>(SocketMessage::Text(text))).unwrap();
+    }
+    let batch = quotes.recv().await.unwrap();
+    assert_eq!((batch.len(), batch[0].1.middle().unwrap().to_string()), (1, "5".to_owned()));
+}
