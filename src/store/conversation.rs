@@ -1,6 +1,9 @@
 //! Every request to the model, every answer, every tool call: the exact bytes.
 
+use std::sync::Arc;
+
 use rusqlite::params;
+use rust_decimal::Decimal;
 
 use super::Store;
 use super::error::StoreError;
@@ -30,6 +33,15 @@ pub struct ModelCall {
     pub ms: f64,
     /// What failed, if it did.
     pub error: Option<String>,
+}
+
+/// How often the model used a tool lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolHabit {
+    /// Cycles looked at.
+    pub cycles: u32,
+    /// Those with at least one tool call.
+    pub with_tools: u32,
 }
 
 impl Store {
@@ -117,6 +129,42 @@ impl Store {
                 total += call;
             }
             Ok(total)
+        })
+        .await
+    }
+
+    /// What the model cost, in US dollars, in all cycles that began at an instant or later (wall time), at all venues,
+    /// without those of the provider that costs nothing. A cycle under way or cut off counts: its provider is not noted
+    /// yet, and too careful is right here.
+    pub async fn spent_since(
+        &self,
+        since: Timestamp,
+        free_provider: &'static str,
+    ) -> Result<Decimal, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT model_calls.cost_usd FROM cycles JOIN model_calls ON model_calls.cycle = cycles.id
+                 WHERE cycles.started_at >= ?1 AND (cycles.provider IS NULL OR cycles.provider <> ?2)",
+            )?;
+            let costs = collect(&mut statement, params![since.timestamp_millis(), free_provider], |row| {
+                decimal("model_calls.cost_usd", &row.get::<_, String>(0)?)
+            })?;
+            Ok(costs.into_iter().sum())
+        })
+        .await
+    }
+
+    /// How many of this venue's last finished cycles with a provider used a tool.
+    pub async fn tool_habit(&self, provider: &str, cycles: u32) -> Result<ToolHabit, StoreError> {
+        let (venue, provider) = (Arc::clone(&self.venue), provider.to_owned());
+        self.read(move |connection| {
+            let query = "SELECT COUNT(*),
+                     COALESCE(SUM(EXISTS (SELECT 1 FROM tool_calls WHERE tool_calls.cycle = last.id)), 0)
+                 FROM (SELECT id FROM cycles WHERE venue = ?1 AND provider = ?2 AND iterations > 0
+                       ORDER BY started_at DESC, id DESC LIMIT ?3) AS last";
+            Ok(connection.query_row(query, params![venue, provider, cycles], |row| {
+                Ok(ToolHabit { cycles: row.get(0)?, with_tools: row.get(1)? })
+            })?)
         })
         .await
     }

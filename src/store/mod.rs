@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-pub use conversation::ModelCall;
+pub use conversation::{ModelCall, ToolHabit};
 pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use error::StoreError;
 pub use fills::Fill;
