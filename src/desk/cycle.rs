@@ -12,11 +12,13 @@ use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
 use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
+use super::memory;
+use super::prompt::{MemoryInput, PromptError, RenderedPrompt};
 use super::sizing::SizingInput;
 use crate::config::Provider;
 use crate::domain::{
     AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
-    Phase, Proposal, Rule, TimingsMs, Trigger, Untrusted, Usage,
+    Phase, Proposal, Rule, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
 use crate::store::{CycleStart, PromptKind, StoreError};
 
@@ -115,6 +117,38 @@ impl Floor {
         Ok(report)
     }
 
+    /// Renders both prompts of what was gathered, the past included.
+    async fn render_prompts(&self, gathered: &Gathered) -> Result<RenderedPrompt, PromptError> {
+        let now = self.shared.clock.now();
+        let mut input = prompt_input(&self.settings, gathered, now);
+        // Without its past a cycle is poorer, not wrong.
+        match self.memory(&gathered.accounts, now).await {
+            Ok(memory) => input.memory = memory,
+            Err(error) => tracing::error!(%error, "the memory could not be read; this cycle goes without"),
+        }
+        super::prompt::render(&self.templates, &input)
+    }
+
+    async fn memory(&self, accounts: &[AccountState], now: Timestamp) -> Result<MemoryInput, StoreError> {
+        let since = now - memory::REACH;
+        let store = &self.shared.store;
+        let openings = store.openings_since(since).await?;
+        let money = store.coin_money_since(since).await?;
+        let last = store.last_report().await?;
+        Ok(memory::remember(accounts, &openings, &money, last.as_ref(), now))
+    }
+
+    /// Both prompts as the next cycle would send them, without asking anybody and without trading.
+    pub async fn draft_prompts(&self) -> Result<RenderedPrompt, PromptError> {
+        let (accounts, brief) = tokio::join!(self.read_accounts(), self.read_brief());
+        self.render_prompts(&Gathered { accounts, brief }).await
+    }
+
+    /// The tools the model is offered, as they are sent.
+    pub fn offered_tools(&self) -> Vec<crate::llm::Tool> {
+        super::conversation::tools_of(&self.llm)
+    }
+
     /// What the model cost since midnight UTC, market time.
     pub(super) async fn cost_today(&self) -> Usage {
         let midnight = self.shared.clock.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
@@ -188,8 +222,7 @@ impl Run<'_> {
     /// Renders the prompts, holds the conversation and checks the answer, with one repair.
     async fn ask(&mut self, gathered: &Gathered, pairs: &[Pair]) -> (Answer, Untrusted, Progress) {
         let began = Instant::now();
-        let input = prompt_input(&self.floor.settings, gathered, self.floor.shared.clock.now());
-        let prompts = match super::prompt::render(&self.floor.templates, &input) {
+        let prompts = match self.floor.render_prompts(gathered).await {
             Ok(prompts) => prompts,
             Err(error) => {
                 let reason = format!("the prompt could not be rendered: {error}");

@@ -11,11 +11,13 @@ mod dialect;
 mod error;
 mod message;
 pub mod price;
+mod recorded;
 pub mod tools;
 
 pub use client::{Auth, LlmClient, LlmOptions, Protocol, Turn, TurnEvent, TurnRequest};
 pub use error::{Interruption, LlmError, Partial};
 pub use message::{Block, Message, RawUsage, Role, StopReason, Tool, ToolCall, ToolInput};
+pub use recorded::{Recorded, RecordedCall};
 
 #[cfg(test)]
 mod testing;

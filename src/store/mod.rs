@@ -25,6 +25,7 @@ mod open;
 mod orders;
 mod prompts;
 mod schema;
+mod trades;
 mod values;
 mod worker;
 
@@ -41,6 +42,7 @@ pub use ledger::{LedgerKind, LedgerRow};
 pub use lock::DeskLock;
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
+pub use trades::{CoinMoney, Opening};
 
 use worker::Worker;
 

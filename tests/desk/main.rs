@@ -5,4 +5,6 @@
 mod budgets;
 mod faults;
 mod hostile;
+mod memory;
+mod recording;
 mod rig;

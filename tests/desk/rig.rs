@@ -12,7 +12,7 @@ use jarvis::desk::sizing::CoinAllocation;
 use jarvis::desk::{AccountTerms, DeskParts, Floor};
 use jarvis::domain::{AccountState, CycleReport, ManualClock, Timestamp, Trigger};
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
-use jarvis::llm::{LlmClient, LlmOptions};
+use jarvis::llm::{LlmClient, LlmOptions, Recorded};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
 use jarvis::net::Transport;
 use jarvis::store::Store;
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Takes the place of the world's headlines, in every category.
     pub headlines: Vec<String>,
     pub strict_tools: bool,
+    /// Plays this back instead of asking the analyst.
+    pub recorded: Option<Recorded>,
     /// The model the price is looked up for.
     pub priced_as: Option<&'static str>,
 }
@@ -42,6 +44,7 @@ impl Default for Plan {
             analyst: AnalystOptions::default(),
             headlines: Vec::new(),
             strict_tools: true,
+            recorded: None,
             priced_as: Some("claude-sonnet-4-6"),
         }
     }
@@ -64,7 +67,7 @@ impl Rig {
         let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("rig");
         let wall = Arc::new(ManualClock::new(now()));
         let world = world(&plan.settings, Arc::clone(&wall));
-        let headlines: Arc<[String]> = plan.headlines.into();
+        let headlines: Arc<[String]> = plan.headlines.clone().into();
         let told = middleware::from_fn_with_state(headlines, other_headlines);
         let transport = Transport::in_process(world.router().layer(told));
         let accounts = accounts(&plan.settings, &world, &transport, &wall);
@@ -81,7 +84,7 @@ impl Rig {
             wall,
             store: store.clone(),
             simsar: Simsar::new(options, transport, world.clock()),
-            llm: model(&plan.settings, plan.analyst, plan.strict_tools, plan.priced_as),
+            llm: model(&plan),
             accounts,
             templates: Templates::load(None, Language::En).unwrap(),
             install: "rig".into(),
@@ -148,23 +151,21 @@ fn accounts(
         .collect()
 }
 
-fn model(
-    settings: &Settings,
-    analyst: AnalystOptions,
-    strict_tools: bool,
-    priced_as: Option<&str>,
-) -> LlmClient {
+fn model(plan: &Plan) -> LlmClient {
     let mut options = LlmOptions::new(
-        settings.model.provider.as_str(),
+        plan.settings.model.provider.as_str(),
         "http://model",
-        settings.model.id.clone(),
+        plan.settings.model.id.clone(),
         SecretString::from("key"),
     );
-    options.strict_tools = strict_tools;
-    options.price = priced_as.and_then(jarvis::llm::price::of);
+    options.strict_tools = plan.strict_tools;
+    options.price = plan.priced_as.and_then(jarvis::llm::price::of);
     options.attempts = 1;
     options.idle_timeout = Duration::from_millis(300);
-    LlmClient::new(Transport::in_process(router(analyst)), options)
+    match &plan.recorded {
+        Some(recorded) => recorded.client(options),
+        None => LlmClient::new(Transport::in_process(router(plan.analyst)), options),
+    }
 }
 
 /// Lets other headlines through than the world's, if there are any.

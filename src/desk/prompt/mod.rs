@@ -3,7 +3,9 @@
 //! The user prompt ends with a fenced `task` block that names every account and coin asked about and the decisions
 //! allowed for it. Untrusted text appears only as JSON strings inside an envelope, or as table cells made harmless.
 
+pub mod diff;
 pub mod input;
+pub mod lint;
 pub mod number;
 mod sample;
 mod templates;
@@ -14,8 +16,8 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 pub use input::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, NewsInput, PromptInput, Us30Input,
-    allowed_decisions,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, LessonInput, MemoryInput, NewsInput,
+    OutcomeInput, PromptInput, ThesisInput, Us30Input, allowed_decisions,
 };
 pub use templates::Templates;
 

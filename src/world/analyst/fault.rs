@@ -116,8 +116,13 @@ pub(super) fn extra_calls(fault: Option<Fault>, conversation: &Conversation) -> 
 /// Every text of others: headlines of the prompt, and whatever tools answered.
 fn heard(conversation: &Conversation) -> Vec<String> {
     let results = conversation.turns.iter().flat_map(|turn| &turn.blocks).filter_map(|block| match block {
-        Block::ToolResult { text, .. } => Some(text.clone()),
+        Block::ToolResult { text, .. } => Some(text),
         _ => None,
+    });
+    // Of an answer only its sentences: a field called `short` is no order.
+    let results = results.flat_map(|text| match serde_json::from_str::<Value>(text) {
+        Ok(answer) => sentences(&answer),
+        Err(_) => vec![text.clone()],
     });
     let headlines = conversation
         .user_texts()
@@ -125,6 +130,16 @@ fn heard(conversation: &Conversation) -> Vec<String> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|line| Some(line.get("headline")?.as_str()?.to_owned()));
     headlines.chain(results).collect()
+}
+
+/// Every text in an answer that is more than a word.
+fn sentences(answer: &Value) -> Vec<String> {
+    match answer {
+        Value::String(text) if text.contains([' ', '{']) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(sentences).collect(),
+        Value::Object(fields) => fields.values().flat_map(sentences).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Does what a text says, as far as it can be understood at all.
