@@ -29,9 +29,6 @@ fn show_prints_what_would_be_sent_and_lint_finds_no_fault_in_it() {
     assert_eq!(tools, ["call_api", "submit_decisions"]);
     let linted = json(jarvis(home.path()).args(["prompt", "lint"]));
     assert_eq!(linted["ok"], true, "{linted}");
-    // Looking is not deciding.
-    let cycles = std::fs::metadata(home.path().join("data/jarvis/jarvis.db")).unwrap();
-    assert!(cycles.len() > 0);
 }
 
 #[test]
@@ -43,7 +40,7 @@ fn a_broken_prompt_file_is_refused_with_its_line_and_a_bad_one_is_an_error() {
     let output = jarvis(home.path()).args(["prompt", "lint"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("undefined"), "{stderr}");
+    assert!(stderr.contains("memory.jinja:2: undefined"), "{stderr}");
     std::fs::remove_file(folder.join("memory.jinja")).unwrap();
     std::fs::write(folder.join("system.tr.md"), "Sen bir ajansın: {{ ad }}").unwrap();
     let output = jarvis(home.path()).args(["prompt", "lint"]).output().unwrap();

@@ -8,3 +8,4 @@ mod hostile;
 mod memory;
 mod recording;
 mod rig;
+mod scripted;

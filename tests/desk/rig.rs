@@ -1,11 +1,14 @@
 //! A desk, its world and its analyst, put together in this process.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use jarvis::config::Settings;
 use jarvis::desk::prompt::{Language, Templates};
 use jarvis::desk::sizing::CoinAllocation;
@@ -33,6 +36,8 @@ pub struct Plan {
     pub strict_tools: bool,
     /// Plays this back instead of asking the analyst.
     pub recorded: Option<Recorded>,
+    /// What the model says instead of the analyst, answer by answer.
+    pub script: Vec<Bytes>,
     /// The model the price is looked up for.
     pub priced_as: Option<&'static str>,
 }
@@ -45,6 +50,7 @@ impl Default for Plan {
             headlines: Vec::new(),
             strict_tools: true,
             recorded: None,
+            script: Vec::new(),
             priced_as: Some("claude-sonnet-4-6"),
         }
     }
@@ -164,8 +170,19 @@ fn model(plan: &Plan) -> LlmClient {
     options.idle_timeout = Duration::from_millis(300);
     match &plan.recorded {
         Some(recorded) => recorded.client(options),
+        None if !plan.script.is_empty() => LlmClient::new(Transport::in_process(scripted(plan)), options),
         None => LlmClient::new(Transport::in_process(router(plan.analyst)), options),
     }
+}
+
+/// A model that says what is written, once each.
+fn scripted(plan: &Plan) -> Router {
+    let script: VecDeque<Bytes> = plan.script.clone().into();
+    let script = Arc::new(Mutex::new(script));
+    Router::new().fallback(move || {
+        let next = script.lock().unwrap().pop_front().expect("a request too many");
+        async move { ([("content-type", "text/event-stream")], next) }
+    })
 }
 
 /// Lets other headlines through than the world's, if there are any.

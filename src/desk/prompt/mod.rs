@@ -62,7 +62,13 @@ pub enum PromptError {
 }
 
 impl PromptError {
+    /// An error inside an included file is told with that file's name and line.
     fn template(file: &str, error: &minijinja::Error) -> Self {
+        let (mut file, mut error) = (file, error);
+        while let Some(inner) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref()) {
+            error = inner;
+            file = error.name().unwrap_or(file);
+        }
         Self::Template {
             file: file.to_owned(),
             line: error.line().unwrap_or(0),
