@@ -83,7 +83,7 @@ fn a_death_at_every_named_step_is_recovered_from() {
 
 #[test]
 fn a_cycle_cut_off_at_any_await_is_recovered_from() {
-    let most = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
+    let most = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(12);
     let mut wrong = Vec::new();
     for number in 0..most {
         let bench = Bench::new(&Setup { seed: u64::from(number) + 1, ..Setup::default() });

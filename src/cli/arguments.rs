@@ -78,8 +78,30 @@ pub enum Subcommand {
     World(WorldOptions),
     /// Draw every screen as SVG, from the real views on a fixed seed
     Screenshots(ScreenshotOptions),
+    /// The exact text of the next call, and the checks on it
+    Prompt {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: PromptCommand,
+    },
     /// Write a commented settings file
     Init,
+}
+
+/// `jarvis prompt`
+#[derive(Debug, clap::Subcommand)]
+pub enum PromptCommand {
+    /// Print the exact text of the next call
+    Show,
+    /// Check the prompt files and the text they would give now
+    Lint,
+    /// Show what changed between two prompts
+    Diff {
+        /// A file, the beginning of a content hash, or a cycle (its user prompt)
+        old: String,
+        /// The same, for the newer one
+        new: String,
+    },
 }
 
 /// Recorded candles instead of a made-up market.

@@ -14,7 +14,8 @@ use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
 use crate::domain::{AccountName, Mode, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
-use crate::llm::{LlmClient, LlmOptions};
+use crate::llm::price::ModelPrice;
+use crate::llm::{LlmClient, LlmOptions, Protocol};
 use crate::market::{Simsar, SimsarOptions, SourceAddresses};
 use crate::net::Transport;
 use crate::store::Store;
@@ -141,25 +142,77 @@ fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
         }
         // Away from a world the built-in analyst still answers, alone and in this process.
         Provider::Builtin if own_url.is_none() => {
-            let options =
-                analyst::AnalystOptions { token_delay: Duration::from_millis(settings.world.token_delay_ms) };
+            let options = analyst::AnalystOptions {
+                token_delay: Duration::from_millis(settings.world.token_delay_ms),
+                ..Default::default()
+            };
             (
                 Transport::in_process(analyst::router(options)),
                 "http://built-in".to_owned(),
                 SecretString::from("built-in"),
             )
         }
-        Provider::Builtin | Provider::Anthropic => {
+        Provider::Builtin | Provider::Anthropic | Provider::OpenAi => {
             let key = match &settings.model.api_key {
                 Some(key) => config::secret(key, &environment)?,
                 None => SecretString::from("built-in"),
             };
-            let url = own_url.unwrap_or_else(|| "https://api.anthropic.com".to_owned());
-            (Transport::network()?, url, key)
+            let usual = match settings.model.provider {
+                Provider::OpenAi => "https://api.openai.com",
+                Provider::Builtin | Provider::Anthropic => "https://api.anthropic.com",
+            };
+            (Transport::network()?, own_url.unwrap_or_else(|| usual.to_owned()), key)
         }
     };
     let mut options =
         LlmOptions::new(settings.model.provider.as_str(), base_url, settings.model.id.clone(), key);
     options.max_tokens = settings.model.max_tokens;
+    if settings.model.provider == Provider::OpenAi {
+        options.protocol = Protocol::ChatCompletions;
+        // Who speaks this protocol may or may not hold a model to a schema; text with a fence works everywhere.
+        options.strict_tools = false;
+    }
+    if let Some(price) = price(&settings.model) {
+        options.price = Some(price);
+    }
     Ok(LlmClient::new(transport, options))
+}
+
+/// The price the operator set, or nothing for a model on this machine; `None` leaves it to the table.
+fn price(model: &config::ModelSettings) -> Option<ModelPrice> {
+    match model.price {
+        Some(own) => {
+            let mut price = ModelPrice::of_input_and_output(own.input, own.output);
+            price.cache_write = own.cache_write.unwrap_or(price.cache_write);
+            price.cache_read = own.cache_read.unwrap_or(price.cache_read);
+            Some(price)
+        }
+        None => (model.provider != Provider::Builtin && model.is_local()).then_some(ModelPrice::FREE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    #[test]
+    fn a_price_of_the_settings_goes_first_and_a_local_model_is_free() {
+        let mut model = config::ModelSettings::default();
+        assert_eq!(price(&model), None, "the built-in analyst's estimate comes from the table");
+        model.provider = Provider::OpenAi;
+        assert_eq!(price(&model), None, "an unknown price is not taken for zero");
+        model.base_url = Some("http://127.0.0.1:11434".to_owned());
+        assert_eq!(price(&model), Some(ModelPrice::FREE));
+        model.price = Some(config::PriceSettings {
+            input: Decimal::ONE_HUNDRED,
+            output: Decimal::ONE_THOUSAND,
+            cache_write: None,
+            cache_read: Some(Decimal::ONE),
+        });
+        let own = price(&model).unwrap();
+        assert_eq!((own.input, own.output), (Decimal::ONE_HUNDRED, Decimal::ONE_THOUSAND));
+        assert_eq!((own.cache_write, own.cache_read), (Decimal::from(125), Decimal::ONE));
+    }
 }

@@ -8,6 +8,7 @@ mod failure;
 mod init;
 mod logs;
 mod panics;
+mod prompt;
 mod screenshots;
 mod serving;
 mod setup;
@@ -51,6 +52,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Subcommand::Simsar(options)) => simsar::run(&global, &options).await,
         Some(Subcommand::World(options)) => world::run(&global, &options).await,
         Some(Subcommand::Screenshots(options)) => screenshots::run(&global, &options).await,
+        Some(Subcommand::Prompt { command }) => prompt::run(&global, &command).await,
         Some(Subcommand::Init) => init::run(&global),
     }
 }

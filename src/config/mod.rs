@@ -19,8 +19,8 @@ pub use paths::{SETTINGS_FILE, data_dir, settings_file};
 pub use read::{DEFAULT_FILE, Loaded, load, read};
 pub use secret::{SecretRef, secret};
 pub use settings::{
-    ConsoleSettings, ExchangeSettings, MarketSettings, ModelSettings, PromptLanguage, Provider, Risk,
-    Schedule, Settings, WorldSettings,
+    ConsoleSettings, ExchangeSettings, MarketSettings, ModelSettings, PriceSettings, PromptLanguage,
+    Provider, Risk, Schedule, Settings, WorldSettings,
 };
 pub use values::{EquityPercent, StopLoss};
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use rust_decimal::Decimal;
 use toml::de::DeTable;
 
 use super::account::{self, AccountSettings};
 use super::error::ConfigError;
 use super::secret::{self, SecretRef};
-use super::settings::{PromptLanguage, Provider, Settings};
+use super::settings::{PriceSettings, PromptLanguage, Provider, Settings};
 use super::toml_reader::{Entry, Section, Source};
 use super::values::StopLoss;
 use super::{Environment, paths};
@@ -72,7 +73,10 @@ impl Loaded {
                 self.need(&owner, "api_secret", account.api_secret.as_ref(), &why, environment)?;
             }
         }
-        if self.settings.model.provider != Provider::Builtin {
+        let model = &self.settings.model;
+        let may_do_without =
+            model.provider == Provider::OpenAi && model.is_local() && model.api_key.is_none();
+        if model.provider != Provider::Builtin && !may_do_without {
             let why = format!("provider {} needs a key", self.settings.model.provider.as_str());
             self.need("model", "api_key", self.settings.model.api_key.as_ref(), &why, environment)?;
         }
@@ -153,7 +157,8 @@ fn read_schedule(mut section: Section<'_>, settings: &mut Settings) -> Result<()
 
 fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), ConfigError> {
     let model = &mut settings.model;
-    let providers = [Provider::Builtin, Provider::Anthropic].map(|provider| (provider.as_str(), provider));
+    let providers = [Provider::Builtin, Provider::Anthropic, Provider::OpenAi];
+    let providers = providers.map(|provider| (provider.as_str(), provider));
     section.word("provider", &mut model.provider, &providers)?;
     if let Some(entry) = section.take("base_url") {
         model.base_url = Some(service_address(&entry)?);
@@ -167,11 +172,26 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
         id.clone_into(&mut model.id);
     }
     model.api_key = section.secret("api_key_env", "api_key_file")?;
-    if model.api_key.is_none() && model.provider == Provider::Anthropic {
-        model.api_key = Some(SecretRef::Variable("ANTHROPIC_API_KEY".to_owned()));
+    if model.api_key.is_none() {
+        let usual = match model.provider {
+            Provider::Anthropic => Some("ANTHROPIC_API_KEY"),
+            Provider::OpenAi if !model.is_local() => Some("OPENAI_API_KEY"),
+            Provider::OpenAi | Provider::Builtin => None,
+        };
+        model.api_key = usual.map(|variable| SecretRef::Variable(variable.to_owned()));
     }
     section.whole("max_tokens", &mut model.max_tokens, 512..=128_000)?;
     section.whole("max_iterations", &mut model.max_iterations, 1..=50)?;
+    section.whole("cycle_seconds", &mut model.cycle_seconds, 10..=3000)?;
+    section.whole("cycle_tokens", &mut model.cycle_tokens, 1000..=100_000_000)?;
+    for (key, target) in
+        [("cycle_budget_usd", &mut model.cycle_budget_usd), ("daily_budget_usd", &mut model.daily_budget_usd)]
+    {
+        if let Some(entry) = section.take(key) {
+            *target = dollars(&entry)?;
+        }
+    }
+    model.price = read_price(&mut section)?;
     if let Some(entry) = section.take("confidence_threshold") {
         let number = entry.decimal().and_then(|number| Confidence::new(number.normalize()).ok());
         model.confidence_threshold =
@@ -180,6 +200,33 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
     let languages = [PromptLanguage::Turkish, PromptLanguage::English].map(|word| (word.as_str(), word));
     section.word("prompt", &mut model.prompt, &languages)?;
     section.finish()
+}
+
+/// The operator's own price: input and output go together, the cache's may follow from them.
+fn read_price(section: &mut Section<'_>) -> Result<Option<PriceSettings>, ConfigError> {
+    const TOGETHER: &str = "price_input and price_output together, in US dollars for a million tokens";
+    let mut take = |key| section.take(key);
+    let (input, output) = (take("price_input"), take("price_output"));
+    let (cache_write, cache_read) = (take("price_cache_write"), take("price_cache_read"));
+    let (input, output) = match (input, output) {
+        (Some(input), Some(output)) => (dollars(&input)?, dollars(&output)?),
+        (one, other) => {
+            let lonely = one.or(other).or(cache_write).or(cache_read);
+            return lonely.map_or(Ok(None), |entry| Err(entry.refuse(TOGETHER)));
+        }
+    };
+    let cache_write = cache_write.map(|entry| dollars(&entry)).transpose()?;
+    let cache_read = cache_read.map(|entry| dollars(&entry)).transpose()?;
+    Ok(Some(PriceSettings { input, output, cache_write, cache_read }))
+}
+
+/// An amount of US dollars, in quotes like all money.
+fn dollars(entry: &Entry<'_>) -> Result<Decimal, ConfigError> {
+    const ALLOWED: &str = "an amount of US dollars from 0 to 100000, in quotes, such as \"5.00\"";
+    let amount = Decimal::from_str_exact(entry.string(ALLOWED)?).ok();
+    amount
+        .filter(|amount| (Decimal::ZERO..=Decimal::from(100_000)).contains(amount))
+        .ok_or_else(|| entry.refuse(ALLOWED))
 }
 
 fn read_exchange(mut section: Section<'_>, settings: &mut Settings) -> Result<(), ConfigError> {
@@ -280,6 +327,11 @@ fn loopback_address(entry: &Entry<'_>, schemes: [&str; 2]) -> Result<String, Con
         .filter(|address| address.loopback && schemes.contains(&address.scheme.as_str()))
         .map(|_| without_slash(text))
         .ok_or_else(|| entry.refuse(&allowed))
+}
+
+/// Whether an address is on this machine.
+pub(super) fn is_loopback(address: &str) -> bool {
+    Address::of(address).is_some_and(|address| address.loopback)
 }
 
 fn without_slash(address: &str) -> String {

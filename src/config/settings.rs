@@ -41,13 +41,15 @@ pub struct Schedule {
     pub cron: String,
 }
 
-/// Who answers the Messages API.
+/// Who decides, and in which protocol it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Provider {
     /// The rule-based analyst of the embedded world.
     Builtin,
-    /// Anthropic.
+    /// Anthropic's Messages API, or whoever else speaks it.
     Anthropic,
+    /// OpenAI's chat completions, or whoever else speaks them: OpenRouter, Ollama, vLLM, llama.cpp.
+    OpenAi,
 }
 
 impl Provider {
@@ -56,6 +58,7 @@ impl Provider {
         match self {
             Self::Builtin => "builtin",
             Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
         }
     }
 }
@@ -87,16 +90,46 @@ pub struct ModelSettings {
     pub base_url: Option<String>,
     /// The model's id.
     pub id: String,
-    /// The provider's key; there is always one named for `anthropic`.
+    /// The provider's key; there is always one named for `anthropic`, and for `openai` unless it runs on this machine.
     pub api_key: Option<SecretRef>,
     /// Output tokens a response may have.
     pub max_tokens: u32,
     /// Requests a cycle may make before it must have its answer.
     pub max_iterations: u32,
+    /// Seconds the model may take in one cycle, all requests and tool calls together.
+    pub cycle_seconds: u64,
+    /// Input and output tokens of one cycle together.
+    pub cycle_tokens: u64,
+    /// US dollars one cycle may cost.
+    pub cycle_budget_usd: Decimal,
+    /// US dollars the model may cost from midnight to midnight, UTC by the wall clock. The built-in analyst costs none.
+    pub daily_budget_usd: Decimal,
+    /// The operator's own price of the model, instead of the table's.
+    pub price: Option<PriceSettings>,
     /// Confidence from which an opening is allowed, inclusive.
     pub confidence_threshold: Confidence,
     /// The language of the prompts.
     pub prompt: PromptLanguage,
+}
+
+impl ModelSettings {
+    /// Whether the model runs on this machine, where tokens cost nothing.
+    pub fn is_local(&self) -> bool {
+        self.base_url.as_deref().is_some_and(super::read::is_loopback)
+    }
+}
+
+/// US dollars for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriceSettings {
+    /// Of input.
+    pub input: Decimal,
+    /// Of output.
+    pub output: Decimal,
+    /// Of input written to the cache for five minutes; 1.25 times the input's when absent.
+    pub cache_write: Option<Decimal>,
+    /// Of input read from the cache; a tenth of the input's when absent.
+    pub cache_read: Option<Decimal>,
 }
 
 /// How market data is gathered.
@@ -180,6 +213,11 @@ impl Default for ModelSettings {
             api_key: None,
             max_tokens: 8192,
             max_iterations: 10,
+            cycle_seconds: 240,
+            cycle_tokens: 400_000,
+            cycle_budget_usd: Decimal::ONE,
+            daily_budget_usd: Decimal::from(5),
+            price: None,
             confidence_threshold: Confidence::new(Decimal::new(75, 2)).expect("0.75 lies within 0 to 1"),
             prompt: PromptLanguage::Turkish,
         }

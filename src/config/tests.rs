@@ -88,6 +88,13 @@ fn every_key_reaches_its_setting() {
         api_key_env = "KEY"
         max_tokens = 512
         max_iterations = 3
+        cycle_seconds = 60
+        cycle_tokens = 50000
+        cycle_budget_usd = "0.25"
+        daily_budget_usd = "2.50"
+        price_input = "1"
+        price_output = "2.5"
+        price_cache_read = "0.05"
         confidence_threshold = 0.8
         prompt = "en"
         [market]
@@ -125,6 +132,15 @@ fn every_key_reaches_its_setting() {
     let model = &settings.model;
     assert_eq!(model.base_url.as_deref(), Some("http://localhost:9"));
     assert_eq!((model.id.as_str(), model.max_tokens, model.max_iterations), ("some-model", 512, 3));
+    assert_eq!((model.cycle_seconds, model.cycle_tokens), (60, 50_000));
+    assert_eq!((model.cycle_budget_usd, model.daily_budget_usd), (Decimal::new(25, 2), Decimal::new(25, 1)));
+    let price = PriceSettings {
+        input: Decimal::ONE,
+        output: Decimal::new(25, 1),
+        cache_write: None,
+        cache_read: Some(Decimal::new(5, 2)),
+    };
+    assert_eq!(model.price, Some(price));
     assert_eq!(model.confidence_threshold.value(), Decimal::new(8, 1));
     assert_eq!(model.prompt, PromptLanguage::English);
     assert_eq!(settings.market.concurrency, 20);
@@ -177,7 +193,11 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("profile = 1", 1, "profile is 1; allowed: one of \"classic\", \"guarded\""),
         ("[schedule]\ncron = \"61 5 * * * *\"", 2, "schedule.cron is"),
         ("[schedule]\ncron = \"5 * * * *\"", 2, "six cron fields"),
-        ("[model]\nprovider = \"openai\"", 2, "one of \"builtin\", \"anthropic\""),
+        ("[model]\nprovider = \"gemini\"", 2, "one of \"builtin\", \"anthropic\", \"openai\""),
+        ("[model]\ndaily_budget_usd = 5", 2, "an amount of US dollars"),
+        ("[model]\ncycle_budget_usd = \"-1\"", 2, "an amount of US dollars"),
+        ("[model]\nid = \"x\"\nprice_input = \"1\"", 3, "price_input and price_output together"),
+        ("[model]\nprice_cache_read = \"1\"", 2, "price_input and price_output together"),
         (
             "[model]\nmax_tokens = 511",
             2,

@@ -22,6 +22,15 @@ const LONGEST_NOTE: usize = 2_000;
 /// One account and coin for which an answer is due.
 pub type Pair = (AccountName, Symbol);
 
+/// How the model handed its decisions over. Both ways end in the same checks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Handed {
+    /// As the input of the submitting tool.
+    Call(Map<String, Value>),
+    /// In its text.
+    Text(String),
+}
+
 /// An answer after checking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -53,6 +62,18 @@ impl CheckedRow {
 }
 
 impl Answer {
+    /// Checks what was handed over against the pairs that were asked for.
+    pub fn check_handed(handed: &Handed, pairs: &[Pair]) -> Self {
+        match handed {
+            Handed::Text(text) => Self::check(text, pairs),
+            Handed::Call(input) => match input.get("decisions") {
+                Some(Value::Array(rows)) => Self::from_rows(rows, pairs),
+                Some(_) => Self::unusable("`decisions` is not an array of objects", pairs),
+                None => Self::unusable("the call has no `decisions`", pairs),
+            },
+        }
+    }
+
     /// Checks the rows found in `text` against the pairs that were asked for.
     pub fn check(text: &str, pairs: &[Pair]) -> Self {
         match rows_of(text) {
@@ -103,8 +124,9 @@ impl Answer {
         self.errors.extend(later.errors);
     }
 
-    /// The message that asks for the unusable rows again, naming each fault.
-    pub fn repair_request(&self, turkish: bool) -> String {
+    /// The message that asks for the unusable rows again, naming each fault. `by_call` when they come by the submitting
+    /// tool.
+    pub fn repair_request(&self, turkish: bool, by_call: bool) -> String {
         let faults: Vec<String> = self
             .faulty()
             .map(|row| {
@@ -112,16 +134,22 @@ impl Answer {
                 format!("- {} {}: {detail}", row.proposal.account, row.proposal.symbol)
             })
             .collect();
-        let (before, after) = if turkish {
-            (
-                "Cevabın şu satırları kullanılamadı:",
-                "Yalnızca bu satırları, aynı biçimde, tek bir ```json dizisi olarak yeniden yaz. Yeni araç çağrısı yapma.",
-            )
+        let before = if turkish {
+            "Cevabın şu satırları kullanılamadı:"
         } else {
-            (
-                "These rows of your answer could not be used:",
-                "Write only these rows again, in the same form, as one ```json array. Make no further tool call.",
-            )
+            "These rows of your answer could not be used:"
+        };
+        let after = match (turkish, by_call) {
+            (true, true) => {
+                "submit_decisions aracını bir kez daha, yalnızca bu satırlarla çağır. Başka araç çağırma."
+            }
+            (true, false) => {
+                "Yalnızca bu satırları, aynı biçimde, tek bir ```json dizisi olarak yeniden yaz. Yeni araç çağrısı yapma."
+            }
+            (false, true) => "Call submit_decisions once more with only these rows. Call no other tool.",
+            (false, false) => {
+                "Write only these rows again, in the same form, as one ```json array. Make no further tool call."
+            }
         };
         format!("{before}\n{}\n{after}", faults.join("\n"))
     }
@@ -165,7 +193,7 @@ fn check_row(row: &Value, pair: &Pair) -> CheckedRow {
     let object = row.as_object().unwrap_or(&empty);
     let mut proposal = empty_proposal(pair);
     proposal.reason = text_of(object.get("reason"));
-    proposal.risk_note = Some(text_of(object.get("risk_note"))).filter(|note| !note.is_empty());
+    proposal.risk_note = Some(text_of(object.get("risk_note"))).filter(says_something);
     let checked = word_of(object).and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?)));
     match checked {
         Ok((word, confidence, bias)) => {
@@ -221,6 +249,11 @@ fn bias_of(object: &Map<String, Value>) -> Checked<Option<MarketBias>> {
         }),
         Some(_) => Err((Rule::Malformed, "market_bias is not a text".to_owned())),
     }
+}
+
+/// A strict schema has no null, so "none" stands for no note.
+fn says_something(note: &Untrusted) -> bool {
+    !note.is_empty() && !note.raw().trim().eq_ignore_ascii_case("none")
 }
 
 fn text_of(value: Option<&Value>) -> Untrusted {

@@ -7,20 +7,26 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::answer::{Answer, CheckedRow, Pair};
-use super::conversation::{Conversation, Progress};
+use super::conversation::{Around, Budget, Conversation, MoneyBudget, Progress};
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
 use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
+use super::memory;
+use super::prompt::{MemoryInput, PromptError, RenderedPrompt};
 use super::sizing::SizingInput;
+use crate::config::Provider;
 use crate::domain::{
     AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
-    Phase, Proposal, Rule, TimingsMs, Trigger, Untrusted, Usage,
+    Phase, Proposal, Rule, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
 use crate::store::{CycleStart, PromptKind, StoreError};
 
-/// Time the model may take in all.
-const MODEL_TIME: Duration = Duration::from_mins(4);
+/// Cycles looked at to tell whether the model is in the habit of using its tool.
+const HABIT_CYCLES: u32 = 20;
+/// Share of them that must have used it for the conversation to be cached (percent): writing costs a quarter more, and
+/// pays from about three cycles in ten.
+const HABIT_PERCENT: u32 = 30;
 
 /// Why a cycle was not started or could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +117,38 @@ impl Floor {
         Ok(report)
     }
 
+    /// Renders both prompts of what was gathered, the past included.
+    async fn render_prompts(&self, gathered: &Gathered) -> Result<RenderedPrompt, PromptError> {
+        let now = self.shared.clock.now();
+        let mut input = prompt_input(&self.settings, gathered, now);
+        // Without its past a cycle is poorer, not wrong.
+        match self.memory(&gathered.accounts, now).await {
+            Ok(memory) => input.memory = memory,
+            Err(error) => tracing::error!(%error, "the memory could not be read; this cycle goes without"),
+        }
+        super::prompt::render(&self.templates, &input)
+    }
+
+    async fn memory(&self, accounts: &[AccountState], now: Timestamp) -> Result<MemoryInput, StoreError> {
+        let since = now - memory::REACH;
+        let store = &self.shared.store;
+        let openings = store.openings_since(since).await?;
+        let money = store.coin_money_since(since).await?;
+        let last = store.last_report().await?;
+        Ok(memory::remember(accounts, &openings, &money, last.as_ref(), now))
+    }
+
+    /// Both prompts as the next cycle would send them, without asking anybody and without trading.
+    pub async fn draft_prompts(&self) -> Result<RenderedPrompt, PromptError> {
+        let (accounts, brief) = tokio::join!(self.read_accounts(), self.read_brief());
+        self.render_prompts(&Gathered { accounts, brief }).await
+    }
+
+    /// The tools the model is offered, as they are sent.
+    pub fn offered_tools(&self) -> Vec<crate::llm::Tool> {
+        super::conversation::tools_of(&self.llm)
+    }
+
     /// What the model cost since midnight UTC, market time.
     pub(super) async fn cost_today(&self) -> Usage {
         let midnight = self.shared.clock.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
@@ -191,8 +229,7 @@ impl Run<'_> {
     /// Renders the prompts, holds the conversation and checks the answer, with one repair.
     async fn ask(&mut self, gathered: &Gathered, pairs: &[Pair]) -> (Answer, Untrusted, Progress) {
         let began = Instant::now();
-        let input = prompt_input(&self.floor.settings, gathered, self.floor.shared.clock.now());
-        let prompts = match super::prompt::render(&self.floor.templates, &input) {
+        let prompts = match self.floor.render_prompts(gathered).await {
             Ok(prompts) => prompts,
             Err(error) => {
                 let reason = format!("the prompt could not be rendered: {error}");
@@ -206,18 +243,23 @@ impl Run<'_> {
         self.timings.prompt = millis(began);
         let began = Instant::now();
         let turkish = self.floor.settings.model.prompt == crate::config::PromptLanguage::Turkish;
-        let mut conversation = Conversation::new(
-            &self.floor.llm,
-            &self.floor.simsar,
-            &self.floor.shared.bulletin,
-            &self.floor.shared.store,
-            self.floor.shared.clock.as_ref(),
-            &self.id,
-            self.floor.settings.model.max_iterations,
-            MODEL_TIME,
+        let budget = match self.budget().await {
+            Ok(budget) => budget,
+            Err(reason) => {
+                return (Answer::unusable(&reason, pairs), Untrusted::default(), Progress::default());
+            }
+        };
+        let around = Around {
+            llm: &self.floor.llm,
+            simsar: &self.floor.simsar,
+            bulletin: &self.floor.shared.bulletin,
+            store: &self.floor.shared.store,
+            clock: self.floor.shared.clock.as_ref(),
+            cycle: &self.id,
             turkish,
-            (prompts.system, prompts.user),
-        );
+            cache: self.is_caching_worth_it().await,
+        };
+        let mut conversation = Conversation::new(around, budget, prompts.system, prompts.user);
         let (answer, analysis) = tokio::select! {
             answered = converse(&mut conversation, pairs, turkish) => answered,
             () = self.floor.ending.cancelled() => {
@@ -227,6 +269,45 @@ impl Run<'_> {
         let progress = conversation.progress().clone();
         self.timings.model = millis(began);
         (answer, analysis, progress)
+    }
+
+    /// What the model may use in this cycle. Whatever makes that unknown ends the cycle before it costs anything.
+    async fn budget(&self) -> Result<Budget, String> {
+        let model = &self.floor.settings.model;
+        let money = if model.provider == Provider::Builtin {
+            None
+        } else {
+            if self.floor.llm.options().price.is_none() {
+                return Err(format!(
+                    "the price of model {} is not known, so no budget could be kept; set model.price_input and model.price_output",
+                    model.id
+                ));
+            }
+            let midnight =
+                self.floor.shared.wall.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+            let spent = self.floor.shared.store.spent_since(midnight, Provider::Builtin.as_str()).await;
+            let spent_before =
+                spent.map_err(|error| format!("what the model cost today could not be read: {error}"))?;
+            Some(MoneyBudget { cycle: model.cycle_budget_usd, day: model.daily_budget_usd, spent_before })
+        };
+        Ok(Budget {
+            iterations: model.max_iterations,
+            time: Duration::from_secs(model.cycle_seconds),
+            tokens: model.cycle_tokens,
+            money,
+        })
+    }
+
+    /// Whether the model used its tool in enough of the last cycles. Without any, it is taken to.
+    async fn is_caching_worth_it(&self) -> bool {
+        let provider = self.floor.settings.model.provider.as_str();
+        match self.floor.shared.store.tool_habit(provider, HABIT_CYCLES).await {
+            Ok(habit) => habit.cycles == 0 || habit.with_tools * 100 >= habit.cycles * HABIT_PERCENT,
+            Err(error) => {
+                tracing::warn!(%error, "the use of tools in the last cycles could not be read");
+                true
+            }
+        }
     }
 
     async fn keep_prompts(
@@ -387,16 +468,17 @@ impl Run<'_> {
 
 /// The answer, repaired once where rows were wrong, and the analysis that came with it.
 async fn converse(conversation: &mut Conversation<'_>, pairs: &[Pair], turkish: bool) -> (Answer, Untrusted) {
-    let text = match conversation.answer().await {
-        Ok(text) => text,
-        Err(error) => return (Answer::unusable(&error.to_string(), pairs), Untrusted::default()),
+    let handed = match conversation.answer().await {
+        Ok(handed) => handed,
+        Err(error) => return (Answer::unusable(&error.to_string(), pairs), conversation.analysis()),
     };
-    let analysis = Untrusted::new(super::answer::analysis_of(&text));
-    let mut answer = Answer::check(&text, pairs);
+    let analysis = conversation.analysis();
+    let mut answer = Answer::check_handed(&handed, pairs);
     if answer.faulty().next().is_some() {
-        conversation.say(&answer.repair_request(turkish));
+        let by_call = conversation.takes_submissions();
+        conversation.ask_again(&answer.repair_request(turkish, by_call));
         match conversation.answer().await {
-            Ok(repaired) => answer.repair_with(Answer::check(&repaired, pairs)),
+            Ok(repaired) => answer.repair_with(Answer::check_handed(&repaired, pairs)),
             Err(error) => answer.errors.push(format!("the repair failed: {error}")),
         }
     }

@@ -5,8 +5,8 @@ use rust_decimal::prelude::FromPrimitive;
 
 use super::answer::{Answer, Pair};
 use super::prompt::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, NewsInput, PromptInput, StatisticsInput,
-    TimeframeInput, Us30Input,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, MemoryInput, NewsInput, PromptInput,
+    StatisticsInput, TimeframeInput, Us30Input,
 };
 use super::signals::allowed_decisions;
 use crate::config::{Settings, StopLoss};
@@ -68,7 +68,7 @@ impl Gathered {
     }
 }
 
-/// Maps what was gathered onto what the prompt shows.
+/// Maps what was gathered onto what the prompt shows; the memory is still empty.
 pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) -> PromptInput {
     let brief = &gathered.brief;
     PromptInput {
@@ -94,6 +94,7 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
         }),
         calendar: brief.calendar.iter().take(CALENDAR_ENTRIES).map(calendar_input).collect(),
         news: news(brief),
+        memory: MemoryInput::default(),
         sources: brief.sources.clone(),
     }
 }

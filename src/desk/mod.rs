@@ -12,6 +12,7 @@ pub mod floor;
 pub mod gathering;
 pub mod guardian;
 pub mod guards;
+pub mod memory;
 pub mod prompt;
 pub mod schedule;
 pub mod service;

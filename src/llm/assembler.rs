@@ -30,12 +30,12 @@ struct Pending {
 
 impl Assembler {
     /// Whether the stream said that the message is complete.
-    pub(super) const fn is_complete(&self) -> bool {
+    pub(super) const fn complete(&self) -> bool {
         self.complete
     }
 
     /// Takes one event's data. Kinds we do not know are passed over, as the protocol asks.
-    pub(super) fn feed(&mut self, data: &str) -> Result<Option<TurnEvent>, Interruption> {
+    pub(super) fn take(&mut self, data: &str) -> Result<Option<TurnEvent>, Interruption> {
         let event: Value = serde_json::from_str(data)
             .map_err(|error| Interruption::Unreadable(format!("an event is not JSON: {error}")))?;
         match text(&event, "type") {

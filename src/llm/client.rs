@@ -9,18 +9,18 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::domain::Untrusted;
 use crate::net::{Body, Transport};
 
-use super::assembler::Assembler;
+use super::chat::ChatCompletions;
+use super::dialect::{Assemble, Assembled, Dialect, Messages};
 use super::error::{Interruption, LlmError, Partial};
 use super::message::{Block, Message, RawUsage, StopReason, Tool, ToolCall};
+use super::price::{self, ModelPrice};
 
-/// The version of the API this client speaks. It knows no temperature.
-const API_VERSION: &str = "2026-10-21";
 /// An error's body is at most read this far.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 /// No answer of a desk is larger.
@@ -33,6 +33,24 @@ pub enum Auth {
     Bearer,
     /// `x-api-key: KEY`.
     XApiKey,
+}
+
+/// In which protocol the model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The Messages API.
+    Messages,
+    /// OpenAI's chat completions.
+    ChatCompletions,
+}
+
+impl Protocol {
+    fn dialect(self) -> &'static dyn Dialect {
+        match self {
+            Self::Messages => &Messages,
+            Self::ChatCompletions => &ChatCompletions,
+        }
+    }
 }
 
 /// Which model to ask, and how. Its `Debug` does not show the key.
@@ -54,20 +72,31 @@ pub struct LlmOptions {
     pub idle_timeout: Duration,
     /// Tries in all, as long as nothing of an answer has arrived.
     pub attempts: u32,
+    /// In which protocol it is asked.
+    pub protocol: Protocol,
+    /// Whether the provider can hold the model to a tool's schema. Where it cannot, decisions come as text.
+    pub strict_tools: bool,
+    /// What tokens cost; `None` when nobody told.
+    pub price: Option<ModelPrice>,
 }
 
 impl LlmOptions {
-    /// The usual way: 8192 output tokens, the key as a bearer, 90 s of silence, three tries.
+    /// The usual way: 8192 output tokens, the key as a bearer, 90 s of silence, three tries, strict tools, the price of
+    /// the table.
     pub fn new(
         provider: impl Into<String>,
         base_url: impl Into<String>,
         model: impl Into<String>,
         api_key: SecretString,
     ) -> Self {
+        let model = model.into();
         Self {
+            price: price::of(&model),
+            strict_tools: true,
+            protocol: Protocol::Messages,
             provider: provider.into(),
             base_url: base_url.into(),
-            model: model.into(),
+            model,
             max_tokens: 8192,
             api_key,
             auth: Auth::Bearer,
@@ -196,7 +225,7 @@ impl LlmClient {
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<Turn, LlmError> {
         let started = Instant::now();
-        let raw_request = self.body(request);
+        let raw_request = self.options.protocol.dialect().body(&self.options, request);
         let mut attempt = 1;
         loop {
             let failure = match self.try_once(&raw_request, attempt, started, deadline, on_event).await {
@@ -215,27 +244,9 @@ impl LlmClient {
         }
     }
 
-    fn body(&self, request: &TurnRequest) -> Vec<u8> {
-        let mut body = json!({
-            "model": self.options.model,
-            "max_tokens": self.options.max_tokens,
-            "stream": true,
-        });
-        if request.cache {
-            body["cache_control"] = json!({ "type": "ephemeral" });
-        }
-        if !request.tools.is_empty() {
-            body["tools"] = json!(request.tools);
-        }
-        if !request.system.is_empty() {
-            body["system"] = json!([{ "type": "text", "text": request.system }]);
-        }
-        body["messages"] = json!(request.messages);
-        body.to_string().into_bytes()
-    }
-
     fn request(&self, body: &[u8]) -> Result<Request<Bytes>, LlmError> {
         let options = &self.options;
+        let dialect = options.protocol.dialect();
         let key = options.api_key.expose_secret();
         let (name, value) = match options.auth {
             Auth::Bearer => ("authorization", HeaderValue::from_str(&format!("Bearer {key}"))),
@@ -243,13 +254,14 @@ impl LlmClient {
         };
         let mut value = value.map_err(|_| LlmError::BadSettings)?;
         value.set_sensitive(true);
-        Request::post(format!("{}/v1/messages", options.base_url.trim_end_matches('/')))
+        let mut request = Request::post(dialect.address(&options.base_url))
             .header("content-type", "application/json")
             .header("accept", "text/event-stream")
-            .header("anthropic-version", API_VERSION)
-            .header(name, value)
-            .body(Bytes::copy_from_slice(body))
-            .map_err(|_| LlmError::BadSettings)
+            .header(name, value);
+        for (name, value) in dialect.headers() {
+            request = request.header(*name, *value);
+        }
+        request.body(Bytes::copy_from_slice(body)).map_err(|_| LlmError::BadSettings)
     }
 
     async fn try_once(
@@ -267,18 +279,19 @@ impl LlmClient {
         }
         let request_id = header(response.headers(), "request-id");
         let rate_limits = rate_limits(response.headers());
-        let mut assembler = Assembler::default();
+        let mut assembler = self.options.protocol.dialect().assembler();
         let raw = Arc::new(Mutex::new(Vec::new()));
-        let ended = self.follow(response.into_body(), &raw, &mut assembler, deadline, on_event).await;
+        let ended = self.follow(response.into_body(), &raw, assembler.as_mut(), deadline, on_event).await;
         let raw_response = std::mem::take(&mut *raw.lock().unwrap_or_else(PoisonError::into_inner));
-        let cause = match (ended, assembler.stop_reason.clone()) {
+        let Assembled { content, usage, stop_reason, refusal, model } = assembler.assembled();
+        let cause = match (ended, stop_reason) {
             (Ok(()), Some(stop_reason)) => {
                 return Ok(Turn {
-                    content: assembler.content(),
+                    content,
                     stop_reason,
-                    model: assembler.model,
-                    refusal: assembler.refusal,
-                    usage: assembler.usage,
+                    model,
+                    refusal,
+                    usage,
                     request_id,
                     rate_limits,
                     raw_request: raw_request.to_vec(),
@@ -292,8 +305,8 @@ impl LlmClient {
         };
         let nothing_arrived = raw_response.is_empty();
         let partial = Box::new(Partial {
-            content: assembler.content(),
-            usage: assembler.usage,
+            content,
+            usage,
             request_id,
             raw_request: raw_request.to_vec(),
             raw_response,
@@ -328,7 +341,7 @@ impl LlmClient {
         &self,
         body: Body,
         raw: &Arc<Mutex<Vec<u8>>>,
-        assembler: &mut Assembler,
+        assembler: &mut (dyn Assemble + Send),
         deadline: Instant,
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<(), Interruption> {
@@ -366,14 +379,14 @@ impl LlmClient {
                     Interruption::Unreadable("it is not an event stream".to_owned())
                 }
             })?;
-            if let Some(told) = assembler.feed(&event.data)? {
+            for told in assembler.feed(&event.data)? {
                 on_event(told);
             }
             if assembler.is_complete() {
                 return Ok(());
             }
         }
-        Err(Interruption::EndedEarly)
+        if assembler.may_end() { Ok(()) } else { Err(Interruption::EndedEarly) }
     }
 
     /// Reads an error's body; bodies that are not JSON come from servers in between.
@@ -391,7 +404,8 @@ impl LlmClient {
         let kind = error["type"].as_str().unwrap_or("no error type");
         let message = error["message"].as_str().unwrap_or(&text);
         let spend_limit =
-            error["details"]["error_code"].as_str().is_some_and(|code| code.ends_with("spend_limit_reached"));
+            error["details"]["error_code"].as_str().is_some_and(|code| code.ends_with("spend_limit_reached"))
+                || error["code"] == "insufficient_quota";
         let request_id = header(&parts.headers, "request-id")
             .or_else(|| json["request_id"].as_str().map(|id| Untrusted::from(id).line(80)));
         Failure {
@@ -457,7 +471,9 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 fn rate_limits(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter(|(name, _)| name.as_str().starts_with("anthropic-ratelimit-"))
+        .filter(|(name, _)| {
+            ["anthropic-ratelimit-", "x-ratelimit-"].iter().any(|start| name.as_str().starts_with(start))
+        })
         .filter_map(|(name, value)| Some((name.to_string(), Untrusted::from(value.to_str().ok()?).line(80))))
         .collect()
 }

@@ -1,19 +1,23 @@
-//! The model's wire: Messages API client, event stream, tools, cost.
+//! The model's wire: Messages API and chat completions client, event stream, tools, cost.
 //!
 //! [`LlmClient::run_turn`] makes one request and follows its stream to the end; the loop over turns belongs to the
 //! desk. A turn is complete or it is an error: a cut stream, a tool input that cannot be read and a token limit in the
 //! middle of one are told apart and never look like an empty answer.
 
 mod assembler;
+mod chat;
 mod client;
+mod dialect;
 mod error;
 mod message;
 pub mod price;
+mod recorded;
 pub mod tools;
 
-pub use client::{Auth, LlmClient, LlmOptions, Turn, TurnEvent, TurnRequest};
+pub use client::{Auth, LlmClient, LlmOptions, Protocol, Turn, TurnEvent, TurnRequest};
 pub use error::{Interruption, LlmError, Partial};
 pub use message::{Block, Message, RawUsage, Role, StopReason, Tool, ToolCall, ToolInput};
+pub use recorded::{Recorded, RecordedCall};
 
 #[cfg(test)]
 mod testing;

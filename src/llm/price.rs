@@ -63,6 +63,29 @@ fn without_date(model: &str) -> &str {
 }
 
 impl ModelPrice {
+    /// A model that costs nothing, such as one on this machine.
+    pub const FREE: Self = Self {
+        input: Decimal::ZERO,
+        output: Decimal::ZERO,
+        cache_write: Decimal::ZERO,
+        cache_write_1h: Decimal::ZERO,
+        cache_read: Decimal::ZERO,
+        surcharge_above: None,
+    };
+
+    /// The price of a model of which only input and output are known: the cache's prices follow from the input's by the
+    /// provider's usual factors, 1.25 and 2 for writing and 0.1 for reading.
+    pub fn of_input_and_output(input: Decimal, output: Decimal) -> Self {
+        Self {
+            input,
+            output,
+            cache_write: input * Decimal::new(125, 2),
+            cache_write_1h: input * Decimal::TWO,
+            cache_read: input * Decimal::new(1, 1),
+            surcharge_above: None,
+        }
+    }
+
     /// What a turn cost, in US dollars.
     pub fn cost(&self, usage: &RawUsage) -> Decimal {
         let one_hour = usage.cache_creation_1h_input_tokens.min(usage.cache_creation_input_tokens);
@@ -77,25 +100,25 @@ impl ModelPrice {
     }
 }
 
-/// What a turn cost in US dollars; `None` when the model's price is not known.
-pub fn cost(model: &str, usage: &RawUsage) -> Option<Decimal> {
-    of(model).map(|price| price.cost(usage))
-}
-
-/// Tokens and cost in the house's words; a model without a known price costs nothing here, so ask [`of`] first.
-pub fn usage(model: &str, usage: &RawUsage) -> Usage {
+/// Tokens and cost in the house's words. Without a known price the cost stays zero, so a budget must ask for the price
+/// first.
+pub fn usage(price: Option<&ModelPrice>, usage: &RawUsage) -> Usage {
     Usage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cache_read_input_tokens: usage.cache_read_input_tokens,
         cache_creation_input_tokens: usage.cache_creation_input_tokens,
-        cost_usd: cost(model, usage).unwrap_or_default().normalize(),
+        cost_usd: price.map(|price| price.cost(usage)).unwrap_or_default().normalize(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cost(model: &str, usage: &RawUsage) -> Option<Decimal> {
+        of(model).map(|price| price.cost(usage))
+    }
 
     #[test]
     fn a_plain_cycle_of_the_first_desk_costs_nine_cents() {

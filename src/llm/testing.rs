@@ -49,7 +49,10 @@ impl Server {
                 }
             }
         }
-        let router = Router::new().route("/v1/messages", post(answer)).with_state(self.clone());
+        let router = Router::new()
+            .route("/v1/messages", post(answer))
+            .route("/v1/chat/completions", post(answer))
+            .with_state(self.clone());
         let mut options =
             LlmOptions::new("test", "http://model", "claude-sonnet-4-6", "sk-very-secret".into());
         change(&mut options);

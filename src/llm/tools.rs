@@ -1,4 +1,4 @@
-//! The one tool of the desk: reading the market-data API.
+//! The desk's two tools: reading the market-data API, and handing in the decisions.
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,49 @@ pub fn call_api(endpoints: &[&str]) -> Tool {
     }
 }
 
-/// A call of the tool, read from its input. Whether the path exists is for the market room to say.
+/// Name of the tool that takes the decisions.
+pub const SUBMIT_DECISIONS: &str = "submit_decisions";
+
+/// The tool that ends a conversation, held to its schema by providers that can. The grammar of a strict schema knows no
+/// ranges and charges for unions, so `risk_note` is always a text and ranges stay the desk's own business.
+pub fn submit_decisions() -> Tool {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    Tool {
+        name: SUBMIT_DECISIONS.to_owned(),
+        description: "Hands in the decisions: one object for every account and coin of the task, in its order. Call it \
+                      exactly once, alone in its turn, after the analysis and after every result you asked for."
+            .to_owned(),
+        input_schema: json!({
+            "type": "object",
+            "properties": {
+                "decisions": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "account": text("As written in the task"),
+                            "symbol": text("As written in the task"),
+                            "decision": { "type": "string", "enum": ["LONG", "SHORT", "NO_TRADE", "HOLD", "CLOSE"] },
+                            "confidence": { "type": "number", "description": "From 0 to 1" },
+                            "reason": text("One or two sentences with the figures that decided"),
+                            "market_bias": { "type": "string", "enum": ["bullish", "bearish", "neutral"] },
+                            "risk_note": text("One sentence about what could go wrong, or none"),
+                        },
+                        "required": [
+                            "account", "symbol", "decision", "confidence", "reason", "market_bias", "risk_note",
+                        ],
+                        "additionalProperties": false,
+                    },
+                },
+            },
+            "required": ["decisions"],
+            "additionalProperties": false,
+        }),
+        strict: true,
+    }
+}
+
+/// A call of `call_api`, read from its input. Whether the path exists is for the market room to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiCall {
     /// The path, starting with `/`, without a query.

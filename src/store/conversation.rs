@@ -1,10 +1,20 @@
 //! Every request to the model, every answer, every tool call: the exact bytes.
+//!
+//! Requests and answers repeat the whole conversation in every turn, so they are kept as gzip. Rows of earlier versions
+//! are plain; the first two bytes tell them apart, since neither JSON nor an event stream begins like gzip.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use rusqlite::params;
+use rust_decimal::Decimal;
 
 use super::Store;
 use super::error::StoreError;
-use super::values::{collect, count, decimal, uncount};
+use super::values::{collect, count, decimal, instant, uncount, unreadable};
 use crate::domain::{CycleId, Timestamp, ToolCallRecord, Usage};
 
 /// One request to the model and what came back. Never headers: they carry the key.
@@ -32,10 +42,21 @@ pub struct ModelCall {
     pub error: Option<String>,
 }
 
+/// How often the model used a tool lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolHabit {
+    /// Cycles looked at.
+    pub cycles: u32,
+    /// Those with at least one tool call.
+    pub with_tools: u32,
+}
+
 impl Store {
     /// Keeps one request to the model with its answer.
     pub async fn put_model_call(&self, call: &ModelCall) -> Result<(), StoreError> {
-        let call = call.clone();
+        let mut call = call.clone();
+        call.request = packed(&call.request)?;
+        call.response = packed(&call.response)?;
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
                 "INSERT INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
@@ -60,6 +81,40 @@ impl Store {
                 call.error,
             ])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Every request of a cycle with its answer, in the order they were made.
+    pub async fn model_calls_of(&self, cycle: &CycleId) -> Result<Vec<ModelCall>, StoreError> {
+        let cycle = cycle.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT iteration, at, request, response, stop_reason, input_tokens, output_tokens,
+                     cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms, error
+                 FROM model_calls WHERE cycle = ?1 ORDER BY id",
+            )?;
+            collect(&mut statement, [cycle.as_str()], |row| {
+                let tokens = |index: usize| uncount("model_calls tokens", row.get(index)?);
+                Ok(ModelCall {
+                    cycle: cycle.clone(),
+                    iteration: row.get(0)?,
+                    at: instant("model_calls.at", row.get(1)?)?,
+                    request: unpacked("model_calls.request", row.get(2)?)?,
+                    response: unpacked("model_calls.response", row.get(3)?)?,
+                    stop_reason: row.get(4)?,
+                    usage: Usage {
+                        input_tokens: tokens(5)?,
+                        output_tokens: tokens(6)?,
+                        cache_read_input_tokens: tokens(7)?,
+                        cache_creation_input_tokens: tokens(8)?,
+                        cost_usd: decimal("model_calls.cost_usd", &row.get::<_, String>(9)?)?,
+                    },
+                    request_id: row.get(10)?,
+                    ms: row.get(11)?,
+                    error: row.get(12)?,
+                })
+            })
         })
         .await
     }
@@ -119,5 +174,80 @@ impl Store {
             Ok(total)
         })
         .await
+    }
+
+    /// What the model cost, in US dollars, in all cycles that began at an instant or later (wall time), at all venues,
+    /// without those of the provider that costs nothing. A cycle under way or cut off counts: its provider is not noted
+    /// yet, and too careful is right here.
+    pub async fn spent_since(
+        &self,
+        since: Timestamp,
+        free_provider: &'static str,
+    ) -> Result<Decimal, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT model_calls.cost_usd FROM cycles JOIN model_calls ON model_calls.cycle = cycles.id
+                 WHERE cycles.started_at >= ?1 AND (cycles.provider IS NULL OR cycles.provider <> ?2)",
+            )?;
+            let costs = collect(&mut statement, params![since.timestamp_millis(), free_provider], |row| {
+                decimal("model_calls.cost_usd", &row.get::<_, String>(0)?)
+            })?;
+            Ok(costs.into_iter().sum())
+        })
+        .await
+    }
+
+    /// How many of this venue's last finished cycles with a provider used a tool.
+    pub async fn tool_habit(&self, provider: &str, cycles: u32) -> Result<ToolHabit, StoreError> {
+        let (venue, provider) = (Arc::clone(&self.venue), provider.to_owned());
+        self.read(move |connection| {
+            let query = "SELECT COUNT(*),
+                     COALESCE(SUM(EXISTS (SELECT 1 FROM tool_calls WHERE tool_calls.cycle = last.id)), 0)
+                 FROM (SELECT id FROM cycles WHERE venue = ?1 AND provider = ?2 AND iterations > 0
+                       ORDER BY started_at DESC, id DESC LIMIT ?3) AS last";
+            Ok(connection.query_row(query, params![venue, provider, cycles], |row| {
+                Ok(ToolHabit { cycles: row.get(0)?, with_tools: row.get(1)? })
+            })?)
+        })
+        .await
+    }
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The same bytes always give the same gzip: it bears no time.
+fn packed(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let packing = |plain: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(plain)?;
+        encoder.finish()
+    };
+    packing(plain).map_err(|error| unreadable("model_calls", error.to_string()))
+}
+
+fn unpacked(what: &'static str, kept: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    if !kept.starts_with(&GZIP) {
+        return Ok(kept);
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(kept.as_slice())
+        .read_to_end(&mut plain)
+        .map_err(|error| unreadable(what, error.to_string()))?;
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_packed_comes_back_and_what_was_kept_plain_stays() {
+        let text = b"{\"model\":\"x\"}".repeat(200);
+        let kept = packed(&text).unwrap();
+        assert!(kept.len() * 20 < text.len());
+        assert_eq!(kept, packed(&text).unwrap());
+        assert_eq!(unpacked("x", kept.clone()).unwrap(), text);
+        assert_eq!(unpacked("x", text.clone()).unwrap(), text);
+        assert!(unpacked("x", kept[..kept.len() / 2].to_vec()).is_err());
     }
 }

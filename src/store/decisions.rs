@@ -112,7 +112,7 @@ fn settle(
     }
 }
 
-fn row_of(row: &rusqlite::Row<'_>) -> Result<(Proposal, Option<Outcome>), StoreError> {
+pub(super) fn row_of(row: &rusqlite::Row<'_>) -> Result<(Proposal, Option<Outcome>), StoreError> {
     let text = |index: usize| row.get::<_, Option<String>>(index);
     let needed = |index: usize| row.get::<_, String>(index);
     let confidence = match text(3)? {

@@ -27,6 +27,7 @@ mod open;
 mod orders;
 mod prompts;
 mod schema;
+mod trades;
 mod values;
 mod worker;
 
@@ -35,7 +36,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-pub use conversation::ModelCall;
+pub use conversation::{ModelCall, ToolHabit};
 pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use error::StoreError;
 pub use fills::Fill;
@@ -43,6 +44,7 @@ pub use ledger::{LedgerKind, LedgerRow};
 pub use lock::DeskLock;
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
+pub use trades::{CoinMoney, Opening};
 
 use worker::Worker;
 

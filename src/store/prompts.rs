@@ -75,4 +75,19 @@ impl Store {
         })
         .await
     }
+
+    /// The texts that a name can mean: those whose content hash begins with it, or the user prompt of the cycle of that
+    /// name.
+    pub async fn find_prompts(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let name = name.to_owned();
+        self.read(move |connection| {
+            let is_hash = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let mut statement = connection.prepare_cached(
+                "SELECT text FROM prompts WHERE (?2 AND substr(hash, 1, length(?1)) = lower(?1))
+                     OR hash = (SELECT user_prompt FROM cycles WHERE id = ?1)",
+            )?;
+            super::values::collect(&mut statement, params![name, is_hash], |row| Ok(row.get(0)?))
+        })
+        .await
+    }
 }

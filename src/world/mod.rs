@@ -166,7 +166,7 @@ impl World {
         let market = Arc::new(RwLock::new(market));
         let macro_dir = options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.as_deref());
         let macro_files = macro_dir.map(MacroFiles::read).transpose()?;
-        let analyst = analyst::AnalystOptions { token_delay: options.token_delay };
+        let analyst = analyst::AnalystOptions { token_delay: options.token_delay, ..Default::default() };
         let world = Arc::new(Self {
             sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
             analyst: analyst::router(analyst),

@@ -114,7 +114,7 @@ fn the_last_array_of_objects_is_taken_when_there_is_no_fence() {
 fn a_repair_replaces_only_what_was_wrong() {
     let mut answer =
         Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "1.7")]), &pairs());
-    assert!(answer.repair_request(false).contains("mirat ETHUSDT"));
+    assert!(answer.repair_request(false, false).contains("mirat ETHUSDT"));
     let later =
         Answer::check(&fenced(&[row("BTCUSDT", "SHORT", "0.9"), row("ETHUSDT", "SHORT", "0.7")]), &pairs());
     answer.repair_with(later);

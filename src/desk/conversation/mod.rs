@@ -1,27 +1,30 @@
 //! One conversation with the model: turns, tool calls, text as it arrives, and a bounded number of all of them.
 
+mod budget;
+mod calls;
 mod tool;
 mod visible;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::answer::{Handed, analysis_of};
 use super::bulletin::Bulletin;
 use crate::domain::{Clock, CycleId, Event, ToolCallRecord, Untrusted, Usage};
+use crate::llm::tools::{self, SUBMIT_DECISIONS};
 use crate::llm::{
-    Block, LlmClient, LlmError, Message, StopReason, ToolCall, Turn, TurnEvent, TurnRequest, price,
+    Block, LlmClient, LlmError, Message, RawUsage, StopReason, Tool, Turn, TurnEvent, TurnRequest, price,
 };
 use crate::market::Simsar;
 use crate::store::{ModelCall, Store};
 
+pub use budget::{Budget, MoneyBudget, Spent};
+pub use calls::MOST_CALLS;
 pub use tool::{LARGEST_RESULT, call_api};
 use visible::VisibleText;
 
-/// Everything a conversation needs.
-pub struct Conversation<'a> {
+/// What a conversation is put together from.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
     /// The model.
     pub llm: &'a LlmClient,
     /// Answers the tool.
@@ -34,13 +37,29 @@ pub struct Conversation<'a> {
     pub clock: &'a dyn Clock,
     /// The cycle it belongs to.
     pub cycle: &'a CycleId,
-    /// Requests allowed in all, repair included.
-    pub max_iterations: u32,
-    /// When it must have ended.
-    pub deadline: Instant,
     /// Language of the few sentences we add.
     pub turkish: bool,
+    /// Whether the provider shall cache the conversation between turns.
+    pub cache: bool,
+}
+
+/// One conversation under way.
+pub struct Conversation<'a> {
+    llm: &'a LlmClient,
+    simsar: &'a Simsar,
+    bulletin: &'a Bulletin,
+    store: &'a Store,
+    clock: &'a dyn Clock,
+    cycle: &'a CycleId,
+    turkish: bool,
+    budget: Budget,
+    deadline: Instant,
     request: TurnRequest,
+    memory: calls::Memory,
+    /// The submitting call that was taken last and is not answered yet.
+    open_submission: Option<String>,
+    /// The last analysis any turn wrote.
+    analysis: String,
     done: Progress,
 }
 
@@ -75,42 +94,32 @@ pub enum ConversationError {
     /// The model stopped for a reason that leaves no whole answer.
     #[error("the model stopped with {0:?}: its answer is not whole")]
     NotFinished(String),
-    /// The time of the cycle is used up.
-    #[error("no finished answer within the cycle's time")]
-    OutOfTime,
+    /// A budget is used up.
+    #[error(transparent)]
+    Spent(#[from] Spent),
 }
 
-/// The tool with the paths the market-data API serves to it, and no other.
-fn call_api_tool() -> crate::llm::Tool {
+/// The tools on offer: market data with the paths the API serves and no other and, where the provider can hold the model
+/// to a schema, the one that takes the decisions. Their order is part of what is cached.
+pub fn tools_of(llm: &LlmClient) -> Vec<Tool> {
     let paths = crate::market::api::tool_paths();
-    crate::llm::tools::call_api(&paths.iter().map(String::as_str).collect::<Vec<_>>())
+    let mut offered = vec![tools::call_api(&paths.iter().map(String::as_str).collect::<Vec<_>>())];
+    if llm.options().strict_tools {
+        offered.push(tools::submit_decisions());
+    }
+    offered
 }
-
-/// Numbers tool calls for the console; unique within this process.
-static CALLS: AtomicU64 = AtomicU64::new(1);
 
 impl<'a> Conversation<'a> {
     /// Begins with the two prompts.
-    #[expect(clippy::too_many_arguments, reason = "each is a different part of the house")]
-    pub fn new(
-        llm: &'a LlmClient,
-        simsar: &'a Simsar,
-        bulletin: &'a Bulletin,
-        store: &'a Store,
-        clock: &'a dyn Clock,
-        cycle: &'a CycleId,
-        max_iterations: u32,
-        time: Duration,
-        turkish: bool,
-        prompts: (String, String),
-    ) -> Self {
-        let (system, user) = prompts;
+    pub fn new(around: Around<'a>, budget: Budget, system: String, user: String) -> Self {
         let request = TurnRequest {
             system,
             messages: vec![Message::user(user)],
-            tools: vec![call_api_tool()],
-            cache: true,
+            tools: tools_of(around.llm),
+            cache: around.cache,
         };
+        let Around { llm, simsar, bulletin, store, clock, cycle, turkish, cache: _ } = around;
         Self {
             llm,
             simsar,
@@ -118,10 +127,13 @@ impl<'a> Conversation<'a> {
             store,
             clock,
             cycle,
-            max_iterations,
-            deadline: Instant::now() + time,
             turkish,
+            deadline: Instant::now() + budget.time,
+            budget,
             request,
+            memory: calls::Memory::new(),
+            open_submission: None,
+            analysis: String::new(),
             done: Progress::default(),
         }
     }
@@ -131,44 +143,98 @@ impl<'a> Conversation<'a> {
         &self.done
     }
 
-    /// Goes on until the model has finished an answer; returns the text of its last turn.
-    pub async fn answer(&mut self) -> Result<String, ConversationError> {
+    /// The analysis as far as one was written.
+    pub fn analysis(&self) -> Untrusted {
+        Untrusted::new(self.analysis.as_str())
+    }
+
+    /// Goes on until the model has handed its decisions over, by the submitting tool or in its text.
+    pub async fn answer(&mut self) -> Result<Handed, ConversationError> {
         let mut nudged = false;
         loop {
             let turn = self.turn().await?;
+            let text = turn.text();
             match &turn.stop_reason {
-                StopReason::ToolUse => self.run_tools(&turn).await,
+                StopReason::ToolUse => {
+                    self.keep_analysis(text.raw(), false);
+                    if let Some(handed) = self.take_submission(&turn) {
+                        return Ok(handed);
+                    }
+                    let refused =
+                        if self.takes_submissions() { calls::submission_fault(&turn) } else { None };
+                    self.run_tools(&turn, refused).await;
+                }
                 StopReason::EndTurn | StopReason::StopSequence => {
-                    let text = turn.text();
                     if !text.raw().trim().is_empty() {
+                        self.keep_analysis(text.raw(), true);
                         self.request.messages.push(Message::assistant(turn.content));
-                        return Ok(text.raw().to_owned());
+                        return Ok(Handed::Text(text.raw().to_owned()));
                     }
                     if nudged {
                         return Err(ConversationError::NotFinished("an empty answer, twice".to_owned()));
                     }
                     nudged = true;
-                    let nudge = if self.turkish {
-                        "Cevabın boş geldi. Lütfen kararlarını yaz."
-                    } else {
-                        "Your answer was empty. Please write your decisions."
-                    };
-                    self.say(nudge);
+                    self.say(self.pick(
+                        "Cevabın boş geldi. Lütfen kararlarını yaz.",
+                        "Your answer was empty. Please write your decisions.",
+                    ));
                 }
                 other => return Err(ConversationError::NotFinished(other.word())),
             }
         }
     }
 
-    /// Adds a message of ours, for a repair.
-    pub fn say(&mut self, text: &str) {
+    /// Whether decisions are taken by tool.
+    pub fn takes_submissions(&self) -> bool {
+        self.llm.options().strict_tools
+    }
+
+    /// Asks for a repair in a message of ours, which also answers the submitting call it is about.
+    pub fn ask_again(&mut self, text: &str) {
+        match self.open_submission.take() {
+            Some(id) => {
+                let refused = calls::refused_submission(&id, "some rows could not be used");
+                let content = vec![refused, Block::Text(Untrusted::new(text))];
+                self.request.messages.push(Message::tool_results(content));
+            }
+            None => self.say(text),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
         self.request.messages.push(Message::user(text));
     }
 
-    async fn turn(&mut self) -> Result<Turn, ConversationError> {
-        if self.done.iterations >= self.max_iterations {
-            return Err(ConversationError::TooManyTurns(self.max_iterations));
+    fn pick(&self, turkish: &'static str, english: &'static str) -> &'static str {
+        if self.turkish { turkish } else { english }
+    }
+
+    /// The decisions, when the turn is one whole submitting call and nothing else.
+    fn take_submission(&mut self, turn: &Turn) -> Option<Handed> {
+        let calls = turn.tool_calls();
+        let [call] = calls.as_slice() else { return None };
+        if call.name != SUBMIT_DECISIONS || !self.takes_submissions() {
+            return None;
         }
+        let input = call.input.complete()?.clone();
+        self.open_submission = Some(call.id.clone());
+        self.request.messages.push(Message::assistant(turn.content.clone()));
+        Some(Handed::Call(input))
+    }
+
+    /// Remembers the analysis of a turn: what is marked as one, else the first text that ends a conversation.
+    fn keep_analysis(&mut self, text: &str, ends: bool) {
+        let marked = text.contains("<analysis>");
+        if marked || (self.analysis.is_empty() && (ends || !text.trim().is_empty())) {
+            analysis_of(text).clone_into(&mut self.analysis);
+        }
+    }
+
+    async fn turn(&mut self) -> Result<Turn, ConversationError> {
+        if self.done.iterations >= self.budget.iterations {
+            return Err(ConversationError::TooManyTurns(self.budget.iterations));
+        }
+        self.budget.check(&self.done.usage)?;
         self.done.iterations += 1;
         self.bulletin.record(Some(self.cycle), Event::ModelTurn { iteration: self.done.iterations });
         let mut visible = VisibleText::default();
@@ -196,8 +262,8 @@ impl<'a> Conversation<'a> {
         Ok(turn)
     }
 
-    fn usage_of(&self, turn: &Turn) -> Usage {
-        price::usage(&self.llm.options().model, &turn.usage)
+    fn usage_of(&self, usage: &RawUsage) -> Usage {
+        price::usage(self.llm.options().price.as_ref(), usage)
     }
 
     /// Stores a call and returns what it cost.
@@ -211,7 +277,7 @@ impl<'a> Conversation<'a> {
                 request: turn.raw_request.clone(),
                 response: turn.raw_response.clone(),
                 stop_reason: Some(turn.stop_reason.word()),
-                usage: self.usage_of(turn),
+                usage: self.usage_of(&turn.usage),
                 request_id: turn.request_id.clone(),
                 ms,
                 error: None,
@@ -237,66 +303,10 @@ impl<'a> Conversation<'a> {
             request: partial.map(|partial| partial.raw_request.clone()).unwrap_or_default(),
             response: partial.map(|partial| partial.raw_response.clone()).unwrap_or_default(),
             stop_reason: None,
-            usage: partial.map_or_else(Usage::default, |partial| {
-                price::usage(&self.llm.options().model, &partial.usage)
-            }),
+            usage: partial.map_or_else(Usage::default, |partial| self.usage_of(&partial.usage)),
             request_id: partial.and_then(|partial| partial.request_id.clone()),
             ms,
             error: Some(error.to_string()),
         }
-    }
-
-    async fn run_tools(&mut self, turn: &Turn) {
-        let results = join_all(turn.tool_calls().into_iter().map(|call| self.run_tool(call))).await;
-        let mut content = Vec::with_capacity(results.len() + 1);
-        for (block, record, body) in results {
-            let kept = self.store.put_tool_call(self.cycle, self.done.iterations, &record, &body).await;
-            if let Err(error) = kept {
-                tracing::error!(%error, "a tool call could not be stored");
-            }
-            self.done.tool_calls.push(record);
-            content.push(block);
-        }
-        if self.done.iterations + 1 >= self.max_iterations {
-            content.push(Block::Text(Untrusted::new(if self.turkish {
-                "Artık araç çağrısı yok; şimdi cevap ver."
-            } else {
-                "No more tool calls; answer now."
-            })));
-        }
-        self.request.messages.push(Message::assistant(turn.content.clone()));
-        self.request.messages.push(Message::tool_results(content));
-    }
-
-    async fn run_tool(&self, asked_for: &ToolCall) -> (Block, ToolCallRecord, Vec<u8>) {
-        let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        let asked = tool::Asked::read(asked_for);
-        self.bulletin.record(
-            Some(self.cycle),
-            Event::ToolCallStarted {
-                call,
-                endpoint: asked.endpoint.clone(),
-                params: Untrusted::new(asked.params.to_string()),
-            },
-        );
-        let began = Instant::now();
-        let answer = call_api(self.simsar, &asked).await;
-        let record = ToolCallRecord {
-            endpoint: asked.endpoint,
-            params: asked.params,
-            status: answer.status,
-            bytes: answer.size,
-            ms: began.elapsed().as_secs_f64() * 1000.0,
-        };
-        self.bulletin.record(
-            Some(self.cycle),
-            Event::ToolCallFinished { call, status: record.status, bytes: record.bytes, ms: record.ms },
-        );
-        let block = Block::ToolResult {
-            tool_use_id: asked_for.id.clone(),
-            content: answer.text.clone(),
-            is_error: answer.is_error,
-        };
-        (block, record, answer.text.into_bytes())
     }
 }

@@ -1,4 +1,4 @@
-//! The model's one tool: reading the market-data API in this process. It has no other verb.
+//! The model's tool for reading the market-data API in this process. It has no other verb.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Asked {
         let input = match &call.input {
             ToolInput::Complete(input) if call.name == CALL_API => input,
             ToolInput::Complete(_) => {
-                return Self::refused(&call.name, "there is no such tool; the only tool is call_api");
+                return Self::refused(&call.name, "there is no such tool; market data comes from call_api");
             }
             ToolInput::Broken(_) => {
                 return Self::refused("", "the tool's input is no JSON object; write it again");
@@ -69,22 +69,36 @@ impl Asked {
         }
     }
 
+    /// What makes two calls the same: path and parameters, in whatever order. `None` for one that cannot be read.
+    pub fn key(&self) -> Option<String> {
+        let call = self.call.as_ref().ok()?;
+        let mut params = call.params.clone();
+        params.sort();
+        Some(json!([call.endpoint, params]).to_string())
+    }
+
+    /// Why it cannot be read, for the model.
+    pub fn fault(&self) -> Option<&str> {
+        self.call.as_ref().err().map(String::as_str)
+    }
+
     fn refused(endpoint: &str, reason: &str) -> Self {
         Self { endpoint: Untrusted::new(endpoint), params: json!({}), call: Err(reason.to_owned()) }
     }
 }
 
+impl ToolAnswer {
+    /// A call that never left, with the reason for the model.
+    pub fn refused(reason: &str) -> Self {
+        Self { status: 0, size: 0, text: json!({ "error": reason }).to_string(), is_error: true }
+    }
+}
+
 /// Asks the market-data API. A call that cannot be read never leaves.
 pub async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
-    let failed = |reason: &str| ToolAnswer {
-        status: 0,
-        size: 0,
-        text: json!({ "error": reason }).to_string(),
-        is_error: true,
-    };
     let call = match &asked.call {
         Ok(call) => call,
-        Err(reason) => return failed(reason),
+        Err(reason) => return ToolAnswer::refused(reason),
     };
     match tokio::time::timeout(CALL_TIME, simsar.call(&call.endpoint, &call.params)).await {
         Ok(answer) => {
@@ -96,7 +110,7 @@ pub async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
                 is_error: answer.status != 200,
             }
         }
-        Err(_elapsed) => failed("no answer within 5 seconds"),
+        Err(_elapsed) => ToolAnswer::refused("no answer within 5 seconds"),
     }
 }
 
@@ -130,6 +144,21 @@ mod tests {
         ));
         assert_eq!(asked.endpoint.raw(), "/candles/BTCUSDT");
         assert_eq!(asked.params, json!({"limit": "5", "interval": "1h"}));
+    }
+
+    #[test]
+    fn two_calls_are_the_same_whatever_the_order_of_their_parameters() {
+        let first = Asked::read(&call(
+            "call_api",
+            json!({"endpoint": "/candles/BTCUSDT", "params": {"limit": 5, "interval": "1h"}}),
+        ));
+        let second =
+            Asked::read(&call("call_api", json!({"endpoint": "/candles/BTCUSDT?interval=1h&limit=5"})));
+        let other =
+            Asked::read(&call("call_api", json!({"endpoint": "/candles/BTCUSDT?interval=4h&limit=5"})));
+        assert_eq!(first.key(), second.key());
+        assert_ne!(first.key(), other.key());
+        assert_eq!(Asked::read(&call("rm", json!({}))).key(), None);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use chrono::TimeDelta;
+
 use crate::domain::{
-    AccountState, Candle, Confidence, DecisionWord, Position, SourceStatus, Symbol, Timestamp, Untrusted,
+    AccountName, AccountState, Candle, Confidence, DecisionWord, Direction, Position, Proposal, SourceStatus,
+    Symbol, Timestamp, Untrusted,
 };
 
 /// The language of the prompts and, with them, of the model's text.
@@ -64,6 +67,8 @@ pub struct PromptInput {
     pub calendar: Vec<CalendarInput>,
     /// Headlines of all categories, newest first.
     pub news: Vec<NewsInput>,
+    /// What the model is told of its own past.
+    pub memory: MemoryInput,
     /// Every source of the brief; only those that failed or are stale are told.
     pub sources: Vec<SourceStatus>,
 }
@@ -250,4 +255,60 @@ pub struct NewsInput {
     pub published: Timestamp,
     /// The headline as it came.
     pub headline: Untrusted,
+}
+
+/// The past, as far as it can be proven.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct MemoryInput {
+    /// Why each open position was opened.
+    pub theses: Vec<ThesisInput>,
+    /// Trades closed last, the newest first.
+    pub outcomes: Vec<OutcomeInput>,
+    /// What closed trades add up to, by group.
+    pub lessons: Vec<LessonInput>,
+}
+
+/// What the model said when it opened a position that is still open.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ThesisInput {
+    /// Its words then.
+    pub opening: Proposal,
+    /// How long ago.
+    #[serde(skip)]
+    pub age: TimeDelta,
+    /// Its words in the last cycle.
+    pub last: Option<Proposal>,
+}
+
+/// A closed trade with all its money.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OutcomeInput {
+    /// Whose.
+    pub account: AccountName,
+    /// Which coin.
+    pub symbol: Symbol,
+    /// Which way.
+    pub direction: Direction,
+    /// The confidence it was opened with.
+    pub confidence: Option<Confidence>,
+    /// How long ago it was opened.
+    #[serde(skip)]
+    pub age: TimeDelta,
+    /// USDT, after commission and funding.
+    pub net: Decimal,
+}
+
+/// What a group of closed trades adds up to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LessonInput {
+    /// What they have in common.
+    pub group: String,
+    /// How many.
+    pub cases: usize,
+    /// How many made money.
+    pub won: usize,
+    /// USDT, after commission and funding.
+    pub net: Decimal,
+    /// The confidence they were opened with.
+    pub mean_confidence: Decimal,
 }

@@ -3,7 +3,9 @@
 //! The user prompt ends with a fenced `task` block that names every account and coin asked about and the decisions
 //! allowed for it. Untrusted text appears only as JSON strings inside an envelope, or as table cells made harmless.
 
+pub mod diff;
 pub mod input;
+pub mod lint;
 pub mod number;
 mod sample;
 mod templates;
@@ -14,8 +16,8 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 pub use input::{
-    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, NewsInput, PromptInput,
-    StatisticsInput, TimeframeInput, Us30Input, allowed_decisions,
+    AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, LessonInput, MemoryInput, NewsInput,
+    OutcomeInput, PromptInput, StatisticsInput, ThesisInput, TimeframeInput, Us30Input, allowed_decisions,
 };
 pub use templates::Templates;
 
@@ -60,7 +62,13 @@ pub enum PromptError {
 }
 
 impl PromptError {
+    /// An error inside an included file is told with that file's name and line.
     fn template(file: &str, error: &minijinja::Error) -> Self {
+        let (mut file, mut error) = (file, error);
+        while let Some(inner) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref()) {
+            error = inner;
+            file = error.name().unwrap_or(file);
+        }
         Self::Template {
             file: file.to_owned(),
             line: error.line().unwrap_or(0),

@@ -17,6 +17,8 @@ const USER: &str = include_str!("../../../prompts/user.jinja");
 
 /// The name of the user template, also its file name.
 const USER_NAME: &str = "user.jinja";
+/// What the user template includes: name, also the file name, and the compiled-in text.
+const PARTIALS: [(&str, &str); 1] = [("memory.jinja", include_str!("../../../prompts/memory.jinja"))];
 
 /// The prompts of one language, checked and ready to render.
 #[derive(Debug)]
@@ -47,6 +49,12 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| PromptError::template(&user_place, &error))?);
+        for (name, compiled_in) in PARTIALS {
+            let (place, partial) = text_of(settings_dir, name, compiled_in)?;
+            environment
+                .add_template_owned(name, partial)
+                .map_err(|error| PromptError::template(&place, &error))?;
+        }
         environment
             .add_template_owned(USER_NAME, user)
             .map_err(|error| PromptError::template(&user_place, &error))?;

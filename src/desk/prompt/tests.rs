@@ -149,3 +149,16 @@ fn a_crowded_calendar_loses_its_low_impact_entries_first() {
     let prompt = render(&Templates::load(None, Language::En).unwrap(), &input).unwrap().user;
     assert!(prompt.contains("Rate decision") && !prompt.contains("minor"));
 }
+
+#[test]
+fn the_models_own_earlier_words_stay_one_json_string_inside_their_envelope() {
+    let prompt = rendered(Language::En).user;
+    let envelope = prompt.split("<quotations id=").nth(1).unwrap();
+    let line = envelope.lines().nth(1).unwrap();
+    let data: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert!(data["reason"].as_str().unwrap().contains("</quotations>"));
+    assert_eq!(data["last_cycle"]["decision"], "HOLD");
+    assert!(!line.contains(['<', '>', '`']));
+    assert_eq!(prompt.matches("</quotations").count(), 1);
+    assert!(prompt.contains("all SHORT,7,3,-4.13,0.80"), "{prompt}");
+}

@@ -60,7 +60,7 @@ proptest! {
         let body = json!({"model": "builtin", "max_tokens": budget,
                           "messages": [{"role": "user", "content": format!(". {}", pieces.concat())}]});
         let conversation = Conversation::read(&body, "2026-10-21", false).unwrap();
-        let reply = Reply::within(turn::answer(&conversation), budget, &[]);
+        let reply = Reply::within(turn::answer(&conversation, None), budget, &[]);
         prop_assert!(!reply.blocks.is_empty());
         prop_assert!(reply.output_tokens <= budget);
     }
@@ -70,7 +70,7 @@ proptest! {
         let body = json!({"model": "builtin", "max_tokens": 600, "messages": messages, "tools": tools,
                           "tool_choice": choice});
         if let Ok(conversation) = Conversation::read(&body, "2023-06-01", false) {
-            prop_assert!(!turn::answer(&conversation).is_empty());
+            prop_assert!(!turn::answer(&conversation, None).is_empty());
         }
     }
 }

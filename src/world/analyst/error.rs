@@ -66,14 +66,28 @@ impl ApiError {
         }
     }
 
-    /// The answer on the wire; the id stands in the header and in the body.
-    pub fn respond(&self, request_id: &str) -> Response {
-        let body = ErrorBody {
+    /// 529: too many ask at once.
+    pub fn overloaded() -> Self {
+        let status = StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Self { status, kind: "overloaded_error", message: "Overloaded".to_owned() }
+    }
+
+    /// The error as JSON text, as it stands in the middle of a stream.
+    pub fn json(&self, request_id: &str) -> String {
+        serde_json::to_string(&self.body(request_id)).unwrap_or_default()
+    }
+
+    fn body<'a>(&'a self, request_id: &'a str) -> ErrorBody<'a> {
+        ErrorBody {
             r#type: "error",
             error: ErrorDetail { r#type: self.kind, message: &self.message },
             request_id,
-        };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        }
+    }
+
+    /// The answer on the wire; the id stands in the header and in the body.
+    pub fn respond(&self, request_id: &str) -> Response {
+        let mut response = (self.status, axum::Json(self.body(request_id))).into_response();
         if let Ok(value) = HeaderValue::from_str(request_id) {
             response.headers_mut().insert("request-id", value);
         }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::reply::{Reply, ReplyBlock, input_object};
+use super::error::ApiError;
+use super::reply::{Reply, ReplyBlock, Stop, input_object};
 
 /// Input token counts of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +56,15 @@ fn usage(input: InputUsage, output_tokens: u64) -> Value {
     })
 }
 
+/// Why it declines, beside a refusal; null otherwise.
+fn stop_details(reply: &Reply) -> Value {
+    if reply.stop == Stop::Refusal {
+        json!({"type": "refusal", "category": "other", "explanation": "The built-in analyst was told to decline."})
+    } else {
+        Value::Null
+    }
+}
+
 /// The whole answer as one object.
 pub(super) fn message(identity: &Identity, reply: &Reply, input: InputUsage) -> Value {
     let content: Vec<Value> = reply
@@ -76,7 +86,7 @@ pub(super) fn message(identity: &Identity, reply: &Reply, input: InputUsage) -> 
         "content": content,
         "stop_reason": reply.stop.reason(),
         "stop_sequence": reply.stop.sequence(),
-        "stop_details": null,
+        "stop_details": stop_details(reply),
         "usage": usage(input, reply.output_tokens),
     })
 }
@@ -94,6 +104,11 @@ impl Frame {
     fn new(name: &str, data: &impl Serialize) -> Self {
         let data = serde_json::to_string(data).unwrap_or_default();
         Self { text: format!("event: {name}\ndata: {data}\n\n"), paced: false }
+    }
+
+    /// An error in the middle of a stream.
+    pub fn error(error: &ApiError, request_id: &str) -> Self {
+        Self { text: format!("event: error\ndata: {}\n\n", error.json(request_id)), paced: false }
     }
 
     fn paced(mut self) -> Self {
@@ -136,7 +151,7 @@ pub(super) fn frames(identity: &Identity, reply: &Reply, input: InputUsage) -> V
             "delta": {
                 "stop_reason": reply.stop.reason(),
                 "stop_sequence": reply.stop.sequence(),
-                "stop_details": null,
+                "stop_details": stop_details(reply),
             },
             "usage": {
                 "input_tokens": input.input,

@@ -12,6 +12,7 @@ mod conversation;
 mod decisions;
 mod error;
 mod events;
+mod fault;
 mod reading;
 mod reply;
 mod report;
@@ -30,8 +31,13 @@ use std::time::Duration;
 pub struct AnalystOptions {
     /// Pause before each piece of streamed text; zero streams at once and sets no timer.
     pub token_delay: Duration,
+    /// How it goes wrong, if it does.
+    pub fault: Option<Fault>,
+    /// How many of its first answers go wrong; all of them when `None`.
+    pub faulty_answers: Option<u64>,
 }
 
+pub use fault::Fault;
 pub use server::router;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::reading::CALL_API;
 use super::tokens;
 
 /// One block of the answer.
@@ -27,6 +28,8 @@ pub(super) enum Stop {
     ToolUse,
     /// The budget ran out.
     MaxTokens,
+    /// It declines.
+    Refusal,
     /// One of the caller's stop sequences came up.
     Sequence(String),
 }
@@ -38,6 +41,7 @@ impl Stop {
             Self::EndTurn => "end_turn",
             Self::ToolUse => "tool_use",
             Self::MaxTokens => "max_tokens",
+            Self::Refusal => "refusal",
             Self::Sequence(_) => "stop_sequence",
         }
     }
@@ -46,7 +50,7 @@ impl Stop {
     pub fn sequence(&self) -> Option<&str> {
         match self {
             Self::Sequence(text) => Some(text),
-            Self::EndTurn | Self::ToolUse | Self::MaxTokens => None,
+            Self::EndTurn | Self::ToolUse | Self::MaxTokens | Self::Refusal => None,
         }
     }
 }
@@ -63,6 +67,18 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// A refusal, in the way a declining model answers: no word of the answer, and a reason beside it.
+    pub fn refusal() -> Self {
+        Self { blocks: Vec::new(), stop: Stop::Refusal, output_tokens: 1 }
+    }
+
+    /// Whether it hands something in or answers, instead of looking things up.
+    pub fn is_final(&self) -> bool {
+        let looks_up =
+            |block: &ReplyBlock| matches!(block, ReplyBlock::ToolUse { name, .. } if name == CALL_API);
+        !self.blocks.iter().any(looks_up)
+    }
+
     /// Holds `blocks` within `budget` tokens and the stop sequences.
     pub fn within(blocks: Vec<ReplyBlock>, budget: u64, stop_sequences: &[String]) -> Self {
         let calls = blocks.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));

@@ -23,6 +23,7 @@ use super::cache::{Prefix, PromptCache};
 use super::conversation::{Conversation, VERSIONS};
 use super::error::ApiError;
 use super::events::{Frame, Identity, frames, message};
+use super::fault::Fault;
 use super::reply::Reply;
 use super::turn;
 
@@ -38,12 +39,20 @@ const MODELS: [(&str, &str, u64, u64); 2] = [
 struct Server {
     options: AnalystOptions,
     requests: AtomicU64,
+    /// Answers begun, to tell which are still to go wrong.
+    answers: AtomicU64,
     cache: PromptCache,
 }
 
 impl Server {
     fn request_id(&self) -> String {
         format!("req_builtin_{:012x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// How the next answer goes wrong, if it does.
+    fn next_fault(&self) -> Option<Fault> {
+        let before = self.answers.fetch_add(1, Ordering::Relaxed);
+        self.options.fault.filter(|_| self.options.faulty_answers.is_none_or(|faulty| before < faulty))
     }
 }
 
@@ -53,7 +62,12 @@ impl Server {
 /// `/v1/models/{id}`. Unknown paths below `/v1/` are answered 404 in the API's shape. The router has no fallback, so it
 /// merges with others.
 pub fn router(options: AnalystOptions) -> Router {
-    let server = Arc::new(Server { options, requests: AtomicU64::new(0), cache: PromptCache::default() });
+    let server = Arc::new(Server {
+        options,
+        requests: AtomicU64::new(0),
+        answers: AtomicU64::new(0),
+        cache: PromptCache::default(),
+    });
     Router::new()
         .route("/v1/messages", post(messages).fallback(wrong_method))
         .route("/v1/messages/count_tokens", post(count_tokens).fallback(wrong_method))
@@ -70,11 +84,16 @@ async fn messages(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let request_id = server.request_id();
-    match answer(&headers, body) {
+    let fault = server.next_fault();
+    if fault == Some(Fault::Overload) {
+        return ApiError::overloaded().respond(&request_id);
+    }
+    match answer(&headers, body, fault) {
         Ok((identity, conversation, reply, prefix)) => {
             let usage = server.cache.account(&prefix, Instant::now());
             let response = if conversation.stream {
-                event_stream(frames(&identity, &reply, usage), server.options.token_delay)
+                let frames = broken_off(frames(&identity, &reply, usage), fault, &request_id);
+                event_stream(frames, server.options.token_delay, fault == Some(Fault::Stall))
             } else {
                 axum::Json(message(&identity, &reply, usage)).into_response()
             };
@@ -84,14 +103,36 @@ async fn messages(
     }
 }
 
+/// The frames that still come before a stream stalls or reports an error.
+fn broken_off(mut frames: Vec<Frame>, fault: Option<Fault>, request_id: &str) -> Vec<Frame> {
+    match fault {
+        Some(Fault::Stall) => frames.truncate(3),
+        Some(Fault::OverloadMidStream) => {
+            frames.truncate(frames.len() / 2);
+            frames.push(Frame::error(&ApiError::overloaded(), request_id));
+        }
+        _ => {}
+    }
+    frames
+}
+
 fn answer(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
+    fault: Option<Fault>,
 ) -> Result<(Identity, Conversation, Reply, Prefix), ApiError> {
     let (conversation, prefix, fingerprint) = read(headers, body, false)?;
-    let blocks = turn::answer(&conversation);
     let budget = conversation.max_tokens.unwrap_or(u64::MAX);
-    let reply = Reply::within(blocks, budget, &conversation.stop_sequences);
+    let within =
+        |budget| Reply::within(turn::answer(&conversation, fault), budget, &conversation.stop_sequences);
+    let reply = match fault {
+        Some(Fault::Refuse) => Reply::refusal(),
+        Some(Fault::Truncate) => {
+            let whole = within(budget);
+            if whole.is_final() { within(whole.output_tokens * 2 / 3) } else { whole }
+        }
+        _ => within(budget),
+    };
     let identity =
         Identity { message_id: format!("msg_builtin_{fingerprint}"), model: conversation.model.clone() };
     Ok((identity, conversation, reply, prefix))
@@ -214,19 +255,15 @@ fn check_model(id: &str) -> Result<(), ApiError> {
     }
 }
 
-fn event_stream(frames: Vec<Frame>, delay: Duration) -> Response {
-    let body = if delay.is_zero() {
-        Body::from_stream(stream::iter(
-            frames.into_iter().map(|frame| Ok::<_, Infallible>(Bytes::from(frame.text))),
-        ))
-    } else {
-        Body::from_stream(stream::iter(frames).then(move |frame| async move {
-            if frame.paced {
-                tokio::time::sleep(delay).await;
-            }
-            Ok::<_, Infallible>(Bytes::from(frame.text))
-        }))
-    };
+fn event_stream(frames: Vec<Frame>, delay: Duration, stalls: bool) -> Response {
+    let paced = stream::iter(frames).then(move |frame| async move {
+        if frame.paced && !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        Ok::<_, Infallible>(Bytes::from(frame.text))
+    });
+    let body =
+        if stalls { Body::from_stream(paced.chain(stream::pending())) } else { Body::from_stream(paced) };
     let mut response = Response::new(body);
     response
         .headers_mut()

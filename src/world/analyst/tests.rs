@@ -218,7 +218,8 @@ async fn the_token_delay_paces_the_text_and_nothing_else() {
     let mut body = base("hello");
     body["stream"] = json!(true);
     let began = tokio::time::Instant::now();
-    let delayed = router(AnalystOptions { token_delay: std::time::Duration::from_millis(15) });
+    let delayed =
+        router(AnalystOptions { token_delay: std::time::Duration::from_millis(15), ..Default::default() });
     let pieces = events(&send(&delayed, request("/v1/messages", &body)).await.body)
         .iter()
         .filter(|event| event["type"] == "content_block_delta")

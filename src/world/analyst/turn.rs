@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::{Conversation, Tool, ToolChoice};
 use super::decisions::{self, Decision};
+use super::fault::{self, Fault};
 use super::reading::{CALL_API, Reading, SUBMIT, Task, Tongue};
 use super::reply::ReplyBlock;
 use super::report;
@@ -17,15 +18,16 @@ use super::words;
 /// Turns with tool calls after which it stops asking, even if it is forced to use a tool.
 const TOOL_TURNS_AT_MOST: usize = 8;
 
-/// The blocks of the next answer.
-pub(super) fn answer(conversation: &Conversation) -> Vec<ReplyBlock> {
+/// The blocks of the next answer, spoiled by `fault` as far as that is a matter of what is said.
+pub(super) fn answer(conversation: &Conversation, fault: Option<Fault>) -> Vec<ReplyBlock> {
     let reading = Reading::of(conversation);
     let tongue = reading.tongue;
     if reading.submitted {
         let done = tongue.pick("Kararlar teslim edildi.", "The decisions are handed in.");
         return vec![ReplyBlock::Text(done.to_owned())];
     }
-    if let Some(blocks) = look_up(conversation, &reading) {
+    if let Some(mut blocks) = look_up(conversation, &reading) {
+        blocks.extend(fault::extra_calls(fault, conversation));
         return blocks;
     }
     if let ToolChoice::Named(name) = &conversation.tool_choice
@@ -36,7 +38,7 @@ pub(super) fn answer(conversation: &Conversation) -> Vec<ReplyBlock> {
         return vec![foreign_call(tool)];
     }
     match &reading.task {
-        Some(task) => decide(conversation, &reading, task),
+        Some(task) => decide(conversation, &reading, task, fault),
         None => without_task(conversation, &reading),
     }
 }
@@ -118,7 +120,12 @@ const DETAILS: [Detail; 4] = [
     Detail { lines: 3, facts: 0, notes: false },
 ];
 
-fn decide(conversation: &Conversation, reading: &Reading, task: &Task) -> Vec<ReplyBlock> {
+fn decide(
+    conversation: &Conversation,
+    reading: &Reading,
+    task: &Task,
+    fault: Option<Fault>,
+) -> Vec<ReplyBlock> {
     let (views, mood) = views(reading);
     let decisions = decisions::decide(task, reading, &views);
     let lines = report::lines(task, reading, &views, &decisions, mood);
@@ -127,8 +134,10 @@ fn decide(conversation: &Conversation, reading: &Reading, task: &Task) -> Vec<Re
     for detail in DETAILS {
         let rows: Vec<Map<String, Value>> =
             decisions.iter().map(|decision| row(decision, &views, reading, detail)).collect();
+        let rows = fault::spoil_rows(fault, conversation, rows);
         let shown = lines.get(..detail.lines.min(lines.len())).unwrap_or(&lines).join("\n");
         blocks = match conversation.tool(SUBMIT) {
+            _ if fault == Some(Fault::ProseOnly) => vec![ReplyBlock::Text(analysis(&shown))],
             Some(tool) => vec![ReplyBlock::Text(analysis(&shown)), submission(tool, rows)],
             None => vec![ReplyBlock::Text(format!("{}\n{}", analysis(&shown), fenced(&rows)))],
         };

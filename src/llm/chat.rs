@@ -1,0 +1,259 @@
+//! Chat completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp serve them (llm.md §4, backend 2).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::domain::Untrusted;
+
+use super::client::{LlmOptions, TurnEvent, TurnRequest};
+use super::dialect::{Assemble, Assembled, Dialect};
+use super::error::Interruption;
+use super::message::{Block, Message, RawUsage, Role, StopReason, ToolCall, ToolInput};
+
+/// The protocol.
+pub(super) struct ChatCompletions;
+
+impl Dialect for ChatCompletions {
+    /// Some name the base with `/v1` at its end, some without; both are meant the same.
+    fn address(&self, base_url: &str) -> String {
+        let base = base_url.trim_end_matches('/');
+        format!("{}/v1/chat/completions", base.strip_suffix("/v1").unwrap_or(base))
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    fn body(&self, options: &LlmOptions, request: &TurnRequest) -> Vec<u8> {
+        let mut messages = Vec::new();
+        if !request.system.is_empty() {
+            messages.push(json!({ "role": "system", "content": request.system }));
+        }
+        for message in &request.messages {
+            write_message(message, &mut messages);
+        }
+        let mut body = json!({
+            "model": options.model,
+            "stream": true,
+            "stream_options": { "include_usage": true },
+            "messages": messages,
+        });
+        // The vendor's newer models refuse the old name, servers of open models often know no other.
+        let limit =
+            if options.base_url.contains("api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        body[limit] = json!(options.max_tokens);
+        if !request.tools.is_empty() {
+            let tools = request.tools.iter().map(|tool| {
+                let mut function = json!({
+                    "name": tool.name, "description": tool.description, "parameters": tool.input_schema,
+                });
+                if tool.strict {
+                    function["strict"] = json!(true);
+                }
+                json!({ "type": "function", "function": function })
+            });
+            body["tools"] = tools.collect();
+        }
+        body.to_string().into_bytes()
+    }
+
+    fn assembler(&self) -> Box<dyn Assemble + Send> {
+        Box::new(ChatAssembler::default())
+    }
+}
+
+/// One of our messages becomes one or several: each tool result is a message of its own here.
+fn write_message(message: &Message, out: &mut Vec<Value>) {
+    let mut text = String::new();
+    let mut calls = Vec::new();
+    for block in &message.content {
+        match block {
+            Block::Text(more) => {
+                if !text.is_empty() && !more.is_empty() {
+                    text.push('\n');
+                }
+                text.push_str(more.raw());
+            }
+            Block::ToolUse(call) => {
+                let input = call.input.complete().cloned().unwrap_or_default();
+                calls.push(json!({
+                    "id": call.id,
+                    "type": "function",
+                    "function": { "name": call.name, "arguments": Value::Object(input).to_string() },
+                }));
+            }
+            Block::ToolResult { tool_use_id, content, is_error: _ } => {
+                out.push(json!({ "role": "tool", "tool_call_id": tool_use_id, "content": content }));
+            }
+            // What only another protocol knows cannot be said here.
+            Block::Other(_) => {}
+        }
+    }
+    match message.role {
+        Role::User if !text.is_empty() => out.push(json!({ "role": "user", "content": text })),
+        Role::User => {}
+        Role::Assistant => {
+            let content = if text.is_empty() { Value::Null } else { Value::String(text) };
+            let mut answer = json!({ "role": "assistant", "content": content });
+            if !calls.is_empty() {
+                answer["tool_calls"] = Value::Array(calls);
+            }
+            out.push(answer);
+        }
+    }
+}
+
+/// An answer as far as its chunks have come.
+#[derive(Debug, Default)]
+struct ChatAssembler {
+    text: String,
+    calls: BTreeMap<u64, PendingCall>,
+    finish: Option<String>,
+    refusal: String,
+    usage: RawUsage,
+    model: Option<Untrusted>,
+    done: bool,
+}
+
+/// A tool call as far as it has come: its name stands in the first chunk, its arguments grow.
+#[derive(Debug, Default)]
+struct PendingCall {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Assemble for ChatAssembler {
+    fn feed(&mut self, data: &str) -> Result<Vec<TurnEvent>, Interruption> {
+        if data.trim() == "[DONE]" {
+            self.done = true;
+            return Ok(Vec::new());
+        }
+        let chunk: Value = serde_json::from_str(data)
+            .map_err(|error| Interruption::Unreadable(format!("a chunk is not JSON: {error}")))?;
+        let error = &chunk["error"];
+        if !error.is_null() {
+            let kind = error["type"].as_str().or_else(|| error["code"].as_str()).unwrap_or("an error");
+            let message = error["message"].as_str().or_else(|| error.as_str()).unwrap_or_default();
+            return Err(Interruption::Reported { kind: kind.into(), message: message.into() });
+        }
+        if self.model.is_none() {
+            self.model = chunk["model"].as_str().map(Untrusted::from);
+        }
+        self.take_usage(&chunk["usage"]);
+        let choice = &chunk["choices"][0];
+        let mut told = Vec::new();
+        let delta = &choice["delta"];
+        if let Some(more) = delta["content"].as_str().filter(|more| !more.is_empty()) {
+            self.text.push_str(more);
+            told.push(TurnEvent::TextDelta(more.into()));
+        }
+        for thinking in [&delta["reasoning_content"], &delta["reasoning"]] {
+            if let Some(more) = thinking.as_str().filter(|more| !more.is_empty()) {
+                told.push(TurnEvent::ThinkingDelta(more.into()));
+            }
+        }
+        self.refusal.push_str(delta["refusal"].as_str().unwrap_or_default());
+        for part in delta["tool_calls"].as_array().into_iter().flatten() {
+            told.extend(self.take_call(part));
+        }
+        if let Some(reason) = choice["finish_reason"].as_str() {
+            self.finish = Some(reason.to_owned());
+        }
+        Ok(told)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.done
+    }
+
+    /// Not every server sends the closing word; the reason to stop says as much.
+    fn may_end(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    fn assembled(&mut self) -> Assembled {
+        let stop_reason = self.finish.as_deref().map(|word| self.stop_reason(word));
+        let calls_are_whole = stop_reason == Some(StopReason::ToolUse);
+        let mut content = Vec::new();
+        if !self.text.is_empty() {
+            content.push(Block::Text(self.text.as_str().into()));
+        }
+        content.extend(self.calls.iter().map(|(index, call)| call.block(*index, calls_are_whole)));
+        Assembled {
+            content,
+            usage: self.usage,
+            stop_reason,
+            refusal: (!self.refusal.is_empty()).then(|| self.refusal.as_str().into()),
+            model: self.model.take(),
+        }
+    }
+}
+
+impl ChatAssembler {
+    fn take_call(&mut self, part: &Value) -> Option<TurnEvent> {
+        // A server that sends whole calls may leave the index out; each is then one of its own.
+        let next = self.calls.last_key_value().map_or(0, |(last, _)| last + 1);
+        let index = part["index"].as_u64().unwrap_or(next);
+        let is_new = !self.calls.contains_key(&index);
+        let call = self.calls.entry(index).or_default();
+        if let Some(id) = part["id"].as_str().filter(|id| !id.is_empty()) {
+            id.clone_into(&mut call.id);
+        }
+        let function = &part["function"];
+        if let Some(name) = function["name"].as_str().filter(|name| !name.is_empty()) {
+            name.clone_into(&mut call.name);
+        }
+        match &function["arguments"] {
+            Value::String(more) => call.arguments.push_str(more),
+            Value::Object(whole) => call.arguments = Value::Object(whole.clone()).to_string(),
+            _ => {}
+        }
+        is_new.then(|| TurnEvent::ToolUseStarted { id: call.id.clone(), name: call.name.as_str().into() })
+    }
+
+    /// Cached input is a part of the prompt here; inside the house it stands beside it.
+    fn take_usage(&mut self, usage: &Value) {
+        if let Some(prompt) = usage["prompt_tokens"].as_u64() {
+            let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0).min(prompt);
+            self.usage.input_tokens = prompt - cached;
+            self.usage.cache_read_input_tokens = cached;
+            self.usage.reported = true;
+        }
+        if let Some(output) = usage["completion_tokens"].as_u64() {
+            self.usage.output_tokens = output;
+            self.usage.reported = true;
+        }
+    }
+
+    fn stop_reason(&self, word: &str) -> StopReason {
+        match word {
+            _ if !self.refusal.is_empty() => StopReason::Refusal,
+            // Some servers stop plainly after whole calls.
+            "stop" if !self.calls.is_empty() => StopReason::ToolUse,
+            "stop" => StopReason::EndTurn,
+            "tool_calls" => StopReason::ToolUse,
+            "length" => StopReason::MaxTokens,
+            "content_filter" => StopReason::Refusal,
+            other => StopReason::Other(other.into()),
+        }
+    }
+}
+
+impl PendingCall {
+    fn block(&self, index: u64, is_whole: bool) -> Block {
+        let written =
+            if self.arguments.trim().is_empty() && is_whole { "{}" } else { self.arguments.as_str() };
+        let input = match serde_json::from_str(written) {
+            Ok(Value::Object(input)) if is_whole => ToolInput::Complete(input),
+            _ => ToolInput::Broken(self.arguments.as_str().into()),
+        };
+        // Without an id of the server's there must still be one that joins call and result.
+        let id = if self.id.is_empty() { format!("call_{index}") } else { self.id.clone() };
+        Block::ToolUse(ToolCall { id, name: self.name.clone(), input })
+    }
+}
+
+#[cfg(test)]
+mod tests;
