@@ -84,6 +84,7 @@ impl Rig {
             symbols,
             concurrency: 16,
             built_in: true,
+            data_dir: None,
         };
         let parts = DeskParts {
             clock: world.clock(),
