@@ -83,7 +83,7 @@ fn a_death_at_every_named_step_is_recovered_from() {
 
 #[test]
 fn a_cycle_cut_off_at_any_await_is_recovered_from() {
-    let most = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
+    let most: u32 = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     let mut wrong = Vec::new();
     for number in 0..most {
         let bench = Bench::new(&Setup { seed: u64::from(number) + 1, ..Setup::default() });
@@ -111,7 +111,7 @@ fn a_cycle_cut_off_at_any_await_is_recovered_from() {
 
 /// `jarvis cycle --json` on a data folder.
 fn program(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("jarvis"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis"));
     command
         .arg("cycle")
         .arg("--json")

@@ -128,6 +128,7 @@ struct Run {
     crashes: u64,
     wrong: Vec<String>,
     orders: Vec<(i64, usize, String, String)>,
+    log: Vec<common::faults::Entry>,
 }
 
 fn run(seed: u64, cycles: u64) -> Run {
@@ -172,7 +173,7 @@ fn run(seed: u64, cycles: u64) -> Run {
         desk.end().await;
         wrong
     });
-    Run { cycles: done, crashes, wrong, orders: orders_sent(&bench.faults.log()) }
+    Run { cycles: done, crashes, wrong, orders: orders_sent(&bench.faults.log()), log: bench.faults.log() }
 }
 
 #[test]
@@ -204,6 +205,14 @@ fn the_same_seed_sends_the_same_orders() {
     let seed = number("JARVIS_SIM_FIRST", 7);
     let (one, two) = (run(seed, 12), run(seed, 12));
     assert!(!one.orders.is_empty());
+    if let Some(at) = (0..one.log.len().min(two.log.len())).find(|at| one.log[*at] != two.log[*at]) {
+        for entry in &one.log[at.saturating_sub(6)..(at + 3).min(one.log.len())] {
+            eprintln!("one {entry:?}");
+        }
+        for entry in &two.log[at.saturating_sub(6)..(at + 3).min(two.log.len())] {
+            eprintln!("two {entry:?}");
+        }
+    }
     let differs = one.orders.iter().zip(&two.orders).find(|(one, two)| one != two);
     assert_eq!(differs, None, "seed {seed}");
     assert_eq!(one.orders.len(), two.orders.len(), "seed {seed}");
