@@ -1,6 +1,7 @@
 //! The desk dies at every step and at any await; the next start finds the same store and the same exchange.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "a program is killed by the wall clock")]
 
 mod common;
 
@@ -131,10 +132,10 @@ fn positions_in(world: &Path) -> Vec<(String, bool)> {
     let accounts = state["engine"]["accounts"].as_array().unwrap();
     let mut found = Vec::new();
     for account in accounts {
-        let algos: Vec<&serde_json::Value> = account["algos"]
-            .as_object()
-            .map(|algos| algos.values().collect())
-            .unwrap_or_else(|| account["algos"].as_array().unwrap().iter().collect());
+        let algos: Vec<&serde_json::Value> = account["algos"].as_object().map_or_else(
+            || account["algos"].as_array().unwrap().iter().collect(),
+            |algos| algos.values().collect(),
+        );
         let resting = |symbol: &str| {
             algos.iter().any(|algo| {
                 algo["symbol"] == symbol

@@ -42,14 +42,14 @@ fn fate_of(faults: &Faults, call: &Call) -> Option<Fate> {
     }
     let name = format!("{} {} {} {} {}", call.account, call.method, call.path, call.symbol, call.id);
     let roll = faults.roll_now(&name);
-    if call.mutates() && roll / 3 % CRASH_EVERY == 0 {
-        return Some(Fate::Crash { delivered: roll % 3 == 0 });
+    if call.mutates() && (roll / 3).is_multiple_of(CRASH_EVERY) {
+        return Some(Fate::Crash { delivered: roll.is_multiple_of(3) });
     }
-    if roll % FAULT_EVERY != 0 {
+    if !roll.is_multiple_of(FAULT_EVERY) {
         return None;
     }
     let kind = roll / FAULT_EVERY % 16;
-    let delivered = roll / 1000 % 2 == 0;
+    let delivered = (roll / 1000).is_multiple_of(2);
     Some(match kind {
         0 => Fate::DropBefore,
         1 => Fate::LoseAnswer,
@@ -85,12 +85,11 @@ async fn say(bench: &Bench, cycle: u64) {
             let is_held = held.iter().any(|position| position.symbol.as_str() == *coin);
             let word = match (is_held, roll % 10) {
                 (true, 0..=3) => "CLOSE",
-                (false, 0..=2) => "LONG",
                 (false, 3..=5) => "SHORT",
-                (_, 6) => "LONG",
+                (false, 0..=2) | (_, 6) => "LONG",
                 _ => "HOLD",
             };
-            rows.push((account, *coin, word, if roll / 10 % 5 == 0 { "0.70" } else { "0.80" }));
+            rows.push((account, *coin, word, if (roll / 10).is_multiple_of(5) { "0.70" } else { "0.80" }));
         }
     }
     bench.script.say(&rows_of(bench, &rows));
@@ -101,13 +100,13 @@ async fn meanwhile(bench: &Bench, desk: &Desk, cycle: u64) {
     bench.world.advance(120);
     for coin in COINS {
         let roll = bench.faults.roll(&format!("shock {cycle} {coin}"));
-        if roll % 5 == 0 {
+        if roll.is_multiple_of(5) {
             let points = Decimal::from(roll / 5 % 29) - Decimal::from(14);
             bench.shock(&common::symbol(coin), points / Decimal::ONE_HUNDRED).await;
         }
     }
     let roll = bench.faults.roll(&format!("hand {cycle}"));
-    if roll % 12 == 0 {
+    if roll.is_multiple_of(12) {
         let account = usize::try_from(roll / 12).unwrap_or(0) % bench.names.len();
         let coin = common::symbol("ETHUSDT");
         let is_flat =
@@ -116,7 +115,7 @@ async fn meanwhile(bench: &Bench, desk: &Desk, cycle: u64) {
             bench.trade_by_hand(account, &coin, Side::Buy, "0.05").await;
         }
     }
-    if roll % 9 == 0 {
+    if roll.is_multiple_of(9) {
         let account = bench.names[usize::try_from(roll / 9).unwrap_or(0) % bench.names.len()].clone();
         let symbol = common::symbol("BTCUSDT");
         desk.command(cycle, Command::ClosePosition { account, symbol }).await;
@@ -185,6 +184,7 @@ fn random_faults_leave_no_position_naked_and_send_no_opening_twice() {
     let (mut ran, mut crashes, mut orders) = (0, 0, 0);
     for seed in first..first + seeds {
         let run = run(seed, cycles);
+        eprintln!("seed {seed}: {} cycles, {} crashes, {} orders", run.cycles, run.crashes, run.orders.len());
         ran += run.cycles;
         crashes += run.crashes;
         orders += run.orders.len();

@@ -82,7 +82,7 @@ impl Bench {
     pub fn new(setup: &Setup) -> Self {
         let names: Vec<AccountName> = ["mirat", "mevlut", "tugrul", "deniz", "ece"][..setup.accounts]
             .iter()
-            .map(|name| AccountName::new(*name).unwrap())
+            .map(|name| AccountName::new(name).unwrap())
             .collect();
         let clock = Arc::new(SimClock::new(DateTime::from_timestamp_millis(START_MS).unwrap()));
         let options = WorldOptions {
@@ -98,7 +98,7 @@ impl Bench {
         let world = World::open(options, clock.clone()).unwrap();
         let mut settings = Settings::default();
         // A slot that no test reaches: cycles are started by the tests.
-        settings.schedule.cron = "0 0 0 1 1 *".to_owned();
+        "0 0 0 1 1 *".clone_into(&mut settings.schedule.cron);
         settings.profile = jarvis::domain::Profile::Guarded;
         Self {
             faults: Faults::over(&world, clock.clone(), setup.seed),
