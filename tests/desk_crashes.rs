@@ -1,6 +1,7 @@
 //! The desk dies at every step and at any await; the next start finds the same store and the same exchange.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "a program is killed by the wall clock")]
 
 mod common;
 
@@ -83,7 +84,7 @@ fn a_death_at_every_named_step_is_recovered_from() {
 
 #[test]
 fn a_cycle_cut_off_at_any_await_is_recovered_from() {
-    let most = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(12);
+    let most: u32 = std::env::var("JARVIS_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     let mut wrong = Vec::new();
     for number in 0..most {
         let bench = Bench::new(&Setup { seed: u64::from(number) + 1, ..Setup::default() });
@@ -111,7 +112,7 @@ fn a_cycle_cut_off_at_any_await_is_recovered_from() {
 
 /// `jarvis cycle --json` on a data folder.
 fn program(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("jarvis"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis"));
     command
         .arg("cycle")
         .arg("--json")
@@ -131,10 +132,10 @@ fn positions_in(world: &Path) -> Vec<(String, bool)> {
     let accounts = state["engine"]["accounts"].as_array().unwrap();
     let mut found = Vec::new();
     for account in accounts {
-        let algos: Vec<&serde_json::Value> = account["algos"]
-            .as_object()
-            .map(|algos| algos.values().collect())
-            .unwrap_or_else(|| account["algos"].as_array().unwrap().iter().collect());
+        let algos: Vec<&serde_json::Value> = account["algos"].as_object().map_or_else(
+            || account["algos"].as_array().unwrap().iter().collect(),
+            |algos| algos.values().collect(),
+        );
         let resting = |symbol: &str| {
             algos.iter().any(|algo| {
                 algo["symbol"] == symbol

@@ -25,7 +25,7 @@ use jarvis::domain::{AccountName, Command, CycleReport, OperatorCommand, Symbol,
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
 use jarvis::llm::{LlmClient, LlmOptions};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
-use jarvis::net::{NetError, SocketConnector, Transport};
+use jarvis::net::{Socket, SocketConnector, SocketMessage, Transport};
 use jarvis::store::Store;
 use jarvis::world::{World, WorldOptions};
 use secrecy::SecretString;
@@ -82,7 +82,7 @@ impl Bench {
     pub fn new(setup: &Setup) -> Self {
         let names: Vec<AccountName> = ["mirat", "mevlut", "tugrul", "deniz", "ece"][..setup.accounts]
             .iter()
-            .map(|name| AccountName::new(*name).unwrap())
+            .map(|name| AccountName::new(name).unwrap())
             .collect();
         let clock = Arc::new(SimClock::new(DateTime::from_timestamp_millis(START_MS).unwrap()));
         let options = WorldOptions {
@@ -98,7 +98,7 @@ impl Bench {
         let world = World::open(options, clock.clone()).unwrap();
         let mut settings = Settings::default();
         // A slot that no test reaches: cycles are started by the tests.
-        settings.schedule.cron = "0 0 0 1 1 *".to_owned();
+        "0 0 0 1 1 *".clone_into(&mut settings.schedule.cron);
         settings.profile = jarvis::domain::Profile::Guarded;
         Self {
             faults: Faults::over(&world, clock.clone(), setup.seed),
@@ -172,12 +172,8 @@ impl Bench {
         let store = store.at(&format!("world:{}", self.world.id()));
         let floor = Floor::open(self.parts(&store)).await?;
         let (commands, heard) = mpsc::channel(16);
-        // No streams: the guardian must do with what it asks for, and the order of events is the same each time.
-        let connector = SocketConnector::from_fn(|_| {
-            Box::pin(async {
-                Err(NetError::NotSent { host: "bench".to_owned(), reason: "no streams here".to_owned() })
-            })
-        });
+        // Streams that tell nothing: the guardian must do with what it asks for, and the order of events is the same each time.
+        let connector = SocketConnector::from_fn(|_| Box::pin(async { Ok(quiet_socket()) }));
         let streams = Streams { connector, ws_url: "ws://bench".to_owned() };
         let working = Arc::clone(&floor);
         let serving = tokio::spawn(async move {
@@ -284,6 +280,23 @@ impl Desk {
     pub fn alarms(&self) -> Vec<String> {
         self.floor.bulletin().read(|present| present.alarms.iter().map(|alarm| alarm.text.clone()).collect())
     }
+}
+
+/// A stream that lives and tells nothing.
+fn quiet_socket() -> Socket {
+    let (pong, pongs) = mpsc::channel(4);
+    let incoming = futures_util::stream::unfold(pongs, |mut pongs| async move {
+        let message: SocketMessage = pongs.recv().await?;
+        Some((Ok(message), pongs))
+    });
+    let outgoing = futures_util::sink::unfold(pong, |pong, message| async move {
+        if let SocketMessage::Ping(payload) = message {
+            // The other half may be gone already.
+            let _ = pong.send(SocketMessage::Pong(payload)).await;
+        }
+        Ok(pong)
+    });
+    Socket::new(incoming, outgoing)
 }
 
 /// The model's rows: account number, coin, word, confidence.

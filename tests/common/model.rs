@@ -21,7 +21,7 @@ pub struct Script {
 impl Script {
     /// Every answer from now on.
     pub fn say(&self, rows: &str) {
-        *self.rows.lock().unwrap() = rows.to_owned();
+        rows.clone_into(&mut self.rows.lock().unwrap());
     }
 
     pub fn transport(&self) -> Transport {

@@ -86,9 +86,8 @@ impl AccountDesk {
     /// Returns whether the order's fate is known now.
     async fn resolve(&self, listed: &StoredOrder) -> bool {
         // Whoever held the coin until now may have settled it.
-        let stored = match self.shared.store.order(&listed.intent.client_order_id).await {
-            Ok(Some(stored)) => stored,
-            Ok(None) | Err(_) => return false,
+        let Ok(Some(stored)) = self.shared.store.order(&listed.intent.client_order_id).await else {
+            return false;
         };
         if !matches!(stored.state, OrderState::Sent | OrderState::Unknown | OrderState::Accepted) {
             return true;

@@ -74,7 +74,8 @@ async fn a_torn_log_leaves_the_commits_before_the_tear() {
 }
 
 /// The writer is held busy until four jobs wait; they then share a transaction, which one of them looks at from outside.
-#[tokio::test]
+// A runtime of one thread waits for each write on the spot; the desk runs on several.
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_together_is_committed_together_and_a_failure_undoes_only_itself() {
     let fixture = Fixture::new();
     let store = &fixture.store;
