@@ -103,7 +103,7 @@ impl Simsar {
         let addresses = options.addresses;
         let feeds = addresses.feeds.into_iter().map(|feed| {
             let name = format!("rss/{}", feed.name);
-            let upstream = upstream(&name, &feed.host);
+            let upstream = upstream(&name, &feed.host).following_redirects();
             (feed, upstream)
         });
         let rss = Rss { feeds: feeds.collect() };

@@ -58,7 +58,7 @@ impl Served {
         self.answers(path, 200, None, body, usize::MAX);
     }
 
-    /// `path` answers like this the next `times` times.
+    /// `path` answers like this the next `times` times; a redirect says where to instead of when again.
     pub(crate) fn answers(
         &self,
         path: &str,
@@ -152,7 +152,9 @@ async fn serve(
         },
     };
     let mut response = Response::builder().status(status);
-    if let Some(seconds) = retry_after {
+    if (300..400).contains(&status) {
+        response = response.header("location", retry_after.unwrap_or_default());
+    } else if let Some(seconds) = retry_after {
         response = response.header("retry-after", seconds);
     }
     if let Some(weight) = *served.inner.used_weight.lock().unwrap() {

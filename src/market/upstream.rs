@@ -47,6 +47,7 @@ pub(crate) struct Upstream {
     used_weight: Arc<AtomicU32>,
     weight_limit: Option<u32>,
     default_wait: Duration,
+    redirects: usize,
     circuits: Arc<Circuits>,
 }
 
@@ -61,8 +62,14 @@ impl Upstream {
             used_weight: Arc::default(),
             weight_limit: None,
             default_wait: DEFAULT_WAIT,
+            redirects: 0,
             circuits: Arc::default(),
         }
+    }
+
+    /// Follows up to three redirects, as newspapers need. Only for hosts that are sent no key.
+    pub(crate) fn following_redirects(self) -> Self {
+        Self { redirects: 3, ..self }
     }
 
     /// The pause kept when the host asks for one without saying how long.
@@ -227,16 +234,37 @@ impl Upstream {
     }
 
     async fn try_once(&self, target: &str, headers: &HeaderMap) -> Result<Answer, SourceError> {
-        let mut request = Request::get(format!("{}{target}", self.base))
-            .body(Bytes::new())
-            .map_err(|error| self.malformed(format!("its address is not usable: {error}")))?;
-        *request.headers_mut() = headers.clone();
         let network = |error: NetError| SourceError::Network { upstream: Arc::clone(&self.name), error };
+        let mut address = format!("{}{target}", self.base);
         // The semaphore is never closed; if it were, reading without a permit is still right.
         let _permit = self.permits.acquire().await.ok();
-        let answer = self.transport.fetch(request, TRY_DEADLINE, BODY_LIMIT).await.map_err(network)?;
-        self.note_weight(&answer.headers);
-        Ok(answer)
+        for left in (0..=self.redirects).rev() {
+            let mut request = Request::get(&address)
+                .body(Bytes::new())
+                .map_err(|error| self.malformed(format!("its address is not usable: {error}")))?;
+            *request.headers_mut() = headers.clone();
+            let answer = self.transport.fetch(request, TRY_DEADLINE, BODY_LIMIT).await.map_err(network)?;
+            self.note_weight(&answer.headers);
+            match self.redirected(&answer).filter(|_| left > 0) {
+                Some(elsewhere) => address = elsewhere,
+                None => return Ok(answer),
+            }
+        }
+        Err(self.malformed("more redirects than are followed"))
+    }
+
+    /// Where a redirect leads: the same scheme, here or on another host.
+    fn redirected(&self, answer: &Answer) -> Option<String> {
+        let location = answer.headers.get(http::header::LOCATION)?.to_str().ok()?;
+        let scheme_end = self.base.find("://")? + 3;
+        if !answer.status.is_redirection() {
+            None
+        } else if location.starts_with(&self.base[..scheme_end]) {
+            Some(location.to_owned())
+        } else {
+            (location.starts_with('/') && !location.starts_with("//"))
+                .then(|| format!("{}{location}", self.base))
+        }
     }
 
     fn note_weight(&self, headers: &HeaderMap) {

@@ -166,3 +166,40 @@ async fn a_headline_in_two_categories_is_told_once() {
     let brief = Served::new().simsar().brief(&coins(), DEADLINE).await;
     assert_eq!((brief.news.crypto.len(), brief.news.forex.len(), brief.news.general.len()), (2, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_refuses_is_named_and_takes_nobody_else_with_it() {
+    for path in
+        ["/fapi/v1/klines", "/fapi/v1/premiumIndex", "/fng/", "/api/v1/news", "/api/v1/calendar/economic"]
+    {
+        for (status, retry_after) in [(429, Some("30")), (418, None), (403, None), (503, None)] {
+            let served = Served::new();
+            served.answers(path, status, retry_after, "{\"msg\":\"no\"", usize::MAX);
+            let brief = served.simsar().brief(&coins(), DEADLINE).await;
+            assert!(!failed(&brief).is_empty(), "{path} {status}");
+            assert!(brief.us30.is_some(), "{path} {status}");
+            let of_binance = path.starts_with("/fapi");
+            assert_eq!(brief.fear_greed.is_some(), !path.starts_with("/fng"), "{path} {status}");
+            if !of_binance {
+                assert!(brief.coins.iter().all(|coin| coin.price.is_some() && coin.rsi.is_some()));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_keeps_failing_rests_while_the_others_of_its_host_are_read() {
+    let served = Served::new();
+    served.answers("/fapi/v1/klines", 503, None, "", usize::MAX);
+    let simsar = served.simsar();
+    simsar.brief(&coins(), DEADLINE).await;
+    let asked = |served: &Served| served.requests().iter().filter(|target| target.contains("klines")).count();
+    let before = asked(&served);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    served.clock.advance(chrono::Duration::seconds(2));
+    let brief = simsar.brief(&coins(), DEADLINE).await;
+    assert_eq!(asked(&served), before, "six failures in a row");
+    let klines = brief.sources.iter().find(|source| source.name.contains("klines")).unwrap();
+    assert!(klines.error.as_ref().unwrap().contains("failed too often"), "{klines:?}");
+    assert!(brief.coins.iter().all(|coin| coin.price.is_some()));
+}

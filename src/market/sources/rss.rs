@@ -200,6 +200,20 @@ mod tests {
         assert!(error.contains("finnhub: no key") && error.contains("neither RSS nor Atom"), "{error}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_moved_is_followed_and_one_that_moves_in_circles_is_not() {
+        let served = Served::new();
+        served.says("/decrypt", "");
+        served.answers("/coindesk", 308, Some("/new/place"), "", usize::MAX);
+        served.answers("/new/place", 301, Some("http://sources/newer"), "", usize::MAX);
+        served.says("/newer", COINDESK);
+        assert!(keyless(&served).news(NewsCategory::Crypto).await.is_ok());
+        served.answers("/newer", 302, Some("/coindesk"), "", usize::MAX);
+        assert!(keyless(&served).news(NewsCategory::Crypto).await.is_err());
+        served.answers("/newer", 302, Some("//elsewhere/x"), "", usize::MAX);
+        assert!(keyless(&served).news(NewsCategory::Crypto).await.is_err());
+    }
+
     #[test]
     fn markup_goes_and_mathematics_stays() {
         assert_eq!(without_markup("a<br/>b <script>x</script>&lt;c"), "a b  x <c");
