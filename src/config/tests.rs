@@ -335,3 +335,16 @@ proptest! {
         prop_assert_eq!(loaded.is_ok(), (1..=125).contains(&leverage));
     }
 }
+
+#[test]
+fn chat_completions_need_a_key_unless_they_run_on_this_machine() {
+    let local = "[model]\nprovider = \"openai\"\nbase_url = \"http://127.0.0.1:11434\"\nid = \"qwen3\"\n";
+    let model = load_text(local, &nothing).unwrap().settings.model;
+    assert_eq!((model.provider, model.api_key.is_none(), model.is_local()), (Provider::OpenAi, true, true));
+    let away = "[model]\nprovider = \"openai\"\nid = \"x\"\n";
+    let refusal = load_text(away, &nothing).unwrap_err().to_string();
+    assert!(
+        refusal.contains("provider openai needs a key") && refusal.contains("OPENAI_API_KEY"),
+        "{refusal}"
+    );
+}

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::prompt::{LessonInput, MemoryInput, OutcomeInput, ThesisInput};
 use crate::domain::{
-    AccountState, CycleReport, DecisionWord, Direction, Position, Proposal, Symbol, Timestamp,
+    AccountState, Confidence, CycleReport, DecisionWord, Direction, Position, Proposal, Symbol, Timestamp,
 };
 use crate::store::{CoinMoney, LedgerKind, Opening};
 
@@ -78,7 +78,8 @@ fn direction(proposal: &Proposal) -> Option<Direction> {
 }
 
 /// Every opening that is over: another one followed, or its account was read and holds nothing there. Without a
-/// realised result its money is not booked yet, and nothing is said about it.
+/// realised result its money is not booked yet, and what was paid in another coin has no value here: nothing is said
+/// about either.
 fn closed<'a>(accounts: &[AccountState], openings: &'a [Opening], money: &[CoinMoney]) -> Vec<Closed<'a>> {
     openings
         .iter()
@@ -103,7 +104,9 @@ fn closed<'a>(accounts: &[AccountState], openings: &'a [Opening], money: &[CoinM
                 })
             };
             let is_booked = moved().any(|row| row.kind == LedgerKind::RealisedPnl && !row.amount.is_zero());
-            (is_over && is_booked).then(|| Closed { opening, net: moved().map(|row| row.amount).sum() })
+            let is_counted = moved().all(|row| row.asset == "USDT");
+            (is_over && is_booked && is_counted)
+                .then(|| Closed { opening, net: moved().map(|row| row.amount).sum() })
         })
         .collect()
 }
@@ -158,7 +161,7 @@ fn groups_of(proposal: &Proposal) -> Vec<String> {
 fn lesson(group: String, cases: &[&Closed<'_>]) -> LessonInput {
     let count = Decimal::from(cases.len());
     let confidence: Decimal =
-        cases.iter().filter_map(|trade| trade.opening.proposal.confidence).map(|value| value.value()).sum();
+        cases.iter().filter_map(|trade| trade.opening.proposal.confidence).map(Confidence::value).sum();
     LessonInput {
         group,
         cases: cases.len(),

@@ -32,8 +32,10 @@ pub struct CoinMoney {
     pub symbol: Symbol,
     /// Why.
     pub kind: LedgerKind,
-    /// USDT; negative leaves the account.
+    /// Negative leaves the account.
     pub amount: Decimal,
+    /// Of what; a commission may be paid in another coin than USDT.
+    pub asset: String,
     /// When (market time).
     pub at: Timestamp,
 }
@@ -59,13 +61,13 @@ impl Store {
         .await
     }
 
-    /// Every movement of USDT at this venue that belongs to a coin, from an instant on (market time), oldest first.
+    /// Every movement of money at this venue that belongs to a coin, from an instant on (market time), oldest first.
     pub async fn coin_money_since(&self, since: Timestamp) -> Result<Vec<CoinMoney>, StoreError> {
         let venue = Arc::clone(&self.venue);
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT account, symbol, kind, amount, at FROM ledger
-                 WHERE venue = ?1 AND symbol IS NOT NULL AND asset = 'USDT' AND at >= ?2 ORDER BY at",
+                "SELECT account, symbol, kind, amount, asset, at FROM ledger
+                 WHERE venue = ?1 AND symbol IS NOT NULL AND at >= ?2 ORDER BY at",
             )?;
             collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
                 let text = |index: usize| row.get::<_, String>(index);
@@ -74,7 +76,8 @@ impl Store {
                     symbol: unword("ledger.symbol", &text(1)?)?,
                     kind: unword("ledger.kind", &text(2)?)?,
                     amount: decimal("ledger.amount", &text(3)?)?,
-                    at: instant("ledger.at", row.get(4)?)?,
+                    asset: text(4)?,
+                    at: instant("ledger.at", row.get(5)?)?,
                 })
             })
         })

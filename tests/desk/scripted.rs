@@ -52,7 +52,7 @@ fn turn(blocks: &[Value], stop_reason: &str) -> Bytes {
 
 /// The report, and the requests in order.
 async fn play(script: Vec<Bytes>, settings: Settings) -> (CycleReport, Vec<Value>) {
-    let rig = Rig::new(Plan { script, settings, ..Plan::default() }).await;
+    let rig = Rig::new(Plan { settings, script, ..Plan::default() }).await;
     let report = rig.cycle().await;
     let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
     (report, calls.iter().map(|call| serde_json::from_slice(&call.request).unwrap()).collect())

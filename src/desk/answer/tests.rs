@@ -139,3 +139,52 @@ proptest! {
         }
     }
 }
+
+/// A field of a submitted row: often right, often not.
+fn any_field() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "mirat", "BTCUSDT", "ETHUSDT", "LONG", "CLOSE", "none", "bullish", "0.9", ""
+        ])
+        .prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0.0..=1.0).prop_map(|share: f64| Value::from(share)),
+        Just(Value::Null),
+        Just(serde_json::json!(["LONG"])),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_submitted_row_is_whole_or_invalid_and_never_in_between(
+        rows in prop::collection::vec(
+            prop::collection::hash_map(
+                prop::sample::select(vec!["account", "symbol", "decision", "confidence", "market_bias", "risk_note"]),
+                any_field(),
+                0..7,
+            ),
+            0..6,
+        ),
+    ) {
+        let rows: Vec<Value> = rows
+            .into_iter()
+            .map(|row| Value::Object(row.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+            .collect();
+        let input = Map::from_iter([("decisions".to_owned(), Value::Array(rows))]);
+        let answer = Answer::check_handed(&Handed::Call(input), &pairs());
+        prop_assert_eq!(answer.rows.len(), 2);
+        for row in answer.rows {
+            let whole = row.proposal.decision.is_some() && row.proposal.confidence.is_some();
+            prop_assert_eq!(whole, row.fault.is_none());
+        }
+    }
+}
+
+#[test]
+fn a_right_row_counts_the_same_by_call() {
+    let rows: Value = serde_json::from_str(&format!("[{}]", row("BTCUSDT", "LONG", "0.8"))).unwrap();
+    let input = Map::from_iter([("decisions".to_owned(), rows)]);
+    let by_call = Answer::check_handed(&Handed::Call(input), &pairs());
+    assert_eq!(by_call, Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8")]), &pairs()));
+}

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn budget(money: Option<MoneyBudget>) -> Budget {
-        Budget { iterations: 10, time: Duration::from_secs(240), tokens: 1000, money }
+        Budget { iterations: 10, time: Duration::from_mins(4), tokens: 1000, money }
     }
 
     fn used(tokens: u64, cents: i64) -> Usage {

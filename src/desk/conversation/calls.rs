@@ -134,13 +134,10 @@ pub(super) fn submission_fault(turn: &Turn) -> Option<&'static str> {
     let submissions: Vec<_> = calls.iter().filter(|call| call.name == SUBMIT_DECISIONS).collect();
     match submissions.as_slice() {
         [] => None,
-        [_] if calls.len() > 1 => {
-            Some("not taken: the data you asked for came with it; read it, then submit again")
+        [one] if calls.len() == 1 => {
+            one.input.complete().is_none().then_some("not taken: its input is no JSON object; submit again")
         }
-        [one] if one.input.complete().is_none() => {
-            Some("not taken: its input is no JSON object; submit again")
-        }
-        [_] => None,
+        [_] => Some("not taken: the data you asked for came with it; read it, then submit again"),
         _ => Some("not taken: submit once, with all decisions"),
     }
 }

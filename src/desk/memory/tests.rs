@@ -31,7 +31,7 @@ fn opening(hours: i64, word: DecisionWord, confidence: Decimal) -> Opening {
 }
 
 fn moved(hours: i64, kind: LedgerKind, amount: Decimal) -> CoinMoney {
-    CoinMoney { account: mirat(), symbol: btc(), kind, amount, at: at(hours) }
+    CoinMoney { account: mirat(), symbol: btc(), kind, amount, asset: "USDT".to_owned(), at: at(hours) }
 }
 
 fn state(direction: Option<Direction>) -> AccountState {
@@ -105,6 +105,10 @@ fn nothing_is_said_of_a_trade_whose_money_is_not_booked_or_whose_account_is_unre
     unread.trouble = Some("timeout".to_owned());
     assert!(remember(&[unread], &openings, &booked, None, at(8)).outcomes.is_empty());
     assert_eq!(remember(&[state(None)], &openings, &booked, None, at(8)).outcomes.len(), 1);
+    let mut in_bnb = moved(5, LedgerKind::Commission, dec!(-0.001));
+    in_bnb.asset = "BNB".to_owned();
+    let mixed = [booked[0].clone(), in_bnb];
+    assert!(remember(&[state(None)], &openings, &mixed, None, at(8)).outcomes.is_empty());
 }
 
 #[test]

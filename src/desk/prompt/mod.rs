@@ -7,6 +7,7 @@ pub mod diff;
 pub mod input;
 pub mod lint;
 pub mod number;
+mod past;
 mod sample;
 mod templates;
 mod view;

@@ -7,10 +7,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::input::{AccountInput, CoinInput, Language, LessonInput, OutcomeInput, PromptInput, ThesisInput};
+use super::input::{AccountInput, CoinInput, Language, PromptInput};
 use super::number::{cents, instant, rough, significant, significant_decimal};
+use super::past::{LessonRow, OutcomeRow, lesson_row, outcome_row, theses};
 use crate::domain::{
-    AccountName, AccountState, Candle, Confidence, DecisionWord, Position, Symbol, Timestamp, Untrusted,
+    AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
 };
 
 /// 4 h candles shown for each coin.
@@ -23,8 +24,6 @@ const CALENDAR_ENTRIES: usize = 20;
 const HEADLINES: usize = 30;
 /// Columns of one headline.
 const HEADLINE_COLUMNS: usize = 140;
-/// Columns of a sentence the model once wrote.
-const QUOTATION_COLUMNS: usize = 240;
 /// Columns of a cell or note that somebody else wrote.
 const CELL_COLUMNS: usize = 60;
 
@@ -147,25 +146,6 @@ struct CalendarRow {
     actual: String,
     estimate: String,
     previous: String,
-}
-
-#[derive(Debug, Serialize)]
-struct OutcomeRow {
-    account: String,
-    symbol: String,
-    side: &'static str,
-    confidence: String,
-    opened_h_ago: String,
-    net: String,
-}
-
-#[derive(Debug, Serialize)]
-struct LessonRow {
-    group: String,
-    cases: usize,
-    won: usize,
-    net: String,
-    mean_confidence: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -314,7 +294,7 @@ fn held_hours(opened: Timestamp, now: Timestamp) -> f64 {
 }
 
 /// Whole tenths of hours; none below zero.
-fn hours(age: TimeDelta) -> f64 {
+pub(super) fn hours(age: TimeDelta) -> f64 {
     let tenths = age.num_minutes().max(0) / 6;
     f64::from(i32::try_from(tenths).unwrap_or(i32::MAX)) / 10.0
 }
@@ -508,71 +488,8 @@ fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
         .collect()
 }
 
-#[derive(Serialize)]
-struct Thesis {
-    account: AccountName,
-    symbol: Symbol,
-    opened_h_ago: f64,
-    decision: Option<DecisionWord>,
-    confidence: Option<Confidence>,
-    reason: String,
-    wrong_if: Option<String>,
-    last_cycle: Option<LastWords>,
-}
-
-#[derive(Serialize)]
-struct LastWords {
-    decision: Option<DecisionWord>,
-    confidence: Option<Confidence>,
-    reason: String,
-}
-
-fn theses(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
-    let quoted = |text: &Untrusted| text.line(QUOTATION_COLUMNS);
-    let thesis = |thesis: &ThesisInput| {
-        let opening = &thesis.opening;
-        serde_json::to_string(&Thesis {
-            account: opening.account.clone(),
-            symbol: opening.symbol.clone(),
-            opened_h_ago: hours(thesis.age),
-            decision: opening.decision,
-            confidence: opening.confidence,
-            reason: quoted(&opening.reason),
-            wrong_if: opening.risk_note.as_ref().map(quoted),
-            last_cycle: thesis.last.as_ref().map(|last| LastWords {
-                decision: last.decision,
-                confidence: last.confidence,
-                reason: quoted(&last.reason),
-            }),
-        })
-        .map(|json| inert(&json))
-    };
-    input.memory.theses.iter().map(thesis).collect()
-}
-
-fn outcome_row(outcome: &OutcomeInput) -> OutcomeRow {
-    OutcomeRow {
-        account: outcome.account.to_string(),
-        symbol: outcome.symbol.to_string(),
-        side: outcome.direction.as_str(),
-        confidence: outcome.confidence.map(|confidence| confidence.to_string()).unwrap_or_default(),
-        opened_h_ago: format!("{:.1}", hours(outcome.age)),
-        net: cents(outcome.net),
-    }
-}
-
-fn lesson_row(lesson: &LessonInput) -> LessonRow {
-    LessonRow {
-        group: lesson.group.clone(),
-        cases: lesson.cases,
-        won: lesson.won,
-        net: cents(lesson.net),
-        mean_confidence: cents(lesson.mean_confidence),
-    }
-}
-
 /// Inside a JSON string these three could look like the end of the envelope or of a fence; JSON lets them be spelled.
-fn inert(json: &str) -> String {
+pub(super) fn inert(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('`', "\\u0060")
 }
 

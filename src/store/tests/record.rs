@@ -100,7 +100,7 @@ async fn the_bytes_of_an_answer_are_kept_as_they_came() {
     let (fixture, cycle) = Fixture::with_decision().await;
     let call = model_call(&cycle, 1, "0");
     fixture.store.put_model_call(&call).await.unwrap();
-    assert_eq!(fixture.store.model_calls_of(&cycle).await.unwrap(), [call.clone()]);
+    assert_eq!(fixture.store.model_calls_of(&cycle).await.unwrap(), std::slice::from_ref(&call));
     let kept: Vec<u8> =
         fixture.stranger().query_row("SELECT response FROM model_calls", [], |row| row.get(0)).unwrap();
     // Another program reads it as gzip.
