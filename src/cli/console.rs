@@ -2,6 +2,7 @@
 //!
 //! The console draws its first frame at once; the world, the store and the desk come up behind it.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,7 +29,13 @@ struct Behind {
 
 /// Runs the command.
 pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> {
+    if global.json {
+        return Err(Failure::usage("the console has no JSON to print; `jarvis cycle --json` does"));
+    }
     let loaded = setup::settings(global)?;
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Failure::failed("the console needs a terminal; `jarvis cycle` runs without one"));
+    }
     let data_dir = setup::data_dir(global)?;
     let _lock = DeskLock::acquire(&data_dir)?;
     let _logs = logs::to_file(global, &data_dir)?;

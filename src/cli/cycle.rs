@@ -46,6 +46,10 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
     } else {
         print(&report);
     }
+    if !report.decisions.iter().any(is_usable) {
+        let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
+        super::note(&format!("jarvis: no usable decision: {}", crate::domain::Untrusted::new(why).line(200)));
+    }
     Ok(exit_code(&report))
 }
 

@@ -31,6 +31,11 @@ impl Failure {
         Self { code: FAILED, message: message.into() }
     }
 
+    /// The command line asks for something that makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
+    }
+
     /// A task died that money depends on.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into() }
@@ -51,6 +56,12 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self { code: SETTINGS, message: error.to_string() }
+    }
+}
+
+impl From<crate::console::theme::ThemeError> for Failure {
+    fn from(error: crate::console::theme::ThemeError) -> Self {
+        Self { code: SETTINGS, message: format!("console.theme: {error}") }
     }
 }
 
@@ -75,7 +86,6 @@ failed_from!(
     crate::desk::CycleError,
     crate::desk::DeskError,
     crate::desk::prompt::PromptError,
-    crate::console::theme::ThemeError,
     crate::exchange::ExchangeError,
     crate::net::NetError,
     crate::world::WorldError,

@@ -141,7 +141,7 @@ impl Venue {
     async fn served(url: &str) -> Result<Self, Failure> {
         let base_url = url.trim_end_matches('/').to_owned();
         let rest = base_url.strip_prefix("http://").ok_or_else(|| {
-            Failure::failed(format!(
+            Failure::usage(format!(
                 "--world {url}: write the base_url that `jarvis world` prints, such as http://127.0.0.1:4711"
             ))
         })?;

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::io::{self, Write};
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event as Input, EventStream, KeyEvent};
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
@@ -119,7 +120,7 @@ pub async fn drive<S: Surface>(
             number = &mut signal => return Exit::Signal(number),
             input = inputs.next() => match input {
                 Some(Ok(input)) => {
-                    if let Some(exit) = session.inputs(&input, &mut inputs) {
+                    if let Some(exit) = session.inputs(&input, &mut inputs).await {
                         return exit;
                     }
                 }
@@ -130,6 +131,18 @@ pub async fn drive<S: Surface>(
             _ = second.tick(), if session.state.clock_runs() => session.dirty = true,
         }
     }
+}
+
+/// The next input if one is at hand, without waiting for one.
+///
+/// Polled with this task's own waker: the terminal's stream remembers the waker it was last polled with, and a key that
+/// came after a look with another one would wait for something else to wake the console.
+async fn at_hand<S: Stream + Unpin>(inputs: &mut S) -> Option<Option<S::Item>> {
+    std::future::poll_fn(|context| match inputs.poll_next_unpin(context) {
+        Poll::Ready(input) => Poll::Ready(Some(input)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A console at work.
@@ -175,7 +188,7 @@ impl Session {
 
     /// Applies an input and all that wait behind it, so that a held key is answered by one frame. What ends the
     /// console, if anything does.
-    fn inputs(
+    async fn inputs(
         &mut self,
         first: &Input,
         more: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
@@ -184,7 +197,7 @@ impl Session {
             return Some(Exit::Quit);
         }
         for _ in 0..DRAIN {
-            match more.next().now_or_never() {
+            match at_hand(more).await {
                 Some(Some(Ok(input))) => {
                     if self.input(&input) {
                         return Some(Exit::Quit);

@@ -121,7 +121,11 @@ impl Answer {
                 *row = repaired;
             }
         }
-        self.errors.extend(later.errors);
+        for error in later.errors {
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
+        }
     }
 
     /// The message that asks for the unusable rows again, naming each fault. `by_call` when they come by the submitting

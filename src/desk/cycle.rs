@@ -110,6 +110,12 @@ impl Floor {
             errors: run.errors,
         };
         self.shared.store.finish_cycle(&report).await?;
+        if !report.decisions.iter().any(|row| row.proposal.decision.is_some()) {
+            let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
+            let text =
+                format!("a cycle ended without one usable decision: {}", Untrusted::new(why).line(160));
+            self.shared.bulletin.record(Some(&id), Event::Alarm { severity: Severity::Warning, text });
+        }
         let cost_today = self.cost_today().await;
         self.shared
             .bulletin
@@ -414,6 +420,7 @@ impl Run<'_> {
             price_now: Some(self.floor.mark_of(&proposal.symbol).unwrap_or(price)),
             unresolved: account.is_unresolved(&proposal.symbol),
             rules: rules.as_ref(),
+            stop_distance: account.terms().stop_distance,
             sizing: SizingInput {
                 profile: self.floor.settings.profile,
                 allocation: account.terms().allocation,

@@ -10,10 +10,10 @@ use rust_decimal::Decimal;
 use super::signals::{Signal, signal};
 use super::sizing::{SizingInput, size};
 use crate::domain::{
-    AccountName, Confidence, Direction, Outcome, OutcomeKind, Position, Price, Proposal, Quantity, Rule,
-    Symbol,
+    AccountName, Confidence, Direction, Outcome, OutcomeKind, Position, Price, PricePercent, Proposal,
+    Quantity, Rule, Symbol,
 };
-use crate::exchange::SymbolRules;
+use crate::exchange::{SymbolRules, Toward};
 
 /// An order that passed every guard. It cannot be built elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Case<'a> {
     pub unresolved: bool,
     /// The exchange's rules for the coin.
     pub rules: Option<&'a SymbolRules>,
+    /// How far from the entry the stop will rest.
+    pub stop_distance: PricePercent,
     /// What the size depends on; the price is filled in by the guards.
     pub sizing: SizingInput,
 }
@@ -100,7 +102,10 @@ pub fn judge(case: &Case<'_>) -> Verdict {
         Signal::Nothing => Verdict::Settled(Outcome {
             kind: OutcomeKind::None,
             rule: None,
-            detail: "nothing asked for".to_owned(),
+            detail: match case.position {
+                Some(_) => "the position is kept".to_owned(),
+                None => "no position is wanted".to_owned(),
+            },
             orders: Vec::new(),
         }),
         Signal::NotAllowed(why) => {
@@ -134,6 +139,7 @@ fn opening(case: &Case<'_>, direction: Direction, confidence: Confidence) -> Res
     nothing_unresolved(case)?;
     let (seen, now) = both_prices(case)?;
     not_run_away(seen, now)?;
+    stop_protects(case, direction, now)?;
     let (quantity, margin) = sized(case, now)?;
     Ok(OpenOrder {
         account: case.proposal.account.clone(),
@@ -179,6 +185,29 @@ fn not_run_away(seen: Price, now: Price) -> Result<(), Outcome> {
     Err(refused(Rule::StaleData, detail))
 }
 
+/// The stop must lie on the losing side of the entry and before the exchange would liquidate: a loss of the whole margin
+/// is a move of one part in `leverage`.
+fn stop_protects(case: &Case<'_>, direction: Direction, price: Price) -> Result<(), Outcome> {
+    let distance = case.stop_distance;
+    let no_stop = |why: &str| refused(Rule::Stop, format!("a stop {distance} from the entry {why}"));
+    if distance.share() * Decimal::from(case.sizing.leverage) >= Decimal::ONE {
+        let leverage = case.sizing.leverage;
+        return Err(no_stop(&format!("lies beyond liquidation at {leverage}x; lower stop_loss or leverage")));
+    }
+    let exact = distance.stop_from(price, direction).ok_or_else(|| no_stop("is no price"))?;
+    let toward = match direction {
+        Direction::Long => Toward::Higher,
+        Direction::Short => Toward::Lower,
+    };
+    let trigger = case.rules.and_then(|rules| rules.round_price(exact, toward).ok());
+    let beside = match (trigger, direction) {
+        (Some(trigger), Direction::Long) => trigger < price,
+        (Some(trigger), Direction::Short) => trigger > price,
+        (None, _) => false,
+    };
+    if beside { Ok(()) } else { Err(no_stop("is not apart from it on the exchange's price grid")) }
+}
+
 fn sized(case: &Case<'_>, price: Price) -> Result<(Quantity, Decimal), Outcome> {
     let no_size = |detail: String| refused(Rule::Sizing, detail);
     let rules = case.rules.ok_or_else(|| no_size("the exchange does not list this coin".to_owned()))?;
@@ -191,3 +220,6 @@ fn sized(case: &Case<'_>, price: Price) -> Result<(Quantity, Decimal), Outcome> 
 fn refused(rule: Rule, detail: String) -> Outcome {
     Outcome { kind: OutcomeKind::Refused, rule: Some(rule), detail, orders: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

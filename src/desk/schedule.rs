@@ -1,6 +1,6 @@
 //! When the next cycle is due. The schedule only says "now"; whether a slot is run is decided in the store.
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 use croner::Cron;
 
 use crate::domain::Timestamp;
@@ -41,7 +41,8 @@ impl Schedule {
 
     /// The first slot after an instant.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.cron.find_next_occurrence(&now, false).ok()
+        // A slot is a whole second; a fraction would make every restart a slot of its own.
+        self.cron.find_next_occurrence(&now.trunc_subsecs(0), false).ok()
     }
 
     /// The slot that is due now: the newest one not older than ten minutes.
@@ -78,6 +79,15 @@ mod tests {
         assert_eq!(schedule.due(at("2026-03-02T08:05:00Z")), Some(at("2026-03-02T08:05:00Z")));
         assert_eq!(schedule.due(at("2026-03-02T08:14:59Z")), Some(at("2026-03-02T08:05:00Z")));
         assert_eq!(schedule.due(at("2026-03-02T08:15:00Z")), None);
+    }
+
+    #[test]
+    fn the_slot_is_the_same_whatever_the_fraction_of_the_second() {
+        let schedule = Schedule::parse("0 5 * * * *").unwrap();
+        for fraction in ["08:05:00.001", "08:05:26.326", "08:14:59.999"] {
+            let due = schedule.due(at(&format!("2026-03-02T{fraction}Z")));
+            assert_eq!(due, Some(at("2026-03-02T08:05:00Z")), "{fraction}");
+        }
     }
 
     #[test]

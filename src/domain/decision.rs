@@ -218,6 +218,8 @@ pub enum Rule {
     NoPrice,
     /// The price moved or aged too much since the brief.
     StaleData,
+    /// No stop that protects can stand behind the position.
+    Stop,
     /// The size rounds to nothing or lies below the exchange's minimum.
     Sizing,
     /// Another order of this account and coin is still unresolved.
@@ -242,6 +244,7 @@ impl Rule {
             Self::AllowedAction => "allowed_action",
             Self::NoPrice => "no_price",
             Self::StaleData => "stale_data",
+            Self::Stop => "stop",
             Self::Sizing => "sizing",
             Self::Unresolved => "unresolved",
             Self::Missing => "missing",

@@ -1,6 +1,7 @@
 //! What a world keeps over a restart: where its path is anchored, what an operator did, and the exchange's books.
 
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rust_decimal::Decimal;
@@ -95,7 +96,8 @@ impl SavedWorld {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder)?;
             }
-            let mut file = std::fs::File::create(&beside)?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
             file.write_all(&text)?;
             file.sync_data()?;
             std::fs::rename(&beside, path)

@@ -244,6 +244,10 @@ impl<'a> Conversation<'a> {
                 bulletin.tell(Some(cycle), Event::AnalysisDelta { text: Untrusted::new(text) });
             }
         };
+        if self.done.iterations > 1 {
+            // Turns are paragraphs of their own.
+            show("\n\n".to_owned());
+        }
         let began = Instant::now();
         let result = {
             let mut on_event = |event: TurnEvent| match event {
