@@ -18,7 +18,7 @@ use super::sizing::SizingInput;
 use crate::config::Provider;
 use crate::domain::{
     AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
-    Phase, Proposal, Rule, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
+    Phase, Proposal, Rule, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
 use crate::store::{CycleStart, PromptKind, StoreError};
 

@@ -47,7 +47,7 @@ pub(super) fn unword_some<T: DeserializeOwned>(
 
 /// Every digit of an amount, in plain notation.
 pub(super) fn money(amount: impl Into<Decimal>) -> String {
-    amount.into().normalize().to_string()
+    amount.into().to_string()
 }
 
 /// A decimal read back.
