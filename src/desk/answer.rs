@@ -160,15 +160,7 @@ impl Answer {
 }
 
 fn empty_proposal((account, symbol): &Pair) -> Proposal {
-    Proposal {
-        account: account.clone(),
-        symbol: symbol.clone(),
-        decision: None,
-        confidence: None,
-        reason: Untrusted::default(),
-        market_bias: None,
-        risk_note: None,
-    }
+    Proposal::empty(account.clone(), symbol.clone())
 }
 
 fn missing(pair: &Pair, detail: &str) -> CheckedRow {

@@ -46,15 +46,7 @@ impl Gathered {
                     .iter()
                     .map(|row| &row.proposal)
                     .find(|proposal| proposal.account == state.name && &proposal.symbol == symbol);
-                answered.cloned().unwrap_or_else(|| Proposal {
-                    account: state.name.clone(),
-                    symbol: symbol.clone(),
-                    decision: None,
-                    confidence: None,
-                    reason: Untrusted::default(),
-                    market_bias: None,
-                    risk_note: None,
-                })
+                answered.cloned().unwrap_or_else(|| Proposal::empty(state.name.clone(), symbol.clone()))
             })
             .collect()
     }

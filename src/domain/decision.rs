@@ -148,6 +148,21 @@ pub struct Proposal {
     pub risk_note: Option<Untrusted>,
 }
 
+impl Proposal {
+    /// A row of which nothing could be used, or that was not there.
+    pub fn empty(account: AccountName, symbol: Symbol) -> Self {
+        Self {
+            account,
+            symbol,
+            decision: None,
+            confidence: None,
+            reason: Untrusted::default(),
+            market_bias: None,
+            risk_note: None,
+        }
+    }
+}
+
 /// A proposal together with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionRow {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use chrono::TimeDelta;
 
+use crate::desk::signals::allowed_decisions;
 use crate::domain::{
-    AccountName, AccountState, Candle, Confidence, DecisionWord, Direction, Position, Proposal, SourceStatus,
-    Symbol, Timestamp, Untrusted,
+    AccountName, AccountState, Candle, Confidence, DecisionWord, Direction, Proposal, SourceStatus, Symbol,
+    Timestamp, Untrusted,
 };
 
 /// The language of the prompts and, with them, of the model's text.
@@ -91,14 +92,6 @@ impl AccountInput {
             .map(|symbol| (symbol.clone(), allowed_decisions(state.position(symbol)).to_vec()))
             .collect();
         Self { state, allowed }
-    }
-}
-
-/// The decisions that make sense for a coin with and without a position. There is no reversing.
-pub const fn allowed_decisions(position: Option<&Position>) -> &'static [DecisionWord] {
-    match position {
-        Some(_) => &[DecisionWord::Hold, DecisionWord::Close],
-        None => &[DecisionWord::Long, DecisionWord::Short, DecisionWord::NoTrade],
     }
 }
 

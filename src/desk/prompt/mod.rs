@@ -16,9 +16,10 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+pub use super::signals::allowed_decisions;
 pub use input::{
     AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, LessonInput, MemoryInput, NewsInput,
-    OutcomeInput, PromptInput, StatisticsInput, ThesisInput, TimeframeInput, Us30Input, allowed_decisions,
+    OutcomeInput, PromptInput, StatisticsInput, ThesisInput, TimeframeInput, Us30Input,
 };
 pub use templates::Templates;
 
