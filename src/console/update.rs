@@ -94,6 +94,7 @@ fn record(state: &mut State, notice: Notice) {
 fn take(state: &mut State, feed: Feed) {
     match feed {
         Feed::Starting { step } => state.steps.push(step),
+        Feed::Page { .. } => {}
         Feed::Snapshot(snapshot) => {
             state.heard = Some((snapshot.at, state.now));
             state.alarms_seen = 0;
@@ -270,6 +271,7 @@ fn send(state: &mut State, command: Command) -> Vec<Effect> {
         Command::RunCycle => "asked for a cycle …".to_owned(),
         Command::SetDryRun(on) => format!("asked to switch dry-run {} …", if *on { "on" } else { "off" }),
         Command::ClosePosition { account, symbol } => format!("asked to close {account} {symbol} …"),
+        _ => "asked the desk …".to_owned(),
     };
     tell(state, Severity::Info, text);
     vec![Effect::Send(OperatorCommand { id, command })]

@@ -276,5 +276,10 @@ async fn first_snapshot(parts: &DeskParts, schedule: &Schedule) -> Result<Snapsh
         cycle,
         cost_today,
         alarms: Vec::new(),
+        halts: Vec::new(),
+        flattenings: Vec::new(),
+        guards: Vec::new(),
+        note: None,
+        armed: Vec::new(),
     })
 }

@@ -129,6 +129,11 @@ impl Floor {
                     let floor = Arc::clone(&self);
                     tokio::spawn(async move { floor.close_by_hand(id, &account, &symbol).await });
                 }
+                Command::AcknowledgeAlarms { up_to } => {
+                    self.shared.bulletin.record(None, Event::AlarmsAcknowledged { up_to });
+                    self.accept(id, "alarms acknowledged".to_owned());
+                }
+                _ => self.refuse(id, "this desk cannot do that".to_owned()),
             }
         }
         // The console went away; the desk goes on until it is told to end.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Timestamp;
+use super::halt::{HaltLevel, HaltScope};
+use super::money::Price;
 use super::symbol::{AccountName, Symbol};
 
 /// Joins a command to the event that answers it.
@@ -29,5 +32,59 @@ pub enum Command {
         account: AccountName,
         /// Which.
         symbol: Symbol,
+    },
+    /// Stop something from trading, up to closing everything it holds; lasts until it is resumed or runs out.
+    Halt {
+        /// What.
+        scope: HaltScope,
+        /// How far.
+        level: HaltLevel,
+        /// Market time at which it runs out by itself; never for `None`.
+        until: Option<Timestamp>,
+        /// Why, in the operator's words; may be empty.
+        reason: String,
+    },
+    /// Take a halt back.
+    Resume {
+        /// What trades again.
+        scope: HaltScope,
+    },
+    /// Put the stop of a position at another price; the new one rests before the old one goes.
+    MoveStop {
+        /// Whose.
+        account: AccountName,
+        /// Which.
+        symbol: Symbol,
+        /// The price that triggers it from now on.
+        trigger: Price,
+    },
+    /// Tell the model something in the next cycle. An empty text takes a waiting note back.
+    NoteToModel {
+        /// The operator's words.
+        text: String,
+    },
+    /// Say that alarms were seen: every one up to this id.
+    AcknowledgeAlarms {
+        /// The id of the last alarm seen.
+        up_to: u64,
+    },
+    /// Allow a live desk to send orders, after its checks.
+    Arm {
+        /// Whose; its name was typed to confirm.
+        account: AccountName,
+    },
+    /// Forbid a live desk to send orders.
+    Disarm,
+    /// Use another text for a prompt file from the next cycle on. A broken one is refused.
+    ApplyPrompt {
+        /// The file, such as `user.jinja`.
+        name: String,
+        /// The whole text.
+        text: String,
+    },
+    /// Go back to the built-in text of a prompt file.
+    RevertPrompt {
+        /// The file.
+        name: String,
     },
 }

@@ -239,6 +239,30 @@ pub enum Rule {
     Sizing,
     /// Another order of this account and coin is still unresolved.
     Unresolved,
+    /// The coin, the account or the whole desk is halted.
+    Halted,
+    /// Mark, last, index price and last candle contradict each other.
+    PriceSanity,
+    /// The account holds as many positions as it may.
+    MaximumPositions,
+    /// Beta-weighted exposure would pass its limit.
+    Exposure,
+    /// A position is held for its minimum time before the model may close it.
+    MinimumHold,
+    /// The coin was closed or stopped out a short while ago.
+    Cooldown,
+    /// The account traded as much as it may in a day.
+    Turnover,
+    /// The coin does not move enough to earn the cost of a round trip.
+    ExpectedMove,
+    /// Too many of the last openings were long while the market fell.
+    LongBias,
+    /// A high-impact calendar entry is near.
+    EventBlackout,
+    /// The account, or all together, lost as much today as they may.
+    DailyLoss,
+    /// The account, or all together, fell as far from the highest equity as they may.
+    Drawdown,
     /// No row for this account and coin.
     Missing,
     /// The row is not an object of the agreed shape.
@@ -262,6 +286,18 @@ impl Rule {
             Self::Stop => "stop",
             Self::Sizing => "sizing",
             Self::Unresolved => "unresolved",
+            Self::Halted => "halted",
+            Self::PriceSanity => "price_sanity",
+            Self::MaximumPositions => "maximum_positions",
+            Self::Exposure => "exposure",
+            Self::MinimumHold => "minimum_hold",
+            Self::Cooldown => "cooldown",
+            Self::Turnover => "turnover",
+            Self::ExpectedMove => "expected_move",
+            Self::LongBias => "long_bias",
+            Self::EventBlackout => "event_blackout",
+            Self::DailyLoss => "daily_loss",
+            Self::Drawdown => "drawdown",
             Self::Missing => "missing",
             Self::Malformed => "malformed",
             Self::Duplicate => "duplicate",

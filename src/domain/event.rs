@@ -7,6 +7,7 @@ use super::clock::Timestamp;
 use super::command::CommandId;
 use super::cycle::{BriefSummary, CycleReport, Trigger, Usage};
 use super::decision::{Outcome, Proposal};
+use super::halt::{Flattening, GuardReading, Halt, HaltScope};
 use super::ids::{ClientOrderId, CycleId};
 use super::money::{Price, Quantity};
 use super::order::{OrderPurpose, Side};
@@ -219,5 +220,42 @@ pub enum Event {
         severity: Severity,
         /// What happened, to what, and what was done about it.
         text: String,
+    },
+    /// The operator saw alarms: every one up to this id.
+    AlarmsAcknowledged {
+        /// The id of the last one.
+        up_to: u64,
+    },
+    /// Something may not trade from now on, or not as before.
+    Halted {
+        /// The halt; it replaces an earlier one of the same scope.
+        halt: Halt,
+    },
+    /// A halt was taken back or ran out.
+    Resumed {
+        /// What trades again.
+        scope: HaltScope,
+        /// By whom or what.
+        reason: String,
+    },
+    /// How far the flattening of an account has come, read from the exchange.
+    Flattened {
+        /// What is left.
+        flattening: Flattening,
+    },
+    /// How the guards stand; replaces the earlier readings.
+    Guards {
+        /// Every guard, in the order they are asked.
+        readings: Vec<GuardReading>,
+    },
+    /// The note that waits for the next cycle.
+    Note {
+        /// The operator's words; `None` when none waits.
+        text: Option<String>,
+    },
+    /// Whether a live desk may send orders.
+    Armed {
+        /// Which accounts may.
+        accounts: Vec<AccountName>,
     },
 }

@@ -11,10 +11,12 @@ pub mod command;
 pub mod cycle;
 pub mod decision;
 pub mod event;
+pub mod halt;
 pub mod ids;
 pub mod money;
 pub mod order;
 pub mod percent;
+pub mod query;
 pub mod snapshot;
 pub mod symbol;
 pub mod untrusted;
@@ -29,10 +31,16 @@ pub use cycle::{
 };
 pub use decision::{Confidence, DecisionRow, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule};
 pub use event::{Envelope, Event, OrderState, Phase, Severity};
+pub use halt::{Flattening, GuardReading, Halt, HaltLevel, HaltOrigin, HaltScope};
 pub use ids::{ClientOrderId, CycleId};
 pub use money::{InvalidAmount, Notional, Price, Quantity, Usdt};
 pub use order::{Direction, OrderPurpose, Side};
 pub use percent::{MarginPercent, PricePercent};
+pub use query::{
+    ChartPage, CycleLine, CycleOutcomes, CyclePage, DecisionMark, FillLine, LogPage, MarketCoin, MarketPage,
+    MoneyPage, MoneyRow, OrderLine, Page, PromptFile, PromptPage, Query, QueryId, Request, ToolCallPage,
+    TurnPage,
+};
 pub use snapshot::{Alarm, CycleView, DeskFacts, Feed, Snapshot, ToolCallView};
 pub use symbol::{AccountName, InvalidName, Symbol};
 pub use untrusted::Untrusted;

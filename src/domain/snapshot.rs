@@ -7,9 +7,11 @@ use super::clock::Timestamp;
 use super::cycle::{CycleReport, Mode, Profile, SourceStatus, Trigger, Usage};
 use super::decision::{Confidence, Outcome, Proposal};
 use super::event::{Envelope, Event, Phase, Severity};
+use super::halt::{Flattening, GuardReading, Halt};
 use super::ids::CycleId;
 use super::money::Price;
-use super::symbol::Symbol;
+use super::query::{Page, QueryId};
+use super::symbol::{AccountName, Symbol};
 use super::untrusted::Untrusted;
 
 /// What a console is fed: once everything, then every change.
@@ -25,6 +27,13 @@ pub enum Feed {
     Snapshot(Box<Snapshot>),
     /// A change.
     Event(Envelope),
+    /// The answer to a question of this console, and of no other.
+    Page {
+        /// The question's id.
+        id: QueryId,
+        /// What was found, or a sentence on why nothing was.
+        page: Result<Box<Page>, String>,
+    },
 }
 
 /// The desk at one moment.
@@ -50,6 +59,16 @@ pub struct Snapshot {
     pub cost_today: Usage,
     /// The latest alarms, oldest first.
     pub alarms: Vec<Alarm>,
+    /// The halts in force.
+    pub halts: Vec<Halt>,
+    /// The last word on every account that was flattened since the start.
+    pub flattenings: Vec<Flattening>,
+    /// How the guards stand, in the order they are asked.
+    pub guards: Vec<GuardReading>,
+    /// The operator's note that waits for the next cycle.
+    pub note: Option<String>,
+    /// The accounts a live desk may send orders for; empty in every other mode.
+    pub armed: Vec<AccountName>,
 }
 
 /// What does not change while a desk runs.
@@ -116,12 +135,16 @@ pub struct ToolCallView {
 /// Something an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
+    /// Counts up; the sequence number of the event that told it.
+    pub id: u64,
     /// Market time.
     pub at: Timestamp,
     /// How loud.
     pub severity: Severity,
     /// What happened, to what, and what was done about it.
     pub text: String,
+    /// Whether an operator has said that it was seen.
+    pub acknowledged: bool,
 }
 
 /// How many alarms a snapshot keeps.
@@ -144,8 +167,31 @@ impl Snapshot {
             Event::NextCycle { at } => self.next_cycle = *at,
             Event::DryRun { on } => self.dry_run = *on,
             Event::Alarm { severity, text } => {
-                self.alarms.push(Alarm { at: envelope.at, severity: *severity, text: text.clone() });
+                self.alarms.push(Alarm {
+                    id: envelope.seq,
+                    at: envelope.at,
+                    severity: *severity,
+                    text: text.clone(),
+                    acknowledged: false,
+                });
             }
+            Event::AlarmsAcknowledged { up_to } => {
+                for alarm in self.alarms.iter_mut().filter(|alarm| alarm.id <= *up_to) {
+                    alarm.acknowledged = true;
+                }
+            }
+            Event::Halted { halt } => {
+                self.halts.retain(|known| known.scope != halt.scope);
+                self.halts.push(halt.clone());
+            }
+            Event::Resumed { scope, .. } => self.halts.retain(|known| &known.scope != scope),
+            Event::Flattened { flattening } => {
+                self.flattenings.retain(|known| known.account != flattening.account);
+                self.flattenings.push(flattening.clone());
+            }
+            Event::Guards { readings } => self.guards.clone_from(readings),
+            Event::Note { text } => self.note.clone_from(text),
+            Event::Armed { accounts } => self.armed.clone_from(accounts),
             Event::CycleStarted { trigger } => {
                 if let Some(id) = &envelope.cycle {
                     self.cycle = Some(CycleView::started(id.clone(), *trigger, envelope.at));

@@ -189,6 +189,11 @@ pub fn empty() -> Snapshot {
         cycle: None,
         cost_today: Usage::default(),
         alarms: Vec::new(),
+        halts: Vec::new(),
+        flattenings: Vec::new(),
+        guards: Vec::new(),
+        note: None,
+        armed: Vec::new(),
     }
 }
 

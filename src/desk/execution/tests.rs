@@ -147,6 +147,11 @@ fn blank() -> Snapshot {
         cycle: None,
         cost_today: Usage::default(),
         alarms: Vec::new(),
+        halts: Vec::new(),
+        flattenings: Vec::new(),
+        guards: Vec::new(),
+        note: None,
+        armed: Vec::new(),
     }
 }
 

@@ -1,0 +1,129 @@
+//! The halt ladder: what may not trade, how far that goes, who said so and until when.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Timestamp;
+use super::decision::Rule;
+use super::symbol::{AccountName, Symbol};
+
+/// What a halt covers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "scope", content = "name", rename_all = "snake_case")]
+pub enum HaltScope {
+    /// One coin, in every account.
+    Coin(Symbol),
+    /// One account.
+    Account(AccountName),
+    /// Everything.
+    Desk,
+}
+
+impl HaltScope {
+    /// Whether it reaches this account and coin.
+    pub fn covers(&self, account: &AccountName, symbol: &Symbol) -> bool {
+        match self {
+            Self::Coin(halted) => halted == symbol,
+            Self::Account(halted) => halted == account,
+            Self::Desk => true,
+        }
+    }
+}
+
+impl fmt::Display for HaltScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coin(symbol) => write!(f, "{symbol}"),
+            Self::Account(account) => write!(f, "account {account}"),
+            Self::Desk => f.write_str("the whole desk"),
+        }
+    }
+}
+
+/// How far a halt goes; each step contains the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltLevel {
+    /// Nothing is opened; the model may still close.
+    NoEntries,
+    /// The model changes nothing at all. Stops are still kept, and an operator may still close.
+    Frozen,
+    /// Everything held is closed at market, and nothing is opened afterwards.
+    Flattened,
+}
+
+impl HaltLevel {
+    /// The wire word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoEntries => "no_entries",
+            Self::Frozen => "frozen",
+            Self::Flattened => "flattened",
+        }
+    }
+}
+
+/// Who or what began a halt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", content = "detail", rename_all = "snake_case")]
+pub enum HaltOrigin {
+    /// A key or a command.
+    Operator,
+    /// The halt file in the data directory.
+    File,
+    /// A guard whose limit was passed.
+    Guard(Rule),
+    /// The desk itself, because something did not add up.
+    Desk,
+}
+
+/// One halt in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// What it covers.
+    #[serde(flatten)]
+    pub scope: HaltScope,
+    /// How far it goes.
+    pub level: HaltLevel,
+    /// Who began it.
+    pub origin: HaltOrigin,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Market time it began.
+    pub since: Timestamp,
+    /// Market time it runs out by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// What is left of a flattening: the positions that were still seen at the exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flattening {
+    /// Whose.
+    pub account: AccountName,
+    /// Positions the exchange still shows.
+    pub remaining: Vec<Symbol>,
+    /// Market time of the position query this is read from; `None` when the account could not be asked.
+    pub proven_at: Option<Timestamp>,
+    /// Why something remains, if it does.
+    pub trouble: Option<String>,
+}
+
+/// How a guard stands at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardReading {
+    /// The guard.
+    pub rule: Rule,
+    /// Whose; `None` for one over the whole desk.
+    pub account: Option<AccountName>,
+    /// Whether the settings switch it on.
+    pub on: bool,
+    /// Its limit, with unit.
+    pub limit: String,
+    /// The present value, with unit; empty when nothing can be measured between cycles.
+    pub value: String,
+    /// The value as a share of the limit, 0 to 1 and beyond, where that makes sense.
+    pub used: Option<f64>,
+    /// Whether it would refuse an opening now.
+    pub refuses: bool,
+}
