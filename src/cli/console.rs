@@ -6,17 +6,17 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::arguments::{Color, Global};
 use super::failure::Failure;
 use super::venue::Venue;
-use super::{desk, logs, setup};
+use super::{desk, logs, reception, setup};
 use crate::config::Settings;
 use crate::console::{ColorChoice, ColorDepth, ConsoleOptions, Exit, Theme};
 use crate::desk::{Floor, Streams};
-use crate::domain::{Feed, OperatorCommand};
+use crate::domain::{Feed, Request};
 use crate::store::{DeskLock, FILE_NAME, Store};
 
 /// Everything that runs behind the console.
@@ -45,12 +45,12 @@ pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> 
         color: ColorDepth::detect(color(global.color), setup::environment),
     };
     let (feeds, fed) = mpsc::channel(1024);
-    let (commands, obeyed) = mpsc::channel(16);
+    let (requests, asked) = mpsc::channel(16);
     let world_url = global.world.clone();
     let mut starting = tokio::spawn(async move {
-        start(loaded.settings, loaded.directory, world_url, data_dir, feeds, obeyed).await
+        start(loaded.settings, loaded.directory, world_url, data_dir, feeds, asked).await
     });
-    let mut console = std::pin::pin!(crate::console::run(fed, commands, options));
+    let mut console = std::pin::pin!(crate::console::run(fed, requests, options));
     // Whichever comes first: the operator leaves, or the start fails.
     let started = tokio::select! {
         exit = &mut console => {
@@ -109,7 +109,7 @@ async fn start(
     world_url: Option<String>,
     data_dir: std::path::PathBuf,
     feeds: mpsc::Sender<Feed>,
-    commands: mpsc::Receiver<OperatorCommand>,
+    requests: mpsc::Receiver<Request>,
 ) -> Result<Behind, Failure> {
     let step = |step: &str| {
         // A console that is gone needs no progress; the select in `run` notices by itself.
@@ -126,34 +126,15 @@ async fn start(
     step("reading accounts and settling what was left open");
     let floor = desk::open(&settings, &settings_dir, &venue, &store, install, Some(&data_dir)).await?;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
-    tokio::spawn(forward(Arc::clone(&floor), feeds));
+    let (orders, commands) = mpsc::channel(16);
+    tokio::spawn(reception::forward(Arc::clone(&floor), feeds.clone()));
+    tokio::spawn(reception::take(Arc::clone(&floor), requests, orders, feeds));
     // A newcomer on the offline world sees the desk at work within seconds.
     let first_cycle = venue.built_in && floor.is_new().await?;
     let streams = Streams { connector: venue.connector.clone(), ws_url: venue.ws_url.clone() };
     let serving = Arc::clone(&floor);
     let service = tokio::spawn(async move { serving.serve(streams, commands, first_cycle).await });
     Ok(Behind { floor, venue, driver, service })
-}
-
-/// Feeds the console: a snapshot first, then every event; after falling behind, a snapshot again.
-async fn forward(floor: Arc<Floor>, feeds: mpsc::Sender<Feed>) {
-    loop {
-        let (snapshot, mut events) = floor.bulletin().subscribe();
-        if feeds.send(Feed::Snapshot(Box::new(snapshot))).await.is_err() {
-            return;
-        }
-        loop {
-            match events.recv().await {
-                Ok(envelope) => {
-                    if feeds.send(Feed::Event(envelope.as_ref().clone())).await.is_err() {
-                        return;
-                    }
-                }
-                Err(broadcast::error::RecvError::Lagged(_)) => break,
-                Err(broadcast::error::RecvError::Closed) => return,
-            }
-        }
-    }
 }
 
 fn color(color: Color) -> ColorChoice {

@@ -9,6 +9,7 @@ mod init;
 mod logs;
 mod panics;
 mod prompt;
+mod reception;
 mod screenshots;
 mod serving;
 mod setup;

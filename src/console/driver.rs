@@ -21,7 +21,7 @@ use super::state::State;
 use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::{ConsoleOptions, Exit, terminal, view};
-use crate::domain::{Feed, OperatorCommand, Severity};
+use crate::domain::{Feed, OperatorCommand, Query, QueryId, Request, Severity};
 
 /// The least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(100);
@@ -36,12 +36,12 @@ const DRAIN: usize = 512;
 /// When the terminal cannot be taken over or signals cannot be heard.
 pub async fn run(
     feeds: Receiver<Feed>,
-    commands: Sender<OperatorCommand>,
+    requests: Sender<Request>,
     options: ConsoleOptions,
 ) -> io::Result<Exit> {
     let signals = Signals::new()?;
     let (mut screen, _taken) = terminal::enter(options.color)?;
-    Ok(drive(&mut screen, EventStream::new(), signals.next(), feeds, commands, options).await)
+    Ok(drive(&mut screen, EventStream::new(), signals.next(), feeds, requests, options).await)
 }
 
 /// The signals that end a console.
@@ -100,14 +100,14 @@ pub async fn drive<S: Surface>(
     inputs: impl Stream<Item = io::Result<Input>> + Unpin,
     signal: impl Future<Output = i32>,
     mut feeds: Receiver<Feed>,
-    commands: Sender<OperatorCommand>,
+    requests: Sender<Request>,
     options: ConsoleOptions,
 ) -> Exit {
     let mut inputs = inputs;
     let mut signal = std::pin::pin!(signal);
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut session = Session::new(commands, options);
+    let mut session = Session::new(requests, options);
     loop {
         if session.frame_is_due() {
             session.drain(&mut feeds);
@@ -149,7 +149,7 @@ async fn at_hand<S: Stream + Unpin>(inputs: &mut S) -> Option<Option<S::Item>> {
 struct Session {
     state: State,
     theme: Theme,
-    commands: Sender<OperatorCommand>,
+    requests: Sender<Request>,
     began: Instant,
     /// Whether the state may look different from the screen.
     dirty: bool,
@@ -160,12 +160,12 @@ struct Session {
 }
 
 impl Session {
-    fn new(commands: Sender<OperatorCommand>, options: ConsoleOptions) -> Self {
+    fn new(requests: Sender<Request>, options: ConsoleOptions) -> Self {
         let mut state = State::starting();
         state.read_only = options.read_only;
         let now = Instant::now();
         let theme = options.theme.with_depth(options.color);
-        Self { state, theme, commands, began: now, dirty: true, due: now, shown: Buffer::default() }
+        Self { state, theme, requests, began: now, dirty: true, due: now, shown: Buffer::default() }
     }
 
     fn frame_is_due(&self) -> bool {
@@ -180,6 +180,7 @@ impl Session {
             match effect {
                 Effect::Quit => return true,
                 Effect::Send(command) => self.send(command),
+                Effect::Ask(id, query) => self.ask(id, query),
                 Effect::NextTheme => self.next_theme(),
             }
         }
@@ -242,12 +243,25 @@ impl Session {
 
     /// Hands a command over without waiting: a full queue means that the desk is not keeping up.
     fn send(&mut self, command: OperatorCommand) {
-        let undelivered = match self.commands.try_send(command) {
-            Ok(()) => return,
-            Err(TrySendError::Full(command)) => (command.id, "the desk is busy; try again"),
-            Err(TrySendError::Closed(command)) => (command.id, "the desk has stopped and takes no commands"),
-        };
-        update(&mut self.state, Msg::Undelivered(undelivered.0, undelivered.1.to_owned()));
+        let id = command.id;
+        if let Err(why) = self.hand_over(Request::Command(command)) {
+            update(&mut self.state, Msg::Undelivered(id, why.to_owned()));
+        }
+    }
+
+    /// Hands a question over without waiting.
+    fn ask(&mut self, id: QueryId, query: Query) {
+        if let Err(why) = self.hand_over(Request::Query { id, query }) {
+            let unanswered = Feed::Page { id, page: Err(why.to_owned()) };
+            update(&mut self.state, Msg::Feed(Box::new(unanswered)));
+        }
+    }
+
+    fn hand_over(&self, request: Request) -> Result<(), &'static str> {
+        self.requests.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => "the desk is busy; try again",
+            TrySendError::Closed(_) => "the desk has stopped and answers no more",
+        })
     }
 
     fn next_theme(&mut self) {

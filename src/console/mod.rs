@@ -1,10 +1,10 @@
 //! The terminal: state, update, views, keymap, theme.
 //!
 //! A console is a replica of a desk. It is fed [`Feed`](crate::domain::Feed)s, sends
-//! [`OperatorCommand`](crate::domain::OperatorCommand)s, and knows nothing else of the house:
+//! [`Request`](crate::domain::Request)s, and knows nothing else of the house:
 //!
 //! ```text
-//! keys ──► keymap ──► update(&mut State, Msg) -> Vec<Effect> ──► commands
+//! keys ──► keymap ──► update(&mut State, Msg) -> Vec<Effect> ──► requests
 //! feed ────────────►        (pure)
 //!                             │
 //!                             ▼ when something changed, at most ten times a second

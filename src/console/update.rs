@@ -11,7 +11,7 @@ use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Panel, Question, State}
 use super::{format, prose, view};
 use crate::domain::{
     Command, CommandId, Envelope, Event, Feed, Mode, OperatorCommand, OrderPurpose, OrderState, OutcomeKind,
-    Severity, Untrusted,
+    Query, QueryId, Severity, Untrusted,
 };
 
 /// What can happen to a console.
@@ -38,6 +38,8 @@ pub enum Msg {
 pub enum Effect {
     /// Hand a command to the desk.
     Send(OperatorCommand),
+    /// Ask the desk something; the answer comes back as a page with this id.
+    Ask(QueryId, Query),
     /// Take the next theme.
     NextTheme,
     /// Leave.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use jarvis::console::{ColorDepth, ConsoleOptions, Exit, drive};
-use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Snapshot};
+use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
@@ -24,7 +24,7 @@ fn key(character: char) -> Input {
 }
 
 /// A console on a screen of its own, fed before it starts; `script` types after two seconds.
-async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<OperatorCommand>) {
+async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>) {
     let mut screen = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let (feeds, incoming) = mpsc::channel(64);
     let (outgoing, mut commands) = mpsc::channel(1);
@@ -70,7 +70,7 @@ async fn the_first_frame_needs_no_desk() {
 async fn a_feed_is_drawn_and_a_key_reaches_the_desk() {
     let (exit, screen, sent) = run(vec![snapshot(empty())], vec![key('f'), key('q')]).await;
     assert_eq!(exit, Exit::Quit);
-    assert_eq!(sent, [OperatorCommand { id: 1, command: Command::RunCycle }]);
+    assert_eq!(sent, [Request::Command(OperatorCommand { id: 1, command: Command::RunCycle })]);
     assert!(screen.contains("PAPER"));
 }
 
