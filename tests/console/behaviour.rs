@@ -20,7 +20,7 @@ fn commands(effects: &[Effect]) -> Vec<&Command> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Send(OperatorCommand { command, .. }) => Some(command),
-            Effect::NextTheme | Effect::Quit => None,
+            Effect::Ask(..) | Effect::NextTheme | Effect::Quit => None,
         })
         .collect()
 }

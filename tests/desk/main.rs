@@ -6,6 +6,7 @@ mod budgets;
 mod faults;
 mod hostile;
 mod memory;
+mod pages;
 mod recording;
 mod rig;
 mod scripted;
