@@ -127,7 +127,7 @@ pub async fn drive<S: Surface>(
                 Some(Err(_)) | None => return Exit::TerminalGone,
             },
             () = sleep_until(session.due), if session.dirty => {}
-            feed = feeds.recv(), if session.state.connected => session.feed(feed),
+            feed = feeds.recv(), if !session.ended => session.feed(feed),
             _ = second.tick(), if session.state.clock_runs() => session.dirty = true,
         }
     }
@@ -157,6 +157,8 @@ struct Session {
     due: Instant,
     /// What is on the screen.
     shown: Buffer,
+    /// Whether nothing will be heard any more.
+    ended: bool,
 }
 
 impl Session {
@@ -165,7 +167,16 @@ impl Session {
         state.read_only = options.read_only;
         let now = Instant::now();
         let theme = options.theme.with_depth(options.color);
-        Self { state, theme, requests, began: now, dirty: true, due: now, shown: Buffer::default() }
+        Self {
+            state,
+            theme,
+            requests,
+            began: now,
+            dirty: true,
+            due: now,
+            shown: Buffer::default(),
+            ended: false,
+        }
     }
 
     fn frame_is_due(&self) -> bool {
@@ -228,6 +239,7 @@ impl Session {
     }
 
     fn feed(&mut self, feed: Option<Feed>) {
+        self.ended = feed.is_none();
         self.apply(feed.map_or(Msg::FeedEnded, |feed| Msg::Feed(Box::new(feed))));
     }
 

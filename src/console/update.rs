@@ -97,7 +97,18 @@ fn take(state: &mut State, feed: Feed) {
     match feed {
         Feed::Starting { step } => state.steps.push(step),
         Feed::Page { .. } => {}
+        Feed::Lost { reason } => {
+            state.connected = false;
+            tell(state, Severity::Warning, reason);
+        }
+        Feed::Undelivered { id, reason } => {
+            state.asked.retain(|(asked, _)| *asked != id);
+            tell(state, Severity::Warning, reason);
+        }
         Feed::Snapshot(snapshot) => {
+            if !std::mem::replace(&mut state.connected, true) {
+                tell(state, Severity::Info, "the desk is back".to_owned());
+            }
             state.heard = Some((snapshot.at, state.now));
             state.alarms_seen = 0;
             state.desk = Some(*snapshot);
