@@ -26,7 +26,7 @@ use super::sources::binance::{
 use super::sources::fair_economy::FairEconomy;
 use super::sources::finnhub::{Calendar, Finnhub, News, NewsCategory};
 use super::sources::fred::Fred;
-use super::sources::rss::Rss;
+use super::sources::rss::{Feed, Rss};
 use super::sources::yahoo::{self, IndexChart, Yahoo};
 use super::upstream::Upstream;
 
@@ -104,7 +104,7 @@ impl Simsar {
         let feeds = addresses.feeds.into_iter().map(|feed| {
             let name = format!("rss/{}", feed.name);
             let upstream = upstream(&name, &feed.host).following_redirects();
-            (feed, upstream)
+            Feed::new(feed, upstream)
         });
         let rss = Rss { feeds: feeds.collect() };
         let never = Span::zero();
