@@ -9,3 +9,4 @@ mod memory;
 mod recording;
 mod rig;
 mod scripted;
+mod sources;
