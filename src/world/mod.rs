@@ -328,7 +328,10 @@ impl World {
     /// Plays the books to the present; [`World::finish`] must follow. Returns market time, ms.
     pub(crate) fn settle(&self, core: &mut Core) -> i64 {
         let now = self.clock.now_ms().max(core.played_ms);
-        self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
+        // Asking first lets those who only read prices read on: a writer waits for all of them.
+        if !self.market().reaches(now) {
+            self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
+        }
         play::play(&mut core.engine, &self.market(), core.played_ms, now);
         core.played_ms = now;
         core.run_countdowns(now);

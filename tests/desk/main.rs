@@ -10,3 +10,4 @@ mod pages;
 mod recording;
 mod rig;
 mod scripted;
+mod sources;

@@ -35,13 +35,20 @@ use serde_json::Value;
 use self::error::ApiError;
 use self::limits::Used;
 use self::params::Params;
-use self::table::{Endpoint, Security, find};
+use self::table::{Endpoint, FromPrices, Handler, Security, find};
 use super::engine::{AccountId, Contract, refusal};
 use super::{Core, World};
 use crate::domain::Symbol;
 
 /// Longest request body taken, bytes.
 const BODY_LIMIT: usize = 256 * 1024;
+
+/// What an endpoint answers.
+enum Reply {
+    Whole(Value),
+    /// Still to be made, when the world is unlocked again.
+    FromPrices(FromPrices),
+}
 
 /// One request on its way through an endpoint. The world is at the present and locked.
 pub(crate) struct Call<'a> {
@@ -133,7 +140,12 @@ async fn rest(
     let key = headers.get("x-mbx-apikey").map(|key| key.to_str().unwrap_or_default());
     let (answer, used) = answer(&world, &method, uri.path(), uri.query().unwrap_or_default(), &body, key);
     let mut response = match answer {
-        Ok(value) => axum::Json(value).into_response(),
+        Ok(Reply::Whole(value)) => axum::Json(value).into_response(),
+        Ok(Reply::FromPrices(make)) => {
+            let text = make(&world.market());
+            ([(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text)
+                .into_response()
+        }
         Err(error) => {
             let mut response = error.clone().into_response();
             if let Some(seconds) = error.retry_after {
@@ -159,7 +171,7 @@ fn answer(
     query: &str,
     body: &str,
     key: Option<&str>,
-) -> (Result<Value, ApiError>, Used) {
+) -> (Result<Reply, ApiError>, Used) {
     let mut core = world.core();
     let core = &mut *core;
     let wall = world.wall_ms();
@@ -181,7 +193,11 @@ fn answer(
             within?;
         }
         let now = world.settle(core);
-        let result = (endpoint.handler)(&mut Call { world, core, params: &params, who, now, wall });
+        let call = &mut Call { world, core, params: &params, who, now, wall };
+        let result = match endpoint.handler {
+            Handler::Locked(answer) => answer(call).map(Reply::Whole),
+            Handler::Unlocked(question) => question(call).map(Reply::FromPrices),
+        };
         world.finish(core);
         result
     };
