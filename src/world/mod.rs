@@ -5,6 +5,7 @@ mod clock;
 mod control;
 pub mod engine;
 pub mod fapi;
+pub mod faults;
 pub mod market;
 mod play;
 pub mod sources;
@@ -30,6 +31,8 @@ use self::fapi::feed::Feed;
 use self::fapi::limits::Limits;
 use self::fapi::listen_key::ListenKeys;
 pub use self::fapi::socket::WorldSocket;
+use self::faults::Faults;
+use self::faults::carry::Vanishing;
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
 use self::state::{Jump, Origin, SavedWorld};
@@ -120,6 +123,8 @@ pub(crate) struct Core {
     pub limits: Limits,
     /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
     pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
+    /// Conditional orders that a fault takes away.
+    pub vanishing: Vec<Vanishing>,
     origin: Origin,
     created_ms: i64,
     seed: u64,
@@ -135,6 +140,7 @@ pub struct World {
     market: Arc<RwLock<Market>>,
     core: Mutex<Core>,
     feed: Feed,
+    faults: Arc<Faults>,
     sources: Router,
     analyst: Router,
     fresh: bool,
@@ -167,13 +173,15 @@ impl World {
         let macro_dir = options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.as_deref());
         let macro_files = macro_dir.map(MacroFiles::read).transpose()?;
         let analyst = analyst::AnalystOptions { token_delay: options.token_delay, ..Default::default() };
+        let faults = Arc::new(Faults::new(options.seed));
         let world = Arc::new(Self {
             sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
             analyst: analyst::router(analyst),
             clock,
             market,
             core: Mutex::new(core),
-            feed: Feed::new(),
+            feed: Feed::new(Arc::clone(&faults)),
+            faults,
             fresh,
             options,
         });
@@ -199,10 +207,12 @@ impl World {
     /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
     pub fn router(self: &Arc<Self>) -> Router {
         let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
+        let weather = middleware::from_fn_with_state(Arc::clone(self), faults::layer::weather);
         fapi::router(Arc::clone(self))
-            .merge(control::router(Arc::clone(self)))
             .merge(self.sources.clone().layer(settling))
             .merge(self.analyst.clone())
+            .layer(weather)
+            .merge(control::router(Arc::clone(self)))
     }
 
     /// Market time.
@@ -224,6 +234,7 @@ impl World {
 
     /// Brings prices, funding, triggers and liquidations to the present and tells the streams.
     pub fn step(&self) {
+        self.run_timed_faults();
         let mut core = self.core();
         let now = self.settle(&mut core);
         core.ticked_ms = now;
@@ -294,6 +305,7 @@ impl World {
         self.clock.rebase(base);
         *present = core;
         present.dirty = true;
+        self.faults.forget();
         self.settle(&mut present);
         self.finish(&mut present);
         drop(present);
@@ -332,6 +344,7 @@ impl World {
         play::play(&mut core.engine, &self.market(), core.played_ms, now);
         core.played_ms = now;
         core.run_countdowns(now);
+        core.vanish(self.clock.wall_ms());
         now
     }
 
@@ -343,8 +356,11 @@ impl World {
         {
             tracing::error!(%error, "the world could not be saved");
         }
+        if !self.feed.is_heard() {
+            return;
+        }
         for happening in &happenings {
-            fapi::user_stream::publish(&self.feed, &core.engine, happening);
+            fapi::user_stream::publish(&self.feed, &core.engine, happening, self.clock.wall_ms());
         }
     }
 
@@ -397,6 +413,7 @@ impl Core {
             listen_keys: ListenKeys::new(seed),
             limits: Limits::default(),
             countdowns: BTreeMap::new(),
+            vanishing: Vec::new(),
             origin,
             seed,
             created_ms,
@@ -423,6 +440,19 @@ impl Core {
         let (key, (id, _)) =
             self.keys.iter().zip(self.engine.accounts()).find(|(key, _)| key.api_key == api_key)?;
         Some((id, &key.api_secret))
+    }
+
+    /// Takes away the conditional orders whose time has come.
+    fn vanish(&mut self, wall_ms: i64) {
+        let engine = &mut self.engine;
+        let dirty = &mut self.dirty;
+        self.vanishing.retain(|gone| {
+            let is_due = gone.at_ms <= wall_ms;
+            if is_due {
+                *dirty |= engine.forget_algo(gone.account, gone.algo);
+            }
+            !is_due
+        });
     }
 
     fn run_countdowns(&mut self, now: i64) {

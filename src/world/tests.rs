@@ -211,7 +211,7 @@ async fn the_controls_answer_and_refuse_nonsense() {
     let (status, body) =
         call(&world, "POST", "/world/price", &json!({"symbol": "BTCUSDT", "price": 60000.5})).await;
     assert_eq!((status, &body["price"]), (StatusCode::OK, &json!("60000.5")), "{body}");
-    assert_eq!(call(&world, "POST", "/world/faults", &json!({})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(call(&world, "POST", "/world/faults", &json!({})).await.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -244,7 +244,16 @@ async fn sources_and_model_answer_on_the_same_port() {
     let (_, world) = world();
     assert_eq!(call(&world, "GET", "/fng/?limit=1", &Value::Null).await.0, StatusCode::OK);
     assert_eq!(call(&world, "GET", "/v1/models", &Value::Null).await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(call(&world, "GET", "/nowhere", &Value::Null).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_told_with_the_nearest_known_one() {
+    let (_, world) = world();
+    let (status, body) = call(&world, "GET", "/world/stat", &Value::Null).await;
+    assert_eq!((status, &body["nearest"]), (StatusCode::NOT_FOUND, &json!("/world/state")));
+    let (status, body) = call(&world, "POST", "/fng2", &Value::Null).await;
+    assert_eq!((status, &body["nearest"]), (StatusCode::NOT_FOUND, &json!("/fng/")));
+    assert_eq!(body["error"], "nothing is served at /fng2");
 }
 
 #[test]

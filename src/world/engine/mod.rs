@@ -18,6 +18,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 mod types;
+mod vanish;
 
 use std::collections::BTreeMap;
 

@@ -3,14 +3,15 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::feed::Feed;
+use super::feed::{Feed, Whose};
 use super::wire::{average, fixed, money};
+use crate::domain::Symbol;
 use crate::world::engine::{
     AlgoOrder, Engine, Execution, Happening, MarginType, Order, OrderStatus, PositionReport, Trade, What,
 };
 
 /// Digits of a contract's prices and quantities.
-fn digits(engine: &Engine, symbol: &crate::domain::Symbol) -> (u32, u32) {
+fn digits(engine: &Engine, symbol: &Symbol) -> (u32, u32) {
     engine
         .contracts()
         .get(symbol)
@@ -18,15 +19,19 @@ fn digits(engine: &Engine, symbol: &crate::domain::Symbol) -> (u32, u32) {
 }
 
 /// Sends what the engine told to the account's sessions.
-pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
+pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening, wall_ms: i64) {
     let (account, time) = (happening.account, happening.time);
+    let send = |event: &'static str, symbol: Option<&Symbol>, text: &Value| {
+        let whose = Whose { account, name: &engine.account(account).name, symbol };
+        feed.user(whose, event, text, wall_ms);
+    };
     match &happening.what {
         What::Order { order, execution } => {
             let digits = digits(engine, &order.symbol);
             if let Execution::Trade(trade) = execution {
-                feed.user(account, "TRADE_LITE", &trade_lite(order, trade, time, digits));
+                send("TRADE_LITE", Some(&order.symbol), &trade_lite(order, trade, time, digits));
             }
-            feed.user(account, "ORDER_TRADE_UPDATE", &order_update(order, execution, time, digits));
+            send("ORDER_TRADE_UPDATE", Some(&order.symbol), &order_update(order, execution, time, digits));
         }
         What::Balance { reason, symbol, wallet, cross_wallet, change, positions } => {
             let mut body = json!({
@@ -43,9 +48,10 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
             if let Some(symbol) = symbol {
                 body["S"] = json!(symbol);
             }
-            feed.user(
-                account,
+            let changed = symbol.as_ref().or_else(|| positions.first().map(|position| &position.symbol));
+            send(
                 "ACCOUNT_UPDATE",
+                changed,
                 &json!({
                     "e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": body,
                 }),
@@ -53,11 +59,11 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
         }
         What::Algo(algo) => {
             let digits = digits(engine, &algo.symbol);
-            feed.user(account, "ALGO_UPDATE", &algo_update(algo, time, digits));
+            send("ALGO_UPDATE", Some(&algo.symbol), &algo_update(algo, time, digits));
         }
-        What::Leverage { symbol, leverage } => feed.user(
-            account,
+        What::Leverage { symbol, leverage } => send(
             "ACCOUNT_CONFIG_UPDATE",
+            Some(symbol),
             &json!({
                 "e": "ACCOUNT_CONFIG_UPDATE", "E": time, "T": time, "ac": {"s": symbol, "l": leverage},
             }),
