@@ -57,7 +57,7 @@ pub struct Recorded {
 pub struct WorldOptions {
     /// Everything random comes from it.
     pub seed: u64,
-    /// The accounts of the exchange.
+    /// The accounts of the exchange. Beside a state file: those it does not know yet are opened, and those it knows stay.
     pub accounts: Vec<AccountName>,
     /// What each account starts with.
     pub balance: Usdt,
@@ -123,6 +123,8 @@ pub(crate) struct Core {
     pub limits: Limits,
     /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
     pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
+    /// What owners moved into and out of isolated positions.
+    pub margin_moves: Vec<fapi::account::MarginMove>,
     /// Conditional orders that a fault takes away.
     pub vanishing: Vec<Vanishing>,
     origin: Origin,
@@ -413,6 +415,7 @@ impl Core {
             listen_keys: ListenKeys::new(seed),
             limits: Limits::default(),
             countdowns: BTreeMap::new(),
+            margin_moves: Vec::new(),
             vanishing: Vec::new(),
             origin,
             seed,
@@ -424,7 +427,13 @@ impl Core {
         for name in &options.accounts {
             if !core.engine.accounts().any(|(_, account)| account.name == *name) {
                 core.engine.open_account(name.clone(), options.balance.value(), played_ms);
+                tracing::info!(account = %name, balance = %options.balance.value(), "account opened");
             }
+        }
+        for (_, account) in
+            core.engine.accounts().filter(|(_, account)| !options.accounts.contains(&account.name))
+        {
+            tracing::info!(account = %account.name, "account kept from the state file, though it was not named");
         }
         core.keys = core.engine.accounts().map(|(_, account)| key(seed, &account.name)).collect();
         core

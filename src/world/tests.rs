@@ -180,6 +180,29 @@ fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
 }
 
 #[test]
+fn accounts_named_beside_a_state_file_are_added_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("world.json");
+    let named = |names: &[&str], balance: Decimal| WorldOptions {
+        accounts: names.iter().map(|name| AccountName::new(name).unwrap()).collect(),
+        balance: Usdt::of(balance),
+        state_file: Some(file.clone()),
+        ..options()
+    };
+    let first = World::open(named(&["mirat", "mevlut"], dec!(1000)), wall()).unwrap();
+    open_long(&first, dec!(0.9));
+    first.save().unwrap();
+    let before = first_account(&first);
+    drop(first);
+    let again = World::open(named(&["mevlut", "yeni"], dec!(500)), wall()).unwrap();
+    let names: Vec<String> = again.keys().iter().map(|key| key.name.to_string()).collect();
+    assert_eq!(names, ["mirat", "mevlut", "yeni"]);
+    assert_eq!(first_account(&again), before);
+    let wallets: Vec<Decimal> = again.core().engine.accounts().map(|(_, account)| account.wallet()).collect();
+    assert_eq!(wallets[1..], [dec!(1000), dec!(500)], "balances of known accounts are not touched");
+}
+
+#[test]
 fn a_state_file_of_something_else_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("world.json");

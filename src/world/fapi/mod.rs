@@ -1,6 +1,6 @@
 //! The exchange's face: REST and websockets with Binance's paths, shapes, codes and headers (facts §1, §5.3).
 
-mod account;
+pub(crate) mod account;
 mod algos;
 mod auth;
 mod book;
@@ -192,6 +192,9 @@ fn answer(world: &World, asked: &Asked<'_>) -> (Result<Value, ApiError>, Used) {
             ..ApiError::new(-5000, format!("Path {path}, Method {method} is invalid"))
         })?;
         within?;
+        if let Some(pool) = endpoint.pool() {
+            core.limits.share(pool, wall, world.enforces_limits())?;
+        }
         let who = identify(core, endpoint, asked, &params, skewed)?;
         if let (Some(who), Some(amount)) = (who, endpoint.orders) {
             let (counts, within) = core.limits.order(who, wall, amount, world.enforces_limits());

@@ -412,6 +412,60 @@ async fn limits_are_reported_always_and_enforced_when_asked() {
 }
 
 #[tokio::test]
+async fn series_share_limits_of_their_own() {
+    let wall = wall();
+    let world = World::open(WorldOptions { enforce_limits: true, ..options() }, wall.clone()).unwrap();
+    let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
+    for number in 0..=500 {
+        let path = if number % 2 == 0 {
+            "/fapi/v1/fundingRate?symbol=BTCUSDT&limit=1"
+        } else {
+            "/fapi/v1/fundingInfo"
+        };
+        let reply = client.get(path).await;
+        assert_eq!(reply.status.as_u16(), if number < 500 { 200 } else { 429 }, "{number}");
+    }
+    assert_eq!(
+        client.get("/futures/data/takerlongshortRatio?symbol=BTCUSDT&period=1d&limit=1").await.status,
+        200
+    );
+    client.wall.advance(chrono::Duration::minutes(5));
+    assert_eq!(client.get("/fapi/v1/fundingInfo").await.status, 200);
+}
+
+#[tokio::test]
+async fn aggregate_trades_go_on_from_where_the_last_page_ended() {
+    let client = client();
+    let first = client.get("/fapi/v1/aggTrades?symbol=BTCUSDT&limit=5").await.body;
+    assert_eq!(first.as_array().unwrap().len(), 5);
+    let id = first[4]["a"].as_i64().unwrap();
+    client.wall.advance(chrono::Duration::seconds(3));
+    let next = client.get(&format!("/fapi/v1/aggTrades?symbol=BTCUSDT&fromId={}", id + 1)).await.body;
+    let ids: Vec<i64> = next.as_array().unwrap().iter().map(|row| row["a"].as_i64().unwrap()).collect();
+    assert_eq!(ids, [id + 1, id + 2, id + 3]);
+    let start = first[1]["T"].as_i64().unwrap();
+    let timed =
+        client.get(&format!("/fapi/v1/aggTrades?symbol=BTCUSDT&startTime={start}&limit=2")).await.body;
+    assert_eq!((timed.as_array().unwrap().len(), &timed[0]), (2, &first[1]));
+    assert_eq!(client.get("/fapi/v1/aggTrades?symbol=BTCUSDT&fromId=1&endTime=5").await.code(), -1128);
+}
+
+#[tokio::test]
+async fn margin_moved_by_its_owner_is_remembered() {
+    let client = client();
+    client.prepare().await;
+    client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
+    let moved = client.post("/fapi/v1/positionMargin", "symbol=SOLUSDT&amount=12.5&type=1").await.body;
+    assert_eq!((&moved["amount"], &moved["type"]), (&json!(12.5), &json!(1)));
+    client.post("/fapi/v1/positionMargin", "symbol=SOLUSDT&amount=2&type=2").await;
+    let history = client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT").await.body;
+    assert_eq!((&history[0]["amount"], &history[1]["type"]), (&json!("12.50000000"), &json!(2)));
+    let out = client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT&type=2").await.body;
+    assert_eq!(out.as_array().unwrap().len(), 1);
+    assert_eq!(client.post("/fapi/v1/positionMargin", "symbol=BTCUSDT&amount=2&type=1").await.code(), -4054);
+}
+
+#[tokio::test]
 async fn nonsense_in_any_parameter_of_any_route_is_answered() {
     let client = client();
     client.prepare().await;
