@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::feed::Feed;
 use super::wire::{average, fixed, money};
 use crate::world::engine::{
-    AlgoOrder, Engine, Execution, Happening, MarginType, Order, OrderStatus, PositionReport, Trade, What,
+    AlgoOrder, Engine, Execution, Happening, MarginCallRow, MarginType, Order, OrderStatus, PositionReport,
+    Trade, What,
 };
 
 /// Digits of a contract's prices and quantities.
@@ -55,6 +56,9 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
             let digits = digits(engine, &algo.symbol);
             feed.user(account, "ALGO_UPDATE", &algo_update(algo, time, digits));
         }
+        What::MarginCall { cross_wallet, positions } => {
+            feed.user(account, "MARGIN_CALL", &margin_call(*cross_wallet, positions, time));
+        }
         What::Leverage { symbol, leverage } => feed.user(
             account,
             "ACCOUNT_CONFIG_UPDATE",
@@ -63,6 +67,24 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
             }),
         ),
     }
+}
+
+fn margin_call(cross_wallet: Option<Decimal>, positions: &[MarginCallRow], time: i64) -> Value {
+    let rows: Vec<Value> = positions
+        .iter()
+        .map(|row| {
+            json!({
+                "s": row.symbol, "ps": "BOTH", "pa": row.amount.normalize().to_string(), "mt": row.margin.as_str(),
+                "iw": money(row.isolated_wallet), "mp": money(row.mark), "up": money(row.unrealized),
+                "mm": money(row.maintenance),
+            })
+        })
+        .collect();
+    let mut body = json!({"e": "MARGIN_CALL", "E": time, "p": rows});
+    if let Some(wallet) = cross_wallet {
+        body["cw"] = json!(money(wallet));
+    }
+    body
 }
 
 fn position_row(position: &PositionReport) -> Value {
@@ -94,6 +116,7 @@ fn order_update(order: &Order, execution: &Execution, time: i64, (price, quantit
         Execution::Canceled => "CANCELED",
         Execution::Expired => "EXPIRED",
         Execution::Calculated => "CALCULATED",
+        Execution::Amended => "AMENDMENT",
         Execution::Trade(_) => "TRADE",
     };
     let status = if matches!(execution, Execution::New | Execution::Calculated) {
@@ -117,7 +140,7 @@ fn order_update(order: &Order, execution: &Execution, time: i64, (price, quantit
         "R": order.reduce_only, "wt": "CONTRACT_PRICE", "ot": order.kind.as_str(), "ps": "BOTH",
         "cp": order.close_position, "pP": false, "si": 0, "ss": 0,
         "rp": money(trade.map_or(Decimal::ZERO, |trade| trade.realized)),
-        "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": 0, "er": order.expiry_reason.to_string(),
+        "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": order.good_till, "er": order.expiry_reason.to_string(),
     });
     if let Some(trade) = trade {
         body["N"] = json!("USDT");
@@ -132,7 +155,7 @@ fn algo_update(algo: &AlgoOrder, time: i64, (price, quantity): (u32, u32)) -> Va
         "S": algo.side, "ps": "BOTH", "f": algo.time_in_force.as_str(), "q": fixed(algo.quantity, quantity),
         "X": algo.status.as_str(), "tp": fixed(algo.trigger_price, price), "p": fixed(algo.price, price),
         "V": "EXPIRE_MAKER", "wt": algo.working.as_str(), "pm": "NONE", "cp": algo.close_position,
-        "pP": algo.price_protect, "R": algo.reduce_only, "tt": algo.triggered, "gtd": 0,
+        "pP": algo.price_protect, "R": algo.reduce_only, "tt": algo.triggered, "gtd": algo.good_till,
     });
     if let Some(order) = algo.actual_order {
         body["ai"] = json!(order.to_string());
