@@ -13,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -26,7 +27,7 @@ use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use self::clock::{Timebase, WorldClock};
-use self::engine::{AccountId, Engine};
+use self::engine::{AccountId, Engine, Happening};
 use self::fapi::feed::Feed;
 use self::fapi::limits::Limits;
 use self::fapi::listen_key::ListenKeys;
@@ -35,7 +36,7 @@ use self::faults::Faults;
 use self::faults::carry::Vanishing;
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
-use self::state::{Jump, Origin, SavedWorld};
+use self::state::{Jump, Keeper, Origin, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
 /// After how many seconds a driven world writes down how far time has come.
@@ -141,6 +142,8 @@ pub struct World {
     clock: Arc<WorldClock>,
     market: Arc<RwLock<Market>>,
     core: Mutex<Core>,
+    /// What keeps it on disk, if anything does; locked after the core.
+    keeper: Option<Mutex<Keeper>>,
     feed: Feed,
     faults: Arc<Faults>,
     sources: Router,
@@ -182,6 +185,7 @@ impl World {
             clock,
             market,
             core: Mutex::new(core),
+            keeper: options.state_file.clone().map(|path| Mutex::new(Keeper::new(path))),
             feed: Feed::new(Arc::clone(&faults)),
             faults,
             fresh,
@@ -264,7 +268,8 @@ impl World {
     /// Writes the state file, if there is one: the same world gives the same bytes.
     pub fn save(&self) -> Result<(), WorldError> {
         let mut core = self.core();
-        self.save_core(&mut core)
+        core.engine.forget_changes();
+        self.save_core(&mut core, &[])
     }
 
     /// Moves market time forward by whole seconds, playing through everything on the way. Never goes back.
@@ -354,7 +359,7 @@ impl World {
     pub(crate) fn finish(&self, core: &mut Core) {
         let happenings = core.engine.drain_happenings();
         if (core.dirty || !happenings.is_empty())
-            && let Err(error) = self.save_core(core)
+            && let Err(error) = self.save_core(core, &happenings)
         {
             tracing::error!(%error, "the world could not be saved");
         }
@@ -379,26 +384,38 @@ impl World {
         self.finish(&mut core);
     }
 
-    fn save_core(&self, core: &mut Core) -> Result<(), WorldError> {
+    /// Keeps what changed, given everything the engine reported since the last time.
+    fn save_core(&self, core: &mut Core, happenings: &[Happening]) -> Result<(), WorldError> {
         core.dirty = false;
-        let Some(path) = &self.options.state_file else { return Ok(()) };
+        let changes = core.engine.changes(happenings);
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let jumps = self
             .market()
             .jumps()
             .iter()
             .map(|(at_ms, symbol, price)| Jump { at_ms: *at_ms, symbol: symbol.clone(), price: *price })
-            .collect();
-        let saved = SavedWorld::new(
-            core.seed,
-            core.created_ms,
-            core.origin.clone(),
-            self.clock.base(),
-            core.played_ms,
-            jumps,
-            core.engine.state().clone(),
-        );
-        // What could not be written is tried again with the next change.
-        saved.write(path).inspect_err(|_| core.dirty = true)
+            .collect::<Vec<_>>();
+        let kept = match changes {
+            Some(changes) if keeper.continues() => {
+                keeper.add(self.clock.base(), core.played_ms, &jumps, changes)
+            }
+            _ => keeper.write(&SavedWorld {
+                version: SavedWorld::VERSION,
+                seed: core.seed,
+                created_ms: core.created_ms,
+                origin: core.origin.clone(),
+                clock: self.clock.base(),
+                played_ms: core.played_ms,
+                jumps,
+                engine: Cow::Borrowed(core.engine.state()),
+            }),
+        };
+        // What could not be written is tried again with the next change, as a whole.
+        kept.inspect_err(|_| {
+            core.dirty = true;
+            core.engine.forget_changes();
+        })
     }
 }
 
@@ -495,14 +512,14 @@ fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Co
     };
     let market = market_of(&origin, options.seed)?;
     let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;
-    let engine = Engine::new(market.listings().iter().cloned());
+    let engine = Engine::new(market.listings().iter().cloned()).seeded(options.seed);
     let base = Timebase::starting(start, wall_ms, options.speed);
     Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
 }
 
 fn resumed(
     options: &WorldOptions,
-    saved: SavedWorld,
+    saved: SavedWorld<'_>,
     wall_ms: i64,
 ) -> Result<(Timebase, Market, Core), WorldError> {
     let same = match (&options.recorded, &saved.origin) {
@@ -526,7 +543,8 @@ fn resumed(
     } else {
         Timebase::starting(saved.played_ms, wall_ms, options.speed)
     };
-    let engine = Engine::resume(market.listings().iter().cloned(), saved.engine);
+    let engine =
+        Engine::resume(market.listings().iter().cloned(), saved.engine.into_owned()).seeded(saved.seed);
     let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
     Ok((base, market, core))
 }

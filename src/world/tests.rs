@@ -74,6 +74,7 @@ fn open_long(world: &World, stop_share: Decimal) {
         price: Decimal::ZERO,
         reduce_only: false,
         client_id: None,
+        good_till: None,
     };
     core.engine.place(who, order, now).unwrap();
     let stop = AlgoRequest {
@@ -91,6 +92,7 @@ fn open_long(world: &World, stop_share: Decimal) {
         reduce_only: false,
         price_protect: false,
         client_id: None,
+        good_till: None,
     };
     core.engine.place_algo(who, stop, now).unwrap();
     World::touch(&mut core);

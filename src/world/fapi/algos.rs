@@ -63,6 +63,7 @@ fn request(call: &Call<'_>) -> Result<AlgoRequest, ApiError> {
         reduce_only: params.flag("reduceOnly")?.unwrap_or(false),
         price_protect: params.flag("priceProtect")?.unwrap_or(false),
         client_id: params.get("clientAlgoId").map(ToOwned::to_owned),
+        good_till: params.integer("goodTillDate")?.filter(|_| kind.is_limit()),
     })
 }
 
@@ -165,7 +166,7 @@ fn common(algo: &AlgoOrder, contract: &Contract) -> Value {
         "activatePrice": algo.activate_price.map(|value| fixed(value, price)).unwrap_or_default(),
         "callbackRate": algo.callback_rate.map(|value| value.normalize().to_string()).unwrap_or_default(),
         "createTime": algo.created, "updateTime": algo.updated, "triggerTime": algo.triggered,
-        "goodTillDate": 0,
+        "goodTillDate": algo.good_till,
     })
 }
 

@@ -98,6 +98,7 @@ fn request(call: &Call<'_>, params: &Params) -> Result<OrderRequest, ApiError> {
         price,
         reduce_only: params.flag("reduceOnly")?.unwrap_or(false),
         client_id: params.get("newClientOrderId").map(ToOwned::to_owned),
+        good_till: params.integer("goodTillDate")?,
     })
 }
 
@@ -134,7 +135,7 @@ pub(super) fn test(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let request = request(call, call.params)?;
     wants_result(call.params)?;
-    call.core.engine.check(who, &request)?;
+    call.core.engine.check(who, &request, call.now)?;
     Ok(json!({}))
 }
 
@@ -297,7 +298,7 @@ fn common(order: &Order, contract: &Contract) -> Value {
         "origType": order.kind.as_str(), "reduceOnly": order.reduce_only, "closePosition": order.close_position,
         "side": order.side, "positionSide": "BOTH", "stopPrice": "0", "workingType": "CONTRACT_PRICE",
         "priceProtect": false, "priceMatch": "NONE", "selfTradePreventionMode": "EXPIRE_MAKER",
-        "goodTillDate": 0, "updateTime": order.updated,
+        "goodTillDate": order.good_till, "updateTime": order.updated,
     })
 }
 

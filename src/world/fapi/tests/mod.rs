@@ -172,7 +172,7 @@ async fn the_exchange_information_can_be_used_to_round() {
     assert_eq!(filter("PRICE_FILTER")["tickSize"], "0.1");
     assert_eq!(filter("LOT_SIZE")["stepSize"], "0.001");
     assert_eq!(filter("MIN_NOTIONAL")["notional"], "100");
-    assert_eq!(bitcoin["timeInForce"], json!(["GTC", "IOC", "FOK", "GTX"]));
+    assert_eq!(bitcoin["timeInForce"], json!(["GTC", "IOC", "FOK", "GTX", "GTD"]));
 }
 
 #[tokio::test]
