@@ -179,6 +179,40 @@ pub(super) fn trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .collect())
 }
 
+/// `GET /fapi/v1/aggTrades`: the same prints, each an aggregate of its own; from an id or a start the oldest, else the
+/// newest.
+pub(super) fn aggregate_trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let symbol = call.symbol()?;
+    let limit = i64::try_from(call.params.limit(500, 1000)?).unwrap_or(500);
+    let from = call.params.integer("fromId")?;
+    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
+    if from.is_some() && (start.is_some() || end.is_some()) {
+        return Err(crate::world::engine::refusal::COMBINATION.into());
+    }
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(ApiError::new(-1023, "Start time is greater than end time."));
+    }
+    let newest = call.now.min(end.unwrap_or(call.now)).div_euclid(1000);
+    let first = match (from, start) {
+        (Some(id), _) => id.max(0),
+        (None, Some(start)) => (start + 999).div_euclid(1000),
+        (None, None) => newest - limit + 1,
+    };
+    let contract = call.contract(&symbol)?;
+    let (price, quantity) = (contract.price_digits(), contract.quantity_digits());
+    let market = call.world.market();
+    Ok((first..=newest.min(first.saturating_add(limit - 1)))
+        .filter_map(|second| {
+            let quote = market.quote(&symbol, second * 1000)?;
+            Some(json!({
+                "a": second, "p": fixed(quote.last, price), "q": fixed(contract.listing.step, quantity),
+                "nq": fixed(contract.listing.step, quantity), "f": second, "l": second, "T": second * 1000,
+                "m": quote.last == quote.bid,
+            }))
+        })
+        .collect())
+}
+
 /// `GET /fapi/v1/fundingRate`, oldest first.
 pub(super) fn funding_rate(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let limit = call.params.limit(100, 1000)?;

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::limits::Pool;
 use super::{Call, account, algos, book, data, history, market_data, orders, rules};
 use crate::world::market::Market;
 
@@ -48,6 +49,17 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// The limit of its own that it counts against, beside its weight.
+    pub fn pool(&self) -> Option<Pool> {
+        if self.path.starts_with("/futures/data/") {
+            Some(Pool::Data)
+        } else if matches!(self.path, "/fapi/v1/fundingRate" | "/fapi/v1/fundingInfo") {
+            Some(Pool::Funding)
+        } else {
+            None
+        }
+    }
+
     pub fn weight(&self, with_symbol: bool) -> u32 {
         if with_symbol { self.weights.0 } else { self.weights.1 }
     }
@@ -118,6 +130,7 @@ static ENDPOINTS: &[Endpoint] = &[
     open("/fapi/v1/ticker/24hr", (1, 40), market_data::day),
     open("/fapi/v1/depth", (5, 5), book::depth),
     open("/fapi/v1/trades", (5, 5), market_data::trades),
+    open("/fapi/v1/aggTrades", (20, 20), market_data::aggregate_trades),
     unlocked("/fapi/v1/klines", (5, 5), market_data::klines),
     open("/fapi/v1/premiumIndex", (1, 10), market_data::premium_index),
     open("/fapi/v1/fundingRate", (1, 1), market_data::funding_rate),
@@ -140,6 +153,7 @@ static ENDPOINTS: &[Endpoint] = &[
     signed("POST", "/fapi/v1/leverage", (1, 1), account::set_leverage),
     signed("POST", "/fapi/v1/marginType", (1, 1), account::set_margin_type),
     signed("POST", "/fapi/v1/positionMargin", (1, 1), account::position_margin),
+    signed("GET", "/fapi/v1/positionMargin/history", (1, 1), account::position_margin_history),
     signed("GET", "/fapi/v1/positionSide/dual", (30, 30), |_| Ok(json!({"dualSidePosition": false}))),
     signed("POST", "/fapi/v1/positionSide/dual", (1, 1), account::set_position_side),
     signed("GET", "/fapi/v1/multiAssetsMargin", (30, 30), |_| Ok(json!({"multiAssetsMargin": false}))),
