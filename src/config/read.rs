@@ -110,10 +110,12 @@ impl Loaded {
                 Err(error) => format!("{why}: {error}"),
             },
         };
+        // The key as it is written in the file, so that it can be searched for.
+        let ending = if matches!(reference, Some(SecretRef::File(_))) { "file" } else { "env" };
         Err(ConfigError::Secret {
             file: self.file.clone(),
             line: self.lines.get(owner).copied(),
-            key: format!("{owner}.{key}"),
+            key: format!("{owner}.{key}_{ending}"),
             problem,
         })
     }
@@ -144,6 +146,9 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     lines.insert("market".to_owned(), market.line());
     settings.market.finnhub_api_key = market.secret("finnhub_api_key_env", "finnhub_api_key_file")?;
     market.whole("concurrency", &mut settings.market.concurrency, 1..=256)?;
+    if let Some(entry) = market.take("base_url") {
+        settings.market.base_url = Some(loopback_address(&entry, ["http", "https"])?);
+    }
     market.finish()?;
     read_exchange(root.section("exchange")?, &mut settings)?;
     read_world(root.section("world")?, &mut settings)?;
@@ -331,7 +336,8 @@ fn service_address(entry: &Entry<'_>) -> Result<String, ConfigError> {
     address.map(|_| without_slash(text)).ok_or_else(|| entry.refuse(ALLOWED))
 }
 
-/// An override of the exchange: a mistake or a trick here must not send signed orders to a stranger.
+/// An override of the exchange or of the data providers: a mistake or a trick here must send neither signed orders nor
+/// tokens to a stranger.
 fn loopback_address(entry: &Entry<'_>, schemes: [&str; 2]) -> Result<String, ConfigError> {
     let [plain, secure] = schemes;
     let allowed =

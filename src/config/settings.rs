@@ -140,6 +140,8 @@ pub struct MarketSettings {
     /// Finnhub's key where the settings name one; without it, `FINNHUB_API_KEY` is used if it is set, and else the
     /// news feeds and FairEconomy's calendar.
     pub finnhub_api_key: Option<SecretRef>,
+    /// One host that stands in for every data provider. Loopback only.
+    pub base_url: Option<String>,
 }
 
 impl MarketSettings {
@@ -196,7 +198,7 @@ impl Default for Settings {
             profile: Profile::Guarded,
             schedule: Schedule { cron: "0 5 * * * *".to_owned() },
             model: ModelSettings::default(),
-            market: MarketSettings { concurrency: 64, finnhub_api_key: None },
+            market: MarketSettings { concurrency: 64, finnhub_api_key: None, base_url: None },
             exchange: ExchangeSettings::default(),
             world: WorldSettings {
                 seed: 1,
