@@ -13,7 +13,7 @@ use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
 use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
 use super::memory;
-use super::prompt::{MemoryInput, PromptError, RenderedPrompt};
+use super::prompt::{Look, MemoryInput, PromptError, RenderedPrompt};
 use super::sizing::SizingInput;
 use crate::config::Provider;
 use crate::domain::{
@@ -132,7 +132,23 @@ impl Floor {
             Ok(memory) => input.memory = memory,
             Err(error) => tracing::error!(%error, "the memory could not be read; this cycle goes without"),
         }
-        super::prompt::render(&self.templates, &input)
+        self.look_at_prompts();
+        super::prompt::render(&self.prompts.present(), &input)
+    }
+
+    /// Takes over prompt files that the operator changed; a broken one is told and the last good one stays.
+    fn look_at_prompts(&self) {
+        let (severity, text) = match self.prompts.look() {
+            Look::Same => return,
+            Look::Taken(changed) => (
+                Severity::Info,
+                format!("prompt files changed and count from now on: {}", changed.join(", ")),
+            ),
+            Look::Refused(error) => {
+                (Severity::Warning, format!("{error}; the prompts that counted before stay in force"))
+            }
+        };
+        self.shared.bulletin.record(None, Event::Alarm { severity, text });
     }
 
     async fn memory(&self, accounts: &[AccountState], now: Timestamp) -> Result<MemoryInput, StoreError> {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::bulletin::Bulletin;
 use super::execution::{AccountDesk, AccountTerms, Shared};
 use super::guardian::Guardian;
-use super::prompt::Templates;
+use super::prompt::{PromptFiles, Templates};
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
 use crate::domain::{
@@ -73,7 +73,7 @@ pub struct Floor {
     pub(super) simsar: Simsar,
     pub(super) llm: LlmClient,
     pub(super) accounts: Vec<Arc<AccountDesk>>,
-    pub(super) templates: Templates,
+    pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
@@ -111,7 +111,7 @@ impl Floor {
             simsar: parts.simsar,
             llm: parts.llm,
             accounts,
-            templates: parts.templates,
+            prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
             ending: CancellationToken::new(),
@@ -123,6 +123,11 @@ impl Floor {
     /// What the desk tells.
     pub fn bulletin(&self) -> &Arc<Bulletin> {
         &self.shared.bulletin
+    }
+
+    /// The prompt files: to look at, check, change and put back. What is changed counts from the next cycle on.
+    pub fn prompts(&self) -> &PromptFiles {
+        &self.prompts
     }
 
     /// Whether the store holds no cycle yet.

@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 mod conversation;
+mod costs;
 mod cycles;
 mod decisions;
 mod equity;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use conversation::{ModelCall, ToolHabit};
+pub use costs::{CycleCost, DayCost, ModelCost, by_day};
 pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use error::StoreError;
 pub use fills::Fill;
