@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::answer::{Answer, CheckedRow, Pair};
-use super::conversation::{Around, Budget, Conversation, MoneyBudget, Progress};
+use super::conversation::{Around, Budget, Conversation, HABIT_CYCLES, MoneyBudget, Progress, caching_pays};
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
@@ -22,11 +22,8 @@ use crate::domain::{
 };
 use crate::store::{CycleStart, PromptKind, StoreError};
 
-/// Cycles looked at to tell whether the model is in the habit of using its tool.
-const HABIT_CYCLES: u32 = 20;
-/// Share of them that must have used it for the conversation to be cached (percent): writing costs a quarter more, and
-/// pays from about three cycles in ten.
-const HABIT_PERCENT: u32 = 30;
+/// Said of a cycle, and of each of its rows, that ended with the desk.
+const SHUT_DOWN: &str = "the desk was shut down while the model was thinking";
 
 /// Why a cycle was not started or could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +46,8 @@ struct Run<'a> {
     is_dry: bool,
     timings: TimingsMs,
     errors: Vec<String>,
+    /// Whether the desk ended in the middle of the conversation.
+    was_cut_off: bool,
 }
 
 impl Floor {
@@ -83,6 +82,7 @@ impl Floor {
             is_dry: dry_run,
             timings: TimingsMs::default(),
             errors: Vec::new(),
+            was_cut_off: false,
         };
         let (rows, analysis, progress, brief) = run.go().await;
         run.timings.total = millis(began);
@@ -97,7 +97,7 @@ impl Floor {
             market_time,
             model: ModelSummary {
                 provider: self.settings.model.provider.as_str().to_owned(),
-                id: self.settings.model.id.clone(),
+                id: self.settings.model.told_id(),
                 iterations: progress.iterations,
                 stop_reason: progress.stop_reason,
             },
@@ -107,9 +107,13 @@ impl Floor {
             decisions: rows,
             usage: progress.usage,
             timings_ms: run.timings,
-            errors: run.errors,
+            errors: std::mem::take(&mut run.errors),
         };
-        self.shared.store.finish_cycle(&report).await?;
+        if run.was_cut_off {
+            self.shared.store.interrupt_cycle(&report, SHUT_DOWN).await?;
+        } else {
+            self.shared.store.finish_cycle(&report).await?;
+        }
         if !report.decisions.iter().any(|row| row.proposal.decision.is_some()) {
             let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
             let text =
@@ -285,7 +289,8 @@ impl Run<'_> {
         let (answer, analysis) = tokio::select! {
             answered = converse(&mut conversation, pairs, turkish) => answered,
             () = self.floor.ending.cancelled() => {
-                (Answer::unusable("the desk was shut down while the model was thinking", pairs), Untrusted::default())
+                self.was_cut_off = true;
+                (Answer { rows: Vec::new(), errors: vec![SHUT_DOWN.to_owned()] }, Untrusted::default())
             }
         };
         let progress = conversation.progress().clone();
@@ -320,11 +325,11 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the model used its tool in enough of the last cycles. Without any, it is taken to.
+    /// Whether the model uses its tool often enough. When that cannot be read, it is taken to.
     async fn is_caching_worth_it(&self) -> bool {
         let provider = self.floor.settings.model.provider.as_str();
         match self.floor.shared.store.tool_habit(provider, HABIT_CYCLES).await {
-            Ok(habit) => habit.cycles == 0 || habit.with_tools * 100 >= habit.cycles * HABIT_PERCENT,
+            Ok(habit) => caching_pays(habit),
             Err(error) => {
                 tracing::warn!(%error, "the use of tools in the last cycles could not be read");
                 true
@@ -405,6 +410,9 @@ impl Run<'_> {
         proposal: &Proposal,
         free_margin: rust_decimal::Decimal,
     ) -> Verdict {
+        if self.was_cut_off {
+            return Verdict::Settled(failed(SHUT_DOWN));
+        }
         if let Some(trouble) = &state.trouble {
             return Verdict::Settled(failed(&format!("the account could not be read: {trouble}")));
         }

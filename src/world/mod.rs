@@ -136,7 +136,7 @@ pub struct World {
     core: Mutex<Core>,
     feed: Feed,
     sources: Router,
-    analyst: Router,
+    analyst: analyst::Analyst,
     fresh: bool,
 }
 
@@ -169,7 +169,7 @@ impl World {
         let analyst = analyst::AnalystOptions { token_delay: options.token_delay, ..Default::default() };
         let world = Arc::new(Self {
             sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
-            analyst: analyst::router(analyst),
+            analyst: analyst::Analyst::new(analyst),
             clock,
             market,
             core: Mutex::new(core),
@@ -202,7 +202,12 @@ impl World {
         fapi::router(Arc::clone(self))
             .merge(control::router(Arc::clone(self)))
             .merge(self.sources.clone().layer(settling))
-            .merge(self.analyst.clone())
+            .merge(self.analyst.router())
+    }
+
+    /// The analyst, to give it a bad day or end one.
+    pub fn analyst(&self) -> &analyst::Analyst {
+        &self.analyst
     }
 
     /// Market time.

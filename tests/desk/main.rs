@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod budgets;
+mod endings;
 mod faults;
 mod hostile;
 mod memory;
+mod prompts;
 mod recording;
 mod rig;
 mod scripted;

@@ -1,6 +1,7 @@
 //! A desk, its world and its analyst, put together in this process.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub struct Plan {
     pub recorded: Option<Recorded>,
     /// What the model says instead of the analyst, answer by answer.
     pub script: Vec<Bytes>,
+    /// Prompt files here win over the compiled-in ones.
+    pub settings_dir: Option<PathBuf>,
+    /// How long the model may be silent.
+    pub patience: Duration,
     /// The model the price is looked up for.
     pub priced_as: Option<&'static str>,
 }
@@ -51,6 +56,8 @@ impl Default for Plan {
             strict_tools: true,
             recorded: None,
             script: Vec::new(),
+            settings_dir: None,
+            patience: Duration::from_millis(300),
             priced_as: Some("claude-sonnet-4-6"),
         }
     }
@@ -93,7 +100,7 @@ impl Rig {
             simsar: Simsar::new(options, transport, world.clock()),
             llm: model(&plan),
             accounts,
-            templates: Templates::load(None, Language::En).unwrap(),
+            templates: Templates::load(plan.settings_dir.as_deref(), Language::En).unwrap(),
             install: "rig".into(),
             built_in_market: true,
             settings: plan.settings,
@@ -168,7 +175,7 @@ fn model(plan: &Plan) -> LlmClient {
     options.strict_tools = plan.strict_tools;
     options.price = plan.priced_as.and_then(jarvis::llm::price::of);
     options.attempts = 1;
-    options.idle_timeout = Duration::from_millis(300);
+    options.idle_timeout = plan.patience;
     match &plan.recorded {
         Some(recorded) => recorded.client(options),
         None if !plan.script.is_empty() => LlmClient::new(Transport::in_process(scripted(plan)), options),

@@ -2,6 +2,7 @@
 
 mod budget;
 mod calls;
+mod habit;
 mod tool;
 mod visible;
 
@@ -19,6 +20,7 @@ use crate::store::{ModelCall, Store};
 
 pub use budget::{Budget, MoneyBudget, Spent};
 pub use calls::MOST_CALLS;
+pub use habit::{HABIT_CYCLES, caching_pays};
 pub use tool::{LARGEST_RESULT, call_api};
 use visible::VisibleText;
 
