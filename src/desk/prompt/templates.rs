@@ -166,7 +166,18 @@ impl Templates {
         self.environment
             .get_template(USER_NAME)
             .and_then(|template| template.render(Serde(view)))
-            .map_err(|error| PromptError::template(&self.user_place, &error))
+            .map_err(|error| self.placed(PromptError::template(&self.user_place, &error)))
+    }
+
+    /// An included file is known to the engine by its name; an operator wants to know where it lies.
+    fn placed(&self, error: PromptError) -> PromptError {
+        match error {
+            PromptError::Template { file, line, reason } => {
+                let file = self.texts.file(&file).0.to_owned();
+                PromptError::Template { file, line, reason }
+            }
+            other => other,
+        }
     }
 }
 
