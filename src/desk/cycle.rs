@@ -166,7 +166,7 @@ impl Floor {
 
     /// Both prompts as the next cycle would send them, without asking anybody and without trading.
     pub async fn draft_prompts(&self) -> Result<RenderedPrompt, PromptError> {
-        let (accounts, brief) = tokio::join!(self.read_accounts(), self.read_brief());
+        let (accounts, brief) = tokio::join!(self.glance_at_accounts(), self.read_brief());
         self.render_prompts(&Gathered { accounts, brief }).await
     }
 

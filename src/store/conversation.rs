@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use super::Store;
 use super::error::StoreError;
 use super::values::{collect, count, decimal, instant, uncount, unreadable};
-use crate::domain::{CycleId, Timestamp, ToolCallRecord, Usage};
+use crate::domain::{CycleId, Timestamp, ToolCallRecord, Untrusted, Usage};
 
 /// One request to the model and what came back. Never headers: they carry the key.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +144,27 @@ impl Store {
                 body,
             ])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Every tool call of a cycle with the answer the model was given, in the order they were made.
+    pub async fn tool_calls_of(&self, cycle: &CycleId) -> Result<Vec<(ToolCallRecord, Vec<u8>)>, StoreError> {
+        let cycle = cycle.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT endpoint, params, status, bytes, ms, body FROM tool_calls WHERE cycle = ?1 ORDER BY id",
+            )?;
+            collect(&mut statement, [cycle.as_str()], |row| {
+                let record = ToolCallRecord {
+                    endpoint: Untrusted::new(row.get::<_, String>(0)?),
+                    params: serde_json::from_str(&row.get::<_, String>(1)?)?,
+                    status: row.get(2)?,
+                    bytes: uncount("tool_calls.bytes", row.get(3)?)?,
+                    ms: row.get(4)?,
+                };
+                Ok((record, row.get(5)?))
+            })
         })
         .await
     }

@@ -149,13 +149,25 @@ impl std::fmt::Debug for World {
 impl World {
     /// A fresh world, or the one kept in the state file with the time since played through.
     pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
+        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        Self::begin(options, saved, wall)
+    }
+
+    /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
+    pub fn open_unkept(mut options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
+        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        options.state_file = None;
+        Self::begin(options, saved, wall)
+    }
+
+    fn begin(
+        options: WorldOptions,
+        saved: Option<SavedWorld>,
+        wall: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, WorldError> {
         if !options.speed.is_finite() || !(0.0..=1e6).contains(&options.speed) {
             return Err(WorldError::Speed(options.speed));
         }
-        let saved = match &options.state_file {
-            Some(path) => SavedWorld::read(path)?,
-            None => None,
-        };
         let fresh = saved.is_none();
         let wall_ms = wall.now().timestamp_millis();
         let (base, market, core) = match saved {
