@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use jarvis::desk::answer::{Answer, Handed, Pair};
 use jarvis::desk::bulletin::Bulletin;
-use jarvis::desk::conversation::{Around, Budget, Conversation};
+use jarvis::desk::conversation::{Around, Budget, Conversation, Lookup};
 use jarvis::domain::{
     AccountName, Clock, CycleId, DeskFacts, Event, Mode, Profile, Snapshot, Symbol, SystemClock, Usage,
 };
@@ -185,9 +185,9 @@ async fn shown(sent: &Sent, transport: Transport, base_url: String) -> Vec<f64> 
     let cycle = CycleId::new(clock.now(), 1);
     let around = Around {
         llm: &llm,
-        simsar: &simsar,
-        bulletin: &bulletin,
-        store: &store,
+        market: Lookup::Simsar(&simsar),
+        bulletin: Some(&bulletin),
+        store: None,
         clock: clock.as_ref(),
         cycle: &cycle,
         turkish: false,
@@ -195,7 +195,6 @@ async fn shown(sent: &Sent, transport: Transport, base_url: String) -> Vec<f64> 
     };
     let budget = Budget { iterations: 1, time: Duration::from_mins(5), tokens: u64::MAX, money: None };
     let mut conversation = Conversation::new(around, budget, "system".to_owned(), "user".to_owned());
-    // The cycle was never begun, so its record is refused; only the way of the text is measured.
     conversation.answer().await.expect("an answer");
     let seen = listening.await.expect("the listener ends");
     let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);

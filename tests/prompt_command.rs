@@ -103,3 +103,19 @@ fn show_and_lint_work_beside_a_running_desk_and_leave_everything_as_it_was() {
     assert_eq!(names(&before), names(&after));
     assert!(before == after, "a file was changed");
 }
+
+#[test]
+fn a_stored_cycle_is_played_back_beside_a_running_desk_and_shows_the_same_decisions() {
+    let home = tempfile::tempdir().unwrap();
+    let unknown = jarvis(home.path()).args(["cycle", "--recorded", "latest"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1), "nothing is stored yet");
+    let report = json(jarvis(home.path()).arg("cycle"));
+    let _desk = jarvis::store::DeskLock::acquire(&home.path().join("data/jarvis")).unwrap();
+    for name in ["latest", report["cycle_id"].as_str().unwrap()] {
+        let played = json(jarvis(home.path()).args(["cycle", "--recorded", name]));
+        assert_eq!(played["decisions"], report["decisions"]);
+        assert_eq!((&played["analysis"], &played["cycle_id"]), (&report["analysis"], &report["cycle_id"]));
+    }
+    let both = jarvis(home.path()).args(["cycle", "--recorded", "latest", "--dry-run"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}

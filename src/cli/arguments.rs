@@ -122,6 +122,9 @@ pub struct CycleOptions {
     /// Compute and store everything, send no order
     #[arg(long)]
     pub dry_run: bool,
+    /// Play a stored cycle back from its recorded answers, without a network and without trading: its id, or latest
+    #[arg(long = "recorded", value_name = "CYCLE", conflicts_with_all = ["dry_run", "candles", "from"])]
+    pub played_back: Option<String>,
     /// A recorded market.
     #[command(flatten)]
     pub recorded: RecordedOptions,

@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::answer::{Answer, CheckedRow, Pair};
-use super::conversation::{Around, Budget, Conversation, HABIT_CYCLES, MoneyBudget, Progress, caching_pays};
+use super::conversation::{
+    Around, Budget, Conversation, HABIT_CYCLES, Lookup, MoneyBudget, Progress, caching_pays,
+};
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
@@ -277,9 +279,9 @@ impl Run<'_> {
         };
         let around = Around {
             llm: &self.floor.llm,
-            simsar: &self.floor.simsar,
-            bulletin: &self.floor.shared.bulletin,
-            store: &self.floor.shared.store,
+            market: Lookup::Simsar(&self.floor.simsar),
+            bulletin: Some(&self.floor.shared.bulletin),
+            store: Some(&self.floor.shared.store),
             clock: self.floor.shared.clock.as_ref(),
             cycle: &self.id,
             turkish,
@@ -498,7 +500,11 @@ impl Run<'_> {
 }
 
 /// The answer, repaired once where rows were wrong, and the analysis that came with it.
-async fn converse(conversation: &mut Conversation<'_>, pairs: &[Pair], turkish: bool) -> (Answer, Untrusted) {
+pub(super) async fn converse(
+    conversation: &mut Conversation<'_>,
+    pairs: &[Pair],
+    turkish: bool,
+) -> (Answer, Untrusted) {
     let handed = match conversation.answer().await {
         Ok(handed) => handed,
         Err(error) => return (Answer::unusable(&error.to_string(), pairs), conversation.analysis()),

@@ -13,6 +13,7 @@ pub mod gathering;
 pub mod guardian;
 pub mod guards;
 pub mod memory;
+pub mod playback;
 pub mod prompt;
 pub mod schedule;
 pub mod service;

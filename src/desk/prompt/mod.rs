@@ -24,6 +24,7 @@ pub use input::{
     OutcomeInput, PromptInput, StatisticsInput, ThesisInput, TimeframeInput, Us30Input,
 };
 pub use templates::Templates;
+pub(super) use templates::task_block as task_of;
 
 use crate::domain::{AccountName, DecisionWord, Symbol};
 

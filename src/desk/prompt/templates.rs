@@ -182,7 +182,7 @@ impl Templates {
 }
 
 /// The JSON of the `task` block a prompt must end with.
-fn task_block(prompt: &str) -> Option<serde_json::Value> {
+pub fn task_block(prompt: &str) -> Option<serde_json::Value> {
     let (_, block) = prompt.rsplit_once("\n```task\n")?;
     let json = block.trim_end().strip_suffix("```")?;
     serde_json::from_str(json).ok()
