@@ -64,3 +64,58 @@ fn diff_takes_files_hashes_and_says_what_it_does_not_know() {
     let unknown = jarvis(home.path()).args(["prompt", "diff", "no-such", cycle]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(1));
 }
+
+/// Everything of a folder but what `SQLite` keeps beside its file while somebody reads.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+        .filter(|(name, _)| !name.ends_with("-shm") && !name.ends_with("-wal"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn show_and_lint_work_beside_a_running_desk_and_leave_everything_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let report = json(jarvis(home.path()).arg("cycle"));
+    let opened =
+        report["decisions"].as_array().unwrap().iter().filter(|row| row["outcome"]["kind"] == "opened");
+    let opened: Vec<String> =
+        opened.map(|row| format!("{},{},", row["account"], row["symbol"]).replace('"', "")).collect();
+    assert!(!opened.is_empty(), "{report}");
+    let folder = home.path().join("data/jarvis");
+    let _desk = jarvis::store::DeskLock::acquire(&folder).unwrap();
+    let before = contents(&folder);
+    assert!(before.iter().any(|(name, _)| name == "world.json"));
+    let shown = json(jarvis(home.path()).args(["prompt", "show"]));
+    let user = shown["user"].as_str().unwrap();
+    for position in &opened {
+        assert!(user.contains(position), "{position} in {user}");
+    }
+    assert!(user.contains("<quotations id="), "the memory is read from the store");
+    assert_eq!(json(jarvis(home.path()).args(["prompt", "lint"]))["ok"], true);
+    let after = contents(&folder);
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    assert!(before == after, "a file was changed");
+}
+
+#[test]
+fn a_stored_cycle_is_played_back_beside_a_running_desk_and_shows_the_same_decisions() {
+    let home = tempfile::tempdir().unwrap();
+    let unknown = jarvis(home.path()).args(["cycle", "--recorded", "latest"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1), "nothing is stored yet");
+    let report = json(jarvis(home.path()).arg("cycle"));
+    let _desk = jarvis::store::DeskLock::acquire(&home.path().join("data/jarvis")).unwrap();
+    for name in ["latest", report["cycle_id"].as_str().unwrap()] {
+        let played = json(jarvis(home.path()).args(["cycle", "--recorded", name]));
+        assert_eq!(played["decisions"], report["decisions"]);
+        assert_eq!((&played["analysis"], &played["cycle_id"]), (&report["analysis"], &report["cycle_id"]));
+    }
+    let both = jarvis(home.path()).args(["cycle", "--recorded", "latest", "--dry-run"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}

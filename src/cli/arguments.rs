@@ -8,6 +8,7 @@ use clap::{Args, Parser, ValueEnum};
 use rust_decimal::Decimal;
 
 use crate::domain::{AccountName, Timestamp};
+use crate::world::analyst::Fault;
 
 /// A terminal trading console: a model decides once an hour, code guards and executes, an operator watches.
 #[derive(Debug, Parser)]
@@ -133,6 +134,9 @@ pub struct CycleOptions {
     /// Compute and store everything, send no order
     #[arg(long)]
     pub dry_run: bool,
+    /// Play a stored cycle back from its recorded answers, without a network and without trading: its id, or latest
+    #[arg(long = "recorded", value_name = "CYCLE", conflicts_with_all = ["dry_run", "candles", "from"])]
+    pub played_back: Option<String>,
     /// A recorded market.
     #[command(flatten)]
     pub recorded: RecordedOptions,
@@ -173,6 +177,9 @@ pub struct WorldOptions {
     /// Milliseconds between pieces of the analyst's text
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub token_delay: u64,
+    /// How the built-in analyst goes wrong, such as malformed-rows, refuse or stall
+    #[arg(long, value_name = "NAME")]
+    pub analyst_fault: Option<Fault>,
     /// Whether request limits are enforced like the real ones
     #[arg(long, value_enum, default_value_t = Limits::None)]
     pub limits: Limits,

@@ -3,16 +3,22 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chrono::Datelike;
+
 use super::arguments::{CycleOptions, Global};
 use super::failure::{FAILED, Failure, PARTLY};
 use super::venue::Venue;
 use super::{desk, logs, setup};
-use crate::domain::{CycleReport, DecisionRow, OutcomeKind, Trigger};
-use crate::store::{DeskLock, FILE_NAME, Store};
+use crate::desk::playback;
+use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, Trigger, Usage};
+use crate::store::{CycleState, DeskLock, FILE_NAME, Store};
 
 /// Runs the command.
 pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Failure> {
     let _logs = logs::to_stderr(global);
+    if let Some(cycle) = &options.played_back {
+        return play_back(global, cycle).await;
+    }
     let loaded = setup::settings(global)?;
     let mut settings = loaded.settings;
     settings.dry_run |= options.dry_run;
@@ -45,12 +51,66 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         super::say(&serde_json::to_string(&report)?);
     } else {
         print(&report);
+        print_cost(&store, &report).await?;
     }
     if !report.decisions.iter().any(is_usable) {
         let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
         super::note(&format!("jarvis: no usable decision: {}", crate::domain::Untrusted::new(why).line(200)));
     }
     Ok(exit_code(&report))
+}
+
+/// Has a stored cycle again. Only the store is read, so it works beside a running desk.
+async fn play_back(global: &Global, cycle: &str) -> Result<ExitCode, Failure> {
+    let iterations = setup::settings(global)?.settings.model.max_iterations;
+    let file = setup::data_dir(global)?.join(FILE_NAME);
+    let store = tokio::task::spawn_blocking(move || Store::open_for_reading(&file))
+        .await
+        .map_err(|error| Failure::internal(error.to_string()))??;
+    let cycle = match cycle {
+        "latest" => {
+            let lines = store.cycles(200).await?;
+            let last = lines.into_iter().find(|line| line.state == CycleState::Finished);
+            last.map(|line| line.start.id)
+                .ok_or_else(|| Failure::failed("no finished cycle is stored; run `jarvis cycle` first"))?
+        }
+        id => CycleId::from_stored(id),
+    };
+    let played = playback::play_back(&store, &cycle, iterations).await?;
+    if global.json {
+        super::say(&serde_json::to_string(&played.report)?);
+    } else {
+        print(&played.report);
+    }
+    super::note(&format!(
+        "jarvis: {} requests made again equal to the byte, sha256 of all recorded ones {}",
+        played.equal_requests, played.requests_hash
+    ));
+    for difference in &played.differences {
+        super::note(&format!("jarvis: {}", crate::domain::Untrusted::new(difference.as_str()).line(200)));
+    }
+    Ok(if played.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// What the model cost: this cycle, each usable decision of it, today and this month (UTC, market time, all venues).
+async fn print_cost(store: &Store, report: &CycleReport) -> Result<(), Failure> {
+    let at = report.market_time;
+    let midnight = |day: chrono::NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc();
+    let today = store.usage_since(midnight(at.date_naive())).await?;
+    let first = at.date_naive().with_day(1).unwrap_or_else(|| at.date_naive());
+    let month = store.usage_since(midnight(first)).await?;
+    let this = store.model_costs(at, at + chrono::TimeDelta::milliseconds(1)).await?;
+    let this = this.into_iter().find(|line| line.cycle == report.cycle_id).map(|line| line.cost);
+    let each = this.and_then(|cost| cost.per_decision());
+    let each = each.map_or_else(String::new, |each| format!(" (${} a decision)", each.round_dp(5)));
+    let dollars = |usage: &Usage| usage.cost_usd.round_dp(4);
+    super::say(&format!(
+        "model: ${}{each}, ${} today, ${} this month",
+        dollars(&report.usage),
+        dollars(&today),
+        dollars(&month)
+    ));
+    Ok(())
 }
 
 /// 0 when all went well, 1 without one usable decision, 4 when an account, an order or a source failed.

@@ -30,6 +30,29 @@ pub async fn open(
     install: Arc<str>,
     data_dir: Option<&Path>,
 ) -> Result<Arc<Floor>, Failure> {
+    let parts = parts(settings, settings_dir, venue, store, install, data_dir)?;
+    Ok(Floor::open(parts).await?)
+}
+
+/// Puts a desk together that only looks: nothing is recovered, protected or written.
+pub async fn open_for_looking(
+    settings: &Settings,
+    settings_dir: &Path,
+    venue: &Venue,
+    store: &Store,
+) -> Result<Arc<Floor>, Failure> {
+    let parts = parts(settings, settings_dir, venue, store, "looking".into(), None)?;
+    Ok(Floor::open_for_looking(parts).await?)
+}
+
+fn parts(
+    settings: &Settings,
+    settings_dir: &Path,
+    venue: &Venue,
+    store: &Store,
+    install: Arc<str>,
+    data_dir: Option<&Path>,
+) -> Result<DeskParts, Failure> {
     let accounts = accounts(settings, venue)?;
     let symbols = every_symbol(&accounts);
     let language = match settings.model.prompt {
@@ -39,7 +62,7 @@ pub async fn open(
     let mut settings = settings.clone();
     // Live trading has to be armed by hand; until that can be done here, a live desk only computes.
     settings.dry_run |= settings.mode == Mode::Live;
-    let parts = DeskParts {
+    Ok(DeskParts {
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
         store: store.at(&venue.id),
@@ -50,8 +73,7 @@ pub async fn open(
         install,
         built_in_market: venue.built_in,
         settings,
-    };
-    Ok(Floor::open(parts).await?)
+    })
 }
 
 /// The market-data API over a venue's sources.

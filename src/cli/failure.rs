@@ -85,6 +85,7 @@ macro_rules! failed_from {
 failed_from!(
     crate::desk::CycleError,
     crate::desk::DeskError,
+    crate::desk::playback::PlaybackError,
     crate::desk::prompt::PromptError,
     crate::exchange::ExchangeError,
     crate::net::NetError,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde_json::json;
 
@@ -12,7 +11,7 @@ use super::venue::Venue;
 use super::{desk, logs, say, setup};
 use crate::desk::prompt::{Language, RenderedPrompt, Templates, diff, lint};
 use crate::llm::Tool;
-use crate::store::{DeskLock, FILE_NAME, Store};
+use crate::store::{FILE_NAME, Store};
 
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 2;
@@ -27,30 +26,20 @@ pub async fn run(global: &Global, command: &PromptCommand) -> Result<ExitCode, F
     }
 }
 
-/// The next call, made up to the point where it would be sent. Opening the desk protects what is open, as every start
-/// does, and trades nothing.
+/// The next call, made up to the point where it would be sent. Only looked at: it takes no lock, works beside a running
+/// desk, and changes nothing at the exchange or in the store.
 async fn next_call(global: &Global) -> Result<(RenderedPrompt, Vec<Tool>), Failure> {
     let loaded = setup::settings(global)?;
     let data_dir = setup::data_dir(global)?;
-    let _lock = DeskLock::acquire(&data_dir)?;
-    let install = setup::install_id(&data_dir)?;
-    let venue = Venue::open(&loaded.settings, global.world.as_deref(), &data_dir).await?;
-    let store = open_store(&data_dir).await?;
-    let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
-    let floor =
-        desk::open(&loaded.settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
-    let prompt = floor.draft_prompts().await;
-    floor.bulletin().flush().await;
-    if let Some(driver) = driver {
-        driver.abort();
-    }
-    venue.save()?;
-    Ok((prompt?, floor.offered_tools()))
+    let venue = Venue::for_looking(&loaded.settings, global.world.as_deref(), &data_dir).await?;
+    let store = look_into_store(&data_dir).await?;
+    let floor = desk::open_for_looking(&loaded.settings, &loaded.directory, &venue, &store).await?;
+    Ok((floor.draft_prompts().await?, floor.offered_tools()))
 }
 
-async fn open_store(data_dir: &Path) -> Result<Store, Failure> {
+async fn look_into_store(data_dir: &Path) -> Result<Store, Failure> {
     let file = data_dir.join(FILE_NAME);
-    let opened = tokio::task::spawn_blocking(move || Store::open(&file)).await;
+    let opened = tokio::task::spawn_blocking(move || Store::open_for_reading(&file)).await;
     Ok(opened.map_err(|error| Failure::internal(error.to_string()))??)
 }
 
@@ -142,7 +131,7 @@ async fn text_of(global: &Global, name: &str) -> Result<String, Failure> {
     if !data_dir.join(FILE_NAME).is_file() {
         return Err(unknown());
     }
-    let found = open_store(&data_dir).await?.find_prompts(name).await?;
+    let found = look_into_store(&data_dir).await?.find_prompts(name).await?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(unknown()),

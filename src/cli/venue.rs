@@ -18,7 +18,7 @@ use crate::config::{self, AccountSettings, Settings};
 use crate::domain::{AccountName, Clock, Mode, SystemClock, Timestamp};
 use crate::exchange::Credentials;
 use crate::net::{NetError, RetryPolicy, Socket, SocketConnector, SocketMessage, Transport};
-use crate::world::{Recorded, World, WorldOptions, WorldSocket};
+use crate::world::{Recorded, World, WorldError, WorldOptions, WorldSocket};
 
 /// Stands for the embedded world in URLs; nothing ever looks it up.
 const EMBEDDED: &str = "embedded-world";
@@ -97,6 +97,21 @@ impl Venue {
         }
     }
 
+    /// The same place, accounts included, for somebody who only looks: an embedded world is the one kept in the data
+    /// folder, and nothing is written into it.
+    pub async fn for_looking(
+        settings: &Settings,
+        world_url: Option<&str>,
+        data_dir: &Path,
+    ) -> Result<Self, Failure> {
+        if world_url.is_none() && settings.mode == Mode::Paper && settings.exchange.base_url.is_none() {
+            let state = data_dir.join("world.json");
+            let options = options(settings, settings.world.speed, None, Some(&state));
+            return Self::embedded_by(World::open_unkept, options, Arc::new(SystemClock)).await;
+        }
+        Self::open(settings, world_url, data_dir).await
+    }
+
     /// A fresh embedded world over recorded candles that stands still.
     pub async fn recorded(settings: &Settings, recorded: &RecordedOptions) -> Result<Self, Failure> {
         let recorded = recorded.candles.clone().zip(recorded.from);
@@ -110,8 +125,16 @@ impl Venue {
 
     /// An embedded world on any wall clock, such as the one pictures are drawn from.
     pub async fn embedded_at(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Self, Failure> {
+        Self::embedded_by(World::open, options, wall).await
+    }
+
+    async fn embedded_by(
+        open: fn(WorldOptions, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>,
+        options: WorldOptions,
+        wall: Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
         let world_wall = Arc::clone(&wall);
-        let world = tokio::task::spawn_blocking(move || World::open(options, world_wall))
+        let world = tokio::task::spawn_blocking(move || open(options, world_wall))
             .await
             .map_err(|error| Failure::internal(error.to_string()))??;
         let keys = world

@@ -45,6 +45,7 @@ pub async fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure
     let world = tokio::task::spawn_blocking(move || World::open(world_options, Arc::new(SystemClock)))
         .await
         .map_err(|error| Failure::internal(error.to_string()))??;
+    world.analyst().set_fault(options.analyst_fault, None);
     let keys: Vec<_> = world
         .keys()
         .into_iter()

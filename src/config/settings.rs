@@ -117,6 +117,15 @@ impl ModelSettings {
     pub fn is_local(&self) -> bool {
         self.base_url.as_deref().is_some_and(super::read::is_loopback)
     }
+
+    /// The model as records and reports name it. The built-in rules are no model: the id only says whose price their
+    /// cost is estimated by.
+    pub fn told_id(&self) -> String {
+        match self.provider {
+            Provider::Builtin => format!("builtin-rules (priced as {})", self.id),
+            Provider::Anthropic | Provider::OpenAi => self.id.clone(),
+        }
+    }
 }
 
 /// US dollars for a million tokens.

@@ -14,7 +14,9 @@ use crate::domain::{
 
 mod extract;
 
-pub use extract::{analysis_of, rows_of};
+use extract::{NoRows, Row, rows_of};
+
+pub use extract::analysis_of;
 
 /// Longest reason or risk note that is kept, in characters.
 const LONGEST_NOTE: usize = 2_000;
@@ -67,7 +69,10 @@ impl Answer {
         match handed {
             Handed::Text(text) => Self::check(text, pairs),
             Handed::Call(input) => match input.get("decisions") {
-                Some(Value::Array(rows)) => Self::from_rows(rows, pairs),
+                Some(Value::Array(rows)) => {
+                    let rows: Vec<Row> = rows.iter().cloned().map(Row::from).collect();
+                    Self::from_rows(&rows, pairs)
+                }
                 Some(_) => Self::unusable("`decisions` is not an array of objects", pairs),
                 None => Self::unusable("the call has no `decisions`", pairs),
             },
@@ -78,8 +83,19 @@ impl Answer {
     pub fn check(text: &str, pairs: &[Pair]) -> Self {
         match rows_of(text) {
             Ok(rows) => Self::from_rows(&rows, pairs),
-            Err(reason) => Self::unusable(reason, pairs),
+            Err(NoRows::Unusable(reason)) => Self::unusable(reason, pairs),
+            Err(NoRows::Ambiguous) => Self::ambiguous(pairs),
         }
+    }
+
+    /// An answer with two lists that differ: none of them counts.
+    fn ambiguous(pairs: &[Pair]) -> Self {
+        let detail = "the answer holds two different lists of decisions; none of them counts";
+        let row = |pair| CheckedRow {
+            proposal: empty_proposal(pair),
+            fault: Some((Rule::Duplicate, detail.to_owned())),
+        };
+        Self { rows: pairs.iter().map(row).collect(), errors: vec![detail.to_owned()] }
     }
 
     /// An answer in which nothing can be used.
@@ -88,11 +104,11 @@ impl Answer {
         Self { rows, errors: vec![format!("the answer is not usable: {reason}")] }
     }
 
-    fn from_rows(rows: &[Value], pairs: &[Pair]) -> Self {
+    fn from_rows(rows: &[Row], pairs: &[Pair]) -> Self {
         let mut errors = Vec::new();
         let mut found: Vec<Vec<CheckedRow>> = vec![Vec::new(); pairs.len()];
         for (number, row) in (1..).zip(rows) {
-            match pair_index(row, pairs) {
+            match pair_index(&row.value, pairs) {
                 Ok(index) => found[index].push(check_row(row, &pairs[index])),
                 Err(reason) => errors.push(format!("row {number} of the answer was ignored: {reason}")),
             }
@@ -184,13 +200,18 @@ fn pair_index(row: &Value, pairs: &[Pair]) -> Result<usize, String> {
     )
 }
 
-fn check_row(row: &Value, pair: &Pair) -> CheckedRow {
+fn check_row(row: &Row, pair: &Pair) -> CheckedRow {
     let empty = Map::new();
-    let object = row.as_object().unwrap_or(&empty);
+    let object = row.value.as_object().unwrap_or(&empty);
     let mut proposal = empty_proposal(pair);
     proposal.reason = text_of(object.get("reason"));
     proposal.risk_note = Some(text_of(object.get("risk_note"))).filter(says_something);
-    let checked = word_of(object).and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?)));
+    let checked = match &row.fault {
+        Some(fault) => Err(fault.clone()),
+        None => texts_are_texts(object)
+            .and_then(|()| word_of(object))
+            .and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?))),
+    };
     match checked {
         Ok((word, confidence, bias)) => {
             proposal.decision = Some(word);
@@ -203,6 +224,15 @@ fn check_row(row: &Value, pair: &Pair) -> CheckedRow {
 }
 
 type Checked<T> = Result<T, (Rule, String)>;
+
+/// What is kept as a sentence must be one, if it is there at all.
+fn texts_are_texts(object: &Map<String, Value>) -> Checked<()> {
+    let is_text = |field: &&str| matches!(object.get(*field), None | Some(Value::String(_) | Value::Null));
+    match ["reason", "risk_note"].iter().find(|field| !is_text(field)) {
+        Some(field) => Err((Rule::Malformed, format!("{field} is not a text"))),
+        None => Ok(()),
+    }
+}
 
 fn word_of(object: &Map<String, Value>) -> Checked<DecisionWord> {
     match object.get("decision") {
@@ -218,9 +248,6 @@ fn word_of(object: &Map<String, Value>) -> Checked<DecisionWord> {
 fn confidence_of(object: &Map<String, Value>) -> Checked<Confidence> {
     let number = match object.get("confidence") {
         Some(Value::Number(number)) => number.to_string(),
-        Some(Value::String(word)) if extract::is_stand_in(word) => {
-            return Err((Rule::OutOfRange, "confidence is not a finite number".to_owned()));
-        }
         Some(_) => return Err((Rule::Malformed, "confidence is not a number".to_owned())),
         None => return Err((Rule::Malformed, "confidence is missing".to_owned())),
     };

@@ -7,13 +7,15 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::answer::{Answer, CheckedRow, Pair};
-use super::conversation::{Around, Budget, Conversation, MoneyBudget, Progress};
+use super::conversation::{
+    Around, Budget, Conversation, HABIT_CYCLES, Lookup, MoneyBudget, Progress, caching_pays,
+};
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
 use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
 use super::memory;
-use super::prompt::{MemoryInput, PromptError, RenderedPrompt};
+use super::prompt::{Look, MemoryInput, PromptError, RenderedPrompt};
 use super::sizing::SizingInput;
 use crate::config::Provider;
 use crate::domain::{
@@ -22,11 +24,8 @@ use crate::domain::{
 };
 use crate::store::{CycleStart, PromptKind, StoreError};
 
-/// Cycles looked at to tell whether the model is in the habit of using its tool.
-const HABIT_CYCLES: u32 = 20;
-/// Share of them that must have used it for the conversation to be cached (percent): writing costs a quarter more, and
-/// pays from about three cycles in ten.
-const HABIT_PERCENT: u32 = 30;
+/// Said of a cycle, and of each of its rows, that ended with the desk.
+const SHUT_DOWN: &str = "the desk was shut down while the model was thinking";
 
 /// Why a cycle was not started or could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +48,8 @@ struct Run<'a> {
     is_dry: bool,
     timings: TimingsMs,
     errors: Vec<String>,
+    /// Whether the desk ended in the middle of the conversation.
+    was_cut_off: bool,
 }
 
 impl Floor {
@@ -83,6 +84,7 @@ impl Floor {
             is_dry: dry_run,
             timings: TimingsMs::default(),
             errors: Vec::new(),
+            was_cut_off: false,
         };
         let (rows, analysis, progress, brief) = run.go().await;
         run.timings.total = millis(began);
@@ -97,7 +99,7 @@ impl Floor {
             market_time,
             model: ModelSummary {
                 provider: self.settings.model.provider.as_str().to_owned(),
-                id: self.settings.model.id.clone(),
+                id: self.settings.model.told_id(),
                 iterations: progress.iterations,
                 stop_reason: progress.stop_reason,
             },
@@ -107,9 +109,13 @@ impl Floor {
             decisions: rows,
             usage: progress.usage,
             timings_ms: run.timings,
-            errors: run.errors,
+            errors: std::mem::take(&mut run.errors),
         };
-        self.shared.store.finish_cycle(&report).await?;
+        if run.was_cut_off {
+            self.shared.store.interrupt_cycle(&report, SHUT_DOWN).await?;
+        } else {
+            self.shared.store.finish_cycle(&report).await?;
+        }
         if !report.decisions.iter().any(|row| row.proposal.decision.is_some()) {
             let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
             let text =
@@ -132,7 +138,23 @@ impl Floor {
             Ok(memory) => input.memory = memory,
             Err(error) => tracing::error!(%error, "the memory could not be read; this cycle goes without"),
         }
-        super::prompt::render(&self.templates, &input)
+        self.look_at_prompts();
+        super::prompt::render(&self.prompts.present(), &input)
+    }
+
+    /// Takes over prompt files that the operator changed; a broken one is told and the last good one stays.
+    fn look_at_prompts(&self) {
+        let (severity, text) = match self.prompts.look() {
+            Look::Same => return,
+            Look::Taken(changed) => (
+                Severity::Info,
+                format!("prompt files changed and count from now on: {}", changed.join(", ")),
+            ),
+            Look::Refused(error) => {
+                (Severity::Warning, format!("{error}; the prompts that counted before stay in force"))
+            }
+        };
+        self.shared.bulletin.record(None, Event::Alarm { severity, text });
     }
 
     async fn memory(&self, accounts: &[AccountState], now: Timestamp) -> Result<MemoryInput, StoreError> {
@@ -146,7 +168,7 @@ impl Floor {
 
     /// Both prompts as the next cycle would send them, without asking anybody and without trading.
     pub async fn draft_prompts(&self) -> Result<RenderedPrompt, PromptError> {
-        let (accounts, brief) = tokio::join!(self.read_accounts(), self.read_brief());
+        let (accounts, brief) = tokio::join!(self.glance_at_accounts(), self.read_brief());
         self.render_prompts(&Gathered { accounts, brief }).await
     }
 
@@ -257,9 +279,9 @@ impl Run<'_> {
         };
         let around = Around {
             llm: &self.floor.llm,
-            simsar: &self.floor.simsar,
-            bulletin: &self.floor.shared.bulletin,
-            store: &self.floor.shared.store,
+            market: Lookup::Simsar(&self.floor.simsar),
+            bulletin: Some(&self.floor.shared.bulletin),
+            store: Some(&self.floor.shared.store),
             clock: self.floor.shared.clock.as_ref(),
             cycle: &self.id,
             turkish,
@@ -269,7 +291,8 @@ impl Run<'_> {
         let (answer, analysis) = tokio::select! {
             answered = converse(&mut conversation, pairs, turkish) => answered,
             () = self.floor.ending.cancelled() => {
-                (Answer::unusable("the desk was shut down while the model was thinking", pairs), Untrusted::default())
+                self.was_cut_off = true;
+                (Answer { rows: Vec::new(), errors: vec![SHUT_DOWN.to_owned()] }, Untrusted::default())
             }
         };
         let progress = conversation.progress().clone();
@@ -304,11 +327,11 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the model used its tool in enough of the last cycles. Without any, it is taken to.
+    /// Whether the model uses its tool often enough. When that cannot be read, it is taken to.
     async fn is_caching_worth_it(&self) -> bool {
         let provider = self.floor.settings.model.provider.as_str();
         match self.floor.shared.store.tool_habit(provider, HABIT_CYCLES).await {
-            Ok(habit) => habit.cycles == 0 || habit.with_tools * 100 >= habit.cycles * HABIT_PERCENT,
+            Ok(habit) => caching_pays(habit),
             Err(error) => {
                 tracing::warn!(%error, "the use of tools in the last cycles could not be read");
                 true
@@ -389,6 +412,9 @@ impl Run<'_> {
         proposal: &Proposal,
         free_margin: rust_decimal::Decimal,
     ) -> Verdict {
+        if self.was_cut_off {
+            return Verdict::Settled(failed(SHUT_DOWN));
+        }
         if let Some(trouble) = &state.trouble {
             return Verdict::Settled(failed(&format!("the account could not be read: {trouble}")));
         }
@@ -474,7 +500,11 @@ impl Run<'_> {
 }
 
 /// The answer, repaired once where rows were wrong, and the analysis that came with it.
-async fn converse(conversation: &mut Conversation<'_>, pairs: &[Pair], turkish: bool) -> (Answer, Untrusted) {
+pub(super) async fn converse(
+    conversation: &mut Conversation<'_>,
+    pairs: &[Pair],
+    turkish: bool,
+) -> (Answer, Untrusted) {
     let handed = match conversation.answer().await {
         Ok(handed) => handed,
         Err(error) => return (Answer::unusable(&error.to_string(), pairs), conversation.analysis()),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::bulletin::Bulletin;
 use super::execution::{AccountDesk, AccountTerms, Shared};
 use super::guardian::Guardian;
-use super::prompt::Templates;
+use super::prompt::{PromptFiles, Templates};
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
 use crate::domain::{
@@ -73,7 +73,7 @@ pub struct Floor {
     pub(super) simsar: Simsar,
     pub(super) llm: LlmClient,
     pub(super) accounts: Vec<Arc<AccountDesk>>,
-    pub(super) templates: Templates,
+    pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
@@ -89,6 +89,25 @@ impl Floor {
     /// Puts the desk together. Start-up is recovery: interrupted orders are settled and every position is looked at
     /// before anything else may happen.
     pub async fn open(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
+        let floor = Self::put_together(parts).await?;
+        floor.recover().await?;
+        Ok(floor)
+    }
+
+    /// The desk for somebody who only looks at it: nothing is recovered, protected or written. It can draft prompts;
+    /// it is not for trading.
+    pub async fn open_for_looking(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
+        let floor = Self::put_together(parts).await?;
+        join_all(floor.accounts.iter().map(|account| async {
+            if let Err(error) = account.sync_clock().await {
+                tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
+            }
+        }))
+        .await;
+        Ok(floor)
+    }
+
+    async fn put_together(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
         let snapshot = first_snapshot(&parts, &schedule).await?;
         let shared = Shared {
@@ -105,24 +124,27 @@ impl Floor {
             .into_iter()
             .map(|(terms, client)| Arc::new(AccountDesk::new(terms, client, shared.clone())))
             .collect();
-        let floor = Arc::new(Self {
+        Ok(Arc::new(Self {
             settings: parts.settings,
             shared,
             simsar: parts.simsar,
             llm: parts.llm,
             accounts,
-            templates: parts.templates,
+            prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
             ending: CancellationToken::new(),
-        });
-        floor.recover().await?;
-        Ok(floor)
+        }))
     }
 
     /// What the desk tells.
     pub fn bulletin(&self) -> &Arc<Bulletin> {
         &self.shared.bulletin
+    }
+
+    /// The prompt files: to look at, check, change and put back. What is changed counts from the next cycle on.
+    pub fn prompts(&self) -> &PromptFiles {
+        &self.prompts
     }
 
     /// Whether the store holds no cycle yet.
@@ -166,14 +188,25 @@ impl Floor {
         self.accounts.iter().find(|account| account.name() == name)
     }
 
-    /// Every account side by side; one that cannot be read comes back with its trouble.
+    /// Every account side by side, its worth booked; one that cannot be read comes back with its trouble.
     pub(super) async fn read_accounts(&self) -> Vec<AccountState> {
+        let states = self.glance_at_accounts().await;
+        join_all(
+            self.accounts
+                .iter()
+                .zip(&states)
+                .filter(|(_, state)| state.trouble.is_none())
+                .map(|(account, state)| account.book_equity(state)),
+        )
+        .await;
+        states
+    }
+
+    /// The same without booking anything.
+    pub(super) async fn glance_at_accounts(&self) -> Vec<AccountState> {
         join_all(self.accounts.iter().map(|account| async {
             match tokio::time::timeout(READ_TIME, account.read()).await {
-                Ok(Ok(state)) => {
-                    account.book_equity(&state).await;
-                    state
-                }
+                Ok(Ok(state)) => state,
                 Ok(Err(error)) => self.unreadable(account.terms(), error.to_string()),
                 Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds".to_owned()),
             }

@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use super::Store;
 use super::error::StoreError;
 use super::values::{collect, count, decimal, instant, uncount, unreadable};
-use crate::domain::{CycleId, Timestamp, ToolCallRecord, Usage};
+use crate::domain::{CycleId, Timestamp, ToolCallRecord, Untrusted, Usage};
 
 /// One request to the model and what came back. Never headers: they carry the key.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,6 +148,31 @@ impl Store {
         .await
     }
 
+    /// Every tool call of a cycle, in the order they were made: the turn it was asked in, the call, and the answer the
+    /// model was given.
+    pub async fn tool_calls_of(
+        &self,
+        cycle: &CycleId,
+    ) -> Result<Vec<(u32, ToolCallRecord, Vec<u8>)>, StoreError> {
+        let cycle = cycle.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT endpoint, params, status, bytes, ms, body, iteration FROM tool_calls WHERE cycle = ?1 ORDER BY id",
+            )?;
+            collect(&mut statement, [cycle.as_str()], |row| {
+                let record = ToolCallRecord {
+                    endpoint: Untrusted::new(row.get::<_, String>(0)?),
+                    params: serde_json::from_str(&row.get::<_, String>(1)?)?,
+                    status: row.get(2)?,
+                    bytes: uncount("tool_calls.bytes", row.get(3)?)?,
+                    ms: row.get(4)?,
+                };
+                Ok((row.get(6)?, record, row.get(5)?))
+            })
+        })
+        .await
+    }
+
     /// Tokens and money of all requests to the model sent at an instant or later (market time), at all venues: what is
     /// spent is spent.
     pub async fn usage_since(&self, since: Timestamp) -> Result<Usage, StoreError> {
@@ -225,7 +250,7 @@ fn packed(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     packing(plain).map_err(|error| unreadable("model_calls", error.to_string()))
 }
 
-pub(super) fn unpacked(what: &'static str, kept: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+fn unpacked(what: &'static str, kept: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     if !kept.starts_with(&GZIP) {
         return Ok(kept);
     }

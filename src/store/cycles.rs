@@ -110,10 +110,26 @@ impl Store {
 
     /// Keeps the whole report and its decisions; the cycle is finished.
     pub async fn finish_cycle(&self, report: &CycleReport) -> Result<(), StoreError> {
+        let json = serde_json::to_string(report)?;
+        self.end_cycle(report, CycleState::Finished, None, Some(json)).await
+    }
+
+    /// Keeps what a cycle came to that was ended from outside: its cost and rows, the reason, and no report.
+    pub async fn interrupt_cycle(&self, report: &CycleReport, reason: &str) -> Result<(), StoreError> {
+        self.end_cycle(report, CycleState::Failed, Some(reason.to_owned()), None).await
+    }
+
+    async fn end_cycle(
+        &self,
+        report: &CycleReport,
+        state: CycleState,
+        failure: Option<String>,
+        json: Option<String>,
+    ) -> Result<(), StoreError> {
         let report = report.clone();
         self.write(move |connection| {
             let finished = connection.execute(
-                "UPDATE cycles SET state = 'finished', failure = NULL, finished_at = ?2, provider = ?3, model = ?4,
+                "UPDATE cycles SET state = ?14, failure = ?15, finished_at = ?2, provider = ?3, model = ?4,
                      iterations = ?5, stop_reason = ?6, analysis = ?7, input_tokens = ?8, output_tokens = ?9,
                      cache_read_input_tokens = ?10, cache_creation_input_tokens = ?11, cost_usd = ?12, report = ?13
                  WHERE id = ?1",
@@ -130,7 +146,9 @@ impl Store {
                     count(report.usage.cache_read_input_tokens)?,
                     count(report.usage.cache_creation_input_tokens)?,
                     report.usage.cost_usd.to_string(),
-                    serde_json::to_string(&report)?,
+                    json,
+                    word(&state)?,
+                    failure,
                 ],
             )?;
             if finished != 1 {

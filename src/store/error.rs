@@ -61,6 +61,9 @@ pub enum StoreError {
     /// An order of this name was written down before.
     #[error("order {0} is already in the journal; it must not be sent again")]
     DuplicateOrder(ClientOrderId),
+    /// It was opened for reading.
+    #[error("the store was opened for reading only; nothing is written")]
+    ReadOnly,
     /// No order of this name was written down.
     #[error("order {0} is not in the journal")]
     UnknownOrder(ClientOrderId),

@@ -11,7 +11,7 @@ use super::ledger::LedgerKind;
 use super::values::{collect, decimal, first, instant, uncount, unword, unword_some};
 use crate::domain::{
     AccountName, CycleId, CycleLine, CycleOutcomes, DecisionMark, Envelope, FillLine, OrderLine, Symbol,
-    Timestamp, ToolCallPage, Untrusted, Usage, Usdt,
+    Timestamp, Usage, Usdt,
 };
 
 /// A movement of money in a list.
@@ -77,49 +77,6 @@ impl Store {
             let query = format!("{LINE} WHERE c.id = ?1 GROUP BY c.id");
             let mut statement = connection.prepare_cached(&query)?;
             first(&mut statement, [cycle.as_str()], line_of)
-        })
-        .await
-    }
-
-    /// The system and the user prompt of a cycle, as far as they were made.
-    pub async fn prompts_of(
-        &self,
-        cycle: &CycleId,
-    ) -> Result<(Option<Untrusted>, Option<Untrusted>), StoreError> {
-        let cycle = cycle.clone();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT (SELECT text FROM prompts WHERE hash = c.system_prompt),
-                        (SELECT text FROM prompts WHERE hash = c.user_prompt)
-                 FROM cycles c WHERE c.id = ?1",
-            )?;
-            let texts = first(&mut statement, [cycle.as_str()], |row| {
-                let text = |index: usize| row.get::<_, Option<String>>(index);
-                Ok((text(0)?.map(Untrusted::new), text(1)?.map(Untrusted::new)))
-            })?;
-            Ok(texts.unwrap_or_default())
-        })
-        .await
-    }
-
-    /// The tool calls of a cycle with what they answered, in their order.
-    pub async fn tool_calls_of(&self, cycle: &CycleId) -> Result<Vec<ToolCallPage>, StoreError> {
-        let cycle = cycle.clone();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT iteration, endpoint, params, status, ms, body FROM tool_calls WHERE cycle = ?1 ORDER BY id",
-            )?;
-            collect(&mut statement, [cycle.as_str()], |row| {
-                let body = super::conversation::unpacked("tool_calls.body", row.get(5)?)?;
-                Ok(ToolCallPage {
-                    iteration: row.get(0)?,
-                    endpoint: Untrusted::new(row.get::<_, String>(1)?),
-                    params: Untrusted::new(row.get::<_, String>(2)?),
-                    status: row.get(3)?,
-                    ms: row.get(4)?,
-                    body: Untrusted::new(String::from_utf8_lossy(&body)),
-                })
-            })
         })
         .await
     }

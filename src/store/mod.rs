@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 mod conversation;
+mod costs;
 mod cycles;
 mod decisions;
 mod equity;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use conversation::{ModelCall, ToolHabit};
+pub use costs::{CycleCost, DayCost, ModelCost, by_day};
 pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use error::StoreError;
 pub use fills::Fill;
@@ -65,7 +67,8 @@ struct Inner {
     path: PathBuf,
     // Dropped in this order: the reader lets go first, so that the writer can fold the log into the file.
     reader: Worker,
-    writer: Worker,
+    /// Absent in a store that is only read.
+    writer: Option<Worker>,
 }
 
 impl Store {
@@ -80,8 +83,17 @@ impl Store {
         drop(open::prepare_file(path)?);
         let writer = Worker::writer(open::writer(path, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
-        let inner = Arc::new(Inner { path: path.to_owned(), reader, writer });
+        let inner = Arc::new(Inner { path: path.to_owned(), reader, writer: Some(writer) });
         Ok(Self { inner, venue: "".into() })
+    }
+
+    /// The file at `path` for somebody who only looks, also beside the desk that writes it: nothing is made, mended or
+    /// changed, and every write is refused. Without a file it is a store with nothing in it. Blocks like [`Self::open`].
+    pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
+        let connection =
+            if path.is_file() { open::reader(path, open::PATIENCE)? } else { open::nothing(path)? };
+        let reader = Worker::reader(connection)?;
+        Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), reader, writer: None }), venue: "".into() })
     }
 
     /// A handle on the same file for the orders, fills, money and cycles of one venue: a name that every run at the
@@ -107,7 +119,7 @@ impl Store {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.inner.writer.run(work).await
+        self.inner.writer.as_ref().ok_or(StoreError::ReadOnly)?.run(work).await
     }
 
     /// Does `work` on the reading connection.

@@ -56,6 +56,14 @@ pub(super) fn reader(path: &Path, patience: Duration) -> Result<Connection, Stor
     Ok(connection)
 }
 
+/// A connection to tables without a row, in memory.
+pub(super) fn nothing(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    schema::bring_up_to_date(path, &mut connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
 fn check_integrity(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let corrupt = |detail: String| StoreError::Corrupt { path: path.to_owned(), detail };
     let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));

@@ -76,6 +76,21 @@ impl Store {
         .await
     }
 
+    /// The system and the user prompt a cycle was decided on, if it came to that.
+    pub async fn prompts_of(&self, cycle: &CycleId) -> Result<Option<(String, String)>, StoreError> {
+        let cycle = cycle.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT system.text, user.text FROM cycles
+                 JOIN prompts AS system ON system.hash = cycles.system_prompt
+                 JOIN prompts AS user ON user.hash = cycles.user_prompt
+                 WHERE cycles.id = ?1",
+            )?;
+            super::values::first(&mut statement, [cycle.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+        .await
+    }
+
     /// The texts that a name can mean: those whose content hash begins with it, or the user prompt of the cycle of that
     /// name.
     pub async fn find_prompts(&self, name: &str) -> Result<Vec<String>, StoreError> {

@@ -147,7 +147,7 @@ pub struct World {
     feed: Feed,
     faults: Arc<Faults>,
     sources: Router,
-    analyst: Router,
+    analyst: analyst::Analyst,
     fresh: bool,
 }
 
@@ -160,13 +160,25 @@ impl std::fmt::Debug for World {
 impl World {
     /// A fresh world, or the one kept in the state file with the time since played through.
     pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
+        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        Self::begin(options, saved, wall)
+    }
+
+    /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
+    pub fn open_unkept(mut options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
+        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        options.state_file = None;
+        Self::begin(options, saved, wall)
+    }
+
+    fn begin(
+        options: WorldOptions,
+        saved: Option<SavedWorld>,
+        wall: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, WorldError> {
         if !options.speed.is_finite() || !(0.0..=1e6).contains(&options.speed) {
             return Err(WorldError::Speed(options.speed));
         }
-        let saved = match &options.state_file {
-            Some(path) => SavedWorld::read(path)?,
-            None => None,
-        };
         let fresh = saved.is_none();
         let wall_ms = wall.now().timestamp_millis();
         let (base, market, core) = match saved {
@@ -181,7 +193,7 @@ impl World {
         let faults = Arc::new(Faults::new(options.seed));
         let world = Arc::new(Self {
             sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
-            analyst: analyst::router(analyst),
+            analyst: analyst::Analyst::new(analyst),
             clock,
             market,
             core: Mutex::new(core),
@@ -216,9 +228,14 @@ impl World {
         let weather = middleware::from_fn_with_state(Arc::clone(self), faults::layer::weather);
         fapi::router(Arc::clone(self))
             .merge(self.sources.clone().layer(settling))
-            .merge(self.analyst.clone())
+            .merge(self.analyst.router())
             .layer(weather)
             .merge(control::router(Arc::clone(self)))
+    }
+
+    /// The analyst, to give it a bad day or end one.
+    pub fn analyst(&self) -> &analyst::Analyst {
+        &self.analyst
     }
 
     /// Market time.

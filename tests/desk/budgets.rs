@@ -76,3 +76,60 @@ async fn the_habit_of_using_tools_is_counted_per_provider() {
     assert_eq!((one.cycles, one.with_tools), (1, 1));
     assert_eq!(rig.store.tool_habit("builtin", 20).await.unwrap().cycles, 0);
 }
+
+/// Tokens of one recorded stream: input, cache writes, cache reads, output; read by plain means.
+fn tokens_of(stream: &[u8]) -> [u64; 4] {
+    let mut told = [0; 4];
+    let names = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"];
+    for line in String::from_utf8_lossy(stream).lines() {
+        let Some(data) = line.strip_prefix("data:") else { continue };
+        let event: serde_json::Value = serde_json::from_str(data.trim()).unwrap();
+        let usage =
+            if event["type"] == "message_start" { &event["message"]["usage"] } else { &event["usage"] };
+        for (tokens, name) in told.iter_mut().zip(names) {
+            // What comes later replaces what came before.
+            *tokens = usage[name].as_u64().unwrap_or(*tokens);
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn three_cycles_counted_by_hand_from_what_was_recorded_cost_what_the_desk_says() {
+    let rig = rig(|_| ()).await;
+    let mut all = Decimal::ZERO;
+    for number in 1..=3 {
+        let report = rig.cycle().await;
+        let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
+        let mut sum = [0_u64; 4];
+        for call in &calls {
+            for (sum, tokens) in sum.iter_mut().zip(tokens_of(&call.response)) {
+                *sum += tokens;
+            }
+        }
+        let [input, written, read, output] = sum;
+        // Dollars for a million tokens of claude-sonnet-4-6: 3 in, 3.75 written, 0.30 read, 15 out.
+        let micros = input * 300 + written * 375 + read * 30 + output * 1500;
+        let dollars = Decimal::from(micros) / Decimal::from(100_000_000);
+        let usage = &report.usage;
+        let told = [
+            usage.input_tokens,
+            usage.cache_creation_input_tokens,
+            usage.cache_read_input_tokens,
+            usage.output_tokens,
+        ];
+        // The same cycle with two thousand tokens of output, as the first desk's model wrote.
+        let usual = dollars - (Decimal::from(output) - Decimal::from(2000)) * Decimal::new(15, 6);
+        println!(
+            "cycle {number}: {} requests, {sum:?} tokens (in, written, read, out): ${dollars}, at 2000 out ${usual}",
+            calls.len()
+        );
+        assert_eq!(told, sum);
+        assert_eq!(usage.cost_usd, dollars.normalize());
+        assert_eq!(calls.len(), 3, "two turns with tool calls, then the answer");
+        assert!(usual <= Decimal::new(10, 2), "a cycle with two tool turns costs ${usual}");
+        all += dollars;
+    }
+    let day = rig.store.usage_since(crate::rig::now() - chrono::Duration::hours(1)).await.unwrap();
+    assert_eq!(day.cost_usd, all.normalize());
+}

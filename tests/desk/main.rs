@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod budgets;
+mod endings;
 mod faults;
 mod hostile;
 mod memory;
 mod pages;
+mod prompts;
 mod recording;
 mod rig;
 mod scripted;

@@ -1,7 +1,9 @@
 //! A stored cycle, had again without the model.
 
-use jarvis::domain::{CycleReport, DecisionRow};
+use jarvis::desk::playback::play_back;
+use jarvis::domain::{CycleId, CycleReport, DecisionRow};
 use jarvis::llm::{Recorded, RecordedCall};
+use jarvis::store::Store;
 use jarvis::world::analyst::{AnalystOptions, Fault};
 
 use crate::rig::{Plan, Rig};
@@ -43,4 +45,38 @@ async fn a_stored_cycle_is_replayed_to_the_byte_repair_included() {
         calls.iter().map(|call| (call.request.clone(), call.response.clone())).collect::<Vec<_>>()
     };
     assert_eq!(bytes(&stored), bytes(&replayed));
+}
+
+#[tokio::test]
+async fn a_stored_cycle_is_played_back_from_the_store_alone_with_the_same_decisions() {
+    for (fault, strict_tools) in [(None, true), (Some(Fault::MalformedRows), false)] {
+        let analyst = AnalystOptions { fault, faulty_answers: Some(3), ..AnalystOptions::default() };
+        let rig = Rig::new(Plan { analyst, strict_tools, ..Plan::default() }).await;
+        let before = rig.cycle().await;
+        let requests = rig.store.model_calls_of(&before.cycle_id).await.unwrap().len();
+        assert!(requests >= 3 && before.tool_calls.len() >= 3);
+        let looking = Store::open_for_reading(rig.store.path()).unwrap();
+        let played = play_back(&looking, &before.cycle_id, 10).await.unwrap();
+        assert_eq!(played.differences, Vec::<String>::new());
+        assert_eq!((played.equal_requests, &played.report.decisions), (requests, &before.decisions));
+        assert_eq!((&played.report.analysis, played.report.usage), (&before.analysis, before.usage));
+        assert_eq!(
+            (played.report.tool_calls.len(), &played.report.model),
+            (before.tool_calls.len(), &before.model)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_playback_that_cannot_be_the_same_says_where() {
+    let rig = Rig::new(Plan::default()).await;
+    let before = rig.cycle().await;
+    // With fewer requests allowed than then, the model would have been hurried.
+    let played = play_back(&rig.store, &before.cycle_id, 2).await.unwrap();
+    let told = played.differences.join("\n");
+    assert!(told.contains("differs from the recorded one at byte"), "{told}");
+    assert!(told.contains("recorded requests were not made again"), "{told}");
+    assert!(played.report.decisions.iter().any(|row| row.outcome.detail.contains("recorded: ")));
+    let unknown = CycleId::from_stored("no-such-cycle");
+    assert!(play_back(&rig.store, &unknown, 10).await.unwrap_err().to_string().contains("no report"));
 }

@@ -1,6 +1,7 @@
 //! A desk, its world and its analyst, put together in this process.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub struct Plan {
     pub recorded: Option<Recorded>,
     /// What the model says instead of the analyst, answer by answer.
     pub script: Vec<Bytes>,
+    /// Prompt files here win over the compiled-in ones.
+    pub settings_dir: Option<PathBuf>,
+    /// How long the model may be silent.
+    pub patience: Duration,
     /// The model the price is looked up for.
     pub priced_as: Option<&'static str>,
     /// A world that is there already; it has the accounts of the settings.
@@ -72,6 +77,8 @@ impl Default for Plan {
             strict_tools: true,
             recorded: None,
             script: Vec::new(),
+            settings_dir: None,
+            patience: Duration::from_millis(300),
             priced_as: Some("claude-sonnet-4-6"),
             world: None,
             between: None,
@@ -116,7 +123,7 @@ impl Rig {
             simsar: Simsar::new(options, meddled(transport, plan.between.clone()), world.clock()),
             llm: model(&plan),
             accounts,
-            templates: Templates::load(None, Language::En).unwrap(),
+            templates: Templates::load(plan.settings_dir.as_deref(), Language::En).unwrap(),
             install: "rig".into(),
             built_in_market: true,
             settings: plan.settings,
@@ -224,7 +231,7 @@ fn model(plan: &Plan) -> LlmClient {
     options.strict_tools = plan.strict_tools;
     options.price = plan.priced_as.and_then(jarvis::llm::price::of);
     options.attempts = 1;
-    options.idle_timeout = Duration::from_millis(300);
+    options.idle_timeout = plan.patience;
     match &plan.recorded {
         Some(recorded) => recorded.client(options),
         None if !plan.script.is_empty() => LlmClient::new(Transport::in_process(scripted(plan)), options),

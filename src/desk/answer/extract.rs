@@ -1,20 +1,22 @@
 //! Finding the decisions in the model's text.
 //!
-//! The array is taken from a place that was agreed (the last fenced block after the analysis) or is the last complete
-//! array of objects; never from prose that happens to contain brackets.
+//! The array is taken from a place that was agreed: fenced blocks after the analysis or, without any, complete arrays of
+//! objects; never from prose that happens to contain brackets. Two that differ are one too many: nobody can tell which was
+//! meant.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::domain::{Rule, Untrusted};
 
 /// Largest answer that is looked at, bytes.
 const LARGEST_ANSWER: usize = 256 * 1024;
 
 /// Stands for `NaN`, `Infinity` and `-Infinity`, which are not JSON but happen.
 const STAND_IN: &str = "not a finite number";
-
-/// Whether a text is the stand-in for a number that JSON does not have.
-pub fn is_stand_in(text: &str) -> bool {
-    text == STAND_IN
-}
 
 /// The text between `<analysis>` and `</analysis>`; without the tags, everything before the first fence or array.
 pub fn analysis_of(text: &str) -> &str {
@@ -24,22 +26,57 @@ pub fn analysis_of(text: &str) -> &str {
     rest[..end].trim()
 }
 
-/// The rows of the decision array, each parsed on its own. Rows that are no JSON come as `null`.
-pub fn rows_of(text: &str) -> Result<Vec<Value>, &'static str> {
-    if text.len() > LARGEST_ANSWER {
-        return Err("it is larger than 256 KiB");
-    }
-    let region = text.rfind("</analysis>").map_or(text, |at| &text[at + "</analysis>".len()..]);
-    if let Some(block) = last_fence(region) {
-        let block = block?;
-        return rows_in(block).ok_or("the fenced block holds no complete array of objects");
-    }
-    last_array(region).ok_or("it holds no complete array of decisions")
+/// Why no rows could be taken from a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRows {
+    /// There are none that could be used.
+    Unusable(&'static str),
+    /// There are two lists that differ.
+    Ambiguous,
 }
 
-/// The content of the last fenced block that begins like JSON. An opened fence that never closes is a truncation.
-fn last_fence(text: &str) -> Option<Result<&str, &'static str>> {
-    let mut last = None;
+/// One row as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What it says; `null` when it is no JSON.
+    pub value: Value,
+    /// What is wrong with its writing, whatever it says.
+    pub fault: Option<(Rule, String)>,
+}
+
+impl From<Value> for Row {
+    fn from(value: Value) -> Self {
+        Self { value, fault: None }
+    }
+}
+
+/// The rows of the decision array, each parsed on its own.
+pub fn rows_of(text: &str) -> Result<Vec<Row>, NoRows> {
+    if text.len() > LARGEST_ANSWER {
+        return Err(NoRows::Unusable("it is larger than 256 KiB"));
+    }
+    let region = text.rfind("</analysis>").map_or(text, |at| &text[at + "</analysis>".len()..]);
+    let fences = fences(region).map_err(NoRows::Unusable)?;
+    let lists = match fences.as_slice() {
+        [] => arrays(region).map_err(NoRows::Unusable)?,
+        blocks => blocks.iter().filter_map(|block| rows_in(block)).collect(),
+    };
+    // A list without one row that names an account is no list of decisions; alone, it is shown for what it is.
+    let decides = |rows: &Vec<Row>| rows.iter().any(|row| row.value.get("account").is_some());
+    let mut deciding: Vec<Vec<Row>> = lists.iter().filter(|rows| decides(rows)).cloned().collect();
+    let Some(last) = deciding.pop() else {
+        return lists.into_iter().next_back().ok_or(NoRows::Unusable(if fences.is_empty() {
+            "it holds no complete array of decisions"
+        } else {
+            "the fenced block holds no complete array of objects"
+        }));
+    };
+    if deciding.iter().all(|rows| *rows == last) { Ok(last) } else { Err(NoRows::Ambiguous) }
+}
+
+/// The content of every fenced block that begins like JSON. An opened fence that never closes is a truncation.
+fn fences(text: &str) -> Result<Vec<&str>, &'static str> {
+    let mut found = Vec::new();
     let mut rest = text;
     while let Some(open) = rest.find("```") {
         let after = &rest[open + 3..];
@@ -47,50 +84,58 @@ fn last_fence(text: &str) -> Option<Result<&str, &'static str>> {
         let language = after[..body_start].trim();
         let body = &after[body_start..];
         let Some(close) = body.find("```") else {
-            if matches!(language, "json" | "") {
-                return Some(Err("its fenced block never ends"));
+            if language.is_empty() || language.eq_ignore_ascii_case("json") {
+                return Err("its fenced block never ends");
             }
             break;
         };
         if language.eq_ignore_ascii_case("json") || body.trim_start().starts_with(['[', '{']) {
-            last = Some(Ok(&body[..close]));
+            found.push(&body[..close]);
         }
         rest = &body[close + 3..];
     }
-    last
+    Ok(found)
 }
 
-/// The last top-level array of objects that begins and ends in `text`.
-fn last_array(text: &str) -> Option<Vec<Value>> {
-    let mut found = None;
+/// Every top-level array of objects in `text`. One that begins and never ends is a truncation.
+fn arrays(text: &str) -> Result<Vec<Vec<Row>>, &'static str> {
+    let mut found = Vec::new();
     let mut from = 0;
     while let Some(offset) = text[from..].find('[') {
         let start = from + offset;
         match balanced_end(&text[start..]) {
             Some(length) => {
-                if let Some(rows) = rows_in(&text[start..start + length]) {
-                    found = Some(rows);
-                }
+                found.extend(rows_in(&text[start..start + length]));
                 from = start + length;
+            }
+            None if text[start + 1..].trim_start().starts_with('{') => {
+                return Err("its array of decisions never ends");
             }
             None => from = start + 1,
         }
     }
-    found
+    Ok(found)
 }
 
 /// The objects of an array, or of `{"decisions": [...]}`, or a single object.
-fn rows_in(block: &str) -> Option<Vec<Value>> {
+fn rows_in(block: &str) -> Option<Vec<Row>> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        decisions: Vec<Written>,
+    }
     let block = block.trim().trim_start_matches('\u{feff}');
-    match serde_json::from_str::<Value>(block) {
-        Ok(Value::Array(rows)) => return rows.iter().any(Value::is_object).then_some(rows),
-        Ok(Value::Object(mut object)) => {
-            return match object.remove("decisions") {
-                Some(Value::Array(rows)) => Some(rows),
-                _ => object.contains_key("account").then(|| vec![Value::Object(object)]),
-            };
+    if block.starts_with('[')
+        && let Ok(rows) = serde_json::from_str::<Vec<Written>>(block)
+    {
+        let rows: Vec<Row> = rows.into_iter().map(Row::from).collect();
+        return rows.iter().any(|row| row.value.is_object()).then_some(rows);
+    }
+    if block.starts_with('{') {
+        if let Ok(Wrapped { decisions }) = serde_json::from_str(block) {
+            return Some(decisions.into_iter().map(Row::from).collect());
         }
-        _ => {}
+        let single = Row::from(serde_json::from_str::<Written>(block).ok()?);
+        return single.value.get("account").is_some().then(|| vec![single]);
     }
     // One broken row must not take the others with it: split on object borders and parse each alone.
     if !(block.starts_with('[') && balanced_end(block) == Some(block.len())) {
@@ -106,10 +151,86 @@ fn rows_in(block: &str) -> Option<Vec<Value>> {
     (!rows.is_empty()).then_some(rows)
 }
 
-fn parse_row(row: &str) -> Value {
-    serde_json::from_str(row)
-        .or_else(|_| serde_json::from_str(&replace_impossible_numbers(row)))
-        .unwrap_or(Value::Null)
+fn parse_row(row: &str) -> Row {
+    if let Ok(row) = serde_json::from_str::<Written>(row) {
+        return row.into();
+    }
+    let Ok(written) = serde_json::from_str::<Written>(&replace_impossible_numbers(row)) else {
+        return Value::Null.into();
+    };
+    let mut row = Row::from(written);
+    // What JSON does not have leaves no row usable, wherever it stands.
+    row.fault.get_or_insert_with(|| {
+        let place =
+            row.value.as_object().and_then(|fields| fields.iter().find(|(_, value)| holds_stand_in(value)));
+        match place {
+            Some((field, _)) if field == "confidence" => {
+                (Rule::OutOfRange, "confidence is not a finite number".to_owned())
+            }
+            _ => (Rule::Malformed, "it holds a number that JSON does not have".to_owned()),
+        }
+    });
+    row
+}
+
+fn holds_stand_in(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == STAND_IN,
+        Value::Array(values) => values.iter().any(holds_stand_in),
+        Value::Object(fields) => fields.values().any(holds_stand_in),
+        _ => false,
+    }
+}
+
+/// A JSON value as it was written: an object keeps a field that comes twice.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Object(Fields),
+    Other(Value),
+}
+
+/// The fields of an object in their order, repeated ones included.
+struct Fields(Vec<(String, Value)>);
+
+impl From<Written> for Row {
+    fn from(written: Written) -> Self {
+        let fields = match written {
+            Written::Object(Fields(fields)) => fields,
+            Written::Other(value) => return value.into(),
+        };
+        let mut object = Map::with_capacity(fields.len());
+        let mut fault = None;
+        for (name, value) in fields {
+            if object.contains_key(&name) {
+                // Which of the two was meant, nobody knows.
+                let shown = Untrusted::new(name.as_str()).line(30);
+                fault = Some((Rule::Malformed, format!("the field {shown:?} is written twice")));
+            }
+            object.insert(name, value);
+        }
+        Self { value: Value::Object(object), fault }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collected;
+        impl<'de> Visitor<'de> for Collected {
+            type Value = Fields;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Collected)
+    }
 }
 
 /// Puts the stand-in where a bare `NaN` or `Infinity`, or a number no float can hold, stands outside strings.

@@ -110,6 +110,56 @@ fn the_last_array_of_objects_is_taken_when_there_is_no_fence() {
     assert_eq!(rules(&Answer::check(&text, &pairs()))[0], None);
 }
 
+/// The fenced block alone.
+fn block(rows: &[String]) -> String {
+    fenced(rows).split_once("</analysis>\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn two_lists_that_differ_count_for_nothing_and_two_that_say_the_same_for_one() {
+    let one = block(&[row("BTCUSDT", "LONG", "0.9"), row("ETHUSDT", "HOLD", "0.5")]);
+    let other = block(&[row("BTCUSDT", "SHORT", "0.9")]);
+    let bare = format!("[{}]\n[{}]", row("BTCUSDT", "LONG", "0.9"), row("BTCUSDT", "LONG", "0.8"));
+    for text in [format!("{one}\nOn second thought:\n{other}"), format!("{other}\n{one}"), bare] {
+        let answer = Answer::check(&format!("<analysis>a</analysis>\n{text}"), &pairs());
+        assert_eq!(rules(&answer), [Some(Rule::Duplicate); 2], "{text}");
+        assert_eq!(answer.errors.len(), 1);
+        assert!(answer.repair_request(false, false).contains("two different lists"));
+    }
+    let twice = format!("{one}\nAgain:\n{one}");
+    assert_eq!(rules(&Answer::check(&twice, &pairs())), [None, None]);
+}
+
+#[test]
+fn a_list_of_something_else_is_no_second_list() {
+    let levels = "```json\n[{\"level\": 61000}]\n```\n";
+    let decisions = block(&[row("BTCUSDT", "LONG", "0.9")]);
+    for text in [format!("{levels}{decisions}"), format!("{decisions}{levels}")] {
+        assert_eq!(rules(&Answer::check(&text, &pairs()))[0], None, "{text}");
+    }
+    assert_eq!(rules(&Answer::check(levels, &pairs())), [Some(Rule::Missing); 2]);
+}
+
+#[test]
+fn a_second_list_that_breaks_off_spoils_the_first() {
+    let whole = format!("</analysis>\n[{}]\n", row("BTCUSDT", "LONG", "0.9"));
+    let answer = Answer::check(&format!("{whole}[{}", row("BTCUSDT", "SHORT", "0.9")), &pairs());
+    assert_eq!(rules(&answer), [Some(Rule::Missing); 2]);
+}
+
+#[test]
+fn a_field_written_twice_and_a_number_json_does_not_have_leave_no_row_usable() {
+    let good = row("ETHUSDT", "HOLD", "0.5");
+    let twice = row("BTCUSDT", "NO_TRADE", "0.9").replacen('{', "{\"decision\":\"LONG\",", 1);
+    let nan = row("BTCUSDT", "LONG", "0.9").replace("\"because\"", "NaN");
+    let number = row("BTCUSDT", "LONG", "0.9").replace("\"because\"", "7");
+    let note = row("BTCUSDT", "LONG", "0.9").replace("\"risk_note\":null", "\"risk_note\":[]");
+    for bad in [twice, nan, number, note] {
+        let answer = Answer::check(&fenced(&[bad.clone(), good.clone()]), &pairs());
+        assert_eq!(rules(&answer), [Some(Rule::Malformed), None], "{bad}");
+    }
+}
+
 #[test]
 fn a_repair_replaces_only_what_was_wrong() {
     let mut answer =

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::Conversation;
-use super::tool::{Asked, ToolAnswer, call_api};
+use super::tool::{Asked, ToolAnswer};
 use crate::domain::{Event, ToolCallRecord, Untrusted};
 use crate::llm::tools::SUBMIT_DECISIONS;
 use crate::llm::{Block, Message, ToolCall, Turn};
@@ -44,13 +44,15 @@ impl Conversation<'_> {
                 bytes: answer.size,
                 ms,
             };
-            self.bulletin.record(
-                Some(self.cycle),
-                Event::ToolCallFinished { call: number, status: record.status, bytes: record.bytes, ms },
-            );
+            self.tell(Event::ToolCallFinished {
+                call: number,
+                status: record.status,
+                bytes: record.bytes,
+                ms,
+            });
             let body = answer.text.as_bytes();
-            if let Err(error) =
-                self.store.put_tool_call(self.cycle, self.done.iterations, &record, body).await
+            if let Some(store) = self.store
+                && let Err(error) = store.put_tool_call(self.cycle, self.done.iterations, &record, body).await
             {
                 tracing::error!(%error, "a tool call could not be stored");
             }
@@ -88,7 +90,7 @@ impl Conversation<'_> {
         let fetched: BTreeMap<String, Fetched> = join_all(new.into_iter().map(|(key, asked)| async {
             let number = self.announce(asked);
             let began = Instant::now();
-            let answer = call_api(self.simsar, asked).await;
+            let answer = self.market.answer(asked).await;
             (key, (number, answer, began.elapsed().as_secs_f64() * 1000.0))
         }))
         .await
@@ -120,10 +122,7 @@ impl Conversation<'_> {
     fn announce(&self, asked: &Asked) -> u64 {
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
         let params = Untrusted::new(asked.params.to_string());
-        self.bulletin.record(
-            Some(self.cycle),
-            Event::ToolCallStarted { call, endpoint: asked.endpoint.clone(), params },
-        );
+        self.tell(Event::ToolCallStarted { call, endpoint: asked.endpoint.clone(), params });
         call
     }
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod calls;
+mod habit;
 mod tool;
 mod visible;
 
@@ -14,12 +15,12 @@ use crate::llm::tools::{self, SUBMIT_DECISIONS};
 use crate::llm::{
     Block, LlmClient, LlmError, Message, RawUsage, StopReason, Tool, Turn, TurnEvent, TurnRequest, price,
 };
-use crate::market::Simsar;
 use crate::store::{ModelCall, Store};
 
 pub use budget::{Budget, MoneyBudget, Spent};
 pub use calls::MOST_CALLS;
-pub use tool::{LARGEST_RESULT, call_api};
+pub use habit::{HABIT_CYCLES, caching_pays};
+pub use tool::{LARGEST_RESULT, Lookup, RecordedAnswers};
 use visible::VisibleText;
 
 /// What a conversation is put together from.
@@ -28,11 +29,11 @@ pub struct Around<'a> {
     /// The model.
     pub llm: &'a LlmClient,
     /// Answers the tool.
-    pub simsar: &'a Simsar,
-    /// Where text and tool calls are told.
-    pub bulletin: &'a Bulletin,
-    /// Where requests and answers are kept.
-    pub store: &'a Store,
+    pub market: Lookup<'a>,
+    /// Where text and tool calls are told, if anybody listens.
+    pub bulletin: Option<&'a Bulletin>,
+    /// Where requests and answers are kept; nowhere when they are only had again.
+    pub store: Option<&'a Store>,
     /// Market time.
     pub clock: &'a dyn Clock,
     /// The cycle it belongs to.
@@ -46,9 +47,9 @@ pub struct Around<'a> {
 /// One conversation under way.
 pub struct Conversation<'a> {
     llm: &'a LlmClient,
-    simsar: &'a Simsar,
-    bulletin: &'a Bulletin,
-    store: &'a Store,
+    market: Lookup<'a>,
+    bulletin: Option<&'a Bulletin>,
+    store: Option<&'a Store>,
     clock: &'a dyn Clock,
     cycle: &'a CycleId,
     turkish: bool,
@@ -119,10 +120,10 @@ impl<'a> Conversation<'a> {
             tools: tools_of(around.llm),
             cache: around.cache,
         };
-        let Around { llm, simsar, bulletin, store, clock, cycle, turkish, cache: _ } = around;
+        let Around { llm, market, bulletin, store, clock, cycle, turkish, cache: _ } = around;
         Self {
             llm,
-            simsar,
+            market,
             bulletin,
             store,
             clock,
@@ -236,11 +237,11 @@ impl<'a> Conversation<'a> {
         }
         self.budget.check(&self.done.usage)?;
         self.done.iterations += 1;
-        self.bulletin.record(Some(self.cycle), Event::ModelTurn { iteration: self.done.iterations });
+        self.tell(Event::ModelTurn { iteration: self.done.iterations });
         let mut visible = VisibleText::default();
         let (bulletin, cycle) = (self.bulletin, self.cycle);
         let show = |text: String| {
-            if !text.is_empty() {
+            if let Some(bulletin) = bulletin.filter(|_| !text.is_empty()) {
                 bulletin.tell(Some(cycle), Event::AnalysisDelta { text: Untrusted::new(text) });
             }
         };
@@ -266,6 +267,12 @@ impl<'a> Conversation<'a> {
         Ok(turn)
     }
 
+    fn tell(&self, event: Event) {
+        if let Some(bulletin) = self.bulletin {
+            bulletin.record(Some(self.cycle), event);
+        }
+    }
+
     fn usage_of(&self, usage: &RawUsage) -> Usage {
         price::usage(self.llm.options().price.as_ref(), usage)
     }
@@ -288,7 +295,9 @@ impl<'a> Conversation<'a> {
             },
             Err(error) => self.broken_call(error, ms),
         };
-        if let Err(error) = self.store.put_model_call(&call).await {
+        if let Some(store) = self.store
+            && let Err(error) = store.put_model_call(&call).await
+        {
             tracing::error!(%error, "a model call could not be stored");
         }
         call.usage

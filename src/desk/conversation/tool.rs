@@ -1,10 +1,11 @@
 //! The model's tool for reading the market-data API in this process. It has no other verb.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::Untrusted;
+use crate::domain::{ToolCallRecord, Untrusted};
 use crate::llm::tools::{ApiCall, CALL_API};
 use crate::llm::{ToolCall, ToolInput};
 use crate::market::Simsar;
@@ -72,9 +73,7 @@ impl Asked {
     /// What makes two calls the same: path and parameters, in whatever order. `None` for one that cannot be read.
     pub fn key(&self) -> Option<String> {
         let call = self.call.as_ref().ok()?;
-        let mut params = call.params.clone();
-        params.sort();
-        Some(json!([call.endpoint, params]).to_string())
+        Some(key_of(&call.endpoint, call.params.clone()))
     }
 
     /// Why it cannot be read, for the model.
@@ -94,8 +93,60 @@ impl ToolAnswer {
     }
 }
 
+/// Where the tool's answers come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Lookup<'a> {
+    /// The market-data API.
+    Simsar(&'a Simsar),
+    /// What it answered in a cycle that is had again.
+    Recorded(&'a RecordedAnswers),
+}
+
+impl Lookup<'_> {
+    pub(super) async fn answer(&self, asked: &Asked) -> ToolAnswer {
+        match self {
+            Self::Simsar(simsar) => call_api(simsar, asked).await,
+            Self::Recorded(answers) => answers.answer(asked),
+        }
+    }
+}
+
+/// The answers of one cycle's tool calls, by what was asked.
+#[derive(Debug, Clone, Default)]
+pub struct RecordedAnswers(BTreeMap<String, ToolAnswer>);
+
+impl RecordedAnswers {
+    /// From calls as they are stored: what was asked, and the text the model was given.
+    pub fn new(calls: impl IntoIterator<Item = (ToolCallRecord, Vec<u8>)>) -> Self {
+        let mut answers = BTreeMap::new();
+        for (call, body) in calls {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let params = call.params.as_object().into_iter().flatten();
+            let params: Vec<_> = params.map(|(name, value)| (name.clone(), text(value))).collect();
+            answers.entry(key_of(call.endpoint.raw(), params)).or_insert(ToolAnswer {
+                status: call.status,
+                size: call.bytes,
+                text: String::from_utf8_lossy(&body).into_owned(),
+                is_error: call.status != 200,
+            });
+        }
+        Self(answers)
+    }
+
+    fn answer(&self, asked: &Asked) -> ToolAnswer {
+        let known = asked.key().and_then(|key| self.0.get(&key)).cloned();
+        known.unwrap_or_else(|| ToolAnswer::refused("this was not looked up when the cycle was recorded"))
+    }
+}
+
+/// Path and parameters, in whatever order.
+fn key_of(endpoint: &str, mut params: Vec<(String, String)>) -> String {
+    params.sort();
+    json!([endpoint, params]).to_string()
+}
+
 /// Asks the market-data API. A call that cannot be read never leaves.
-pub async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
+async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
     let call = match &asked.call {
         Ok(call) => call,
         Err(reason) => return ToolAnswer::refused(reason),

@@ -2,7 +2,7 @@
 
 use super::unreadable;
 use crate::desk::floor::Floor;
-use crate::domain::{CycleId, CyclePage, TurnPage, Untrusted};
+use crate::domain::{CycleId, CyclePage, ToolCallPage, ToolCallRecord, TurnPage, Untrusted};
 use crate::store::{ModelCall, StoreError};
 
 impl Floor {
@@ -11,14 +11,14 @@ impl Floor {
         let line = store.cycle_line(id).await.map_err(|error| unreadable(&error))?;
         let line = line.ok_or_else(|| format!("there is no cycle {id} in this store"))?;
         let behind = async {
-            let (system_prompt, user_prompt) = store.prompts_of(id).await?;
+            let (system_prompt, user_prompt) = store.prompts_of(id).await?.unzip();
             Ok::<_, StoreError>(CyclePage {
                 line,
                 report: store.report(id).await?,
-                system_prompt,
-                user_prompt,
+                system_prompt: system_prompt.map(Untrusted::new),
+                user_prompt: user_prompt.map(Untrusted::new),
                 turns: store.model_calls_of(id).await?.into_iter().map(turn).collect(),
-                tool_calls: store.tool_calls_of(id).await?,
+                tool_calls: store.tool_calls_of(id).await?.into_iter().map(tool_call).collect(),
                 orders: store.orders_of_cycle(id).await?,
                 fills: store.fills_of_cycle(id).await?,
             })
@@ -36,5 +36,16 @@ fn turn(call: ModelCall) -> TurnPage {
         usage: call.usage,
         ms: call.ms,
         error: call.error,
+    }
+}
+
+fn tool_call((iteration, call, body): (u32, ToolCallRecord, Vec<u8>)) -> ToolCallPage {
+    ToolCallPage {
+        iteration,
+        endpoint: call.endpoint,
+        params: Untrusted::new(call.params.to_string()),
+        status: call.status,
+        ms: call.ms,
+        body: Untrusted::new(String::from_utf8_lossy(&body)),
     }
 }

@@ -4,6 +4,7 @@
 //! allowed for it. Untrusted text appears only as JSON strings inside an envelope, or as table cells made harmless.
 
 pub mod diff;
+mod files;
 pub mod input;
 pub mod lint;
 pub mod number;
@@ -17,11 +18,13 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 pub use super::signals::allowed_decisions;
+pub use files::{Look, PromptFiles};
 pub use input::{
     AccountInput, CalendarInput, CoinInput, FearGreedInput, Language, LessonInput, MemoryInput, NewsInput,
     OutcomeInput, PromptInput, StatisticsInput, ThesisInput, TimeframeInput, Us30Input,
 };
 pub use templates::Templates;
+pub(super) use templates::task_block as task_of;
 
 use crate::domain::{AccountName, DecisionWord, Symbol};
 
@@ -57,6 +60,33 @@ pub enum PromptError {
     NoTask {
         /// Which file.
         file: String,
+    },
+    /// A name that is none of the prompt files'.
+    #[error("there is no prompt file {name:?}; there are {allowed}")]
+    UnknownFile {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        allowed: String,
+    },
+    /// A text that would work, but say something wrong.
+    #[error("{file}: {reason}")]
+    Faulty {
+        /// Which file.
+        file: String,
+        /// The first fault.
+        reason: String,
+    },
+    /// Nothing can be written: the desk has no settings folder.
+    #[error("there is no settings folder to keep prompts in; start with --config FILE")]
+    NoFolder,
+    /// A prompt file that cannot be written or removed.
+    #[error("{file} cannot be changed: {reason}", file = file.display())]
+    Unwritable {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        reason: String,
     },
     /// A value that JSON cannot hold.
     #[error("the prompt's data could not be written: {0}")]

@@ -20,10 +20,89 @@ const USER_NAME: &str = "user.jinja";
 /// What the user template includes: name, also the file name, and the compiled-in text.
 const PARTIALS: [(&str, &str); 1] = [("memory.jinja", include_str!("../../../prompts/memory.jinja"))];
 
+/// Every file a prompt may be made of, with its compiled-in text.
+const FILES: [(&str, &str); 4] =
+    [("system.tr.md", SYSTEM_TR), ("system.en.md", SYSTEM_EN), (USER_NAME, USER), PARTIALS[0]];
+
+/// The names of all prompt files, of both languages.
+pub(super) fn file_names() -> [&'static str; 4] {
+    FILES.map(|(name, _)| name)
+}
+
+/// The name of the system prompt's file.
+pub(super) fn system_name(language: Language) -> &'static str {
+    match language {
+        Language::Tr => "system.tr.md",
+        Language::En => "system.en.md",
+    }
+}
+
+/// One prompt file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct File {
+    name: &'static str,
+    /// Where the text came from, for messages.
+    place: String,
+    text: String,
+}
+
+/// The texts one language's prompts are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Texts(Vec<File>);
+
+impl Texts {
+    /// The files of the settings folder where they exist, the compiled-in texts elsewhere.
+    pub fn read(folder: Option<&Path>, language: Language) -> Result<Self, PromptError> {
+        FILES
+            .into_iter()
+            .filter(|(name, _)| belongs(name, language))
+            .map(|(name, compiled_in)| {
+                let (place, text) = text_of(folder, name, compiled_in)?;
+                Ok(File { name, place, text })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The same texts with one of them replaced; its place is then its name.
+    pub fn with(mut self, name: &str, text: &str) -> Self {
+        for file in self.0.iter_mut().filter(|file| file.name == name) {
+            text.clone_into(&mut file.text);
+            name.clone_into(&mut file.place);
+        }
+        self
+    }
+
+    /// The files in which the text differs from another reading.
+    pub fn changed_since(&self, earlier: &Self) -> Vec<&'static str> {
+        let known = |file: &&File| earlier.0.iter().any(|old| old.name == file.name && old.text == file.text);
+        self.0.iter().filter(|file| !known(file)).map(|file| file.name).collect()
+    }
+
+    fn file<'a>(&'a self, name: &'a str) -> (&'a str, &'a str) {
+        self.0
+            .iter()
+            .find(|file| file.name == name)
+            .map_or((name, ""), |file| (file.place.as_str(), file.text.as_str()))
+    }
+}
+
+/// Whether a file is part of one language's prompts: all but the other language's system prompt.
+fn belongs(name: &str, language: Language) -> bool {
+    !name.starts_with("system.") || name == system_name(language)
+}
+
+/// A file's text as compiled in, if there is such a file.
+pub(super) fn compiled_in(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
 /// The prompts of one language, checked and ready to render.
 #[derive(Debug)]
 pub struct Templates {
     language: Language,
+    pub(super) folder: Option<PathBuf>,
+    pub(super) texts: Texts,
     pub(super) system: String,
     environment: Environment<'static>,
     /// Where the user template came from, for messages.
@@ -32,33 +111,41 @@ pub struct Templates {
 
 impl Templates {
     /// Takes the compiled-in prompts, or files of the same name in `settings_dir` where they exist.
+    pub fn load(settings_dir: Option<&Path>, language: Language) -> Result<Self, PromptError> {
+        Self::of(settings_dir, language, Texts::read(settings_dir, language)?)
+    }
+
+    /// Makes templates of texts that were read from `folder`.
     ///
     /// Every template is rendered once on sample data, a full one and an empty one, so that a broken one is refused here
     /// with its file and line, and not at minute five of the hour.
-    pub fn load(settings_dir: Option<&Path>, language: Language) -> Result<Self, PromptError> {
-        let (system_name, compiled_in) = match language {
-            Language::Tr => ("system.tr.md", SYSTEM_TR),
-            Language::En => ("system.en.md", SYSTEM_EN),
-        };
-        let (system_place, system) = text_of(settings_dir, system_name, compiled_in)?;
+    pub(super) fn of(folder: Option<&Path>, language: Language, texts: Texts) -> Result<Self, PromptError> {
+        let (system_place, system) = texts.file(system_name(language));
         if system.trim().is_empty() {
-            return Err(PromptError::Empty { file: system_place });
+            return Err(PromptError::Empty { file: system_place.to_owned() });
         }
-        let (user_place, user) = text_of(settings_dir, USER_NAME, USER)?;
+        let (user_place, user) = texts.file(USER_NAME);
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| PromptError::template(&user_place, &error))?);
-        for (name, compiled_in) in PARTIALS {
-            let (place, partial) = text_of(settings_dir, name, compiled_in)?;
+        environment.set_syntax(syntax.map_err(|error| PromptError::template(user_place, &error))?);
+        for (name, _) in PARTIALS {
+            let (place, partial) = texts.file(name);
             environment
-                .add_template_owned(name, partial)
-                .map_err(|error| PromptError::template(&place, &error))?;
+                .add_template_owned(name, partial.to_owned())
+                .map_err(|error| PromptError::template(place, &error))?;
         }
         environment
-            .add_template_owned(USER_NAME, user)
-            .map_err(|error| PromptError::template(&user_place, &error))?;
-        let templates = Self { language, system, environment, user_place };
+            .add_template_owned(USER_NAME, user.to_owned())
+            .map_err(|error| PromptError::template(user_place, &error))?;
+        let templates = Self {
+            language,
+            folder: folder.map(Path::to_owned),
+            system: system.to_owned(),
+            environment,
+            user_place: user_place.to_owned(),
+            texts,
+        };
         for sample in [sample::full(), sample::bare()] {
             let text = templates.user(&sample)?;
             if task_block(&text).is_none() {
@@ -79,12 +166,23 @@ impl Templates {
         self.environment
             .get_template(USER_NAME)
             .and_then(|template| template.render(Serde(view)))
-            .map_err(|error| PromptError::template(&self.user_place, &error))
+            .map_err(|error| self.placed(PromptError::template(&self.user_place, &error)))
+    }
+
+    /// An included file is known to the engine by its name; an operator wants to know where it lies.
+    fn placed(&self, error: PromptError) -> PromptError {
+        match error {
+            PromptError::Template { file, line, reason } => {
+                let file = self.texts.file(&file).0.to_owned();
+                PromptError::Template { file, line, reason }
+            }
+            other => other,
+        }
     }
 }
 
 /// The JSON of the `task` block a prompt must end with.
-fn task_block(prompt: &str) -> Option<serde_json::Value> {
+pub fn task_block(prompt: &str) -> Option<serde_json::Value> {
     let (_, block) = prompt.rsplit_once("\n```task\n")?;
     let json = block.trim_end().strip_suffix("```")?;
     serde_json::from_str(json).ok()

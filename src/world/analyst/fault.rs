@@ -1,10 +1,14 @@
 //! A bad day of the analyst: every way in which a model is known to go wrong, at will.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde_json::{Map, Value, json};
 
 use super::conversation::{Block, Conversation};
 use super::reading::CALL_API;
 use super::reply::ReplyBlock;
+use crate::domain::InvalidName;
 
 /// One way to go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +35,60 @@ pub enum Fault {
     AlwaysLong,
     /// It obeys whatever headlines and tool results tell it.
     Gullible,
+}
+
+impl Fault {
+    /// Every one of them.
+    pub const ALL: [Self; 11] = [
+        Self::Truncate,
+        Self::ProseOnly,
+        Self::Refuse,
+        Self::Stall,
+        Self::Overload,
+        Self::OverloadMidStream,
+        Self::MalformedRows,
+        Self::Duplicates,
+        Self::HallucinatedCoin,
+        Self::AlwaysLong,
+        Self::Gullible,
+    ];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncate => "truncate",
+            Self::ProseOnly => "prose-only",
+            Self::Refuse => "refuse",
+            Self::Stall => "stall",
+            Self::Overload => "overload",
+            Self::OverloadMidStream => "overload-mid-stream",
+            Self::MalformedRows => "malformed-rows",
+            Self::Duplicates => "duplicates",
+            Self::HallucinatedCoin => "hallucinated-coin",
+            Self::AlwaysLong => "always-long",
+            Self::Gullible => "gullible",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidName;
+    /// Takes the names with `-` or `_`.
+    fn from_str(name: &str) -> Result<Self, InvalidName> {
+        let plain = name.replace('_', "-");
+        Self::ALL.into_iter().find(|fault| fault.as_str() == plain).ok_or_else(|| InvalidName {
+            kind: "analyst fault",
+            value: name.to_owned(),
+            allowed: "truncate, prose-only, refuse, stall, overload, overload-mid-stream, malformed-rows, duplicates, \
+                      hallucinated-coin, always-long, gullible",
+        })
+    }
 }
 
 /// Spoils the rows of an answer.
@@ -201,4 +259,19 @@ fn rows_in(order: &str) -> Vec<Map<String, Value>> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_found_by_its_name_and_the_refusal_names_them_all() {
+        for fault in Fault::ALL {
+            assert_eq!(fault.as_str().parse(), Ok(fault));
+            assert_eq!(fault.as_str().replace('-', "_").parse(), Ok(fault));
+        }
+        let refusal = "sulk".parse::<Fault>().unwrap_err();
+        assert_eq!(refusal.allowed.split(", ").collect::<Vec<_>>(), Fault::ALL.map(Fault::as_str));
+    }
 }

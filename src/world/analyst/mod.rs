@@ -38,7 +38,7 @@ pub struct AnalystOptions {
 }
 
 pub use fault::Fault;
-pub use server::router;
+pub use server::{Analyst, router};
 
 #[cfg(test)]
 mod any_input;

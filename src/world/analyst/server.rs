@@ -1,8 +1,8 @@
 //! The HTTP face: paths, headers and refusals.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -39,8 +39,8 @@ const MODELS: [(&str, &str, u64, u64); 2] = [
 struct Server {
     options: AnalystOptions,
     requests: AtomicU64,
-    /// Answers begun, to tell which are still to go wrong.
-    answers: AtomicU64,
+    /// How the coming answers go wrong, and how many of them; all when there is no number.
+    bad_day: Mutex<Option<(Fault, Option<u64>)>>,
     cache: PromptCache,
 }
 
@@ -51,31 +51,71 @@ impl Server {
 
     /// How the next answer goes wrong, if it does.
     fn next_fault(&self) -> Option<Fault> {
-        let before = self.answers.fetch_add(1, Ordering::Relaxed);
-        self.options.fault.filter(|_| self.options.faulty_answers.is_none_or(|faulty| before < faulty))
+        let mut bad_day = self.bad_day.lock().unwrap_or_else(PoisonError::into_inner);
+        let (fault, left) = (*bad_day)?;
+        *bad_day = match left {
+            None => return Some(fault),
+            Some(0) => None,
+            Some(left) => Some((fault, Some(left - 1))),
+        };
+        bad_day.map(|_| fault)
     }
 }
 
-/// A Messages-API-compatible server (llm.md §5, offline server checklist) with the rule-based analyst behind it.
-///
-/// Paths: `POST /v1/messages` (streamed or whole), `POST /v1/messages/count_tokens`, `GET` and `HEAD /v1/models` and
-/// `/v1/models/{id}`. Unknown paths below `/v1/` are answered 404 in the API's shape. The router has no fallback, so it
-/// merges with others.
+/// The analyst as a server, and the hand that gives it a bad day. Clones share both.
+#[derive(Clone)]
+pub struct Analyst(Arc<Server>);
+
+impl std::fmt::Debug for Analyst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Analyst").field("fault", &self.fault()).finish_non_exhaustive()
+    }
+}
+
+impl Analyst {
+    /// One that behaves as the options say.
+    pub fn new(options: AnalystOptions) -> Self {
+        Self(Arc::new(Server {
+            options,
+            requests: AtomicU64::new(0),
+            bad_day: Mutex::new(options.fault.map(|fault| (fault, options.faulty_answers))),
+            cache: PromptCache::default(),
+        }))
+    }
+
+    /// From the next answer on it goes wrong in this way, for so many answers (for ever when `None`); without a fault it
+    /// is right again. An answer under way ends as it began.
+    pub fn set_fault(&self, fault: Option<Fault>, answers: Option<u32>) {
+        *self.0.bad_day.lock().unwrap_or_else(PoisonError::into_inner) =
+            fault.map(|fault| (fault, answers.map(u64::from)));
+    }
+
+    /// How the next answer will go wrong, if it will, and how many more.
+    pub fn fault(&self) -> Option<(Fault, Option<u64>)> {
+        let bad_day = *self.0.bad_day.lock().unwrap_or_else(PoisonError::into_inner);
+        bad_day.filter(|(_, left)| *left != Some(0))
+    }
+
+    /// A Messages-API-compatible server (llm.md §5, offline server checklist) with the rule-based analyst behind it.
+    ///
+    /// Paths: `POST /v1/messages` (streamed or whole), `POST /v1/messages/count_tokens`, `GET` and `HEAD /v1/models` and
+    /// `/v1/models/{id}`. Unknown paths below `/v1/` are answered 404 in the API's shape. The router has no fallback, so
+    /// it merges with others.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/messages", post(messages).fallback(wrong_method))
+            .route("/v1/messages/count_tokens", post(count_tokens).fallback(wrong_method))
+            .route("/v1/models", get(models).fallback(wrong_method))
+            .route("/v1/models/{id}", get(one_model).fallback(wrong_method))
+            .route("/v1/{*rest}", any(unknown_path))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(Arc::clone(&self.0))
+    }
+}
+
+/// The server of an analyst whose behaviour never changes.
 pub fn router(options: AnalystOptions) -> Router {
-    let server = Arc::new(Server {
-        options,
-        requests: AtomicU64::new(0),
-        answers: AtomicU64::new(0),
-        cache: PromptCache::default(),
-    });
-    Router::new()
-        .route("/v1/messages", post(messages).fallback(wrong_method))
-        .route("/v1/messages/count_tokens", post(count_tokens).fallback(wrong_method))
-        .route("/v1/models", get(models).fallback(wrong_method))
-        .route("/v1/models/{id}", get(one_model).fallback(wrong_method))
-        .route("/v1/{*rest}", any(unknown_path))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(server)
+    Analyst::new(options).router()
 }
 
 async fn messages(

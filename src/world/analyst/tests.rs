@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{AnalystOptions, router};
+use super::{Analyst, AnalystOptions, Fault, router};
 
 struct Seen {
     status: StatusCode,
@@ -455,4 +455,20 @@ async fn a_full_book_gets_no_more_strong_openings() {
         let btc = rows.last().unwrap();
         assert_eq!(btc["confidence"].as_f64().unwrap() >= 0.75, opens, "{positions} held: {btc}");
     }
+}
+
+#[tokio::test]
+async fn a_bad_day_can_begin_and_end_while_the_server_runs() {
+    let analyst = Analyst::new(AnalystOptions::default());
+    let router = analyst.router();
+    let status = async || send(&router, request("/v1/messages", &base("hello"))).await.status.as_u16();
+    assert_eq!((status().await, analyst.fault()), (200, None));
+    analyst.set_fault(Some(Fault::Overload), Some(2));
+    assert_eq!((status().await, analyst.fault()), (529, Some((Fault::Overload, Some(1)))));
+    assert_eq!((status().await, analyst.fault()), (529, None));
+    assert_eq!(status().await, 200);
+    analyst.clone().set_fault(Some(Fault::Overload), None);
+    assert_eq!([status().await, status().await, status().await], [529; 3]);
+    analyst.set_fault(None, None);
+    assert_eq!(status().await, 200);
 }

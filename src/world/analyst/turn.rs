@@ -112,6 +112,20 @@ struct Detail {
     notes: bool,
 }
 
+impl Detail {
+    const fn without_facts(self) -> Self {
+        Self { facts: 0, ..self }
+    }
+}
+
+/// Whether a coin that is left alone is left alone for the same reason in an account before: its figures were told there,
+/// and telling them for every account is half of what an answer costs.
+fn says_the_same(before: &Decision, decision: &Decision) -> bool {
+    decision.word.eq_ignore_ascii_case("NO_TRADE")
+        && (&before.symbol, &before.word, before.ground)
+            == (&decision.symbol, &decision.word, decision.ground)
+}
+
 /// From everything to the bare minimum.
 const DETAILS: [Detail; 4] = [
     Detail { lines: 15, facts: 2, notes: true },
@@ -132,8 +146,14 @@ fn decide(
     let budget = conversation.max_tokens.unwrap_or(u64::MAX);
     let mut blocks = Vec::new();
     for detail in DETAILS {
-        let rows: Vec<Map<String, Value>> =
-            decisions.iter().map(|decision| row(decision, &views, reading, detail)).collect();
+        let rows: Vec<Map<String, Value>> = decisions
+            .iter()
+            .enumerate()
+            .map(|(number, decision)| {
+                let said = decisions[..number].iter().any(|before| says_the_same(before, decision));
+                row(decision, &views, reading, if said { detail.without_facts() } else { detail })
+            })
+            .collect();
         let rows = fault::spoil_rows(fault, conversation, rows);
         let shown = lines.get(..detail.lines.min(lines.len())).unwrap_or(&lines).join("\n");
         blocks = match conversation.tool(SUBMIT) {

@@ -1,0 +1,281 @@
+//! The prompt files while a desk runs: read again before every call, tried before they count, changed by the operator.
+//!
+//! A file that is broken (syntax, a name that does not exist, no task at its end) never counts: the last good prompts
+//! stay in force until a reading of all files is whole again.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::input::Language;
+use super::lint::{self, Remark, Weight};
+use super::templates::{Templates, Texts, compiled_in, file_names, system_name};
+use super::{PromptError, render, sample};
+
+/// The prompts in force, and the folder they may be replaced from.
+#[derive(Debug)]
+pub struct PromptFiles {
+    folder: Option<PathBuf>,
+    language: Language,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    good: Arc<Templates>,
+    /// What was refused last, so that it is told once and not every hour.
+    refused: Option<Refused>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Refused {
+    /// Whole texts that are no prompt.
+    Texts(Texts),
+    /// A file could not be read, for this reason.
+    Unreadable(String),
+}
+
+/// What a look at the files came to.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing that was not told before.
+    Same,
+    /// These files changed and count from now on.
+    Taken(Vec<&'static str>),
+    /// They changed and cannot be used; what counted before still counts.
+    Refused(PromptError),
+}
+
+impl PromptFiles {
+    /// Begins with prompts that were loaded, and watches the folder they were loaded from.
+    pub fn holding(templates: Templates) -> Self {
+        Self {
+            folder: templates.folder.clone(),
+            language: templates.language(),
+            state: Mutex::new(State { good: Arc::new(templates), refused: None }),
+        }
+    }
+
+    /// The prompts in force.
+    pub fn present(&self) -> Arc<Templates> {
+        Arc::clone(&self.state().good)
+    }
+
+    /// Reads the files again and takes them if they are whole. Three small files: no reason to leave the thread.
+    pub fn look(&self) -> Look {
+        let read = Texts::read(self.folder.as_deref(), self.language);
+        let mut state = self.state();
+        let (refused, error) = match read {
+            Ok(texts) if texts == state.good.texts => {
+                state.refused = None;
+                return Look::Same;
+            }
+            Ok(texts) => match Templates::of(self.folder.as_deref(), self.language, texts.clone()) {
+                Ok(templates) => {
+                    let changed = texts.changed_since(&state.good.texts);
+                    *state = State { good: Arc::new(templates), refused: None };
+                    // A file that only moved, its text unchanged, is nothing to tell.
+                    return if changed.is_empty() { Look::Same } else { Look::Taken(changed) };
+                }
+                Err(error) => (Refused::Texts(texts), error),
+            },
+            Err(error) => (Refused::Unreadable(error.to_string()), error),
+        };
+        if state.refused.as_ref() == Some(&refused) {
+            return Look::Same;
+        }
+        state.refused = Some(refused);
+        Look::Refused(error)
+    }
+
+    /// The files prompts are made of, of both languages.
+    pub fn names(&self) -> [&'static str; 4] {
+        file_names()
+    }
+
+    /// A file's text as it stands now, and whether it is one of the settings folder.
+    pub fn text(&self, name: &str) -> Result<(String, bool), PromptError> {
+        let (name, house) = known(name)?;
+        let Some(path) = self.path(name) else { return Ok((house.to_owned(), false)) };
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok((text, true)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok((house.to_owned(), false)),
+            Err(error) => Err(PromptError::Unreadable { file: path, reason: error.to_string() }),
+        }
+    }
+
+    /// What there is to say about a text before it takes a file's place: it is rendered on sample data together with the
+    /// other files as they stand.
+    pub fn check(&self, name: &str, text: &str) -> Vec<Remark> {
+        let error = |error: &PromptError| {
+            let part = if name.starts_with("system.") { "system" } else { "user" };
+            vec![Remark { weight: Weight::Error, part, text: error.to_string() }]
+        };
+        let language = if name == system_name(Language::Tr) {
+            Language::Tr
+        } else if name == system_name(Language::En) {
+            Language::En
+        } else {
+            self.language
+        };
+        let rendered = known(name)
+            .and_then(|_| Texts::read(self.folder.as_deref(), language))
+            .and_then(|texts| Templates::of(self.folder.as_deref(), language, texts.with(name, text)))
+            .and_then(|templates| render(&templates, &sample::full()));
+        match rendered {
+            Ok(prompt) => lint::lint(&prompt),
+            Err(reason) => error(&reason),
+        }
+    }
+
+    /// Puts a text in a file's place in the settings folder, whole or not at all; it counts from the next cycle on. One
+    /// with an error in it is refused.
+    pub fn apply(&self, name: &str, text: &str) -> Result<(), PromptError> {
+        let (name, _) = known(name)?;
+        let path = self.path(name).ok_or(PromptError::NoFolder)?;
+        if let Some(fault) = self.check(name, text).into_iter().find(|remark| remark.weight == Weight::Error)
+        {
+            return Err(PromptError::Faulty { file: name.to_owned(), reason: fault.text });
+        }
+        replace(&path, text).map_err(|error| unwritable(&path, &error))
+    }
+
+    /// Takes a file out of the settings folder again; the compiled-in text counts from the next cycle on. Whether there
+    /// was one.
+    pub fn revert(&self, name: &str) -> Result<bool, PromptError> {
+        let (name, _) = known(name)?;
+        let path = self.path(name).ok_or(PromptError::NoFolder)?;
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(unwritable(&path, &error)),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(name))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn known(name: &str) -> Result<(&'static str, &'static str), PromptError> {
+    let found = file_names().into_iter().find(|known| *known == name);
+    found
+        .and_then(|name| Some((name, compiled_in(name)?)))
+        .ok_or_else(|| PromptError::UnknownFile { name: name.to_owned(), allowed: file_names().join(", ") })
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> PromptError {
+    PromptError::Unwritable { file: path.to_owned(), reason: error.to_string() }
+}
+
+/// Writes beside the file and moves it into place, so that no reader ever sees half of it.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let beside = path.with_extension("new");
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> PromptFiles {
+        PromptFiles::holding(Templates::load(Some(folder), Language::En).unwrap())
+    }
+
+    fn user_of(files: &PromptFiles) -> String {
+        render(&files.present(), &sample::full()).unwrap().user
+    }
+
+    #[test]
+    fn a_file_that_appears_counts_at_the_next_look_and_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        assert!(matches!(files.look(), Look::Same));
+        let (text, own) = files.text("user.jinja").unwrap();
+        assert!(!own);
+        fs::write(folder.path().join("user.jinja"), format!("Mind the gap.\n{text}")).unwrap();
+        assert!(!user_of(&files).contains("Mind the gap."));
+        let Look::Taken(changed) = files.look() else { panic!("taken") };
+        assert_eq!(changed, ["user.jinja"]);
+        assert!(user_of(&files).starts_with("Mind the gap."));
+        assert!(matches!(files.look(), Look::Same));
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_once_with_its_place_and_the_last_good_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let before = user_of(&files);
+        let own = folder.path().join("memory.jinja");
+        for (broken, place) in [
+            ("\n{{ no_such_thing }}\n", "memory.jinja:2: undefined"),
+            ("{% if theses %}\nopen for ever\n", "memory.jinja:"),
+        ] {
+            fs::write(&own, broken).unwrap();
+            let Look::Refused(error) = files.look() else { panic!("refused") };
+            assert!(error.to_string().contains(place), "{error}");
+            assert!(matches!(files.look(), Look::Same), "told once");
+            assert_eq!(user_of(&files), before);
+        }
+        fs::write(&own, "Nothing is remembered.\n").unwrap();
+        assert!(matches!(files.look(), Look::Taken(_)));
+        assert!(user_of(&files).contains("Nothing is remembered."));
+        fs::write(&own, [0xff, 0xfe]).unwrap();
+        assert!(matches!(files.look(), Look::Refused(PromptError::Unreadable { .. })));
+        assert!(user_of(&files).contains("Nothing is remembered."));
+    }
+
+    #[test]
+    fn a_fault_that_comes_back_after_it_was_mended_is_told_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let own = folder.path().join("user.jinja");
+        fs::write(&own, "no task").unwrap();
+        assert!(matches!(files.look(), Look::Refused(PromptError::NoTask { .. })));
+        fs::remove_file(&own).unwrap();
+        assert!(matches!(files.look(), Look::Same));
+        fs::write(&own, "no task").unwrap();
+        assert!(matches!(files.look(), Look::Refused(PromptError::NoTask { .. })));
+    }
+
+    #[test]
+    fn a_text_is_checked_before_it_is_applied_and_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(&folder.path().join("not-there-yet"));
+        let (house, _) = files.text("system.en.md").unwrap();
+        let refused = files.apply("system.en.md", "Just trade.").unwrap_err().to_string();
+        assert!(refused.contains("does not explain the decision LONG"), "{refused}");
+        let own = format!("{house}\nBe brief.\n");
+        assert!(files.check("system.en.md", &own).iter().all(|remark| remark.weight != Weight::Error));
+        files.apply("system.en.md", &own).unwrap();
+        assert_eq!(files.text("system.en.md").unwrap(), (own.clone(), true));
+        assert!(matches!(files.look(), Look::Taken(_)));
+        assert_eq!(render(&files.present(), &sample::bare()).unwrap().system, own);
+        assert!(files.revert("system.en.md").unwrap());
+        assert!(!files.revert("system.en.md").unwrap(), "there is none any more");
+        assert!(matches!(files.look(), Look::Taken(_)));
+        assert_eq!(render(&files.present(), &sample::bare()).unwrap().system, house);
+    }
+
+    #[test]
+    fn the_other_language_is_checked_by_itself_and_foreign_names_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        assert_eq!(files.check("system.tr.md", " ")[0].weight, Weight::Error);
+        assert!(matches!(files.apply("../jarvis.toml", "x"), Err(PromptError::UnknownFile { .. })));
+        assert!(matches!(files.revert("jarvis.toml"), Err(PromptError::UnknownFile { .. })));
+        let nowhere = PromptFiles::holding(Templates::load(None, Language::En).unwrap());
+        assert!(matches!(nowhere.revert("user.jinja"), Err(PromptError::NoFolder)));
+    }
+}
