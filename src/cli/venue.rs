@@ -29,6 +29,9 @@ const WORLD_ANSWER: usize = 64 * 1024 * 1024;
 /// Time a world may take to answer.
 const WORLD_TIME: Duration = Duration::from_secs(10);
 
+/// A way to open a world.
+type Opening = fn(WorldOptions, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>;
+
 /// Everything a desk must know about the place it trades at.
 pub struct Venue {
     /// Tells one venue's records from another's in the store.
@@ -129,7 +132,7 @@ impl Venue {
     }
 
     async fn embedded_by(
-        open: fn(WorldOptions, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>,
+        open: Opening,
         options: WorldOptions,
         wall: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {

@@ -171,12 +171,8 @@ fn options_of(stored: &CycleReport, first: &Value) -> LlmOptions {
     } else {
         "http://recorded"
     };
-    let mut options = LlmOptions::new(
-        stored.model.provider.clone(),
-        base_url,
-        text("model"),
-        SecretString::from("recorded"),
-    );
+    let mut options =
+        LlmOptions::new(stored.model.provider.clone(), base_url, text("model"), SecretString::from("none"));
     if let Some(limit) = number("max_tokens").or_else(|| number("max_completion_tokens")) {
         options.max_tokens = limit;
     }

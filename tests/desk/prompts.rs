@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use jarvis::config::Settings;
 use jarvis::domain::{CycleReport, OutcomeKind, Severity};
 
-use crate::rig::{Plan, Rig};
+use crate::rig::{PATIENCE, Plan, Rig};
 
 async fn system_of(rig: &Rig, report: &CycleReport) -> String {
     let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
@@ -21,7 +22,13 @@ fn alarms(rig: &Rig) -> Vec<(Severity, String)> {
 #[tokio::test]
 async fn the_next_cycle_uses_an_edited_file_and_a_broken_one_is_alarmed_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = Rig::new(Plan { settings_dir: Some(folder.path().to_owned()), ..Plan::default() }).await;
+    let rig = Rig::new(Plan {
+        settings_dir: Some(folder.path().to_owned()),
+        settings: Settings { dry_run: true, ..Settings::default() },
+        patience: PATIENCE,
+        ..Plan::default()
+    })
+    .await;
     let before = system_of(&rig, &rig.cycle().await).await;
     assert!(alarms(&rig).is_empty(), "{:?}", alarms(&rig));
 

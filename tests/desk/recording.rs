@@ -1,12 +1,13 @@
 //! A stored cycle, had again without the model.
 
+use jarvis::config::{PromptLanguage, Settings};
 use jarvis::desk::playback::play_back;
 use jarvis::domain::{CycleId, CycleReport, DecisionRow};
 use jarvis::llm::{Recorded, RecordedCall};
 use jarvis::store::Store;
 use jarvis::world::analyst::{AnalystOptions, Fault};
 
-use crate::rig::{Plan, Rig};
+use crate::rig::{PATIENCE, Plan, Rig};
 
 /// Everything of a row but the names of its orders.
 fn rows(report: &CycleReport) -> Vec<DecisionRow> {
@@ -47,11 +48,18 @@ async fn a_stored_cycle_is_replayed_to_the_byte_repair_included() {
     assert_eq!(bytes(&stored), bytes(&replayed));
 }
 
+/// A desk that sends no order, in one language, with all the time there is.
+fn quiet() -> Plan {
+    let mut settings = Settings { dry_run: true, ..Settings::default() };
+    settings.model.prompt = PromptLanguage::English;
+    Plan { settings, patience: PATIENCE, ..Plan::default() }
+}
+
 #[tokio::test]
 async fn a_stored_cycle_is_played_back_from_the_store_alone_with_the_same_decisions() {
     for (fault, strict_tools) in [(None, true), (Some(Fault::MalformedRows), false)] {
         let analyst = AnalystOptions { fault, faulty_answers: Some(3), ..AnalystOptions::default() };
-        let rig = Rig::new(Plan { analyst, strict_tools, ..Plan::default() }).await;
+        let rig = Rig::new(Plan { analyst, strict_tools, ..quiet() }).await;
         let before = rig.cycle().await;
         let requests = rig.store.model_calls_of(&before.cycle_id).await.unwrap().len();
         assert!(requests >= 3 && before.tool_calls.len() >= 3);
@@ -69,7 +77,7 @@ async fn a_stored_cycle_is_played_back_from_the_store_alone_with_the_same_decisi
 
 #[tokio::test]
 async fn a_playback_that_cannot_be_the_same_says_where() {
-    let rig = Rig::new(Plan::default()).await;
+    let rig = Rig::new(quiet()).await;
     let before = rig.cycle().await;
     // With fewer requests allowed than then, the model would have been hurried.
     let played = play_back(&rig.store, &before.cycle_id, 2).await.unwrap();

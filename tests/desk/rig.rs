@@ -29,6 +29,9 @@ use serde_json::{Value, json};
 /// Where everything is reached; nothing ever looks it up.
 const HERE: &str = "http://here";
 
+/// More patience with the model than any machine needs.
+pub const PATIENCE: Duration = Duration::from_hours(1);
+
 /// How a rig is put together.
 pub struct Plan {
     pub settings: Settings,
