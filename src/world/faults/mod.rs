@@ -323,6 +323,7 @@ fn fits(rule: &Rule, passing: &Passing<'_>) -> bool {
         Effect::StopRejected { .. } | Effect::StopVanished { .. } => {
             passing.method == "POST" && passing.path.ends_with("/algoOrder")
         }
+        Effect::PartialFill { .. } => passing.method == "POST" && passing.path.ends_with("/order"),
         // Closing and cancelling go through under load.
         Effect::Throttled503 {} => !passing.reduce_only && passing.method != "DELETE",
         _ => true,
