@@ -131,10 +131,13 @@ impl Engine {
             let Some((_, heaviest)) = weighed.max() else { break };
             self.liquidate_position(id, &heaviest, now);
         }
+        let account = self.account(id);
+        let stands = self.held(id).any(|symbol| account.settings(symbol).margin == MarginType::Cross);
         self.touched.insert(id.0);
         let account = &mut self.state.accounts[id.0];
         account.cross_called = false;
-        if account.cross_wallet.is_sign_negative() && !account.cross_wallet.is_zero() {
+        // What still stands answers for a wallet below zero with its profit.
+        if !stands && account.cross_wallet.is_sign_negative() && !account.cross_wallet.is_zero() {
             let covered = -account.cross_wallet;
             account.cross_wallet = Decimal::ZERO;
             let ledger_id = Counters::next(&mut self.state.counters.ledger);
