@@ -444,9 +444,8 @@ impl Schedule {
             }
         };
         match self {
-            Self::Always | Self::Once => Ok(()),
             Self::Count(0) => Err("count is 0; allowed is 1 and more".to_owned()),
-            Self::Count(_) => Ok(()),
+            Self::Always | Self::Once | Self::Count(_) => Ok(()),
             Self::Rate(rate) => share(*rate),
             Self::Script(stretches) => {
                 if stretches.is_empty() {
