@@ -407,8 +407,8 @@ impl World {
     /// Keeps what changed, given everything the engine reported since the last time.
     fn save_core(&self, core: &mut Core, happenings: &[Happening]) -> Result<(), WorldError> {
         core.dirty = false;
-        let changes = core.engine.changes(happenings);
         let Some(keeper) = &self.keeper else { return Ok(()) };
+        let changes = core.engine.changes(happenings);
         let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let jumps = self
             .market()

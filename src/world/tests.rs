@@ -214,6 +214,82 @@ fn a_state_file_of_something_else_is_refused_and_kept() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"version\":99");
 }
 
+/// A world with a state file in which a long was opened after the file was written: the journal tells of it.
+fn journalled(folder: &std::path::Path) -> (WorldOptions, Arc<ManualClock>, engine::Account) {
+    let options = WorldOptions { state_file: Some(folder.join("world.json")), ..options() };
+    let wall = wall();
+    let world = World::open(options.clone(), wall.clone()).unwrap();
+    let whole = std::fs::read(folder.join("world.json")).unwrap();
+    open_long(&world, dec!(0.9));
+    world.step();
+    assert_eq!(std::fs::read(folder.join("world.json")).unwrap(), whole, "only the journal grows");
+    let account = first_account(&world);
+    assert_eq!(account.trades.len(), 1);
+    (options, wall, account)
+}
+
+#[test]
+fn a_line_that_was_being_written_when_the_program_was_killed_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, wall, account) = journalled(folder.path());
+    let journal = folder.path().join("world.json.journal");
+    let mut text = std::fs::read_to_string(&journal).unwrap();
+    text.push_str("{\"clock\":{\"market_ms\":");
+    std::fs::write(&journal, text).unwrap();
+    assert_eq!(first_account(&World::open(options, wall).unwrap()), account);
+}
+
+#[test]
+fn a_journal_that_the_file_already_contains_is_not_played_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, wall, account) = journalled(folder.path());
+    let journal = folder.path().join("world.json.journal");
+    let old = std::fs::read(&journal).unwrap();
+    World::open(options.clone(), wall.clone()).unwrap().save().unwrap();
+    std::fs::write(&journal, old).unwrap();
+    assert_eq!(first_account(&World::open(options, wall).unwrap()), account);
+}
+
+#[test]
+fn a_broken_journal_is_refused_with_its_line_and_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, wall, _) = journalled(folder.path());
+    let journal = folder.path().join("world.json.journal");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("{\"clock\"", "{\"cl", 1)).unwrap();
+    let refused = World::open(options.clone(), wall.clone()).unwrap_err().to_string();
+    assert!(refused.contains("line 2 of its journal") && refused.contains("move the file away"), "{refused}");
+    std::fs::remove_file(folder.path().join("world.json")).unwrap();
+    assert!(World::open(options, wall).unwrap().is_fresh());
+}
+
+#[test]
+fn a_state_file_from_before_dates_and_amendments_still_loads() {
+    fn without_new_fields(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for field in ["queued", "good_till", "amendments"] {
+                    map.remove(field);
+                }
+                map.values_mut().for_each(without_new_fields);
+            }
+            Value::Array(rows) => rows.iter_mut().for_each(without_new_fields),
+            _ => {}
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (options, wall, account) = journalled(folder.path());
+    World::open(options.clone(), wall.clone()).unwrap().save().unwrap();
+    let file = folder.path().join("world.json");
+    let mut saved: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    without_new_fields(&mut saved);
+    assert!(!saved.to_string().contains("good_till"));
+    std::fs::write(&file, saved.to_string()).unwrap();
+    let loaded = first_account(&World::open(options, wall).unwrap());
+    assert_eq!((loaded.trades, loaded.positions), (account.trades, account.positions));
+    assert_eq!(loaded.open_algos, account.open_algos);
+}
+
 #[tokio::test]
 async fn the_controls_answer_and_refuse_nonsense() {
     let (_, world) = world();

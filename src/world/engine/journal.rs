@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Position, Settings};
 use super::types::{AlgoOrder, AlgoStatus, Income, Order, Trade};
-use super::{Counters, Engine, EngineState, Execution, Happening, What};
+use super::{Counters, Engine, EngineState, Happening, What};
 use crate::domain::Symbol;
 
 /// The difference between two states of an engine.
@@ -51,12 +51,8 @@ impl Engine {
         for happening in reported {
             let index = happening.account.0;
             match &happening.what {
-                What::Order { order, execution } => {
+                What::Order { order, .. } => {
                     orders.entry(index).or_default().insert(order.id);
-                    if let (Execution::Canceled | Execution::Expired, Some(algo)) = (execution, order.algo_id)
-                    {
-                        algos.entry(index).or_default().insert(algo);
-                    }
                 }
                 What::Algo(algo) => {
                     algos.entry(index).or_default().insert(algo.id);

@@ -54,7 +54,7 @@ impl Engine {
                 self.expire_orders_of(id, Some(&symbol), now);
                 self.liquidate_position(id, &symbol, now);
             } else {
-                self.call_isolated(id, symbol, margin, now);
+                self.call_isolated(id, &symbol, margin, now);
             }
         }
         if holds_cross && cross.is_lost() {
@@ -71,12 +71,12 @@ impl Engine {
         Some((position.unrealized(mark), super::money(maintenance)))
     }
 
-    fn call_isolated(&mut self, id: AccountId, symbol: Symbol, margin: Margin, now: i64) {
+    fn call_isolated(&mut self, id: AccountId, symbol: &Symbol, margin: Margin, now: i64) {
         let called = &mut self.account_mut(id).called;
         if !margin.is_short() {
-            called.remove(&symbol);
+            called.remove(symbol);
         } else if called.insert(symbol.clone()) {
-            let positions = self.margin_call_rows(id, |name| *name == symbol);
+            let positions = self.margin_call_rows(id, |name| name == symbol);
             self.tell(id, now, What::MarginCall { cross_wallet: None, positions });
         }
     }
@@ -131,10 +131,13 @@ impl Engine {
             let Some((_, heaviest)) = weighed.max() else { break };
             self.liquidate_position(id, &heaviest, now);
         }
+        let account = self.account(id);
+        let stands = self.held(id).any(|symbol| account.settings(symbol).margin == MarginType::Cross);
         self.touched.insert(id.0);
         let account = &mut self.state.accounts[id.0];
         account.cross_called = false;
-        if account.cross_wallet.is_sign_negative() && !account.cross_wallet.is_zero() {
+        // What still stands answers for a wallet below zero with its profit.
+        if !stands && account.cross_wallet.is_sign_negative() && !account.cross_wallet.is_zero() {
             let covered = -account.cross_wallet;
             account.cross_wallet = Decimal::ZERO;
             let ledger_id = Counters::next(&mut self.state.counters.ledger);

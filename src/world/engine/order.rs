@@ -163,7 +163,7 @@ pub(super) fn crosses(side: Side, price: Decimal, quote: Quote) -> bool {
 
 /// The end of a good-till-date order counts in whole seconds.
 pub(super) const fn whole_seconds(at_ms: i64) -> i64 {
-    at_ms.div_euclid(1000) * 1000
+    at_ms.div_euclid(1000).saturating_mul(1000)
 }
 
 /// A good-till-date order names its end, at least ten minutes away and before the year 10 000; no other order has one.

@@ -8,8 +8,8 @@ use super::types::MarginType;
 use super::{AccountId, Engine, What};
 use crate::domain::Symbol;
 
-/// More than any account has, USDT: such an amount is refused before it is counted with.
-const MOST_MOVED: Decimal = Decimal::from_parts(1_000_000_000, 1_000_000, 0, false, 0);
+/// More than any account has, USDT (1 000 000 · 2³²): such an amount is refused before it is counted with.
+const MOST_MOVED: Decimal = Decimal::from_parts(0, 1_000_000, 0, false, 0);
 
 impl Engine {
     /// Sets the leverage of a contract and returns the largest notional it allows.

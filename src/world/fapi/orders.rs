@@ -14,7 +14,8 @@ use super::params::Params;
 use super::wire::{average, fixed};
 use crate::domain::{Side, Symbol};
 use crate::world::engine::{
-    AccountId, AlgoKind, Contract, Handle, Order, OrderKind, OrderRequest, OrderStatus, TimeInForce, refusal,
+    AccountId, AlgoKind, Amendment, Contract, Handle, Order, OrderKind, OrderRequest, OrderStatus,
+    TimeInForce, refusal,
 };
 
 const DAY: i64 = 86_400_000;
@@ -106,6 +107,11 @@ fn place_one(call: &mut Call<'_>, params: &Params) -> Result<Value, ApiError> {
     let who = call.account()?;
     let request = request(call, params)?;
     let full = wants_result(params)?;
+    if let Some(share) = call.twist.fill_share {
+        // What is refused must not leave the share behind for the next order.
+        call.core.engine.check(who, &request, call.now)?;
+        call.core.engine.fill_only(who, share);
+    }
     let mut order = call.core.engine.place(who, request, call.now)?;
     if !full {
         // An acknowledgement tells nothing of what followed.
@@ -139,25 +145,65 @@ pub(super) fn test(call: &mut Call<'_>) -> Result<Value, ApiError> {
     Ok(json!({}))
 }
 
-/// `POST /fapi/v1/batchOrders`: orders and refusals in request order.
-pub(super) fn place_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
+/// The elements of a batch.
+fn batch(call: &Call<'_>) -> Result<Vec<serde_json::Map<String, Value>>, ApiError> {
     let text = call.params.required("batchOrders")?;
     let elements: Vec<serde_json::Map<String, Value>> =
         serde_json::from_str(text).map_err(|_| ApiError::invalid("batchOrders"))?;
     if elements.is_empty() || elements.len() > BATCH {
         return Err(ApiError::new(-4082, "Invalid number of batch place orders."));
     }
+    Ok(elements)
+}
+
+/// `POST /fapi/v1/batchOrders`: orders and refusals in request order.
+pub(super) fn place_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let elements = batch(call)?;
     Ok(elements
         .iter()
         .map(|element| place_one(call, &Params::from_object(element)).unwrap_or_else(|error| error.body()))
         .collect())
 }
 
+/// `PUT /fapi/v1/order`: price and quantity of a resting limit order, both named.
+pub(super) fn amend(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let params = call.params;
+    amend_one(call, params)
+}
+
+fn amend_one(call: &mut Call<'_>, params: &Params) -> Result<Value, ApiError> {
+    let who = call.account()?;
+    let symbol = params.symbol()?.ok_or_else(|| ApiError::missing("symbol"))?;
+    call.core.engine.contract(&symbol)?;
+    let change = Amendment {
+        handle: handle_in(params)?,
+        side: side(params)?,
+        quantity: params.decimal("quantity")?.ok_or_else(|| ApiError::missing("quantity"))?,
+        price: params.decimal("price")?.ok_or_else(|| ApiError::missing("price"))?,
+        symbol,
+    };
+    let order = call.core.engine.modify(who, &change, call.now)?;
+    Ok(acknowledged(&order, call.contract(&order.symbol)?))
+}
+
+/// `PUT /fapi/v1/batchOrders`: amended orders and refusals in request order.
+pub(super) fn amend_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let elements = batch(call)?;
+    Ok(elements
+        .iter()
+        .map(|element| amend_one(call, &Params::from_object(element)).unwrap_or_else(|error| error.body()))
+        .collect())
+}
+
 fn handle(call: &Call<'_>) -> Result<Handle, ApiError> {
-    if let Some(id) = call.params.integer("orderId")? {
+    handle_in(call.params)
+}
+
+fn handle_in(params: &Params) -> Result<Handle, ApiError> {
+    if let Some(id) = params.integer("orderId")? {
         return Ok(Handle::Id(id));
     }
-    let name = call.params.get("origClientOrderId");
+    let name = params.get("origClientOrderId");
     name.map(|name| Handle::Client(name.to_owned())).ok_or_else(|| ApiError::missing("orderId"))
 }
 

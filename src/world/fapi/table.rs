@@ -120,6 +120,10 @@ const fn ordering(path: &'static str, counts: (u32, u32), handler: Answer) -> En
     }
 }
 
+const fn amending(path: &'static str, counts: (u32, u32), handler: Handler) -> Endpoint {
+    Endpoint { method: "PUT", ..ordering(path, counts, handler) }
+}
+
 static ENDPOINTS: &[Endpoint] = &[
     open("/fapi/v1/ping", (1, 1), |_| Ok(json!({}))),
     open("/fapi/v1/time", (1, 1), |call| Ok(json!({"serverTime": call.wall}))),
@@ -167,6 +171,8 @@ static ENDPOINTS: &[Endpoint] = &[
     ordering("/fapi/v1/order", (1, 1), orders::place),
     ordering("/fapi/v1/order/test", (1, 1), orders::test),
     ordering("/fapi/v1/batchOrders", (5, 1), orders::place_batch),
+    amending("/fapi/v1/order", (1, 1), orders::amend),
+    amending("/fapi/v1/batchOrders", (5, 1), orders::amend_batch),
     signed("GET", "/fapi/v1/order", (1, 1), orders::query),
     signed("DELETE", "/fapi/v1/order", (1, 1), orders::cancel),
     signed("DELETE", "/fapi/v1/batchOrders", (1, 1), orders::cancel_batch),

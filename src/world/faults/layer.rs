@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use rust_decimal::Decimal;
 use tower::ServiceExt;
 
 use super::answers::{self, Ending};
@@ -31,6 +32,8 @@ pub(crate) struct Twist {
     pub lag_ms: i64,
     /// When an accepted conditional order vanishes, ms later.
     pub vanish_after_ms: Option<u64>,
+    /// How much of its quantity an order takes at once.
+    pub fill_share: Option<Decimal>,
 }
 
 /// A request as the rules see it.
@@ -136,6 +139,7 @@ impl Plan {
                 Effect::ReadLag { ms } => {
                     plan.twist.lag_ms = plan.twist.lag_ms.max(i64::try_from(*ms).unwrap_or(i64::MAX));
                 }
+                Effect::PartialFill { share } => plan.twist.fill_share = Some(*share),
                 Effect::StopVanished { after_ms } => plan.twist.vanish_after_ms = Some(*after_ms),
                 Effect::Analyst { fault } => plan.analyst = analyst_faults::named(fault).ok(),
                 other => {

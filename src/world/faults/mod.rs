@@ -96,7 +96,7 @@ struct Armed {
     rule: Rule,
     /// From which its draws come.
     seed: u64,
-    armed_ms: i64,
+    since_ms: i64,
     /// How much fitted.
     seen: u64,
     /// How often it struck.
@@ -168,7 +168,7 @@ impl Faults {
                 let seed = hash_at(state.seed, state.armed_since);
                 state.armed_since += 1;
                 let armed =
-                    Armed { id, rule, seed, armed_ms: wall_ms, seen: 0, struck: 0, stretches_done: 0 };
+                    Armed { id, rule, seed, since_ms: wall_ms, seen: 0, struck: 0, stretches_done: 0 };
                 state.rules.push(armed);
                 id
             })
@@ -323,6 +323,7 @@ fn fits(rule: &Rule, passing: &Passing<'_>) -> bool {
         Effect::StopRejected { .. } | Effect::StopVanished { .. } => {
             passing.method == "POST" && passing.path.ends_with("/algoOrder")
         }
+        Effect::PartialFill { .. } => passing.method == "POST" && passing.path.ends_with("/order"),
         // Closing and cancelling go through under load.
         Effect::Throttled503 {} => !passing.reduce_only && passing.method != "DELETE",
         _ => true,
@@ -379,7 +380,7 @@ impl Armed {
 
     #[expect(clippy::cast_precision_loss, reason = "ages are far below 2^52 ms")]
     fn age_seconds(&self, wall_ms: i64) -> f64 {
-        wall_ms.saturating_sub(self.armed_ms) as f64 / 1000.0
+        wall_ms.saturating_sub(self.since_ms) as f64 / 1000.0
     }
 }
 

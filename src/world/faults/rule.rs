@@ -190,6 +190,17 @@ fn usual_stop_refusal() -> i32 {
     USUAL_STOP_REFUSAL
 }
 
+/// A decimal written as text or as a number.
+fn decimal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    let text = match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Decimal::from_str_exact(&text).map_err(|_| {
+        serde::de::Error::custom(format!("{text} is no decimal; expected one such as -5 or \"0.25\""))
+    })
+}
+
 const fn yes() -> bool {
     true
 }
@@ -278,6 +289,12 @@ pub enum Effect {
         #[serde(default = "usual_stop_refusal")]
         code: i32,
     },
+    /// An order takes only so much of its quantity from the book; the rest expires or rests as its kind has it.
+    PartialFill {
+        /// Share, more than 0 and less than 1. Text or number.
+        #[serde(deserialize_with = "decimal")]
+        share: Decimal,
+    },
     /// A conditional order is accepted and then is gone without a word.
     StopVanished {
         /// How long it lives, wall time, ms.
@@ -288,7 +305,8 @@ pub enum Effect {
     PriceGap {
         /// Contract.
         symbol: Symbol,
-        /// Of the last price; below zero it falls.
+        /// Of the last price; below zero it falls. Text or number.
+        #[serde(deserialize_with = "decimal")]
         percent: Decimal,
     },
     /// Every exchange request gets 503 with -1016, websocket upgrades too.
@@ -374,6 +392,9 @@ impl Effect {
             {
                 Err(format!("percent is {percent}; allowed is more than -100 up to {LARGEST_GAP} without 0"))
             }
+            Self::PartialFill { share } if *share <= Decimal::ZERO || *share >= Decimal::ONE => {
+                Err(format!("share is {share}; allowed is more than 0 and less than 1"))
+            }
             Self::Answer { status, .. } if !(200..=599).contains(status) => {
                 Err(format!("status is {status}; allowed are 200 to 599"))
             }
@@ -423,9 +444,8 @@ impl Schedule {
             }
         };
         match self {
-            Self::Always | Self::Once => Ok(()),
             Self::Count(0) => Err("count is 0; allowed is 1 and more".to_owned()),
-            Self::Count(_) => Ok(()),
+            Self::Always | Self::Once | Self::Count(_) => Ok(()),
             Self::Rate(rate) => share(*rate),
             Self::Script(stretches) => {
                 if stretches.is_empty() {

@@ -75,6 +75,7 @@ async fn a_rule_that_makes_no_sense_is_refused_with_what_is_allowed_and_nothing_
         (json!({"effect": {"kind": "rejected", "code": -1}}), "-2021"),
         (json!({"effect": {"kind": "price_gap", "symbol": "BTCUSDT", "percent": "-100"}}), "more than -100"),
         (json!({"effect": {"kind": "price_gap", "symbol": "MOONUSDT", "percent": "5"}}), "BTCUSDT"),
+        (json!({"effect": {"kind": "partial_fill", "share": 1}}), "less than 1"),
         (json!({"effect": {"kind": "analyst", "fault": "drunk"}}), "prose_only"),
         (json!({"effect": {"kind": "answer", "status": 42}}), "200 to 599"),
         (json!({"effect": {"kind": "clock_skew", "ms": 0}}), "without 0"),
@@ -253,6 +254,18 @@ async fn a_stop_may_be_refused_or_vanish_without_a_word() {
     assert_eq!(client.signed("GET", "/fapi/v1/algoOrder", "clientAlgoId=sl").await.code(), -2013);
     assert_eq!(events(&mut socket).await, ["ALGO_UPDATE"], "only its acceptance was told");
     assert_eq!(client.stop(dec!(0.9)).await.status, 200, "the next one stays");
+}
+
+#[tokio::test]
+async fn an_order_fills_in_part_and_a_refused_one_leaves_no_share_behind() {
+    let client = client();
+    client.arm(json!({"effect": {"kind": "partial_fill", "share": 0.4}, "schedule": {"count": 2}})).await;
+    let refused = client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=9999").await;
+    assert_eq!(refused.code(), -2019);
+    let reply = client.post("/fapi/v1/order", BUY).await.body;
+    assert_eq!((&reply["status"], &reply["executedQty"]), (&json!("EXPIRED"), &json!("0.40")));
+    assert_eq!(client.held().await, dec!(0.4));
+    assert_eq!(client.post("/fapi/v1/order", BUY).await.body["executedQty"], "1.00");
 }
 
 #[tokio::test]

@@ -6,7 +6,11 @@ use rust_decimal_macros::dec;
 use super::*;
 use crate::domain::Side;
 
+mod any_commands;
+mod depth;
+mod formulas;
 mod properties;
+mod rules;
 
 const T0: i64 = 1_760_000_000_000;
 

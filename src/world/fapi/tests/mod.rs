@@ -451,6 +451,36 @@ async fn aggregate_trades_go_on_from_where_the_last_page_ended() {
 }
 
 #[tokio::test]
+async fn a_resting_order_is_amended_in_place() {
+    let client = client();
+    let price = (client.sol().await * dec!(0.97)).round_dp(2);
+    let limit = format!(
+        "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=2&price={price}&newClientOrderId=rest"
+    );
+    let id = client.post("/fapi/v1/order", &limit).await.body["orderId"].clone();
+    let lower = price - dec!(0.5);
+    let change = format!("symbol=SOLUSDT&side=BUY&origClientOrderId=rest&quantity=3&price={lower}");
+    let reply = client.signed("PUT", "/fapi/v1/order", &change).await;
+    assert_eq!((reply.status.as_u16(), &reply.body["orderId"]), (200, &id), "{}", reply.body);
+    assert_eq!((&reply.body["origQty"], &reply.body["price"]), (&json!("3.00"), &json!(lower.to_string())));
+    assert!(reply.body.get("avgPrice").is_none() && reply.headers.contains_key("x-mbx-order-count-10s"));
+    for (params, code) in [
+        (change.as_str(), -5027),
+        ("symbol=SOLUSDT&side=BUY&origClientOrderId=rest&quantity=3", -1102),
+        ("symbol=SOLUSDT&side=BUY&orderId=1&quantity=3&price=50", -2013),
+        ("symbol=SOLUSDT&side=BUY&quantity=3&price=50", -1102),
+    ] {
+        let reply = client.signed("PUT", "/fapi/v1/order", params).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, code), "{params}");
+    }
+    let batch = format!(
+        r#"batchOrders=[{{"symbol":"SOLUSDT","side":"BUY","orderId":{id},"quantity":"4","price":"{lower}"}},{{"symbol":"SOLUSDT"}}]"#
+    );
+    let reply = client.signed("PUT", "/fapi/v1/batchOrders", &batch).await;
+    assert_eq!((&reply.body[0]["origQty"], &reply.body[1]["code"]), (&json!("4.00"), &json!(-1102)));
+}
+
+#[tokio::test]
 async fn margin_moved_by_its_owner_is_remembered() {
     let client = client();
     client.prepare().await;
