@@ -1,7 +1,7 @@
 //! Keys are planted where an operator keeps them, the real program runs on them through good days and bad ones, and
 //! then everything it wrote or printed is searched for them in every usual encoding.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -263,7 +263,7 @@ impl Home {
             if ["exchange-secret", "model-key"].contains(&name.as_str()) {
                 continue;
             }
-            if name.ends_with(".db") {
+            if file.extension().is_some_and(|extension| extension == "db") {
                 all.append(&mut rows(&file));
             }
             all.push((file.display().to_string(), std::fs::read(&file).unwrap()));

@@ -37,7 +37,8 @@ fuzz_target!(|data: &[u8]| {
         built_in: false,
         data_dir: None,
     };
-    let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp_millis(1_700_000_000_000).expect("a time")));
+    let clock =
+        Arc::new(ManualClock::new(Timestamp::from_timestamp_millis(1_700_000_000_000).expect("a time")));
     let status = [200, 200, 200, 404, 500][usize::from(*status) % 5];
     let simsar = Simsar::new(options, support::answering(status, "application/json", body), clock);
     support::ask(&simsar, PATHS[usize::from(*which & 0x7f) % PATHS.len()]);

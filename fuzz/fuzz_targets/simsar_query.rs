@@ -18,7 +18,8 @@ fuzz_target!(|text: &str| {
         built_in: false,
         data_dir: None,
     };
-    let clock = Arc::new(ManualClock::new(Timestamp::from_timestamp_millis(1_700_000_000_000).expect("a time")));
+    let clock =
+        Arc::new(ManualClock::new(Timestamp::from_timestamp_millis(1_700_000_000_000).expect("a time")));
     let simsar = Simsar::new(options, support::answering(200, "application/json", b"[]"), clock);
     support::ask(&simsar, text);
 });

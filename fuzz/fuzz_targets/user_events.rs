@@ -21,7 +21,8 @@ fuzz_target!(|text: &str| {
     let connector = SocketConnector::from_fn(move |_| {
         let frames = frames.clone();
         Box::pin(async move {
-            let incoming = futures_util::stream::iter(frames.into_iter().map(|text| Ok(SocketMessage::Text(text))));
+            let incoming =
+                futures_util::stream::iter(frames.into_iter().map(|text| Ok(SocketMessage::Text(text))));
             let outgoing = futures_util::sink::unfold((), |(), _| async { Ok::<_, NetError>(()) });
             Ok(Socket::new(incoming, outgoing))
         })
