@@ -13,6 +13,7 @@ pub mod gathering;
 pub mod guardian;
 pub mod guards;
 pub mod memory;
+pub mod parity;
 pub mod prompt;
 pub mod schedule;
 pub mod service;
