@@ -8,8 +8,7 @@ use chrono::TimeDelta;
 use common::{Bench, Desk, Setup, symbol};
 use jarvis::config::GuardSettings;
 use jarvis::domain::{
-    AccountName, Clock, CycleReport, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol,
-    Timestamp,
+    AccountName, CycleReport, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol, Timestamp,
 };
 use rust_decimal::Decimal;
 use rust_decimal_macros::dec;
@@ -21,6 +20,16 @@ fn guarded(accounts: usize) -> Bench {
     let mut bench = Bench::new(&Setup { seed: 3, accounts, coins: COINS });
     bench.settings.risk.guards = GuardSettings::default();
     bench
+}
+
+/// Time that passes at the exchange and on the wall while no desk runs.
+fn pass(bench: &Bench, seconds: i64) {
+    bench.clock.skip(TimeDelta::seconds(seconds));
+    bench.world.advance(seconds);
+}
+
+fn market_time(bench: &Bench) -> Timestamp {
+    bench.world.clock().now()
 }
 
 /// LONG 0.95 on everything, held or not.
@@ -54,7 +63,7 @@ async fn every_limit_holds(
     report: &CycleReport,
     closed: &[(AccountName, Symbol, Timestamp)],
 ) {
-    let now = bench.clock.now();
+    let now = market_time(bench);
     for (name, number) in bench.names.iter().zip(0..) {
         let truth = bench.truth(number);
         let (equity, positions) =
@@ -97,7 +106,7 @@ fn a_model_that_shouts_for_a_day_stays_within_every_limit() {
                 bench.shock(&symbol("ETHUSDT"), dec!(-0.12)).await;
                 desk.wait(60).await;
             }
-            let closed = desk.store.closes_since(bench.clock.now() - TimeDelta::hours(12)).await.unwrap();
+            let closed = desk.store.closes_since(market_time(bench) - TimeDelta::hours(12)).await.unwrap();
             assert!(hour != 5 || !closed.is_empty(), "nobody was stopped out");
             let report = shout(&desk, bench, if hour == 20 { "CLOSE" } else { "LONG" }).await;
             every_limit_holds(bench, &desk, &report, &closed).await;
@@ -109,7 +118,7 @@ fn a_model_that_shouts_for_a_day_stays_within_every_limit() {
             }
             desk.end().await;
         });
-        bench.clock.skip(TimeDelta::hours(1));
+        pass(&bench, 3600);
     }
     assert!(count >= 6, "only {count} openings: {seen:?}");
     for rule in [Rule::AllowedAction, Rule::Exposure, Rule::Cooldown] {
@@ -128,6 +137,7 @@ fn a_bad_day_ends_for_all_who_lost_and_is_told_to_the_model() {
         let quantity = (dec!(6000) / bench.mark(&whales)).round_dp(3).to_string();
         bench.trade_by_hand(0, &whales, Side::Buy, &quantity).await;
         desk.wait(30).await;
+        bench.world.advance(60);
         bench.shock(&whales, dec!(-0.08)).await;
         desk.wait(60).await;
         let halts = desk.floor.bulletin().read(|present| present.halts.clone());
@@ -161,6 +171,7 @@ fn how_the_guards_stand_is_told_after_a_cycle_and_at_readings() {
         assert_eq!((held.value.as_str(), held.limit.as_str(), held.on), ("0", "6 positions", true));
         let report = shout(&desk, bench, "LONG").await;
         assert!(!opened(&report).is_empty(), "{:?}", rules(&report));
+        desk.floor.bulletin().flush().await;
         let logged = desk.store.events_of(&report.cycle_id).await.unwrap();
         assert!(logged.iter().any(|told| matches!(told.event, jarvis::domain::Event::Guards { .. })));
         desk.wait(60).await;
