@@ -224,7 +224,7 @@ impl Guards {
             (Signal::Close, _, Some(position)) => close(position),
             // What an opening word may not do here, the guard of that name says.
             (Signal::Open(direction), ..) | (Signal::NotAllowed(_), Some(direction), _) => {
-                self.judge_opening(self.opening(facts, direction, confidence))
+                self.judge_opening(&self.opening(facts, direction, confidence))
             }
             (Signal::NotAllowed(why), None, _) => not_allowed(why),
             (Signal::Close, _, None) => not_allowed("there is no position to close"),
@@ -243,8 +243,8 @@ impl Guards {
         bare.sized(scale)
     }
 
-    fn judge_opening(&self, case: Case<'_>) -> Verdict {
-        if let Some(refusal) = self.first_no(&case) {
+    fn judge_opening(&self, case: &Case<'_>) -> Verdict {
+        if let Some(refusal) = self.first_no(case) {
             return settled(refusal);
         }
         match case.order() {

@@ -178,12 +178,11 @@ impl Floor {
                     bars.extend(refusal.map(|refusal| Bar { account, symbol, word, refusal }));
                 };
                 let guards = self.guards.guards();
-                match facts.position {
-                    Some(position) => bar(DecisionWord::Close, guards.bar_close(&facts, position)),
-                    None => {
-                        bar(DecisionWord::Long, guards.bar(&facts, Direction::Long));
-                        bar(DecisionWord::Short, guards.bar(&facts, Direction::Short));
-                    }
+                if let Some(position) = facts.position {
+                    bar(DecisionWord::Close, guards.bar_close(&facts, position));
+                } else {
+                    bar(DecisionWord::Long, guards.bar(&facts, Direction::Long));
+                    bar(DecisionWord::Short, guards.bar(&facts, Direction::Short));
                 }
             }
         }

@@ -28,7 +28,7 @@ impl Guard for DailyLoss {
 
     fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
         case.opens()?;
-        let (who, loss) = passed(case, self.0?, |standing| standing.day_loss())?;
+        let (who, loss) = passed(case, self.0?, Standing::day_loss)?;
         let detail = format!("{who} lost {} since midnight UTC; {} halts the day", percent(loss), self.0?);
         Some(Refusal::new(Rule::DailyLoss, detail))
     }
@@ -39,11 +39,11 @@ impl Guard for DailyLoss {
 
     fn halts(&self, book: &Book, now: Timestamp) -> Vec<Halt> {
         let until = now.date_naive().succ_opt().map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc());
-        halts(book, now, Rule::DailyLoss, self.0, until, |standing| standing.day_loss())
+        halts(book, now, Rule::DailyLoss, self.0, until, Standing::day_loss)
     }
 
     fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
-        losses(sight, Rule::DailyLoss, self.limit(), self.0, |standing| standing.day_loss())
+        losses(sight, Rule::DailyLoss, self.limit().as_ref(), self.0, Standing::day_loss)
     }
 }
 
@@ -72,7 +72,7 @@ impl Guard for Drawdown {
     }
 
     fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
-        losses(sight, Rule::Drawdown, self.limit(), self.0, |standing| standing.drawdown)
+        losses(sight, Rule::Drawdown, self.limit().as_ref(), self.0, |standing| standing.drawdown)
     }
 }
 
@@ -118,7 +118,7 @@ fn halts(
 fn losses(
     sight: &Sight<'_>,
     rule: Rule,
-    words: Option<String>,
+    words: Option<&String>,
     limit: Option<EquityPercent>,
     loss_of: impl Fn(&Standing) -> Decimal,
 ) -> Vec<GuardReading> {
@@ -126,7 +126,7 @@ fn losses(
         let loss = loss_of(standing);
         let used = limit.map(|limit| loss.max(Decimal::ZERO) / limit.share());
         let refuses = limit.is_some_and(|limit| loss >= limit.share());
-        reading(rule, account, words.clone(), percent(-loss), used, refuses)
+        reading(rule, account, words.cloned(), percent(-loss), used, refuses)
     };
     let accounts = sight.book.accounts.iter().map(|account| one(Some(&account.name), &account.standing));
     accounts.chain([one(None, &sight.book.standing)]).collect()

@@ -71,7 +71,8 @@ fn each_guard_refuses_what_no_other_would_refuse_in_its_place() {
 
 #[test]
 fn each_switch_switches_its_own_guard_off_and_no_other() {
-    let switches: [(Rule, fn(&mut GuardSettings)); 12] = [
+    type Switch = fn(&mut GuardSettings);
+    let switches: [(Rule, Switch); 12] = [
         (Rule::StaleData, |guards| guards.stale_data = None),
         (Rule::PriceSanity, |guards| guards.price_sanity = None),
         (Rule::DailyLoss, |guards| guards.daily_loss = None),

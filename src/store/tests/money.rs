@@ -176,7 +176,7 @@ async fn a_close_is_a_fill_that_realised_something_or_one_of_an_order_that_close
     // A stop that was hit right at the entry: nothing realised, and closed all the same.
     let mut stop = intent("j-stop", by_operator());
     stop.purpose = OrderPurpose::Stop;
-    fixture.store.put_intent(&stop).await.unwrap();
+    fixture.store.record_intent(&stop).await.unwrap();
     fixture
         .store
         .update_order(&order_id("j-stop"), OrderState::Accepted, OrderUpdate::at(at(1)))
@@ -223,7 +223,7 @@ async fn the_last_openings_are_those_that_were_executed() {
         let id = format!("j{number}");
         let mut opening = intent(&id, by_operator());
         (opening.side, opening.purpose, opening.market_time) = (side, purpose, at(number));
-        fixture.store.put_intent(&opening).await.unwrap();
+        fixture.store.record_intent(&opening).await.unwrap();
         fixture.store.update_order(&order_id(&id), state, OrderUpdate::at(at(number))).await.unwrap();
     }
     let last = fixture.store.last_openings(2).await.unwrap();
