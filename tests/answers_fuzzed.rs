@@ -217,9 +217,30 @@ fn objects(text: &str) -> Vec<(&str, Map<String, Value>)> {
         .collect()
 }
 
-/// How often a row writes one of its decisive fields, by plain counting.
+/// How often a row writes a field of its own, by plain counting: what stands deeper, or within a text, is not its own.
 fn times(written: &str, field: &str) -> usize {
-    written.matches(&format!("\"{field}\"")).count()
+    let (mut depth, mut count, mut rest) = (0, 0, written);
+    while let Some(at) = rest.find(['{', '[', '}', ']', '"']) {
+        let found = rest.as_bytes()[at];
+        rest = &rest[at + 1..];
+        match found {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {
+                let mut escaped = false;
+                let end = rest.find(|character| {
+                    let closes = character == '"' && !escaped;
+                    escaped = character == '\\' && !escaped;
+                    closes
+                });
+                let Some(end) = end else { return count };
+                let is_field = rest[end + 1..].trim_start().starts_with(':');
+                count += usize::from(depth == 1 && is_field && &rest[..end] == field);
+                rest = &rest[end + 1..];
+            }
+        }
+    }
+    count
 }
 
 /// Whether a whole row of the input says exactly what would be traded.
@@ -247,7 +268,7 @@ fn is_justified(
             && ["reason", "risk_note"]
                 .iter()
                 .all(|field| matches!(object.get(*field), None | Some(Value::Null | Value::String(_))))
-            && (times(written, "decision") == 1 || written.contains("\\\"decision"))
+            && times(written, "decision") == 1
     })
 }
 

@@ -92,7 +92,7 @@ async fn ten_coins_make_fifteen_kilobytes_of_prompt_from_ninety_seven_requests()
         as_of: clock.now(),
         trouble: None,
     });
-    let gathered = Gathered { accounts: accounts.to_vec(), brief };
+    let gathered = Gathered { accounts: accounts.to_vec(), brief, bars: Vec::new(), guards: Vec::new() };
     let input = prompt_input(&Settings::default(), &gathered, clock.now());
     for language in [Language::Tr, Language::En] {
         let prompt = render(&Templates::load(None, language).unwrap(), &input).unwrap();

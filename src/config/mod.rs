@@ -6,6 +6,7 @@
 
 mod account;
 mod error;
+mod guards;
 mod paths;
 mod read;
 mod secret;
@@ -15,6 +16,7 @@ mod values;
 
 pub use account::{AccountSettings, Allocation};
 pub use error::ConfigError;
+pub use guards::GuardSettings;
 pub use paths::{SETTINGS_FILE, data_dir, settings_file};
 pub use read::{DEFAULT_FILE, Loaded, load, read};
 pub use secret::{SecretRef, secret};
@@ -22,7 +24,7 @@ pub use settings::{
     ConsoleSettings, ExchangeSettings, MarketSettings, ModelSettings, PriceSettings, PromptLanguage,
     Provider, Risk, Schedule, Settings, WorldSettings,
 };
-pub use values::{EquityPercent, StopLoss};
+pub use values::{EquityMultiple, EquityPercent, Part, Span, StopLoss};
 
 /// Looks up an environment variable; a parameter, so that tests need not change the process.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;

@@ -287,6 +287,7 @@ fn read_risk(mut section: Section<'_>, settings: &mut Settings) -> Result<(), Co
     };
     section.parsed("margin_share", &mut risk.margin_share)?;
     section.parsed("target_volatility", &mut risk.target_volatility)?;
+    risk.guards.read(&mut section)?;
     section.finish()
 }
 

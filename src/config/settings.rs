@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::account::{self, AccountSettings};
+use super::guards::GuardSettings;
 use super::secret::SecretRef;
 use super::values::{EquityPercent, StopLoss};
 use crate::domain::{Confidence, Mode, PricePercent, Profile, Usdt};
@@ -190,6 +191,8 @@ pub struct Risk {
     /// Profile `guarded`: the 4 h ATR, as a share of price, up to which `margin_share` is taken whole; above it the
     /// margin shrinks in proportion.
     pub target_volatility: PricePercent,
+    /// What each guard lets through.
+    pub guards: GuardSettings,
 }
 
 /// The screen.
@@ -250,6 +253,7 @@ impl Default for Risk {
             stop_loss: StopLoss::ten_percent(false),
             margin_share: EquityPercent::from_points(Decimal::from(8)).expect("8 % is a percentage"),
             target_volatility: PricePercent::from_points(Decimal::TWO).expect("2 % is a percentage"),
+            guards: GuardSettings::default(),
         }
     }
 }

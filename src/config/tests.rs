@@ -60,6 +60,46 @@ fn without_a_file_the_first_desk_stands_on_paper() {
 }
 
 #[test]
+fn every_guard_has_a_key_that_sets_its_limit_and_a_word_that_switches_it_off() {
+    let keys = [
+        ("stale_data", "\"0.5%\""),
+        ("price_sanity", "\"0.5%\""),
+        ("daily_loss", "\"5%\""),
+        ("drawdown", "\"20%\""),
+        ("maximum_positions", "3"),
+        ("cooldown", "\"30m\""),
+        ("expected_move", "2.5"),
+        ("event_blackout", "\"1h\""),
+        ("long_bias", "\"70%\""),
+        ("turnover", "\"500%\""),
+        ("exposure", "\"200%\""),
+        ("exposure_direction", "\"120%\""),
+        ("minimum_hold", "\"90m\""),
+        ("confidence_scale", "\"25%\""),
+    ];
+    let file = |value: &dyn Fn(&'static str) -> &'static str| {
+        let lines: Vec<String> = keys.iter().map(|(key, set)| format!("{key} = {}", value(set))).collect();
+        settings(&format!("[risk]\n{}", lines.join("\n"))).risk.guards
+    };
+    assert_eq!(file(&|_| "\"off\""), GuardSettings::off());
+    let set = file(&|set| set);
+    let default = GuardSettings::default();
+    assert!(set.stale_data != default.stale_data && set.price_sanity == set.stale_data);
+    assert_eq!(set.daily_loss.unwrap().share(), Decimal::new(5, 2));
+    assert_eq!(set.drawdown.unwrap().share(), Decimal::new(2, 1));
+    assert_eq!((set.maximum_positions, set.expected_move), (Some(3), Some(Decimal::new(25, 1))));
+    let spans = [set.cooldown, set.event_blackout, set.minimum_hold].map(|span| span.unwrap().to_string());
+    assert_eq!(spans, ["30m", "1h", "90m"]);
+    let parts = [set.long_bias, set.confidence_scale].map(|part| part.unwrap().to_string());
+    assert_eq!(parts, ["70%", "25%"]);
+    let multiples =
+        [set.turnover, set.exposure, set.exposure_direction].map(|times| times.unwrap().to_string());
+    assert_eq!(multiples, ["500%", "200%", "120%"]);
+    let hedge = settings("[risk]\nhedge_correlation = 0.7").risk.guards.hedge_correlation;
+    assert_eq!(hedge, Decimal::new(7, 1));
+}
+
+#[test]
 fn a_file_in_the_settings_folder_is_found_and_a_named_file_that_is_missing_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("jarvis");
@@ -232,6 +272,17 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("[risk]\nstop_basis = \"entry\"", 2, "one of \"price\", \"margin\""),
         ("[risk]\nmargin_share = \"0%\"", 2, "percent points with the sign, above 0%"),
         ("[risk]\ntarget_volatility = \"-2%\"", 2, "percent points"),
+        ("[risk]\nmaximum_positions = 0", 2, "a whole number from 1 to 1000, or \"off\""),
+        ("[risk]\nmaximum_positions = 2.5", 2, "a whole number from 1 to 1000"),
+        ("[risk]\nmaximum_positions = \"none\"", 2, "a whole number from 1 to 1000"),
+        ("[risk]\nminimum_hold = \"3\"", 2, "as in \"30m\" or \"4h\""),
+        ("[risk]\nminimum_hold = 3", 2, "a text in quotes"),
+        ("[risk]\nexposure = \"0%\"", 2, "up to 10000%"),
+        ("[risk]\nexpected_move = 0", 2, "a number above 0 and up to 100, or \"off\""),
+        ("[risk]\nhedge_correlation = 1.1", 2, "a number above 0 and up to 1"),
+        ("[risk]\nhedge_correlation = \"off\"", 2, "a number above 0 and up to 1"),
+        ("[risk]\nlong_bias = \"120%\"", 2, "up to 100%"),
+        ("[risk]\ncooldwon = \"4h\"", 2, "cooldown"),
         ("[console]\ntheme = \"../dark\"", 2, "a theme's name"),
         ("account = []", 1, "account is empty; allowed: one or more sections, each written [[account]]"),
         ("[account]\nname = \"a\"", 1, "each written [[account]]"),

@@ -3,51 +3,126 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
 use crate::domain::{InvalidAmount, MarginPercent, PricePercent};
 
-/// A share of an account's equity: the margin one position may bind. Not a share of price, nor of margin.
+macro_rules! percent_of {
+    ($(#[$meta:meta])* $name:ident, $kind:literal, $largest:literal, $allowed:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(Decimal);
+
+        impl $name {
+            const KIND: &'static str = $kind;
+            const ALLOWED: &'static str = $allowed;
+
+            /// From percent points: `8` is eight percent. Allowed: above 0, up to what the type's own text says.
+            pub fn from_points(points: Decimal) -> Result<Self, InvalidAmount> {
+                if points > Decimal::ZERO && points <= Decimal::from($largest) {
+                    Ok(Self(points))
+                } else {
+                    Err(InvalidAmount { kind: Self::KIND, value: points.to_string(), allowed: Self::ALLOWED })
+                }
+            }
+
+            /// Percent points: eight percent is `8`.
+            pub const fn points(self) -> Decimal {
+                self.0
+            }
+
+            /// As a share of one: eight percent is `0.08`.
+            pub fn share(self) -> Decimal {
+                (self.0 / Decimal::ONE_HUNDRED).normalize()
+            }
+        }
+
+        /// Written with the sign, as in `8%`.
+        impl FromStr for $name {
+            type Err = InvalidAmount;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let refused =
+                    || InvalidAmount { kind: Self::KIND, value: text.to_owned(), allowed: Self::ALLOWED };
+                let points = text.trim().strip_suffix('%').ok_or_else(refused)?;
+                Self::from_points(Decimal::from_str_exact(points.trim()).map_err(|_| refused())?)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}%", self.0.normalize())
+            }
+        }
+    };
+}
+
+percent_of!(
+    /// A share of an account's equity: the margin one position may bind, or a loss. Not a share of price, nor of margin.
+    EquityPercent,
+    "equity percent",
+    100,
+    "percent points with the sign, above 0% and up to 100%, as in \"8%\""
+);
+percent_of!(
+    /// A multiple of equity: what is held or traded with leverage may well be more than there is.
+    EquityMultiple,
+    "multiple of equity",
+    10_000,
+    "percent points of equity with the sign, above 0% and up to 10000%, as in \"150%\""
+);
+percent_of!(
+    /// A part of a whole that is neither price, margin nor equity: of a number of openings, or of a full size.
+    Part,
+    "part",
+    100,
+    "percent points with the sign, above 0% and up to 100%, as in \"80%\""
+);
+
+/// A length of time of whole minutes, up to thirty days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EquityPercent(Decimal);
+pub struct Span(TimeDelta);
 
-impl EquityPercent {
-    const KIND: &'static str = "equity percent";
-    const ALLOWED: &'static str = "percent points with the sign, above 0% and up to 100%, as in \"8%\"";
+impl Span {
+    const ALLOWED: &'static str = "whole minutes or hours up to 30 days, as in \"30m\" or \"4h\"";
 
-    /// From percent points: `8` is eight percent. Allowed: above 0, up to 100.
-    pub fn from_points(points: Decimal) -> Result<Self, InvalidAmount> {
-        if points > Decimal::ZERO && points <= Decimal::ONE_HUNDRED {
-            Ok(Self(points))
+    /// From minutes; 1 to 43 200.
+    pub fn of_minutes(minutes: i64) -> Result<Self, InvalidAmount> {
+        if (1..=30 * 24 * 60).contains(&minutes) {
+            Ok(Self(TimeDelta::minutes(minutes)))
         } else {
-            Err(InvalidAmount { kind: Self::KIND, value: points.to_string(), allowed: Self::ALLOWED })
+            Err(InvalidAmount { kind: "span", value: minutes.to_string(), allowed: Self::ALLOWED })
         }
     }
 
-    /// Percent points: eight percent is `8`.
-    pub const fn points(self) -> Decimal {
+    /// The length.
+    pub const fn length(self) -> TimeDelta {
         self.0
     }
-
-    /// As a share of one: eight percent is `0.08`.
-    pub fn share(self) -> Decimal {
-        (self.0 / Decimal::ONE_HUNDRED).normalize()
-    }
 }
 
-/// Written with the sign, as in `8%`.
-impl FromStr for EquityPercent {
+/// Written with its unit, as in `30m` or `4h`.
+impl FromStr for Span {
     type Err = InvalidAmount;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || InvalidAmount { kind: Self::KIND, value: text.to_owned(), allowed: Self::ALLOWED };
-        let points = text.trim().strip_suffix('%').ok_or_else(refused)?;
-        Self::from_points(Decimal::from_str_exact(points.trim()).map_err(|_| refused())?)
+        let refused = || InvalidAmount { kind: "span", value: text.to_owned(), allowed: Self::ALLOWED };
+        let text = text.trim();
+        let (number, minutes) = match (text.strip_suffix('m'), text.strip_suffix('h')) {
+            (Some(number), _) => (number, 1),
+            (None, Some(number)) => (number, 60),
+            (None, None) => return Err(refused()),
+        };
+        let number: i64 = number.trim().parse().map_err(|_| refused())?;
+        Self::of_minutes(number.checked_mul(minutes).ok_or_else(refused)?)
     }
 }
 
-impl fmt::Display for EquityPercent {
+impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.0.normalize())
+        match (self.0.num_hours(), self.0.num_minutes() % 60) {
+            (hours, 0) => write!(f, "{hours}h"),
+            _ => write!(f, "{}m", self.0.num_minutes()),
+        }
     }
 }
 
@@ -90,6 +165,24 @@ mod tests {
         assert_eq!("12.50%".parse::<EquityPercent>().unwrap().to_string(), "12.5%");
         for bad in ["8", "0.08", "0%", "-1%", "101%", "%", "x%"] {
             assert!(bad.parse::<EquityPercent>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn exposure_may_be_more_than_there_is_but_a_part_may_not() {
+        assert_eq!("150%".parse::<EquityMultiple>().unwrap().share().to_string(), "1.5");
+        assert!("10001%".parse::<EquityMultiple>().is_err() && "0%".parse::<EquityMultiple>().is_err());
+        assert!("101%".parse::<Part>().is_err() && "100%".parse::<Part>().is_ok());
+    }
+
+    #[test]
+    fn a_span_needs_its_unit_and_is_told_as_it_was_written() {
+        for (text, minutes) in [("30m", 30), ("4h", 240), ("90m", 90), ("720h", 43_200)] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span.length(), span.to_string()), (TimeDelta::minutes(minutes), text.to_owned()));
+        }
+        for bad in ["4", "0m", "-1h", "721h", "1.5h", "h", "3 days", "9223372036854775807h"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }
 

@@ -6,22 +6,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::answer::{Answer, CheckedRow, Pair};
+use super::answer::{Answer, Pair};
 use super::conversation::{
     Around, Budget, Conversation, HABIT_CYCLES, Lookup, MoneyBudget, Progress, caching_pays,
 };
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
-use super::guards::{Approved, Case, CloseOrder, OpenOrder, Verdict, judge};
+use super::guards::{Approved, CloseOrder, OpenOrder, Verdict};
 use super::memory;
 use super::prompt::{Look, MemoryInput, PromptError, RenderedPrompt};
-use super::sizing::SizingInput;
 use crate::config::Provider;
 use crate::domain::{
     AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
-    Phase, Proposal, Rule, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
+    Phase, Proposal, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
+use crate::market::Brief;
 use crate::store::{CycleStart, PromptKind, StoreError};
 
 /// Said of a cycle, and of each of its rows, that ended with the desk.
@@ -169,7 +169,17 @@ impl Floor {
     /// Both prompts as the next cycle would send them, without asking anybody and without trading.
     pub async fn draft_prompts(&self) -> Result<RenderedPrompt, PromptError> {
         let (accounts, brief) = tokio::join!(self.glance_at_accounts(), self.read_brief());
-        self.render_prompts(&Gathered { accounts, brief }).await
+        if let Err(error) = self.recall().await {
+            tracing::error!(%error, "the past could not be read; what it forbids is offered all the same");
+        }
+        self.render_prompts(&self.gathered(accounts, brief)).await
+    }
+
+    /// What was read, with what the guards make of it before anybody decides.
+    fn gathered(&self, accounts: Vec<AccountState>, brief: Brief) -> Gathered {
+        self.see_market(&brief);
+        let bars = self.bars(&accounts, &brief);
+        Gathered { accounts, brief, bars, guards: self.guards.guards().limits() }
     }
 
     /// The tools the model is offered, as they are sent.
@@ -226,7 +236,7 @@ impl Run<'_> {
     }
 
     async fn gather(&mut self) -> Gathered {
-        let (accounts, brief) = tokio::join!(
+        let (accounts, brief, ()) = tokio::join!(
             async {
                 let began = Instant::now();
                 (self.floor.read_accounts().await, millis(began))
@@ -234,7 +244,8 @@ impl Run<'_> {
             async {
                 let began = Instant::now();
                 (self.floor.read_brief().await, millis(began))
-            }
+            },
+            self.floor.learn_brackets()
         );
         self.timings.accounts = accounts.1;
         self.timings.brief = brief.1;
@@ -251,7 +262,12 @@ impl Run<'_> {
             .iter()
             .filter_map(|coin| Some((coin.symbol.clone(), coin.mark_price.or(coin.price)?)));
         self.floor.shared.bulletin.tell(None, Event::Marks { marks: marks.collect() });
-        Gathered { accounts: accounts.0, brief: brief.0 }
+        // The readings above are in the store by now, so that the past includes them.
+        if let Err(error) = self.floor.recall().await {
+            self.errors.push(format!("the past of the accounts could not be read: {error}"));
+        }
+        self.floor.check_losses(Some(&self.id)).await;
+        self.floor.gathered(accounts.0, brief.0)
     }
 
     /// Renders the prompts, holds the conversation and checks the answer, with one repair.
@@ -351,114 +367,44 @@ impl Run<'_> {
         store.put_brief(&self.id, &serde_json::to_value(&gathered.brief)?).await
     }
 
-    /// Every account by itself, side by side: one that is slow or broken delays no other.
+    /// Judges all rows first, one after another and without waiting, so that what one account is granted counts for the
+    /// next; then every account by itself, side by side: one that is slow or broken delays no other.
     async fn carry_out(
-        &self,
+        &mut self,
         gathered: &Gathered,
         answer: &Answer,
         proposals: Vec<Proposal>,
     ) -> Vec<DecisionRow> {
-        let outcomes = join_all(gathered.accounts.iter().map(|state| async {
-            let mine: Vec<&Proposal> =
-                proposals.iter().filter(|proposal| proposal.account == state.name).collect();
-            // While the model thought, the guardian went on reading; its newest reading counts.
-            let newest = self.floor.newest(state);
-            self.carry_out_account(gathered, answer, &newest, &mine).await
-        }))
-        .await;
-        proposals
-            .iter()
-            .cloned()
-            .zip(outcomes.into_iter().flatten())
-            .map(|(proposal, outcome)| row(proposal, outcome))
-            .collect()
-    }
-
-    async fn carry_out_account(
-        &self,
-        gathered: &Gathered,
-        answer: &Answer,
-        state: &AccountState,
-        proposals: &[&Proposal],
-    ) -> Vec<Outcome> {
-        let mut free_margin = state.available.value();
-        let mut work = Vec::with_capacity(proposals.len());
-        for proposal in proposals {
-            let verdict = self.verdict(gathered, answer, state, proposal, free_margin);
-            if let Verdict::Open(approved) = &verdict {
-                free_margin -= approved.order().margin;
-            }
-            work.push(verdict);
-        }
-        let account = self.floor.account(&state.name);
-        join_all(proposals.iter().zip(work).map(|(proposal, verdict)| async move {
-            let outcome = match (verdict, account) {
-                (Verdict::Settled(outcome), _) => outcome,
-                (Verdict::Open(order), Some(account)) => self.open(account, &order).await,
-                (Verdict::Close(order), Some(account)) => self.close(account, &order).await,
-                (_, None) => failed("this account has no desk"),
-            };
-            self.settle(proposal, &outcome).await;
-            outcome
-        }))
-        .await
-    }
-
-    fn verdict(
-        &self,
-        gathered: &Gathered,
-        answer: &Answer,
-        state: &AccountState,
-        proposal: &Proposal,
-        free_margin: rust_decimal::Decimal,
-    ) -> Verdict {
         if self.was_cut_off {
-            return Verdict::Settled(failed(SHUT_DOWN));
+            return proposals.into_iter().map(|proposal| row(proposal, failed(SHUT_DOWN))).collect();
         }
-        if let Some(trouble) = &state.trouble {
-            return Verdict::Settled(failed(&format!("the account could not be read: {trouble}")));
+        // A stop may have been hit while the model thought.
+        if let Err(error) = self.floor.recall_trades().await {
+            self.errors.push(format!("what was traded could not be read again: {error}"));
         }
-        let coin = gathered.brief.coin(&proposal.symbol);
-        let Some(price) = coin.and_then(|coin| coin.price) else {
-            return Verdict::Settled(Outcome {
-                kind: OutcomeKind::Refused,
-                rule: Some(Rule::NoPrice),
-                detail: "no price for this coin, so it was not offered to the model".to_owned(),
-                orders: Vec::new(),
-            });
-        };
-        let checked = answer
-            .rows
-            .iter()
-            .find(|row| row.proposal.account == proposal.account && row.proposal.symbol == proposal.symbol);
-        if let Some(outcome) = checked.and_then(CheckedRow::invalid_outcome) {
-            return Verdict::Settled(outcome);
+        // While the model thought, the guardian went on reading; its newest reading counts.
+        let states: Vec<AccountState> =
+            gathered.accounts.iter().map(|state| self.floor.newest(state)).collect();
+        let judged = self.floor.judge_all(gathered, answer, &states, &proposals);
+        if let Some(text) = judged.remark {
+            let alarm = Event::Alarm { severity: Severity::Warning, text };
+            self.floor.shared.bulletin.record(Some(&self.id), alarm);
         }
-        let Some(account) = self.floor.account(&state.name) else {
-            return Verdict::Settled(failed("this account has no desk"));
-        };
-        let rules = self.floor.shared.rules_of(&proposal.symbol);
-        judge(&Case {
-            proposal,
-            position: state.position(&proposal.symbol),
-            threshold: self.floor.settings.model.confidence_threshold,
-            price_in_brief: Some(price),
-            price_now: Some(self.floor.mark_of(&proposal.symbol).unwrap_or(price)),
-            unresolved: account.is_unresolved(&proposal.symbol),
-            rules: rules.as_ref(),
-            stop_distance: account.terms().stop_distance,
-            sizing: SizingInput {
-                profile: self.floor.settings.profile,
-                allocation: account.terms().allocation,
-                leverage: account.terms().leverage,
-                equity: state.equity.value(),
-                free_margin,
-                price,
-                atr: coin.and_then(|coin| coin.atr),
-                margin_share: self.floor.settings.risk.margin_share.share(),
-                target_volatility: self.floor.settings.risk.target_volatility.share(),
-            },
-        })
+        let run = &*self;
+        let outcomes =
+            join_all(proposals.iter().zip(judged.verdicts).map(|(proposal, verdict)| async move {
+                let outcome = match (verdict, run.floor.account(&proposal.account)) {
+                    (Verdict::Settled(outcome), _) => outcome,
+                    (Verdict::Open(order), Some(account)) => run.open(account, &order).await,
+                    (Verdict::Close(order), Some(account)) => run.close(account, &order).await,
+                    (_, None) => failed("this account has no desk"),
+                };
+                run.settle(proposal, &outcome).await;
+                outcome
+            }))
+            .await;
+        self.floor.tell_guards(Some(&self.id));
+        proposals.into_iter().zip(outcomes).map(|(proposal, outcome)| row(proposal, outcome)).collect()
     }
 
     async fn open(&self, account: &AccountDesk, order: &Approved<OpenOrder>) -> Outcome {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::bulletin::Bulletin;
 use super::execution::{AccountDesk, AccountTerms, Shared};
 use super::guardian::Guardian;
+use super::guards::GuardRoom;
 use super::prompt::{PromptFiles, Templates};
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
@@ -75,6 +76,7 @@ pub struct Floor {
     pub(super) accounts: Vec<Arc<AccountDesk>>,
     pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
+    pub(super) guards: GuardRoom,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
 }
@@ -125,6 +127,7 @@ impl Floor {
             .map(|(terms, client)| Arc::new(AccountDesk::new(terms, client, shared.clone())))
             .collect();
         Ok(Arc::new(Self {
+            guards: GuardRoom::new(&parts.settings),
             settings: parts.settings,
             shared,
             simsar: parts.simsar,

@@ -4,13 +4,16 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
 use super::answer::{Answer, Pair};
+use super::guards::Bar;
 use super::prompt::{
     AccountInput, CalendarInput, CoinInput, FearGreedInput, MemoryInput, NewsInput, PromptInput,
     StatisticsInput, TimeframeInput, Us30Input,
 };
 use super::signals::allowed_decisions;
 use crate::config::{Settings, StopLoss};
-use crate::domain::{AccountState, Candle, Price, Proposal, Symbol, Timestamp, Untrusted};
+use crate::domain::{
+    AccountState, Candle, DecisionWord, Price, Proposal, Rule, Symbol, Timestamp, Untrusted,
+};
 use crate::market::statistics::{TimeframeLine, Trend};
 use crate::market::{Brief, CoinBrief, IndexBar};
 
@@ -26,6 +29,10 @@ pub struct Gathered {
     pub accounts: Vec<AccountState>,
     /// The market.
     pub brief: Brief,
+    /// What the guards refuse whatever the model says.
+    pub bars: Vec<Bar>,
+    /// The guards' limits in words, by name.
+    pub guards: Vec<(Rule, String)>,
 }
 
 impl Gathered {
@@ -66,7 +73,7 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
     PromptInput {
         market_time: now,
         threshold: settings.model.confidence_threshold,
-        limits: limits(settings),
+        limits: limits(settings, gathered),
         accounts: gathered
             .accounts
             .iter()
@@ -91,8 +98,8 @@ pub fn prompt_input(settings: &Settings, gathered: &Gathered, now: Timestamp) ->
     }
 }
 
-/// The limits that code enforces, told to the model beforehand.
-fn limits(settings: &Settings) -> Vec<(String, String)> {
+/// The limits that code enforces, told to the model beforehand, and what they leave out of the task now.
+fn limits(settings: &Settings, gathered: &Gathered) -> Vec<(String, String)> {
     let mut limits = vec![
         ("confidence_threshold".to_owned(), settings.model.confidence_threshold.to_string()),
         ("stop_loss".to_owned(), stop_in_words(settings.risk.stop_loss)),
@@ -101,8 +108,88 @@ fn limits(settings: &Settings) -> Vec<(String, String)> {
     if settings.profile == crate::domain::Profile::Guarded {
         limits.push(("margin_share_of_equity".to_owned(), settings.risk.margin_share.to_string()));
         limits.push(("target_volatility_atr_4h".to_owned(), settings.risk.target_volatility.to_string()));
+        if let Some(part) = settings.risk.guards.confidence_scale {
+            limits.push(("margin_at_threshold".to_owned(), format!("{part} of that at confidence 1")));
+        }
     }
+    let told = gathered.guards.iter().filter(|(rule, _)| !is_said_elsewhere(*rule));
+    limits.extend(told.map(|(rule, limit)| (rule.as_str().to_owned(), limit.clone())));
+    limits.extend(barred(gathered));
     limits
+}
+
+/// What holds always, and what the prompt says in another place.
+const fn is_said_elsewhere(rule: Rule) -> bool {
+    matches!(
+        rule,
+        Rule::Threshold
+            | Rule::AllowedAction
+            | Rule::Halted
+            | Rule::Unresolved
+            | Rule::NoPrice
+            | Rule::StaleData
+            | Rule::PriceSanity
+            | Rule::Stop
+            | Rule::Sizing
+    )
+}
+
+/// One line a guard: whom it leaves nothing to decide about, and why. What is the same for all coins of an account is
+/// said once, and so is what is the same for all accounts.
+fn barred(gathered: &Gathered) -> Vec<(String, String)> {
+    let mut lines: Vec<(Rule, &str, Vec<&Bar>)> = Vec::new();
+    for bar in &gathered.bars {
+        let same = |line: &&mut (Rule, &str, Vec<&Bar>)| {
+            line.0 == bar.refusal.rule && line.1 == bar.refusal.detail.as_str()
+        };
+        match lines.iter_mut().find(same) {
+            Some((.., bars)) => bars.push(bar),
+            None => lines.push((bar.refusal.rule, &bar.refusal.detail, vec![bar])),
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(rule, why, bars)| {
+            let left_out = |words: &[DecisionWord]| {
+                let of_word = |word: &DecisionWord| bars.iter().any(|bar| bar.word == *word);
+                let named: Vec<&str> =
+                    words.iter().filter(|word| of_word(word)).map(|word| word.as_str()).collect();
+                named.join("/")
+            };
+            let words = left_out(&[DecisionWord::Long, DecisionWord::Short, DecisionWord::Close]);
+            (format!("not_offered_{}", rule.as_str()), format!("{} {words}: {why}", covered(gathered, &bars)))
+        })
+        .collect()
+}
+
+/// The pairs of some bars, as short as they can be named.
+fn covered(gathered: &Gathered, bars: &[&Bar]) -> String {
+    let has = |state: &AccountState, symbol: &Symbol| {
+        bars.iter().any(|bar| bar.account == state.name && &bar.symbol == symbol)
+    };
+    let readable = gathered.accounts.iter().filter(|state| state.trouble.is_none());
+    let each: Vec<(&AccountState, bool)> = readable
+        .map(|state| {
+            let mut open_to = state
+                .symbols
+                .iter()
+                .filter(|symbol| state.position(symbol).is_none() && gathered.is_offered(state, symbol));
+            (state, open_to.all(|symbol| has(state, symbol)))
+        })
+        .collect();
+    if each.iter().all(|(_, whole)| *whole) {
+        return "all accounts".to_owned();
+    }
+    let named = each.into_iter().filter_map(|(state, whole)| {
+        let coins: Vec<&str> =
+            state.symbols.iter().filter(|symbol| has(state, symbol)).map(Symbol::as_str).collect();
+        match (coins.is_empty(), whole) {
+            (true, _) => None,
+            (false, true) => Some(state.name.to_string()),
+            (false, false) => Some(format!("{} {}", state.name, coins.join(" "))),
+        }
+    });
+    named.collect::<Vec<_>>().join("; ")
 }
 
 fn stop_in_words(stop: StopLoss) -> String {
@@ -130,7 +217,14 @@ fn account_input(gathered: &Gathered, state: &AccountState) -> AccountInput {
         .symbols
         .iter()
         .filter(|symbol| gathered.is_offered(state, symbol))
-        .map(|symbol| (symbol.clone(), allowed_decisions(state.position(symbol)).to_vec()))
+        .map(|symbol| {
+            let is_open = |word: &DecisionWord| {
+                let mut bars = gathered.bars.iter();
+                !bars.any(|bar| bar.account == state.name && &bar.symbol == symbol && bar.word == *word)
+            };
+            let words = allowed_decisions(state.position(symbol)).iter().copied().filter(is_open);
+            (symbol.clone(), words.collect())
+        })
         .collect();
     AccountInput { state: state.clone(), allowed }
 }

@@ -1,19 +1,38 @@
 //! The guards between a proposal and an order.
 //!
-//! They run in a fixed order; the first that says no ends the matter with its name, its limit and the value it saw.
+//! Each guard is a small type with a name ([`Rule`]), a limit from the settings and one question. They are asked in a
+//! fixed order ([`Guards::of`]); the first that says no ends the matter with its name, its limit and the value it saw.
 //! Only this module can build an [`Approved`] order, and execution takes nothing else.
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod bias;
+mod calendar;
+mod case;
+mod churn;
+mod exposure;
+mod judging;
+mod keeping;
+mod money;
+mod past;
+mod readings;
+mod safety;
+
 use rust_decimal::Decimal;
 
+pub use bias::Trend;
+pub use case::{AccountFacts, Action, Book, Case, CoinFacts, Facts, Holding, MarketFacts};
+pub use judging::{Bar, Judged};
+pub use keeping::GuardRoom;
+pub use past::{AccountPast, Past, Standing, Track};
+pub use readings::Sight;
+
 use super::signals::{Signal, signal};
-use super::sizing::{SizingInput, size};
+use crate::config::Settings;
 use crate::domain::{
-    AccountName, Confidence, Direction, Outcome, OutcomeKind, Position, Price, PricePercent, Proposal,
-    Quantity, Rule, Symbol,
+    AccountName, Direction, GuardReading, Halt, Outcome, OutcomeKind, Position, Price, Profile, Quantity,
+    Rule, Symbol, Timestamp,
 };
-use crate::exchange::{SymbolRules, Toward};
 
 /// An order that passed every guard. It cannot be built elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,60 +86,210 @@ pub enum Verdict {
     Settled(Outcome),
 }
 
-/// How far the mark may have moved since the model saw the price.
-const LARGEST_MOVE_SINCE_BRIEF: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
-
-/// Everything the guards look at for one proposal.
-#[derive(Debug)]
-pub struct Case<'a> {
-    /// What the model proposed; usable.
-    pub proposal: &'a Proposal,
-    /// What the account holds in the coin.
-    pub position: Option<&'a Position>,
-    /// Confidence from which an opening is allowed.
-    pub threshold: Confidence,
-    /// The price the model saw.
-    pub price_in_brief: Option<Price>,
-    /// The price now.
-    pub price_now: Option<Price>,
-    /// Whether another order of this account and coin is unresolved.
-    pub unresolved: bool,
-    /// The exchange's rules for the coin.
-    pub rules: Option<&'a SymbolRules>,
-    /// How far from the entry the stop will rest.
-    pub stop_distance: PricePercent,
-    /// What the size depends on; the price is filled in by the guards.
-    pub sizing: SizingInput,
+/// A guard's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose no it is.
+    pub rule: Rule,
+    /// One sentence with limit and value.
+    pub detail: String,
 }
 
-/// Takes one proposal through the guards.
-pub fn judge(case: &Case<'_>) -> Verdict {
-    let (Some(decision), Some(confidence)) = (case.proposal.decision, case.proposal.confidence) else {
-        return Verdict::Settled(refused(Rule::Malformed, "the row is not usable".to_owned()));
-    };
-    match signal(decision, case.position) {
-        Signal::Nothing => Verdict::Settled(Outcome {
-            kind: OutcomeKind::None,
-            rule: None,
-            detail: match case.position {
-                Some(_) => "the position is kept".to_owned(),
-                None => "no position is wanted".to_owned(),
+impl Refusal {
+    fn new(rule: Rule, detail: impl Into<String>) -> Self {
+        Self { rule, detail: detail.into() }
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome { kind: OutcomeKind::Refused, rule: Some(self.rule), detail: self.detail, orders: Vec::new() }
+    }
+}
+
+/// One limit, and the question whether a case keeps it.
+pub trait Guard: std::fmt::Debug + Send + Sync {
+    /// Its name.
+    fn rule(&self) -> Rule;
+
+    /// Its limit in words; `None` while it is switched off.
+    fn limit(&self) -> Option<String>;
+
+    /// Its no, if it has one. A guard that is switched off has none.
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal>;
+
+    /// The part of a full size that it leaves to an opening it does not refuse; 1 is all of it.
+    fn scale(&self, _case: &Case<'_>) -> Decimal {
+        Decimal::ONE
+    }
+
+    /// What an operator should hear about an opening that is not refused.
+    fn remark(&self, _case: &Case<'_>) -> Option<String> {
+        None
+    }
+
+    /// Whether its no is certain before the model is asked, so that what it refuses need not be offered.
+    fn is_known_beforehand(&self) -> bool {
+        false
+    }
+
+    /// Halts that its limit calls for as things stand.
+    fn halts(&self, _book: &Book, _now: Timestamp) -> Vec<Halt> {
+        Vec::new()
+    }
+
+    /// How it stands, one reading for each whom it watches. Without anything to measure between cycles, its limit alone.
+    fn readings(&self, _sight: &Sight<'_>) -> Vec<GuardReading> {
+        vec![readings::limit_alone(self.rule(), self.limit())]
+    }
+}
+
+/// All guards, in the order they are asked.
+#[derive(Debug)]
+pub struct Guards {
+    list: Vec<Box<dyn Guard>>,
+}
+
+impl Guards {
+    /// The guards as the settings want them. Those that a profile or a key switches off stay in the list, so that they
+    /// can be shown as being off.
+    pub fn of(settings: &Settings) -> Self {
+        let limits = &settings.risk.guards;
+        let guarded = match settings.profile {
+            Profile::Guarded => limits.clone(),
+            Profile::Classic => crate::config::GuardSettings {
+                stale_data: limits.stale_data,
+                price_sanity: limits.price_sanity,
+                ..crate::config::GuardSettings::off()
             },
-            orders: Vec::new(),
-        }),
-        Signal::NotAllowed(why) => {
-            Verdict::Settled(refused(Rule::AllowedAction, format!("{decision} not allowed: {why}")))
+        };
+        Self {
+            list: vec![
+                Box::new(safety::Threshold(settings.model.confidence_threshold)),
+                Box::new(safety::AllowedAction),
+                Box::new(safety::Halted),
+                Box::new(safety::Unresolved),
+                Box::new(safety::NoPrice),
+                Box::new(safety::StaleData(guarded.stale_data)),
+                Box::new(safety::PriceSanity(guarded.price_sanity)),
+                Box::new(safety::StopProtects),
+                Box::new(churn::MinimumHold(guarded.minimum_hold)),
+                Box::new(money::DailyLoss(guarded.daily_loss)),
+                Box::new(money::Drawdown(guarded.drawdown)),
+                Box::new(calendar::EventBlackout(guarded.event_blackout)),
+                Box::new(churn::Cooldown(guarded.cooldown)),
+                Box::new(churn::MaximumPositions(guarded.maximum_positions)),
+                Box::new(churn::ExpectedMove(guarded.expected_move)),
+                Box::new(bias::LongBias(guarded.long_bias)),
+                Box::new(money::Sizing),
+                Box::new(churn::Turnover(guarded.turnover)),
+                Box::new(exposure::Exposure {
+                    gross: guarded.exposure,
+                    direction: guarded.exposure_direction,
+                    hedge_correlation: guarded.hedge_correlation,
+                }),
+            ],
         }
-        Signal::Close => match case.position {
-            Some(position) => Verdict::Close(close_whole(&case.proposal.account, position)),
-            None => {
-                Verdict::Settled(refused(Rule::AllowedAction, "there is no position to close".to_owned()))
+    }
+
+    /// The same without one of them.
+    #[cfg(test)]
+    fn without(mut self, rule: Rule) -> Self {
+        self.list.retain(|guard| guard.rule() != rule);
+        self
+    }
+
+    /// The names, in the order they are asked.
+    pub fn names(&self) -> Vec<Rule> {
+        self.list.iter().map(|guard| guard.rule()).collect()
+    }
+
+    /// The limits of those that are on, by name, in words.
+    pub fn limits(&self) -> Vec<(Rule, String)> {
+        self.list.iter().filter_map(|guard| Some((guard.rule(), guard.limit()?))).collect()
+    }
+
+    /// Takes one proposal through the guards.
+    pub fn judge(&self, facts: &Facts<'_>) -> Verdict {
+        let proposal = facts.proposal;
+        let (Some(decision), Some(confidence)) = (proposal.decision, proposal.confidence) else {
+            return settled(Refusal::new(Rule::Malformed, "the row is not usable"));
+        };
+        let not_allowed =
+            |why: &str| settled(Refusal::new(Rule::AllowedAction, format!("{decision} not allowed: {why}")));
+        let close = |position: &Position| match self.first_no(&Case::closing(*facts, position)) {
+            Some(refusal) => settled(refusal),
+            None => Verdict::Close(close_whole(&proposal.account, position)),
+        };
+        match (signal(decision, facts.position), decision.opens(), facts.position) {
+            (Signal::Nothing, ..) => Verdict::Settled(kept(facts.position)),
+            (Signal::Close, _, Some(position)) => close(position),
+            // What an opening word may not do here, the guard of that name says.
+            (Signal::Open(direction), ..) | (Signal::NotAllowed(_), Some(direction), _) => {
+                self.judge_opening(&self.opening(facts, direction, confidence))
             }
-        },
-        Signal::Open(direction) => match opening(case, direction, confidence) {
+            (Signal::NotAllowed(why), None, _) => not_allowed(why),
+            (Signal::Close, _, None) => not_allowed("there is no position to close"),
+        }
+    }
+
+    /// An opening with the size that all guards together leave to it.
+    fn opening<'a>(
+        &self,
+        facts: &Facts<'a>,
+        direction: Direction,
+        confidence: crate::domain::Confidence,
+    ) -> Case<'a> {
+        let bare = Case::opening(*facts, direction, confidence);
+        let scale = self.list.iter().map(|guard| guard.scale(&bare)).product();
+        bare.sized(scale)
+    }
+
+    fn judge_opening(&self, case: &Case<'_>) -> Verdict {
+        if let Some(refusal) = self.first_no(case) {
+            return settled(refusal);
+        }
+        match case.order() {
             Ok(order) => Verdict::Open(Approved(order)),
-            Err(outcome) => Verdict::Settled(outcome),
-        },
+            Err(refusal) => settled(refusal),
+        }
+    }
+
+    fn first_no(&self, case: &Case<'_>) -> Option<Refusal> {
+        self.list.iter().find_map(|guard| guard.judge(case))
+    }
+
+    /// What an operator should hear about a proposal that opens, whether or not it is refused afterwards.
+    pub fn remarks(&self, facts: &Facts<'_>) -> Vec<String> {
+        let opening = facts.proposal.decision.and_then(crate::domain::DecisionWord::opens);
+        let (Some(direction), Some(confidence)) = (opening, facts.proposal.confidence) else {
+            return Vec::new();
+        };
+        let case = Case::opening(*facts, direction, confidence);
+        self.list.iter().filter_map(|guard| guard.remark(&case)).collect()
+    }
+
+    /// The no to an opening that is certain before anybody is asked.
+    pub fn bar(&self, facts: &Facts<'_>, direction: Direction) -> Option<Refusal> {
+        let case = Case::opening(*facts, direction, facts.threshold_or_full());
+        self.list.iter().filter(|guard| guard.is_known_beforehand()).find_map(|guard| guard.judge(&case))
+    }
+
+    /// The no to a close that is certain before anybody is asked.
+    pub fn bar_close(&self, facts: &Facts<'_>, position: &Position) -> Option<Refusal> {
+        let case = Case::closing(*facts, position);
+        self.list.iter().filter(|guard| guard.is_known_beforehand()).find_map(|guard| guard.judge(&case))
+    }
+
+    /// Every halt that a limit calls for as things stand.
+    pub fn halts(&self, book: &Book, now: Timestamp) -> Vec<Halt> {
+        self.list.iter().flat_map(|guard| guard.halts(book, now)).collect()
+    }
+
+    /// How all guards stand, in the order they are asked.
+    pub fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
+        let mut readings: Vec<GuardReading> =
+            self.list.iter().flat_map(|guard| guard.readings(sight)).collect();
+        readings.extend(sight.budget_reading());
+        readings
     }
 }
 
@@ -134,92 +303,25 @@ pub fn close_whole(account: &AccountName, position: &Position) -> Approved<Close
     })
 }
 
-fn opening(case: &Case<'_>, direction: Direction, confidence: Confidence) -> Result<OpenOrder, Outcome> {
-    above_threshold(case, confidence)?;
-    nothing_unresolved(case)?;
-    let (seen, now) = both_prices(case)?;
-    not_run_away(seen, now)?;
-    stop_protects(case, direction, now)?;
-    let (quantity, margin) = sized(case, now)?;
-    Ok(OpenOrder {
-        account: case.proposal.account.clone(),
-        symbol: case.proposal.symbol.clone(),
-        direction,
-        quantity,
-        reference: now,
-        margin,
-    })
+fn settled(refusal: Refusal) -> Verdict {
+    Verdict::Settled(refusal.outcome())
 }
 
-fn above_threshold(case: &Case<'_>, confidence: Confidence) -> Result<(), Outcome> {
-    if confidence >= case.threshold {
-        return Ok(());
-    }
-    Err(refused(Rule::Threshold, format!("low confidence: {confidence} is below {}", case.threshold)))
+fn kept(position: Option<&Position>) -> Outcome {
+    let detail = if position.is_some() { "the position is kept" } else { "no position is wanted" };
+    Outcome { kind: OutcomeKind::None, rule: None, detail: detail.to_owned(), orders: Vec::new() }
 }
 
-fn nothing_unresolved(case: &Case<'_>) -> Result<(), Outcome> {
-    if case.unresolved {
-        let detail = "an earlier order for this coin is still unresolved; nothing new until it is known";
-        return Err(refused(Rule::Unresolved, detail.to_owned()));
-    }
-    Ok(())
+/// A share in percent, to a tenth.
+fn percent(share: Decimal) -> String {
+    format!("{} %", (share * Decimal::ONE_HUNDRED).round_dp(1).normalize())
 }
 
-fn both_prices(case: &Case<'_>) -> Result<(Price, Price), Outcome> {
-    match (case.price_in_brief, case.price_now) {
-        (Some(seen), Some(now)) => Ok((seen, now)),
-        _ => Err(refused(Rule::NoPrice, "no price for this coin".to_owned())),
-    }
-}
-
-fn not_run_away(seen: Price, now: Price) -> Result<(), Outcome> {
-    let moved = ((now.value() - seen.value()) / seen.value()).abs();
-    if moved <= LARGEST_MOVE_SINCE_BRIEF {
-        return Ok(());
-    }
-    let detail = format!(
-        "the price moved {} % since the model saw it ({seen} then, {now} now); at most 1 % is allowed",
-        (moved * Decimal::ONE_HUNDRED).round_dp(2)
-    );
-    Err(refused(Rule::StaleData, detail))
-}
-
-/// The stop must lie on the losing side of the entry and before the exchange would liquidate: a loss of the whole margin
-/// is a move of one part in `leverage`.
-fn stop_protects(case: &Case<'_>, direction: Direction, price: Price) -> Result<(), Outcome> {
-    let distance = case.stop_distance;
-    let no_stop = |why: &str| refused(Rule::Stop, format!("a stop {distance} from the entry {why}"));
-    if distance.share() * Decimal::from(case.sizing.leverage) >= Decimal::ONE {
-        let leverage = case.sizing.leverage;
-        return Err(no_stop(&format!("lies beyond liquidation at {leverage}x; lower stop_loss or leverage")));
-    }
-    let exact = distance.stop_from(price, direction).ok_or_else(|| no_stop("is no price"))?;
-    let toward = match direction {
-        Direction::Long => Toward::Higher,
-        Direction::Short => Toward::Lower,
-    };
-    let trigger = case.rules.and_then(|rules| rules.round_price(exact, toward).ok());
-    let beside = match (trigger, direction) {
-        (Some(trigger), Direction::Long) => trigger < price,
-        (Some(trigger), Direction::Short) => trigger > price,
-        (None, _) => false,
-    };
-    if beside { Ok(()) } else { Err(no_stop("is not apart from it on the exchange's price grid")) }
-}
-
-fn sized(case: &Case<'_>, price: Price) -> Result<(Quantity, Decimal), Outcome> {
-    let no_size = |detail: String| refused(Rule::Sizing, detail);
-    let rules = case.rules.ok_or_else(|| no_size("the exchange does not list this coin".to_owned()))?;
-    let size = size(&SizingInput { price, ..case.sizing }).map_err(no_size)?;
-    let quantity = rules.round_quantity_down(size.quantity);
-    rules.check_opening(quantity, price).map_err(|violation| no_size(violation.to_string()))?;
-    Ok((quantity, size.margin))
-}
-
-fn refused(rule: Rule, detail: String) -> Outcome {
-    Outcome { kind: OutcomeKind::Refused, rule: Some(rule), detail, orders: Vec::new() }
-}
-
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+pub(crate) mod scene;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ pub mod guardian;
 pub mod guards;
 pub mod memory;
 pub mod pages;
+pub mod parity;
 pub mod playback;
 pub mod prompt;
 pub mod schedule;

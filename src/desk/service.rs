@@ -58,6 +58,7 @@ impl Floor {
         tasks.spawn(async move { quotes.0.follow_quotes(quotes.1, quotes.2).await });
         tasks.spawn(crate::market::follow_marks(connector, ws_url, self.symbols(), marks));
         tasks.spawn(Arc::clone(self).tell_marks(heard));
+        tasks.spawn(Arc::clone(self).keep_guards());
         tasks.spawn(Arc::clone(self).keep_schedule());
         let (asked, requests) = mpsc::channel(1);
         tasks.spawn(Arc::clone(self).run_requested(requests));

@@ -263,6 +263,8 @@ pub enum Rule {
     DailyLoss,
     /// The account, or all together, fell as far from the highest equity as they may.
     Drawdown,
+    /// The model cost as much as it may.
+    ModelBudget,
     /// No row for this account and coin.
     Missing,
     /// The row is not an object of the agreed shape.
@@ -298,6 +300,7 @@ impl Rule {
             Self::EventBlackout => "event_blackout",
             Self::DailyLoss => "daily_loss",
             Self::Drawdown => "drawdown",
+            Self::ModelBudget => "model_budget",
             Self::Missing => "missing",
             Self::Malformed => "malformed",
             Self::Duplicate => "duplicate",

@@ -48,7 +48,7 @@ pub use ledger::{LedgerKind, LedgerRow};
 pub use lock::DeskLock;
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
-pub use trades::{CoinMoney, Opening};
+pub use trades::{CoinMoney, Opening, TransferRow};
 
 use worker::Worker;
 

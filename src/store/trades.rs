@@ -10,7 +10,7 @@ use super::Store;
 use super::decisions::row_of;
 use super::error::StoreError;
 use super::values::{collect, decimal, instant, unword};
-use crate::domain::{AccountName, Proposal, Symbol, Timestamp};
+use crate::domain::{AccountName, Direction, Proposal, Side, Symbol, Timestamp, Usdt};
 
 use super::ledger::LedgerKind;
 
@@ -38,6 +38,17 @@ pub struct CoinMoney {
     pub asset: String,
     /// When (market time).
     pub at: Timestamp,
+}
+
+/// Money put in or taken out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferRow {
+    /// Whose.
+    pub account: AccountName,
+    /// When (market time).
+    pub at: Timestamp,
+    /// How much; negative leaves the account.
+    pub amount: Usdt,
 }
 
 impl Store {
@@ -80,6 +91,102 @@ impl Store {
                     at: instant("ledger.at", row.get(5)?)?,
                 })
             })
+        })
+        .await
+    }
+
+    /// Every transfer of USDT into and out of this venue's accounts from an instant on (market time), oldest first.
+    pub async fn transfers_since(&self, since: Timestamp) -> Result<Vec<TransferRow>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT account, at, amount FROM ledger
+                 WHERE venue = ?1 AND kind = 'transfer' AND asset = 'USDT' AND at >= ?2 ORDER BY at",
+            )?;
+            collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
+                let (account, amount): (String, String) = (row.get(0)?, row.get(2)?);
+                Ok(TransferRow {
+                    account: unword("ledger.account", &account)?,
+                    at: instant("ledger.at", row.get(1)?)?,
+                    amount: Usdt::of(decimal("ledger.amount", &amount)?),
+                })
+            })
+        })
+        .await
+    }
+
+    /// What each account of this venue traded from an instant on (market time): price times quantity of its fills, USDT.
+    pub async fn traded_since(&self, since: Timestamp) -> Result<Vec<(AccountName, Decimal)>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            // Added up here: SQL's sum() would turn the decimals into floats.
+            let mut statement = connection.prepare_cached(
+                "SELECT account, price, quantity FROM fills WHERE venue = ?1 AND at >= ?2 ORDER BY account",
+            )?;
+            let rows = collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
+                let text = |index: usize| row.get::<_, String>(index);
+                let notional = decimal("fills.price", &text(1)?)? * decimal("fills.quantity", &text(2)?)?;
+                Ok((unword("fills.account", &text(0)?)?, notional))
+            })?;
+            Ok(rows.into_iter().fold(
+                Vec::new(),
+                |mut totals: Vec<(AccountName, Decimal)>, (account, notional)| {
+                    match totals.last_mut().filter(|(known, _)| *known == account) {
+                        Some((_, total)) => *total += notional,
+                        None => totals.push((account, notional)),
+                    }
+                    totals
+                },
+            ))
+        })
+        .await
+    }
+
+    /// When a position was last closed, by account and coin, from an instant on (market time). A fill closes when it
+    /// realised something, or when its order is a close or a stop of ours: one may well close at its entry price.
+    pub async fn closes_since(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(AccountName, Symbol, Timestamp)>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT f.account, f.symbol, max(f.at) FROM fills f
+                 LEFT JOIN orders o ON o.venue = f.venue AND o.client_order_id = f.client_order_id
+                 WHERE f.venue = ?1 AND f.at >= ?2
+                     AND (trim(f.realised, '-0.') <> '' OR o.purpose IN ('close', 'stop', 'emergency'))
+                 GROUP BY f.account, f.symbol",
+            )?;
+            collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
+                let text = |index: usize| row.get::<_, String>(index);
+                Ok((
+                    unword("fills.account", &text(0)?)?,
+                    unword("fills.symbol", &text(1)?)?,
+                    instant("fills.at", row.get(2)?)?,
+                ))
+            })
+        })
+        .await
+    }
+
+    /// The directions of the last openings at this venue that were executed, by any account, oldest first.
+    pub async fn last_openings(&self, count: u32) -> Result<Vec<Direction>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT side FROM orders
+                 WHERE venue = ?1 AND purpose = 'open' AND state IN ('filled', 'accepted')
+                 ORDER BY market_time DESC, rowid DESC LIMIT ?2",
+            )?;
+            let mut directions = collect(&mut statement, params![venue, count], |row| {
+                let side: String = row.get(0)?;
+                Ok(match unword("orders.side", &side)? {
+                    Side::Buy => Direction::Long,
+                    Side::Sell => Direction::Short,
+                })
+            })?;
+            directions.reverse();
+            Ok(directions)
         })
         .await
     }

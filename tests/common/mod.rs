@@ -100,6 +100,8 @@ impl Bench {
         // A slot that no test reaches: cycles are started by the tests.
         "0 0 0 1 1 *".clone_into(&mut settings.schedule.cron);
         settings.profile = jarvis::domain::Profile::Guarded;
+        // What is tried on this bench is execution; whoever tries the guards switches them on.
+        settings.risk.guards = jarvis::config::GuardSettings::off();
         Self {
             faults: Faults::over(&world, clock.clone(), setup.seed),
             script: Script::default(),

@@ -1,138 +1,253 @@
-//! Each guard on its own: the same case passes without it and is refused with it, by its name.
+//! The list as a whole: its order, its profiles, and that each of its guards is needed.
 
+use chrono::TimeDelta;
 use rust_decimal_macros::dec;
 
+use super::scene::{Scene, held, name, symbol};
 use super::*;
-use crate::desk::signals::tests::long_position;
-use crate::desk::sizing::CoinAllocation;
-use crate::domain::{DecisionWord, Profile, Untrusted};
-use crate::exchange::Bounds;
+use crate::config::GuardSettings;
+use crate::domain::{DecisionWord, HaltLevel, HaltOrigin, HaltScope};
 
-fn rules() -> SymbolRules {
-    SymbolRules {
-        symbol: Symbol::new("BTCUSDT").unwrap(),
-        status: Untrusted::new("TRADING"),
-        contract: Untrusted::new("PERPETUAL"),
-        quote: Untrusted::new("USDT"),
-        price: Bounds { min: dec!(0.1), max: dec!(1000000), step: dec!(0.1) },
-        market_quantity: Bounds { min: dec!(0.001), max: dec!(100), step: dec!(0.001) },
-        min_notional: "100".parse().unwrap(),
+/// A case that the guard of this name refuses, and no other.
+fn refused_only_by(rule: Rule) -> Scene {
+    let mut scene = Scene::long();
+    match rule {
+        Rule::Threshold => scene = Scene::new(DecisionWord::Long, "0.7499"),
+        Rule::AllowedAction => scene.position = Some(crate::desk::signals::tests::long_position()),
+        Rule::Halted => scene.halts.push(halt(HaltScope::Desk, HaltLevel::NoEntries)),
+        Rule::Unresolved => scene.unresolved = true,
+        Rule::NoPrice => scene.coin().now = None,
+        Rule::StaleData => scene.price("60601"),
+        Rule::PriceSanity => scene.coin().index = Some("60601".parse().unwrap()),
+        Rule::Stop => scene.stop_distance = "40%",
+        Rule::MinimumHold => scene = Scene::close(),
+        Rule::DailyLoss => scene.own().standing.day = dec!(-0.04),
+        Rule::Drawdown => scene.own().standing.drawdown = dec!(0.12),
+        Rule::EventBlackout => {
+            let at = scene.now + TimeDelta::minutes(30);
+            scene.market.events.push((at, "US CPI".to_owned()));
+        }
+        Rule::Cooldown => {
+            let closed = scene.now - TimeDelta::minutes(239);
+            scene.own().closed.insert(symbol("BTCUSDT"), closed);
+        }
+        Rule::MaximumPositions => {
+            scene.own().holdings = vec![held("ETHUSDT", Direction::Short, dec!(1)); 6];
+        }
+        Rule::ExpectedMove => scene.coin().atr = Some(dec!(179)),
+        Rule::LongBias => {
+            scene.market.trend = Trend::Falling;
+            scene.book.openings = vec![Direction::Long; 16];
+        }
+        Rule::Sizing => scene.own().equity = dec!(400),
+        Rule::Turnover => scene.own().traded = dec!(2761),
+        Rule::Exposure => scene.own().holdings = vec![held("ETHUSDT", Direction::Long, dec!(761))],
+        other => panic!("{other:?} is no guard of the list"),
     }
+    scene
 }
 
-fn proposal(decision: DecisionWord, confidence: &str) -> Proposal {
-    Proposal {
-        account: AccountName::new("mirat").unwrap(),
-        symbol: Symbol::new("BTCUSDT").unwrap(),
-        decision: Some(decision),
-        confidence: Some(Confidence::new(confidence.parse().unwrap()).unwrap()),
-        reason: Untrusted::default(),
-        market_bias: None,
-        risk_note: None,
-    }
-}
-
-fn case<'a>(proposal: &'a Proposal, rules: &'a SymbolRules) -> Case<'a> {
-    let price: Price = "60000".parse().unwrap();
-    Case {
-        proposal,
-        position: None,
-        threshold: Confidence::new(dec!(0.75)).unwrap(),
-        price_in_brief: Some(price),
-        price_now: Some(price),
-        unresolved: false,
-        rules: Some(rules),
-        stop_distance: "10%".parse().unwrap(),
-        sizing: SizingInput {
-            profile: Profile::Guarded,
-            allocation: CoinAllocation::Equal { coins: 10 },
-            leverage: 3,
-            equity: dec!(1000),
-            free_margin: dec!(1000),
-            price,
-            atr: Some(600.0),
-            margin_share: dec!(0.08),
-            target_volatility: dec!(0.02),
-        },
-    }
-}
-
-fn rule_of(verdict: &Verdict) -> Option<Rule> {
-    match verdict {
-        Verdict::Settled(outcome) => outcome.rule,
-        Verdict::Open(_) | Verdict::Close(_) => None,
-    }
+pub(super) fn halt(scope: HaltScope, level: HaltLevel) -> Halt {
+    let since = Timestamp::from_timestamp_millis(1_772_438_000_000).unwrap();
+    Halt { scope, level, origin: HaltOrigin::Operator, reason: "why".to_owned(), since, until: None }
 }
 
 #[test]
 fn an_opening_that_every_guard_lets_through_is_sized_on_the_step() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::Long, "0.75"));
-    let Verdict::Open(approved) = judge(&case(&proposal, &rules)) else { panic!("not approved") };
-    assert_eq!(approved.order().quantity.to_string(), "0.004");
-    assert_eq!(approved.order().margin, dec!(80));
+    let order = Scene::long().order();
+    assert_eq!((order.quantity.to_string().as_str(), order.margin), ("0.004", dec!(80)));
+    assert_eq!((order.direction, order.reference.to_string().as_str()), (Direction::Long, "60000"));
+    assert_eq!(Scene::short().order().direction, Direction::Short);
 }
 
 #[test]
-fn the_threshold_is_inclusive_and_holds_for_openings_only() {
-    let rules = rules();
-    let below = proposal(DecisionWord::Short, "0.7499");
-    assert_eq!(rule_of(&judge(&case(&below, &rules))), Some(Rule::Threshold));
-    let position = long_position();
-    let unsure = proposal(DecisionWord::Close, "0.01");
-    let held = Case { position: Some(&position), ..case(&unsure, &rules) };
-    assert!(matches!(judge(&held), Verdict::Close(_)));
+fn each_guard_refuses_what_no_other_would_refuse_in_its_place() {
+    for rule in Guards::of(&Settings::default()).names() {
+        let scene = refused_only_by(rule);
+        assert_eq!(scene.refused_by(), Some(rule), "{rule:?}");
+        assert_eq!(scene.refused_without(rule), None, "without {rule:?} somebody else refuses");
+    }
+}
+
+#[test]
+fn each_switch_switches_its_own_guard_off_and_no_other() {
+    type Switch = fn(&mut GuardSettings);
+    let switches: [(Rule, Switch); 12] = [
+        (Rule::StaleData, |guards| guards.stale_data = None),
+        (Rule::PriceSanity, |guards| guards.price_sanity = None),
+        (Rule::DailyLoss, |guards| guards.daily_loss = None),
+        (Rule::Drawdown, |guards| guards.drawdown = None),
+        (Rule::MaximumPositions, |guards| guards.maximum_positions = None),
+        (Rule::Cooldown, |guards| guards.cooldown = None),
+        (Rule::ExpectedMove, |guards| guards.expected_move = None),
+        (Rule::EventBlackout, |guards| guards.event_blackout = None),
+        (Rule::LongBias, |guards| guards.long_bias = None),
+        (Rule::Turnover, |guards| guards.turnover = None),
+        (Rule::Exposure, |guards| (guards.exposure, guards.exposure_direction) = (None, None)),
+        (Rule::MinimumHold, |guards| guards.minimum_hold = None),
+    ];
+    for (rule, switch) in switches {
+        for other in Guards::of(&Settings::default()).names() {
+            let mut scene = refused_only_by(other);
+            switch(&mut scene.settings.risk.guards);
+            let expected = (other != rule).then_some(other);
+            assert_eq!(scene.refused_by(), expected, "{rule:?} off, a case for {other:?}");
+        }
+    }
+}
+
+#[test]
+fn classic_keeps_the_threshold_the_allowed_action_and_what_safety_needs() {
+    let mut kept = Vec::new();
+    for rule in Guards::of(&Settings::default()).names() {
+        let mut scene = refused_only_by(rule);
+        scene.settings.profile = Profile::Classic;
+        if let Some(refused_by) = scene.refused_by() {
+            assert_eq!(refused_by, rule);
+            kept.push(rule);
+        }
+    }
+    let expected = [
+        Rule::Threshold,
+        Rule::AllowedAction,
+        Rule::Halted,
+        Rule::Unresolved,
+        Rule::NoPrice,
+        Rule::StaleData,
+        Rule::PriceSanity,
+        Rule::Stop,
+    ];
+    // 400 USDT of equity are enough for a whole classic allocation, so that case passes here.
+    assert_eq!(kept, expected);
+}
+
+#[test]
+fn the_first_in_the_list_has_the_word() {
+    let names = Guards::of(&Settings::default()).names();
+    let place = |rule: Rule| names.iter().position(|name| *name == rule).unwrap();
+    assert_eq!(place(Rule::Threshold), 0);
+    assert!(place(Rule::NoPrice) < place(Rule::Sizing) && place(Rule::Sizing) < place(Rule::Exposure));
+    let mut scene = refused_only_by(Rule::Exposure);
+    scene.own().traded = dec!(100000);
+    assert_eq!(scene.refused_by(), Some(Rule::Turnover));
+    scene.unresolved = true;
+    assert_eq!(scene.refused_by(), Some(Rule::Unresolved));
+    scene.proposal.confidence =
+        Some("0.1".parse::<Decimal>().map(crate::domain::Confidence::new).unwrap().unwrap());
+    assert_eq!(scene.refused_by(), Some(Rule::Threshold));
+}
+
+#[test]
+fn a_row_that_is_not_usable_is_never_traded() {
+    let mut scene = Scene::long();
+    scene.proposal.confidence = None;
+    assert_eq!(scene.refused_by(), Some(Rule::Malformed));
+}
+
+#[test]
+fn hold_and_no_trade_settle_as_nothing_whatever_the_guards_think() {
+    for word in [DecisionWord::NoTrade, DecisionWord::Hold] {
+        let mut scene = Scene::new(word, "0.9");
+        scene.halts.push(halt(HaltScope::Desk, HaltLevel::Flattened));
+        let Verdict::Settled(outcome) = scene.judge() else { panic!("not settled") };
+        assert_eq!((outcome.kind, outcome.detail.as_str()), (OutcomeKind::None, "no position is wanted"));
+        scene.position = Scene::close().position;
+        let Verdict::Settled(outcome) = scene.judge() else { panic!("not settled") };
+        assert_eq!(outcome.detail, "the position is kept");
+    }
+}
+
+#[test]
+fn a_close_without_a_position_is_not_allowed_and_one_with_a_position_needs_no_confidence() {
+    let mut scene = Scene::close();
+    scene.position.as_mut().unwrap().opened_at = None;
+    let Verdict::Close(approved) = scene.judge() else { panic!("not closed") };
+    assert_eq!(
+        (approved.order().direction, approved.order().quantity),
+        (Direction::Long, "0.01".parse().unwrap())
+    );
+    scene.position = None;
+    assert_eq!(scene.refused_by(), Some(Rule::AllowedAction));
 }
 
 #[test]
 fn a_position_is_neither_added_to_nor_reversed() {
-    let (rules, position) = (rules(), long_position());
     for word in [DecisionWord::Long, DecisionWord::Short] {
-        let proposal = proposal(word, "0.95");
-        let held = Case { position: Some(&position), ..case(&proposal, &rules) };
-        assert_eq!(rule_of(&judge(&held)), Some(Rule::AllowedAction));
+        let mut scene = Scene::new(word, "0.95");
+        scene.position = Scene::close().position;
+        assert_eq!(scene.refused_by(), Some(Rule::AllowedAction));
     }
 }
 
 #[test]
-fn an_unresolved_order_blocks_the_coin() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::Long, "0.9"));
-    let blocked = Case { unresolved: true, ..case(&proposal, &rules) };
-    assert_eq!(rule_of(&judge(&blocked)), Some(Rule::Unresolved));
-}
-
-#[test]
-fn without_a_price_or_after_it_ran_away_nothing_opens() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::Long, "0.9"));
-    let blind = Case { price_now: None, ..case(&proposal, &rules) };
-    assert_eq!(rule_of(&judge(&blind)), Some(Rule::NoPrice));
-    let ran = Case { price_now: Some("60601".parse().unwrap()), ..case(&proposal, &rules) };
-    assert_eq!(rule_of(&judge(&ran)), Some(Rule::StaleData));
-    let at_the_limit = Case { price_now: Some("60600".parse().unwrap()), ..case(&proposal, &rules) };
-    assert!(matches!(judge(&at_the_limit), Verdict::Open(_)));
-}
-
-#[test]
-fn a_stop_that_could_not_protect_refuses_the_opening_before_anything_is_sent() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::Long, "0.9"));
-    for (distance, leverage) in [("100%", 1), ("50%", 3), ("10%", 10), ("0.0001%", 3)] {
-        let mut risky = case(&proposal, &rules);
-        risky.stop_distance = distance.parse().unwrap();
-        risky.sizing.leverage = leverage;
-        assert_eq!(rule_of(&judge(&risky)), Some(Rule::Stop), "{distance} at {leverage}x");
+fn nothing_but_a_halt_and_the_minimum_hold_ever_refuses_a_close() {
+    for rule in Guards::of(&Settings::default()).names() {
+        let mut scene = refused_only_by(rule);
+        let close = Scene::close();
+        let mut position = close.position.unwrap();
+        position.opened_at = None;
+        (scene.proposal, scene.position) = (close.proposal, Some(position));
+        assert_eq!(scene.refused_by(), None, "{rule:?}");
     }
 }
 
 #[test]
-fn a_size_below_the_exchange_s_minimum_is_refused_and_not_rounded_up() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::Long, "0.9"));
-    let mut poor = case(&proposal, &rules);
-    poor.sizing.equity = dec!(300);
-    assert_eq!(rule_of(&judge(&poor)), Some(Rule::Sizing));
+fn what_is_certain_before_the_model_is_asked_bars_the_opening_and_the_rest_does_not() {
+    let certain = [
+        Rule::Halted,
+        Rule::DailyLoss,
+        Rule::Drawdown,
+        Rule::EventBlackout,
+        Rule::Cooldown,
+        Rule::MaximumPositions,
+        Rule::ExpectedMove,
+        Rule::LongBias,
+    ];
+    for rule in Guards::of(&Settings::default()).names() {
+        let mut scene = refused_only_by(rule);
+        scene.position = None;
+        scene.proposal = crate::domain::Proposal::empty(name("mirat"), symbol("BTCUSDT"));
+        let guards = Guards::of(&scene.settings);
+        let barred = scene.with(|facts| guards.bar(facts, Direction::Long)).map(|refusal| refusal.rule);
+        assert_eq!(barred, certain.contains(&rule).then_some(rule), "{rule:?}");
+    }
+    let mut scene = refused_only_by(Rule::LongBias);
+    let guards = Guards::of(&scene.settings);
+    assert_eq!(scene.with(|facts| guards.bar(facts, Direction::Short)), None, "the other way stays open");
+    let position = Scene::close().position.unwrap();
+    assert_eq!(scene.with(|facts| guards.bar_close(facts, &position)), None);
+    scene.halts.push(halt(HaltScope::Desk, HaltLevel::Frozen));
+    assert!(scene.with(|facts| guards.bar_close(facts, &position)).is_some());
 }
 
 #[test]
-fn hold_and_no_trade_settle_as_nothing() {
-    let (rules, proposal) = (rules(), proposal(DecisionWord::NoTrade, "0.9"));
-    let Verdict::Settled(outcome) = judge(&case(&proposal, &rules)) else { panic!("not settled") };
-    assert_eq!(outcome.kind, OutcomeKind::None);
+fn what_was_approved_counts_for_the_next() {
+    let mut scene = Scene::long();
+    let order = scene.order();
+    scene.book.promise(&order);
+    let own = scene.book.account(&name("mirat")).unwrap();
+    assert_eq!((own.free_margin, own.traded), (dec!(920), dec!(240)));
+    assert_eq!(own.holdings, [held("BTCUSDT", Direction::Long, dec!(240))]);
+    assert_eq!(scene.book.openings, [Direction::Long]);
+    assert_eq!(scene.book.account(&name("mevlut")).unwrap().holdings, []);
+}
+
+#[test]
+fn only_what_is_on_is_told_as_a_limit_and_everything_is_shown() {
+    let mut scene = Scene::long();
+    scene.settings.risk.guards.cooldown = None;
+    let guards = Guards::of(&scene.settings);
+    let limits = guards.limits();
+    assert!(limits.iter().all(|(rule, _)| *rule != Rule::Cooldown));
+    assert!(limits.contains(&(Rule::MaximumPositions, "6 positions".to_owned())));
+    assert!(limits.contains(&(Rule::MinimumHold, "3h".to_owned())));
+    assert!(limits.contains(&(Rule::ExpectedMove, "ATR of 4 h at least 0.3 % (3 round trips)".to_owned())));
+    let sight = Sight { book: &scene.book, market: &scene.market, now: scene.now, halts: &[], budget: None };
+    let readings = guards.readings(&sight);
+    for rule in guards.names() {
+        let of_rule: Vec<&GuardReading> = readings.iter().filter(|reading| reading.rule == rule).collect();
+        assert!(!of_rule.is_empty(), "{rule:?} is not shown");
+        assert!(of_rule.iter().all(|reading| reading.on == (rule != Rule::Cooldown)), "{rule:?}");
+        assert!(of_rule.iter().all(|reading| !reading.refuses), "{of_rule:?}");
+    }
 }

@@ -36,6 +36,8 @@ pub struct CoinBrief {
     pub price: Option<Price>,
     /// Mark price.
     pub mark_price: Option<Price>,
+    /// Index price: the spot markets' average.
+    pub index_price: Option<Price>,
     /// The last 20 closed candles of 4 h, oldest first.
     pub candles_4h: Vec<Candle>,
     /// How many closed candles of 4 h the indicators were computed on; an indicator that needs more is absent.
@@ -200,6 +202,7 @@ impl CoinReadings {
             symbol: self.symbol.clone(),
             price: self.price,
             mark_price: premium.and_then(|premium| premium.mark_price),
+            index_price: premium.and_then(|premium| premium.index_price),
             candles_4h: window.last(SHOWN_CANDLES).to_vec(),
             candles_used: window.candles.len(),
             rsi,

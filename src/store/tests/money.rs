@@ -143,3 +143,90 @@ proptest! {
         prop_assert_eq!(read.into_iter().map(|(amount, _)| amount).collect::<Vec<_>>(), texts);
     }
 }
+
+#[tokio::test]
+async fn what_was_traded_is_added_up_exactly_by_account_from_an_instant_on() {
+    let fixture = Fixture::new();
+    for fill in [
+        Fill { at: at(2), ..fill(1) },
+        fill(2),
+        Fill { price: "0.1".parse().unwrap(), quantity: "3".parse().unwrap(), at: at(9), ..fill(3) },
+        Fill { account: account("b"), ..fill(4) },
+    ] {
+        fixture.store.add_fill(&fill).await.unwrap();
+    }
+    let traded = fixture.store.traded_since(at(3)).await.unwrap();
+    let one: Decimal = "199.4754".parse().unwrap();
+    assert_eq!(traded, [(account("a"), one + Decimal::new(3, 1)), (account("b"), one)]);
+    assert_eq!(fixture.store.at("elsewhere").traded_since(at(0)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_close_is_a_fill_that_realised_something_or_one_of_an_order_that_closes() {
+    use crate::domain::{OrderPurpose, OrderState};
+    let fixture = Fixture::new();
+    let even = Usdt::of("0.00000000".parse().unwrap());
+    let bare = Fill { realised: even, client_order_id: None, ..fill(1) };
+    fixture.store.add_fill(&bare).await.unwrap();
+    assert_eq!(fixture.store.closes_since(at(0)).await.unwrap(), [], "an opening");
+    let gain = Fill { realised: Usdt::of("0.00100000".parse().unwrap()), at: at(5), ..bare.clone() };
+    fixture.store.add_fill(&Fill { trade_id: 2, ..gain.clone() }).await.unwrap();
+    fixture.store.add_fill(&Fill { trade_id: 3, at: at(7), ..gain.clone() }).await.unwrap();
+    fixture.store.add_fill(&Fill { trade_id: 4, at: at(9), ..bare.clone() }).await.unwrap();
+    // A stop that was hit right at the entry: nothing realised, and closed all the same.
+    let mut stop = intent("j-stop", by_operator());
+    stop.purpose = OrderPurpose::Stop;
+    fixture.store.record_intent(&stop).await.unwrap();
+    fixture
+        .store
+        .update_order(&order_id("j-stop"), OrderState::Accepted, OrderUpdate::at(at(1)))
+        .await
+        .unwrap();
+    let stopped =
+        Fill { account: account("b"), client_order_id: Some(order_id("j-stop")), at: at(8), ..bare };
+    fixture.store.add_fill(&stopped).await.unwrap();
+    let closes = fixture.store.closes_since(at(0)).await.unwrap();
+    let coin = symbol("BTCUSDT");
+    assert_eq!(closes, [(account("a"), coin.clone(), at(7)), (account("b"), coin, at(8))]);
+    assert_eq!(fixture.store.closes_since(at(9)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn only_transfers_of_usdt_are_money_put_in_or_taken_out() {
+    let fixture = Fixture::new();
+    let amount: Decimal = "-250.5".parse().unwrap();
+    let transfer =
+        LedgerRow { kind: LedgerKind::Transfer, symbol: None, at: at(4), ..movement("t1", amount) };
+    for row in [
+        movement("f1", amount),
+        transfer.clone(),
+        LedgerRow { asset: "BNB".into(), source_id: "t2".into(), ..transfer.clone() },
+        LedgerRow { at: at(1), source_id: "t3".into(), ..transfer },
+    ] {
+        fixture.store.add_ledger(&row).await.unwrap();
+    }
+    let rows = fixture.store.transfers_since(at(2)).await.unwrap();
+    assert_eq!(rows, [TransferRow { account: account("a"), at: at(4), amount: Usdt::of(amount) }]);
+}
+
+#[tokio::test]
+async fn the_last_openings_are_those_that_were_executed() {
+    use crate::domain::{Direction, OrderPurpose, OrderState};
+    let fixture = Fixture::new();
+    for (number, side, purpose, state) in [
+        (1, Side::Buy, OrderPurpose::Open, OrderState::Filled),
+        (2, Side::Sell, OrderPurpose::Open, OrderState::Accepted),
+        (3, Side::Buy, OrderPurpose::Open, OrderState::Rejected),
+        (4, Side::Buy, OrderPurpose::Close, OrderState::Filled),
+        (5, Side::Buy, OrderPurpose::Open, OrderState::Filled),
+    ] {
+        let id = format!("j{number}");
+        let mut opening = intent(&id, by_operator());
+        (opening.side, opening.purpose, opening.market_time) = (side, purpose, at(number));
+        fixture.store.record_intent(&opening).await.unwrap();
+        fixture.store.update_order(&order_id(&id), state, OrderUpdate::at(at(number))).await.unwrap();
+    }
+    let last = fixture.store.last_openings(2).await.unwrap();
+    assert_eq!(last, [Direction::Short, Direction::Long]);
+    assert_eq!(fixture.store.last_openings(9).await.unwrap().len(), 3);
+}

@@ -120,7 +120,7 @@ const fn ordering(path: &'static str, counts: (u32, u32), handler: Answer) -> En
     }
 }
 
-const fn amending(path: &'static str, counts: (u32, u32), handler: Handler) -> Endpoint {
+const fn amending(path: &'static str, counts: (u32, u32), handler: Answer) -> Endpoint {
     Endpoint { method: "PUT", ..ordering(path, counts, handler) }
 }
 

@@ -1,0 +1,332 @@
+//! The guards between cycles: what they remember, how they stand, and the halts that a loss calls for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use rust_decimal::Decimal;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::past::{Past, Resumed};
+use super::readings::Sight;
+use super::{Book, Guards, MarketFacts, Trend};
+use crate::config::{Provider, Settings};
+use crate::desk::floor::Floor;
+use crate::domain::{
+    AccountName, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule, Severity, Symbol, Timestamp,
+};
+use crate::market::Brief;
+use crate::store::StoreError;
+
+/// How long the exchange's leverage steps are taken to hold.
+const BRACKETS_AGE: TimeDelta = TimeDelta::hours(24);
+
+/// The guards and what they remember.
+#[derive(Debug)]
+pub struct GuardRoom {
+    guards: Guards,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    past: Arc<Past>,
+    market: Arc<MarketFacts>,
+    /// The largest notional an account may hold of a coin at its leverage, and when it was read.
+    brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, Decimal>)>,
+}
+
+impl GuardRoom {
+    /// The guards as the settings want them, with nothing remembered yet.
+    pub fn new(settings: &Settings) -> Self {
+        let market = MarketFacts { coins: Vec::new(), trend: Trend::Flat, events: Vec::new() };
+        let memory = Memory { past: Arc::default(), market: Arc::new(market), brackets: BTreeMap::new() };
+        Self { guards: Guards::of(settings), memory: Mutex::new(memory) }
+    }
+
+    /// The guards.
+    pub fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    pub(super) fn past(&self) -> Arc<Past> {
+        Arc::clone(&self.memory().past)
+    }
+
+    pub(super) fn market(&self) -> Arc<MarketFacts> {
+        Arc::clone(&self.memory().market)
+    }
+
+    pub(super) fn most_notional(&self, account: &AccountName, symbol: &Symbol) -> Option<Decimal> {
+        self.memory().brackets.get(account)?.1.get(symbol).copied()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Floor {
+    /// Reads the past that the guards judge by. Without it nothing may be opened.
+    pub(in crate::desk) async fn recall(&self) -> Result<(), StoreError> {
+        let resumed = self.resumed().await?;
+        let names: Vec<AccountName> = self.accounts.iter().map(|account| account.name().clone()).collect();
+        let past = Past::read(&self.shared.store, &names, &resumed, self.shared.clock.now()).await?;
+        self.guards.memory().past = Arc::new(past);
+        Ok(())
+    }
+
+    /// Reads again what every fill changes.
+    pub(in crate::desk) async fn recall_trades(&self) -> Result<(), StoreError> {
+        let mut past = Past::clone(&self.guards.past());
+        past.read_trades(&self.shared.store, self.shared.clock.now()).await?;
+        self.guards.memory().past = Arc::new(past);
+        Ok(())
+    }
+
+    /// Reads the exchange's leverage steps where they are not known or old. Without them the exchange itself refuses
+    /// what is too large.
+    pub(in crate::desk) async fn learn_brackets(&self) {
+        let now = self.shared.clock.now();
+        let fresh = |name: &AccountName| {
+            let memory = self.guards.memory();
+            memory.brackets.get(name).is_some_and(|(read, _)| now - *read < BRACKETS_AGE)
+        };
+        let old = self.accounts.iter().filter(|account| !fresh(account.name()));
+        futures_util::future::join_all(old.map(|account| async {
+            match account.client().leverage_brackets(None).await {
+                Ok(steps) => {
+                    let leverage = account.terms().leverage;
+                    let most = steps.into_iter().filter_map(|step| {
+                        let allowed = step.brackets.iter().filter(|bracket| bracket.leverage >= leverage);
+                        Some((step.symbol, allowed.map(|bracket| bracket.notional_cap).max()?))
+                    });
+                    let known = (now, most.collect());
+                    self.guards.memory().brackets.insert(account.name().clone(), known);
+                }
+                Err(error) => {
+                    tracing::warn!(account = %account.name(), %error, "the exchange's leverage steps could not be read");
+                }
+            }
+        }))
+        .await;
+    }
+
+    /// Takes over the market of a new brief.
+    pub(in crate::desk) fn see_market(&self, brief: &Brief) {
+        let market = MarketFacts::of(brief, |symbol| self.mark_of(symbol));
+        self.guards.memory().market = Arc::new(market);
+    }
+
+    /// Begins the halts that losses call for and that do not stand yet. A loss is believed only after what was moved in
+    /// the wallet is booked and the account was read again.
+    pub(in crate::desk) async fn check_losses(&self, cycle: Option<&CycleId>) {
+        if self.halts_due().is_empty() {
+            return;
+        }
+        for account in &self.accounts {
+            account.book_income().await;
+        }
+        for state in self.read_accounts().await {
+            self.shared.bulletin.tell(cycle, Event::Account { state });
+        }
+        if let Err(error) = self.recall().await {
+            tracing::error!(%error, "losses could not be checked: the past could not be read");
+            return;
+        }
+        for halt in self.halts_due() {
+            self.begin_halt(halt).await;
+        }
+    }
+
+    /// The halts that present equity calls for, without those that a halt of the same scope covers already.
+    fn halts_due(&self) -> Vec<Halt> {
+        let past = self.guards.past();
+        let (book, halts) =
+            self.shared.bulletin.read(|present| (Book::of(&present.accounts, &past), present.halts.clone()));
+        let mut due = self.guards.guards().halts(&book, self.shared.clock.now());
+        due.retain(|halt| !halts.iter().any(|standing| standing.scope == halt.scope));
+        // The same scope twice would replace itself; the one that ends later stays.
+        due.sort_by_key(|halt| halt.until.is_some());
+        let mut kept: Vec<Halt> = Vec::new();
+        for halt in due {
+            if !kept.iter().any(|known| known.scope == halt.scope) {
+                kept.push(halt);
+            }
+        }
+        kept
+    }
+
+    /// Tells how the guards stand, if that changed. Logged when it belongs to a cycle.
+    pub(in crate::desk) fn tell_guards(&self, cycle: Option<&CycleId>) {
+        let (past, market) = (self.guards.past(), self.guards.market());
+        let model = &self.settings.model;
+        let (told, readings) = self.shared.bulletin.read(|present| {
+            let book = Book::of(&present.accounts, &past);
+            let sight = Sight {
+                book: &book,
+                market: &market,
+                now: self.shared.clock.now(),
+                halts: &present.halts,
+                budget: (model.provider != Provider::Builtin)
+                    .then_some((present.cost_today.cost_usd, model.daily_budget_usd)),
+            };
+            (present.guards.clone(), self.guards.guards().readings(&sight))
+        });
+        match cycle {
+            Some(cycle) => self.shared.bulletin.record(Some(cycle), Event::Guards { readings }),
+            None if readings != told => self.shared.bulletin.tell(None, Event::Guards { readings }),
+            None => {}
+        }
+    }
+
+    /// Looks at the guards whenever an account was read, a halt began or ended, or an order was filled. Never ends by
+    /// itself.
+    pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
+        let (first, mut events) = self.shared.bulletin.subscribe();
+        let mut halts = first.halts;
+        self.recall_or_say().await;
+        loop {
+            let mut heard = vec![events.recv().await];
+            while let Ok(event) = events.try_recv() {
+                heard.push(Ok(event));
+            }
+            let mut news = News::default();
+            for one in heard {
+                match one {
+                    Ok(envelope) => news.hear(&envelope.event),
+                    Err(RecvError::Lagged(_)) => news.accounts = true,
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+            self.answer(&news, &mut halts).await;
+        }
+    }
+
+    async fn answer(&self, news: &News, halts: &mut Vec<Halt>) {
+        let mut anew = false;
+        for scope in &news.resumed {
+            let ended = halts.iter().find(|halt| &halt.scope == scope);
+            if let Some(HaltOrigin::Guard(rule)) = ended.map(|halt| &halt.origin) {
+                anew = true;
+                self.count_anew(scope, *rule).await;
+            }
+        }
+        let another_day = self
+            .guards
+            .past()
+            .as_of
+            .is_none_or(|read| read.date_naive() != self.shared.clock.now().date_naive());
+        if anew || (news.accounts && another_day) {
+            self.recall_or_say().await;
+        } else if news.filled
+            && let Err(error) = self.recall_trades().await
+        {
+            tracing::error!(%error, "what was traded could not be read for the guards");
+        }
+        if news.accounts {
+            self.check_losses(None).await;
+        }
+        if news.is_any() {
+            *halts = self.shared.bulletin.read(|present| present.halts.clone());
+            self.tell_guards(None);
+        }
+    }
+
+    async fn recall_or_say(&self) {
+        if let Err(error) = self.recall().await {
+            tracing::error!(%error, "the past could not be read for the guards");
+        }
+    }
+
+    /// From now on losses of this scope are counted from here: an operator who resumes has seen what was lost. The end of
+    /// a bad day leaves the highest equity as it was.
+    async fn count_anew(&self, scope: &HaltScope, rule: Rule) {
+        let now = self.shared.clock.now().timestamp_millis().to_string();
+        let counts: &[Count] =
+            if rule == Rule::Drawdown { &[Count::Day, Count::Highest] } else { &[Count::Day] };
+        for count in counts {
+            let Some(key) = resumed_key(self.shared.store.venue(), scope, *count) else { return };
+            if let Err(error) = self.shared.store.set_meta(&key, &now).await {
+                let text = format!("the halt of {scope} may come back: its end could not be noted ({error})");
+                self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
+            }
+        }
+    }
+
+    async fn resumed(&self) -> Result<BTreeMap<Option<AccountName>, Resumed>, StoreError> {
+        let store = &self.shared.store;
+        let read = async |scope: &HaltScope, count: Count| -> Result<Option<Timestamp>, StoreError> {
+            let Some(key) = resumed_key(store.venue(), scope, count) else { return Ok(None) };
+            let millis = store.meta(&key).await?.and_then(|text| text.parse().ok());
+            Ok(millis.and_then(Timestamp::from_timestamp_millis))
+        };
+        let mut resumed = BTreeMap::new();
+        let accounts = self.accounts.iter().map(|account| Some(account.name().clone()));
+        for whose in accounts.chain([None]) {
+            let scope = whose.clone().map_or(HaltScope::Desk, HaltScope::Account);
+            let from = Resumed {
+                day: read(&scope, Count::Day).await?,
+                highest: read(&scope, Count::Highest).await?,
+            };
+            resumed.insert(whose, from);
+        }
+        Ok(resumed)
+    }
+
+    /// Begins a halt and says so.
+    pub(in crate::desk) async fn begin_halt(&self, halt: Halt) {
+        let text = format!("{} is halted ({}): {}", halt.scope, halt.level.as_str(), halt.reason);
+        self.shared.bulletin.record(None, Event::Halted { halt });
+        self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
+        self.shared.bulletin.flush().await;
+    }
+}
+
+/// What of the events heard concerns the guards.
+#[derive(Debug, Default)]
+struct News {
+    accounts: bool,
+    filled: bool,
+    halts: bool,
+    resumed: Vec<HaltScope>,
+}
+
+impl News {
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Account { .. } => self.accounts = true,
+            Event::Order { state: OrderState::Filled, .. } => self.filled = true,
+            Event::Halted { .. } => self.halts = true,
+            Event::Resumed { scope, .. } => {
+                self.halts = true;
+                self.resumed.push(scope.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.accounts || self.filled || self.halts
+    }
+}
+
+/// What is counted anew after a halt.
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Day,
+    Highest,
+}
+
+/// Where it is noted that losses are counted anew; coins have none of their own.
+fn resumed_key(venue: &str, scope: &HaltScope, count: Count) -> Option<String> {
+    let what = match count {
+        Count::Day => "day",
+        Count::Highest => "highest",
+    };
+    match scope {
+        HaltScope::Coin(_) => None,
+        HaltScope::Account(name) => Some(format!("losses_from/{venue}/{what}/account/{name}")),
+        HaltScope::Desk => Some(format!("losses_from/{venue}/{what}/desk")),
+    }
+}

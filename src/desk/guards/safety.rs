@@ -1,0 +1,268 @@
+//! The guards that hold in every profile: they ask whether an order can be right at all, not whether it is wise.
+
+use rust_decimal::Decimal;
+
+use super::readings::{Sight, reading};
+use super::{Case, Guard, Refusal, percent};
+use crate::desk::guards::Action;
+use crate::desk::signals::{Signal, signal};
+use crate::domain::{Confidence, Direction, GuardReading, HaltLevel, Price, PricePercent, Rule};
+use crate::exchange::Toward;
+
+/// Openings need confidence: below the threshold the model itself is not sure, and money is not risked on it. The
+/// threshold itself suffices. A close is never held back by doubt.
+#[derive(Debug)]
+pub struct Threshold(pub Confidence);
+
+impl Guard for Threshold {
+    fn rule(&self) -> Rule {
+        Rule::Threshold
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        let Action::Open { confidence, .. } = case.action else { return None };
+        let refusal =
+            || Refusal::new(Rule::Threshold, format!("low confidence: {confidence} is below {}", self.0));
+        (confidence < self.0).then(refusal)
+    }
+}
+
+/// A position is neither added to nor turned around: one entry, one stop, one reason that can be followed.
+#[derive(Debug)]
+pub struct AllowedAction;
+
+impl Guard for AllowedAction {
+    fn rule(&self) -> Rule {
+        Rule::AllowedAction
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some("no adding, no reversing".to_owned())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        case.opens()?;
+        let decision = case.proposal.decision?;
+        match signal(decision, case.position) {
+            Signal::NotAllowed(why) => {
+                Some(Refusal::new(Rule::AllowedAction, format!("{decision} not allowed: {why}")))
+            }
+            Signal::Open(_) | Signal::Close | Signal::Nothing => None,
+        }
+    }
+}
+
+/// Somebody, or a guard, stopped this coin, this account or everything: nothing is opened, and from a freeze on the
+/// model may not close either.
+#[derive(Debug)]
+pub struct Halted;
+
+impl Guard for Halted {
+    fn rule(&self) -> Rule {
+        Rule::Halted
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some("no halt".to_owned())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        let (account, symbol) = (&case.proposal.account, &case.proposal.symbol);
+        let in_force = case.halts.iter().filter(|halt| {
+            halt.scope.covers(account, symbol) && halt.until.is_none_or(|until| until > case.now)
+        });
+        let halt = in_force.max_by_key(|halt| halt.level)?;
+        if case.opens().is_none() && halt.level < HaltLevel::Frozen {
+            return None;
+        }
+        let reason = if halt.reason.is_empty() { String::new() } else { format!(": {}", halt.reason) };
+        let until =
+            halt.until.map(|until| format!(" until {}", until.format("%d %b %H:%MZ"))).unwrap_or_default();
+        let detail = format!("{} is halted ({}){until}{reason}", halt.scope, halt.level.as_str());
+        Some(Refusal::new(Rule::Halted, detail))
+    }
+
+    fn is_known_beforehand(&self) -> bool {
+        true
+    }
+
+    fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
+        let each = sight.book.accounts.iter().map(|account| {
+            let level = sight
+                .halts
+                .iter()
+                .filter(|halt| halt.until.is_none_or(|until| until > sight.now))
+                .filter(|halt| match &halt.scope {
+                    crate::domain::HaltScope::Desk => true,
+                    crate::domain::HaltScope::Account(name) => name == &account.name,
+                    crate::domain::HaltScope::Coin(_) => false,
+                })
+                .map(|halt| halt.level)
+                .max();
+            let value = level.map_or("free", HaltLevel::as_str).to_owned();
+            reading(Rule::Halted, Some(&account.name), self.limit(), value, None, level.is_some())
+        });
+        each.collect()
+    }
+}
+
+/// An order nobody knows the fate of may be executed at any moment: another one for the same coin could double it.
+#[derive(Debug)]
+pub struct Unresolved;
+
+impl Guard for Unresolved {
+    fn rule(&self) -> Rule {
+        Rule::Unresolved
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some("no order of unknown fate".to_owned())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        case.opens()?;
+        let detail = "an earlier order for this coin is still unresolved; nothing new until it is known";
+        case.unresolved.then(|| Refusal::new(Rule::Unresolved, detail))
+    }
+}
+
+/// Without the price the model saw and the price now, nobody can tell what would be opened.
+#[derive(Debug)]
+pub struct NoPrice;
+
+impl Guard for NoPrice {
+    fn rule(&self) -> Rule {
+        Rule::NoPrice
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some("a price then and now".to_owned())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        case.opens()?;
+        let known = case.coin.seen.is_some() && case.coin.now.is_some();
+        (!known).then(|| Refusal::new(Rule::NoPrice, "no price for this coin"))
+    }
+}
+
+/// The model's reasons belong to the price it saw; once the market ran away from it, they belong to nothing.
+#[derive(Debug)]
+pub struct StaleData(pub Option<PricePercent>);
+
+impl Guard for StaleData {
+    fn rule(&self) -> Rule {
+        Rule::StaleData
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.0.map(|limit| format!("{limit} since the brief"))
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        case.opens()?;
+        let limit = self.0?;
+        let (seen, now) = (case.coin.seen?, case.coin.now?);
+        let moved = apart(seen, now);
+        let detail = || {
+            format!(
+                "the price moved {} since the model saw it ({seen} then, {now} now); at most {limit} is allowed",
+                percent(moved)
+            )
+        };
+        (moved > limit.share()).then(|| Refusal::new(Rule::StaleData, detail()))
+    }
+}
+
+/// One wrong price among mark, last, index and last candle means a broken feed or a dislocated market, and either way a
+/// size and a stop computed from it are wrong. The candle closed up to 4 h ago and is given three ATR of room.
+#[derive(Debug)]
+pub struct PriceSanity(pub Option<PricePercent>);
+
+/// ATRs that the price may lie away from the last closed candle, beside the limit.
+const ROOM_SINCE_CANDLE: Decimal = Decimal::from_parts(3, 0, 0, false, 0);
+/// Room since the last closed candle as a share of the price, while no ATR is known.
+const ROOM_WITHOUT_ATR: Decimal = Decimal::from_parts(1, 0, 0, false, 1);
+
+impl Guard for PriceSanity {
+    fn rule(&self) -> Rule {
+        Rule::PriceSanity
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.0.map(|limit| format!("{limit} between mark, last and index"))
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        case.opens()?;
+        let limit = self.0?;
+        let coin = case.coin;
+        let seen = coin.seen?;
+        let room = coin.atr.map_or(ROOM_WITHOUT_ATR, |atr| ROOM_SINCE_CANDLE * atr / seen.value());
+        let pairs = [
+            ("last and mark", Some(seen), coin.mark, limit.share()),
+            ("last and index", Some(seen), coin.index, limit.share()),
+            ("mark and index", coin.mark, coin.index, limit.share()),
+            ("last price and last candle", Some(seen), coin.last_close, limit.share() + room),
+        ];
+        pairs.into_iter().find_map(|(which, one, other, allowed)| {
+            let (one, other) = (one?, other?);
+            let between = apart(one, other);
+            let detail = || {
+                format!(
+                    "{which} are {} apart ({one} and {other}); at most {} is allowed",
+                    percent(between),
+                    percent(allowed)
+                )
+            };
+            (between > allowed).then(|| Refusal::new(Rule::PriceSanity, detail()))
+        })
+    }
+}
+
+/// A stop protects only on the losing side of the entry and before the exchange would liquidate: a loss of the whole
+/// margin is a move of one part in `leverage`.
+#[derive(Debug)]
+pub struct StopProtects;
+
+impl Guard for StopProtects {
+    fn rule(&self) -> Rule {
+        Rule::Stop
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some("a stop before liquidation".to_owned())
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        let direction = case.opens()?;
+        let price = case.coin.price()?;
+        let (distance, leverage) = (case.stop_distance, case.leverage);
+        let no_stop =
+            |why: &str| Some(Refusal::new(Rule::Stop, format!("a stop {distance} from the entry {why}")));
+        if distance.share() * Decimal::from(leverage) >= Decimal::ONE {
+            return no_stop(&format!("lies beyond liquidation at {leverage}x; lower stop_loss or leverage"));
+        }
+        let Some(exact) = distance.stop_from(price, direction) else { return no_stop("is no price") };
+        let toward = match direction {
+            Direction::Long => Toward::Higher,
+            Direction::Short => Toward::Lower,
+        };
+        let trigger = case.rules.and_then(|rules| rules.round_price(exact, toward).ok());
+        let beside = match (trigger, direction) {
+            (Some(trigger), Direction::Long) => trigger < price,
+            (Some(trigger), Direction::Short) => trigger > price,
+            (None, _) => false,
+        };
+        if beside { None } else { no_stop("is not apart from it on the exchange's price grid") }
+    }
+}
+
+/// How far two prices lie apart, as a share of the first.
+fn apart(one: Price, other: Price) -> Decimal {
+    ((other.value() - one.value()) / one.value()).abs()
+}

@@ -1,0 +1,209 @@
+//! The guards on the whole desk: a model that shouts for a day, losses that end it, and what the model is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use chrono::TimeDelta;
+use common::{Bench, Desk, Setup, symbol};
+use jarvis::config::GuardSettings;
+use jarvis::domain::{
+    AccountName, CycleReport, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol, Timestamp,
+};
+use rust_decimal::Decimal;
+use rust_decimal_macros::dec;
+
+const COINS: &[&str] =
+    &["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "PAXGUSDT"];
+
+fn guarded(accounts: usize) -> Bench {
+    let mut bench = Bench::new(&Setup { seed: 3, accounts, coins: COINS });
+    bench.settings.risk.guards = GuardSettings::default();
+    bench
+}
+
+/// Time that passes at the exchange and on the wall while no desk runs.
+fn pass(bench: &Bench, seconds: i64) {
+    bench.clock.skip(TimeDelta::seconds(seconds));
+    bench.world.advance(seconds);
+}
+
+fn market_time(bench: &Bench) -> Timestamp {
+    bench.world.clock().now()
+}
+
+/// LONG 0.95 on everything, held or not.
+async fn shout(desk: &Desk, bench: &Bench, word: &str) -> CycleReport {
+    let rows: Vec<_> = (0..bench.names.len())
+        .flat_map(|account| COINS.iter().map(move |coin| (account, *coin, word, "0.95")))
+        .collect();
+    desk.cycle(bench, &rows).await
+}
+
+fn opened(report: &CycleReport) -> Vec<(AccountName, Symbol)> {
+    let rows = report.decisions.iter().filter(|row| row.outcome.kind == OutcomeKind::Opened);
+    rows.map(|row| (row.proposal.account.clone(), row.proposal.symbol.clone())).collect()
+}
+
+fn rules(report: &CycleReport) -> Vec<Rule> {
+    report.decisions.iter().filter_map(|row| row.outcome.rule).collect()
+}
+
+/// How full a limit is, at most, over all accounts and the desk.
+fn fullest(desk: &Desk, rule: Rule) -> f64 {
+    desk.floor.bulletin().read(|present| {
+        let of_rule = present.guards.iter().filter(|reading| reading.rule == rule);
+        of_rule.filter_map(|reading| reading.used).fold(0.0, f64::max)
+    })
+}
+
+async fn every_limit_holds(
+    bench: &Bench,
+    desk: &Desk,
+    report: &CycleReport,
+    closed: &[(AccountName, Symbol, Timestamp)],
+) {
+    let now = market_time(bench);
+    for (name, number) in bench.names.iter().zip(0..) {
+        let truth = bench.truth(number);
+        let (equity, positions) =
+            (truth.account().await.unwrap().equity.value(), truth.positions().await.unwrap());
+        assert!(positions.len() <= 6, "{name} holds {}", positions.len());
+        let new = opened(report).into_iter().filter(|(account, _)| account == name).map(|(_, coin)| coin);
+        let new: Vec<Symbol> = new.collect();
+        for position in &positions {
+            let notional = position.mark.notional(position.quantity).value();
+            // 8 % of equity at 3x, and what the price moved since the fill.
+            let most = if new.contains(&position.symbol) { dec!(0.245) } else { dec!(0.35) };
+            assert!(notional <= equity * most, "{name} {}: {notional} of {equity}", position.symbol);
+        }
+        for coin in &new {
+            let cooled = closed.iter().find(|(account, symbol, _)| account == name && symbol == coin);
+            assert!(
+                cooled.is_none_or(|(.., at)| now - *at >= TimeDelta::hours(4)),
+                "{name} {coin} opened at {now} after {cooled:?}"
+            );
+        }
+        let traded = desk.store.traded_since(now - TimeDelta::hours(24)).await.unwrap();
+        let own = traded.iter().find(|(account, _)| account == name).map_or(Decimal::ZERO, |(_, sum)| *sum);
+        assert!(new.is_empty() || own <= equity * dec!(3.01), "{name} traded {own} of {equity}");
+    }
+    if !opened(report).is_empty() {
+        assert!(fullest(desk, Rule::Exposure) <= 1.03, "{}", fullest(desk, Rule::Exposure));
+    }
+}
+
+#[test]
+fn a_model_that_shouts_for_a_day_stays_within_every_limit() {
+    let bench = guarded(3);
+    let mut count = 0;
+    let mut seen: Vec<Rule> = Vec::new();
+    for hour in 0..24 {
+        // A new life every hour: the guards know nothing but what the store and the exchange tell them.
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            if hour == 5 {
+                bench.shock(&symbol("ETHUSDT"), dec!(-0.12)).await;
+                desk.wait(60).await;
+            }
+            let closed = desk.store.closes_since(market_time(bench) - TimeDelta::hours(12)).await.unwrap();
+            assert!(hour != 5 || !closed.is_empty(), "nobody was stopped out");
+            let report = shout(&desk, bench, if hour == 20 { "CLOSE" } else { "LONG" }).await;
+            every_limit_holds(bench, &desk, &report, &closed).await;
+            count += opened(&report).len();
+            for rule in rules(&report) {
+                if !seen.contains(&rule) {
+                    seen.push(rule);
+                }
+            }
+            desk.end().await;
+        });
+        pass(&bench, 3600);
+    }
+    assert!(count >= 6, "only {count} openings: {seen:?}");
+    for rule in [Rule::AllowedAction, Rule::Exposure, Rule::Cooldown] {
+        assert!(seen.contains(&rule), "{rule:?} was never needed: {seen:?}");
+    }
+}
+
+#[test]
+fn a_bad_day_ends_for_all_who_lost_and_is_told_to_the_model() {
+    let bench = guarded(2);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(30).await;
+        let whales = symbol("BTCUSDT");
+        // By hand, far more than the guards would allow: 60 % of equity.
+        let quantity = (dec!(6000) / bench.mark(&whales)).round_dp(3).to_string();
+        bench.trade_by_hand(0, &whales, Side::Buy, &quantity).await;
+        desk.wait(30).await;
+        bench.world.advance(60);
+        bench.shock(&whales, dec!(-0.08)).await;
+        desk.wait(60).await;
+        let halts = desk.floor.bulletin().read(|present| present.halts.clone());
+        assert_eq!(halts.len(), 1, "{halts:?}");
+        assert_eq!(halts[0].scope, HaltScope::Account(bench.names[0].clone()));
+        assert_eq!(
+            (halts[0].level, &halts[0].origin),
+            (HaltLevel::NoEntries, &HaltOrigin::Guard(Rule::DailyLoss))
+        );
+        assert_eq!(halts[0].until, Some("2026-03-03T00:00:00Z".parse().unwrap()));
+        let report = shout(&desk, bench, "LONG").await;
+        assert!(opened(&report).iter().all(|(account, _)| *account == bench.names[1]));
+        let own = report.decisions.iter().filter(|row| row.proposal.account == bench.names[0]);
+        for row in own.filter(|row| row.proposal.symbol != whales) {
+            assert_eq!(row.outcome.rule, Some(Rule::Halted), "{:?}", row.outcome);
+        }
+        let prompt = desk.floor.draft_prompts().await.unwrap().user;
+        assert!(prompt.contains("not_offered_halted"), "{prompt}");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn how_the_guards_stand_is_told_after_a_cycle_and_at_readings() {
+    let bench = guarded(1);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(20).await;
+        let first = desk.floor.bulletin().read(|present| present.guards.clone());
+        let held = first.iter().find(|reading| reading.rule == Rule::MaximumPositions).unwrap();
+        assert_eq!((held.value.as_str(), held.limit.as_str(), held.on), ("0", "6 positions", true));
+        let report = shout(&desk, bench, "LONG").await;
+        assert!(!opened(&report).is_empty(), "{:?}", rules(&report));
+        desk.floor.bulletin().flush().await;
+        let logged = desk.store.events_of(&report.cycle_id).await.unwrap();
+        assert!(logged.iter().any(|told| matches!(told.event, jarvis::domain::Event::Guards { .. })));
+        desk.wait(60).await;
+        let later = desk.floor.bulletin().read(|present| present.guards.clone());
+        let held = later.iter().find(|reading| reading.rule == Rule::MaximumPositions).unwrap();
+        assert_eq!(held.value, opened(&report).len().to_string());
+        // What is held is asked about as HOLD or CLOSE, and the limits are told.
+        let prompt = desk.floor.draft_prompts().await.unwrap().user;
+        assert!(prompt.contains("maximum_positions") && prompt.contains("150% of equity gross"), "{prompt}");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn closing_at_once_is_held_back_and_an_operator_is_not() {
+    let bench = guarded(1);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        let report = shout(&desk, bench, "LONG").await;
+        let (account, coin) = opened(&report).first().cloned().expect("nothing was opened");
+        let report = shout(&desk, bench, "CLOSE").await;
+        let row = report.decisions.iter().find(|row| row.proposal.symbol == coin).unwrap();
+        assert_eq!(row.outcome.rule, Some(Rule::MinimumHold), "{:?}", row.outcome);
+        let close = jarvis::domain::Command::ClosePosition { account, symbol: coin.clone() };
+        desk.command(1, close).await;
+        desk.wait(30).await;
+        assert!(bench.truth(0).positions().await.unwrap().iter().all(|position| position.symbol != coin));
+        let report = shout(&desk, bench, "LONG").await;
+        let row = report.decisions.iter().find(|row| row.proposal.symbol == coin).unwrap();
+        assert_eq!(row.outcome.rule, Some(Rule::Cooldown), "{:?}", row.outcome);
+        let prompt = desk.floor.draft_prompts().await.unwrap().user;
+        assert!(prompt.contains("not_offered_cooldown") && prompt.contains("left alone until"), "{prompt}");
+        desk.end().await;
+    });
+}
