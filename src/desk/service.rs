@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use super::execution::Cause;
+use super::execution::{AccountDesk, Cause};
 use super::floor::Floor;
 use super::guardian::Guardian;
 use super::guards::close_whole;
@@ -50,7 +50,7 @@ impl Floor {
             let client = account.client().clone();
             let Streams { connector, ws_url } = streams.clone();
             tasks.spawn(crate::exchange::user_stream::follow(client, connector, ws_url, events));
-            tasks.spawn(pass_on(heard, nudge));
+            tasks.spawn(pass_on(heard, Arc::clone(account), nudge));
         }
         let (marks, heard) = mpsc::channel(64);
         let Streams { connector, ws_url } = streams;
@@ -266,9 +266,10 @@ impl Floor {
     }
 }
 
-/// Every event of the user stream makes the guardian look.
-async fn pass_on(mut heard: mpsc::Receiver<UserEvent>, nudge: mpsc::Sender<()>) {
+/// Every event of the user stream makes the guardian look, and whoever waits for an order.
+async fn pass_on(mut heard: mpsc::Receiver<UserEvent>, account: Arc<AccountDesk>, nudge: mpsc::Sender<()>) {
     while heard.recv().await.is_some() {
+        account.stir();
         // A full channel means that a look is due already.
         let _ = nudge.try_send(());
     }

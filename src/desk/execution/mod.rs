@@ -102,6 +102,8 @@ pub struct AccountDesk {
     unbooked: Mutex<BTreeSet<Symbol>>,
     /// Whether the account was seen in one-way mode; nothing is opened before.
     one_way: AtomicBool,
+    /// Rung by every event of the account's user stream.
+    stirred: tokio::sync::Notify,
 }
 
 impl AccountDesk {
@@ -120,7 +122,13 @@ impl AccountDesk {
             unresolved: Mutex::default(),
             unbooked,
             one_way: AtomicBool::new(false),
+            stirred: tokio::sync::Notify::new(),
         }
+    }
+
+    /// Something happened to the account at the exchange: whoever waits for an order looks now.
+    pub fn stir(&self) {
+        self.stirred.notify_waiters();
     }
 
     /// What the settings say.

@@ -14,6 +14,10 @@ use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, codes};
 
 /// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
 const FILL_TIME: Duration = Duration::from_secs(1);
+/// An answer that takes longer is late, and its order is looked for.
+const USUAL_ANSWER: Duration = Duration::from_millis(500);
+/// How far the user stream may run ahead of the answer.
+const STREAM_LEAD: Duration = Duration::from_millis(100);
 /// Pause between questions for the price of a fill.
 const FILL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -70,7 +74,23 @@ impl AccountDesk {
             reduce_only: false,
             client_order_id: journaled.id.clone(),
         };
-        match self.client.place_market(&request).await {
+        // An answer that is late may be lost while the order lives: it is looked for while we still wait.
+        let mut answer = std::pin::pin!(self.client.place_market(&request));
+        let mut evidence = std::pin::pin!(async {
+            self.answer_is_late().await;
+            self.await_evidence(&journaled, order.direction).await
+        });
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            found = &mut evidence => {
+                if found {
+                    return self.after_acceptance(order, &journaled, None).await;
+                }
+                answer.await
+            }
+        };
+        match answered {
             crate::exchange::Outcome::Accepted(ack) => {
                 self.after_acceptance(order, &journaled, Some(&ack)).await
             }
@@ -101,6 +121,18 @@ impl AccountDesk {
                     orders,
                 )
             }
+        }
+    }
+
+    /// Returns when an answer is late: at once after the usual time, sooner when the user stream tells of something.
+    async fn answer_is_late(&self) {
+        tokio::select! {
+            biased;
+            () = async {
+                self.stirred.notified().await;
+                tokio::time::sleep(STREAM_LEAD).await;
+            } => {}
+            () = tokio::time::sleep(USUAL_ANSWER) => {}
         }
     }
 

@@ -38,7 +38,11 @@ impl AccountDesk {
     /// not there before it.
     pub(super) async fn await_evidence(&self, order: &Journaled, direction: Direction) -> bool {
         for pause in QUESTIONS {
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                biased;
+                () = self.stirred.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
             let (by_name, by_position) = tokio::join!(
                 tokio::time::timeout(QUESTION_TIME, self.client.order(&order.symbol, &order.id)),
                 tokio::time::timeout(QUESTION_TIME, self.position_of(&order.symbol)),
