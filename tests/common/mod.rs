@@ -230,6 +230,7 @@ impl Bench {
             templates: Templates::load(None, Language::En).unwrap(),
             install: "bench".into(),
             built_in_market: true,
+            data_dir: None,
             settings: self.settings.clone(),
         }
     }

@@ -96,6 +96,7 @@ impl Rig {
             templates: Templates::load(None, Language::En).unwrap(),
             install: "rig".into(),
             built_in_market: true,
+            data_dir: None,
             settings: plan.settings,
         };
         Self { floor: Floor::open(parts).await.unwrap(), store, _folder: folder }
