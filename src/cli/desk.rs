@@ -58,10 +58,10 @@ pub async fn open(
 /// The market-data API over a venue's sources.
 pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir: Option<&Path>) -> Simsar {
     let options = SimsarOptions {
-        addresses: if venue.built_in {
-            SourceAddresses::one_host(&venue.base_url)
-        } else {
-            SourceAddresses::real()
+        addresses: match &settings.market.base_url {
+            _ if venue.built_in => SourceAddresses::one_host(&venue.base_url),
+            Some(stand_in) => SourceAddresses::one_host(stand_in),
+            None => SourceAddresses::real(),
         },
         finnhub_token: if venue.built_in {
             Some(SecretString::from("built-in"))
@@ -79,7 +79,8 @@ pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir
 
 /// Every enabled account of the settings that the venue has keys for; on a served world, every account it has.
 fn accounts(settings: &Settings, venue: &Venue) -> Result<Vec<(AccountTerms, ExchangeClient)>, Failure> {
-    let limits = Arc::new(Limits::default());
+    warn_of_missing(settings, venue);
+    let limits = Arc::new(if venue.limited { Limits::budgeted() } else { Limits::default() });
     let mut accounts = Vec::new();
     for (name, credentials) in &venue.keys {
         let Some(account) = terms_of(settings, name) else { continue };
@@ -115,6 +116,30 @@ fn accounts(settings: &Settings, venue: &Venue) -> Result<Vec<(AccountTerms, Exc
         ));
     }
     Ok(accounts)
+}
+
+/// Names the enabled accounts of the settings that the venue does not know: they do not trade, and that should not go
+/// unnoticed. Accounts that nobody wrote down are not missed.
+fn warn_of_missing(settings: &Settings, venue: &Venue) {
+    if settings.accounts == Settings::default().accounts {
+        return;
+    }
+    for name in missing_accounts(settings, venue.keys.iter().map(|(name, _)| name)) {
+        tracing::warn!(
+            account = %name,
+            venue = %venue.id,
+            "this account is in the settings and not at this venue: it does not trade here"
+        );
+    }
+}
+
+fn missing_accounts<'a>(
+    settings: &'a Settings,
+    known: impl Iterator<Item = &'a AccountName>,
+) -> Vec<&'a AccountName> {
+    let known: Vec<_> = known.collect();
+    let enabled = settings.accounts.iter().filter(|account| account.enabled).map(|account| &account.name);
+    enabled.filter(|name| !known.contains(name)).collect()
 }
 
 /// The settings of an account; an account only the world knows trades on the terms of a default one.
@@ -197,6 +222,15 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
+
+    #[test]
+    fn enabled_accounts_that_a_venue_does_not_know_are_missed() {
+        let mut settings = Settings::default();
+        settings.accounts[2].enabled = false;
+        let known = [AccountName::new("mevlut").unwrap(), AccountName::new("stranger").unwrap()];
+        let missed = missing_accounts(&settings, known.iter());
+        assert_eq!(missed, [&AccountName::new("mirat").unwrap()]);
+    }
 
     #[test]
     fn a_price_of_the_settings_goes_first_and_a_local_model_is_free() {

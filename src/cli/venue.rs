@@ -49,6 +49,8 @@ pub struct Venue {
     pub keys: Vec<(AccountName, Credentials)>,
     /// Whether everything here is made up.
     pub built_in: bool,
+    /// Whether rate limits are enforced here, so that it is wise to stay below them.
+    pub limited: bool,
     /// The embedded world, if that is what it is.
     pub world: Option<Arc<World>>,
     /// Keeps a served world's clock right.
@@ -132,6 +134,7 @@ impl Venue {
             wall,
             keys,
             built_in: true,
+            limited: false,
             world: Some(world),
             clock_keeper: None,
         })
@@ -163,6 +166,7 @@ impl Venue {
                 .map(|key| (key.name, credentials(key.api_key, key.api_secret)))
                 .collect(),
             built_in: true,
+            limited: state.limited,
             world: None,
             clock_keeper: Some(keeper),
         })
@@ -201,6 +205,7 @@ impl Venue {
             wall: Arc::new(SystemClock),
             keys,
             built_in: false,
+            limited: true,
             world: None,
             clock_keeper: None,
         })
@@ -291,6 +296,9 @@ fn joined(socket: WorldSocket) -> Socket {
 #[derive(Deserialize)]
 struct WorldState {
     id: String,
+    /// Whether the world enforces its rate limits; a world that does not say so does not.
+    #[serde(default)]
+    limited: bool,
     accounts: Vec<WorldAccount>,
 }
 

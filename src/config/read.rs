@@ -98,10 +98,12 @@ impl Loaded {
                 Err(error) => format!("{why}: {error}"),
             },
         };
+        // The key as it is written in the file, so that it can be searched for.
+        let ending = if matches!(reference, Some(SecretRef::File(_))) { "file" } else { "env" };
         Err(ConfigError::Secret {
             file: self.file.clone(),
             line: self.lines.get(owner).copied(),
-            key: format!("{owner}.{key}"),
+            key: format!("{owner}.{key}_{ending}"),
             problem,
         })
     }
@@ -131,6 +133,9 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     read_model(model, &mut settings)?;
     let mut market = root.section("market")?;
     market.whole("concurrency", &mut settings.market.concurrency, 1..=256)?;
+    if let Some(entry) = market.take("base_url") {
+        settings.market.base_url = Some(loopback_address(&entry, ["http", "https"])?);
+    }
     market.finish()?;
     read_exchange(root.section("exchange")?, &mut settings)?;
     read_world(root.section("world")?, &mut settings)?;
@@ -318,7 +323,8 @@ fn service_address(entry: &Entry<'_>) -> Result<String, ConfigError> {
     address.map(|_| without_slash(text)).ok_or_else(|| entry.refuse(ALLOWED))
 }
 
-/// An override of the exchange: a mistake or a trick here must not send signed orders to a stranger.
+/// An override of the exchange or of the data providers: a mistake or a trick here must send neither signed orders nor
+/// tokens to a stranger.
 fn loopback_address(entry: &Entry<'_>, schemes: [&str; 2]) -> Result<String, ConfigError> {
     let [plain, secure] = schemes;
     let allowed =

@@ -139,6 +139,8 @@ pub struct PriceSettings {
 pub struct MarketSettings {
     /// Requests in flight at once while a brief is gathered.
     pub concurrency: usize,
+    /// One host that stands in for every data provider. Loopback only.
+    pub base_url: Option<String>,
 }
 
 /// Where the exchange is, if not where its mode says. Loopback only.
@@ -191,7 +193,7 @@ impl Default for Settings {
             profile: Profile::Guarded,
             schedule: Schedule { cron: "0 5 * * * *".to_owned() },
             model: ModelSettings::default(),
-            market: MarketSettings { concurrency: 64 },
+            market: MarketSettings { concurrency: 64, base_url: None },
             exchange: ExchangeSettings::default(),
             world: WorldSettings {
                 seed: 1,

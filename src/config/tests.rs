@@ -99,6 +99,7 @@ fn every_key_reaches_its_setting() {
         prompt = "en"
         [market]
         concurrency = 20
+        base_url = "http://localhost:81/"
         [exchange]
         base_url = "http://[::1]:80"
         ws_url = "ws://127.0.0.2:80"
@@ -144,6 +145,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!(model.confidence_threshold.value(), Decimal::new(8, 1));
     assert_eq!(model.prompt, PromptLanguage::English);
     assert_eq!(settings.market.concurrency, 20);
+    assert_eq!(settings.market.base_url.as_deref(), Some("http://localhost:81"));
     assert_eq!(settings.exchange.base_url.as_deref(), Some("http://[::1]:80"));
     assert_eq!((settings.world.seed, settings.world.token_delay_ms), (7, 0));
     assert_eq!(settings.world.balance, Usdt::of(Decimal::new(25050, 2)));
@@ -215,6 +217,7 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("[model]\nbase_url = \"https://a@example.com\"", 2, "an https address"),
         ("[model]\nprompt = \"de\"", 2, "one of \"tr\", \"en\""),
         ("[market]\nconcurrency = 0", 2, "a whole number from 1 to 256"),
+        ("[market]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),
         ("[exchange]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),
         ("[exchange]\nbase_url = \"http://127.0.0.1@evil.example\"", 2, "on this machine only"),
         ("[exchange]\nbase_url = \"http://127.0.0.1.evil.example\"", 2, "on this machine only"),
@@ -286,10 +289,13 @@ fn trading_modes_need_the_keys_of_every_enabled_account() {
     assert_eq!(load_text(TRADING, &both).unwrap().settings.mode, Mode::Testnet);
     let one = |name: &str| (name == "K").then(|| "x".to_owned());
     let refusal = load_text(TRADING, &one).unwrap_err().to_string();
-    assert!(refusal.contains("line 2: account.a.api_secret: mode testnet needs"), "{refusal}");
+    assert!(refusal.contains("line 2: account.a.api_secret_env: mode testnet needs"), "{refusal}");
     assert!(refusal.contains("export S="), "{refusal}");
     let unnamed = load_text("mode = \"live\"\n", &both).unwrap_err().to_string();
-    assert!(unnamed.contains("account.mirat.api_key: mode live needs the account's own key"), "{unnamed}");
+    assert!(
+        unnamed.contains("account.mirat.api_key_env: mode live needs the account's own key"),
+        "{unnamed}"
+    );
     assert!(unnamed.contains("api_key_env") && unnamed.contains("api_key_file"), "{unnamed}");
 }
 
@@ -298,7 +304,7 @@ fn a_real_model_needs_a_key_and_looks_for_it_where_its_maker_says() {
     let text = "\n[model]\nprovider = \"anthropic\"\n";
     let refusal = refusal(text);
     assert!(
-        refusal.starts_with("jarvis.toml, line 2: model.api_key: provider anthropic needs a key"),
+        refusal.starts_with("jarvis.toml, line 2: model.api_key_env: provider anthropic needs a key"),
         "{refusal}"
     );
     assert!(refusal.contains("ANTHROPIC_API_KEY"), "{refusal}");

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::Clock;
+use crate::net::retry::retry_after;
 use crate::net::{Answer, NetError, RetryPolicy, Transport};
 
+use super::budget::{OrderCounts, OrderMeter, Urgency, cost, number};
 use super::error::ExchangeError;
-use super::limits::{Limits, OrderCounts, OrderMeter};
+use super::limits::Limits;
 use super::outcome::{Outcome, codes, from_answer, from_net_error};
 use super::signing::Params;
 
@@ -28,6 +30,8 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 const READ_WINDOW_MS: i64 = 5000;
 /// How late an order may reach the exchange; short, so that a lost one cannot arrive later.
 const WRITE_WINDOW_MS: i64 = 3000;
+/// The header that tells the weight an address used in the running minute.
+const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
 /// The rules of all contracts take more than a megabyte.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -65,7 +69,7 @@ struct Inner {
     credentials: Credentials,
     wall: Arc<dyn Clock>,
     limits: Arc<Limits>,
-    orders: OrderMeter,
+    orders: Arc<OrderMeter>,
 }
 
 /// Talks to the exchange for one account. Cheap to clone.
@@ -102,7 +106,9 @@ impl ExchangeClient {
         limits: Arc<Limits>,
     ) -> Self {
         let base_url = base_url.into().trim_end_matches('/').to_owned();
-        let inner = Inner { transport, base_url, credentials, wall, limits, orders: OrderMeter::default() };
+        let orders = Arc::new(OrderMeter::new());
+        limits.add_account(&orders);
+        let inner = Inner { transport, base_url, credentials, wall, limits, orders };
         Self { inner: Arc::new(inner) }
     }
 
@@ -143,22 +149,29 @@ impl ExchangeClient {
             server_time: i64,
         }
         const PATH: &str = "/fapi/v1/time";
+        self.inner.limits.measuring_clock();
         let before = self.inner.wall.now().timestamp_millis();
         let body = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
         let after = self.inner.wall.now().timestamp_millis();
         let time: Time = decode(PATH, &body)?;
         let offset = time.server_time.saturating_sub(before + (after - before) / 2);
-        self.inner.limits.set_clock_offset_ms(offset);
+        self.inner.limits.measured_clock(offset);
         Ok(offset)
     }
 
-    /// Asks and decodes; retried, and signed anew after measuring the clock if that was the trouble.
+    /// Asks and decodes; retried, and signed anew, once, after measuring the clock if that was the trouble. The clock
+    /// is measured every hour on the way, by reads only: an order never waits for it.
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
         path: &str,
         params: Params,
         security: Security,
     ) -> Result<T, ExchangeError> {
+        if self.inner.limits.clock_is_due()
+            && let Err(error) = self.sync_clock().await
+        {
+            tracing::warn!(%error, "the exchange's clock could not be measured");
+        }
         let body = match self.read_patiently(path, &params, security).await {
             Err(error) if error.is_clock_skew() => {
                 let offset_ms = self.sync_clock().await?;
@@ -206,10 +219,16 @@ impl ExchangeClient {
             return Err(ExchangeError::Throttled { endpoint: path.to_owned(), wait });
         }
         let deadline = if security == Security::Public { PUBLIC_DEADLINE } else { READ_DEADLINE };
+        let (weight, urgency) = cost(&Method::GET, path, params.has("symbol"));
+        let limits = &self.inner.limits;
+        let mut claim = limits
+            .claim(weight, urgency, self.server_now_ms())
+            .map_err(|wait| ExchangeError::OverBudget { endpoint: path.to_owned(), wait })?;
         let answer = self
             .send(Method::GET, path, params, security, deadline)
             .await
             .map_err(|source| ExchangeError::Net { endpoint: path.to_owned(), source })?;
+        claim.reported(number(&answer.headers, USED_WEIGHT));
         if answer.status.is_success() {
             Ok(answer.body)
         } else {
@@ -228,13 +247,68 @@ impl ExchangeClient {
     ) -> Outcome<T> {
         let security = Security::Signed { window_ms: WRITE_WINDOW_MS };
         let outcome = self.write_with(method, path, params, security, decode).await;
+        self.after_write(&outcome).await;
+        outcome
+    }
+
+    /// Like [`Self::write`], for an order: it also needs room in the account's own budget. `protects` says that the
+    /// order closes or guards; such an order is never held back.
+    pub(super) async fn write_order<T>(
+        &self,
+        path: &str,
+        params: Params,
+        protects: bool,
+        decode: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Outcome<T> {
+        if let Some(reason) = self.closed() {
+            return Outcome::NotSent(reason);
+        }
+        let inner = &self.inner;
+        let urgency = if protects { Urgency::Protective } else { Urgency::Ordinary };
+        let mut claim = match inner.orders.claim(urgency, inner.limits.is_budgeted(), self.server_now_ms()) {
+            Ok(claim) => claim,
+            Err(wait) => {
+                return Outcome::NotSent(format!(
+                    "too many orders of this account; openings wait {}s more",
+                    wait.as_secs_f64().ceil()
+                ));
+            }
+        };
+        // An order weighs nothing, so this is always granted; its answer tells what the address used.
+        let mut weight = inner.limits.claim(0, Urgency::Protective, self.server_now_ms()).ok();
+        let security = Security::Signed { window_ms: WRITE_WINDOW_MS };
+        let outcome = match self.send(Method::POST, path, params, security, WRITE_DEADLINE).await {
+            Ok(answer) => {
+                claim.note(&answer.headers);
+                if let Some(weight) = &mut weight {
+                    weight.reported(number(&answer.headers, USED_WEIGHT));
+                }
+                let outcome = from_answer(&answer, decode);
+                if outcome.rejection_code() == Some(codes::TOO_MANY_ORDERS) {
+                    inner.orders.hold(retry_after(&answer));
+                }
+                outcome
+            }
+            Err(error) => from_net_error(&error),
+        };
+        drop((claim, weight));
+        self.after_write(&outcome).await;
+        outcome
+    }
+
+    async fn after_write<T>(&self, outcome: &Outcome<T>) {
         if matches!(outcome.rejection_code(), Some(codes::CLOCK | codes::ENGINE_CLOCK)) {
             match self.sync_clock().await {
                 Ok(offset_ms) => tracing::warn!(offset_ms, "an order's time stamp was refused"),
                 Err(error) => tracing::warn!(%error, "an order's time stamp was refused"),
             }
         }
-        outcome
+    }
+
+    /// Why nothing may be sent now, after a 429 or a ban.
+    fn closed(&self) -> Option<String> {
+        let wait = self.inner.limits.closed_for()?;
+        Some(format!("the exchange asked this address to wait {}s more", wait.as_secs()))
     }
 
     /// Sends once with the given security and classifies what came back.
@@ -246,14 +320,24 @@ impl ExchangeClient {
         security: Security,
         decode: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Outcome<T> {
-        if let Some(wait) = self.inner.limits.closed_for() {
-            return Outcome::NotSent(format!(
-                "the exchange asked this address to wait {}s more",
-                wait.as_secs()
-            ));
+        if let Some(reason) = self.closed() {
+            return Outcome::NotSent(reason);
         }
+        let (weight, urgency) = cost(&method, path, params.has("symbol"));
+        let mut claim = match self.inner.limits.claim(weight, urgency, self.server_now_ms()) {
+            Ok(claim) => claim,
+            Err(wait) => {
+                return Outcome::NotSent(format!(
+                    "the request budget of this address is used up for {}s more",
+                    wait.as_secs_f64().ceil()
+                ));
+            }
+        };
         match self.send(method, path, params, security, WRITE_DEADLINE).await {
-            Ok(answer) => from_answer(&answer, decode),
+            Ok(answer) => {
+                claim.reported(number(&answer.headers, USED_WEIGHT));
+                from_answer(&answer, decode)
+            }
             Err(error) => from_net_error(&error),
         }
     }
@@ -281,8 +365,7 @@ impl ExchangeClient {
             reason: "the address or the API key has characters that cannot be sent".to_owned(),
         })?;
         let mut answer = inner.transport.fetch(request, deadline, BODY_LIMIT).await?;
-        inner.limits.note(&answer, self.server_now_ms());
-        inner.orders.note(&answer.headers);
+        inner.limits.note(&answer, self.server_now_ms(), inner.wall.now());
         if !answer.status.is_success() {
             answer.body = without_secrets(&answer.body, &inner.credentials, signature.as_deref());
         }

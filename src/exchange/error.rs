@@ -49,6 +49,17 @@ pub enum ExchangeError {
         /// How long still.
         wait: Duration,
     },
+    /// Not asked: the request budget of this address is kept for what is more urgent.
+    #[error(
+        "{endpoint}: not sent, because the request budget of this address is used up for {}s more",
+        wait.as_secs_f64().ceil()
+    )]
+    OverBudget {
+        /// What would have been asked.
+        endpoint: String,
+        /// How long until the exchange counts anew.
+        wait: Duration,
+    },
 }
 
 /// What the operator can do about a code, where there is something.
@@ -107,7 +118,7 @@ impl ExchangeError {
         match self {
             Self::Net { source: NetError::TooLarge { .. }, .. } | Self::BadAnswer { .. } => None,
             Self::Net { .. } => Some(pause),
-            Self::Throttled { wait, .. } => Some(*wait),
+            Self::Throttled { wait, .. } | Self::OverBudget { wait, .. } => Some(*wait),
             Self::Refused { rejection, retry_after, .. } => {
                 let status = StatusCode::from_u16(rejection.status).ok()?;
                 let passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)

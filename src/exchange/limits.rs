@@ -1,13 +1,16 @@
 //! What the exchange lets one address do, shared by all its accounts.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::domain::Timestamp;
 use crate::net::{Answer, retry::retry_after};
+
+use super::budget::{Budget, Claim, OrderCounts, OrderMeter, Urgency};
 
 /// Pause after a 429 or 418 that names no time.
 const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
@@ -15,29 +18,132 @@ const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
 /// A ban is at most three days (facts: rate limits); a longer one in an answer is a mistake.
 const LONGEST_PAUSE: Duration = Duration::from_hours(72);
 
-/// The weight meter and the gate of one IP address. Share one among all accounts behind the address.
-#[derive(Debug, Default)]
+/// How often the exchange's clock is measured.
+const CLOCK_PERIOD: Duration = Duration::from_hours(1);
+
+/// When it is tried again after it could not be measured.
+const CLOCK_AGAIN: Duration = Duration::from_mins(1);
+
+/// The weight budget, the gate and the measured clock of one IP address. Share one among all accounts behind the
+/// address.
+///
+/// The default counts and obeys: it stops when the exchange says so. [`Limits::budgeted`] also holds back before the
+/// exchange would refuse; worlds without limits have no use for that.
+#[derive(Debug)]
 pub struct Limits {
-    used_weight: AtomicU32,
+    budgeted: bool,
+    weight: Budget,
+    weight_limit: AtomicU32,
     clock_offset_ms: AtomicI64,
-    closed_until: Mutex<Option<Instant>>,
+    clock_due: Mutex<Option<Instant>>,
+    closed: Mutex<Option<Closed>>,
+    accounts: Mutex<Vec<Weak<OrderMeter>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    until: Instant,
+    /// The same instant by the wall clock.
+    told: Option<Timestamp>,
+}
+
+/// The budgets at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meter {
+    /// Request weight the address used in the running minute, with what is on its way.
+    pub used_weight: u32,
+    /// Request weight the address may use a minute.
+    pub weight_limit: u32,
+    /// Orders of the busiest account in the running ten seconds.
+    pub orders_10s: u32,
+    /// Orders of the busiest account in the running minute.
+    pub orders_1m: u32,
+    /// Until when nothing is sent, by the wall clock, after a 429 or a ban.
+    pub banned_until: Option<Timestamp>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            budgeted: false,
+            weight: Budget::a(Duration::from_mins(1)),
+            weight_limit: AtomicU32::new(Self::WEIGHT_A_MINUTE),
+            clock_offset_ms: AtomicI64::new(0),
+            clock_due: Mutex::default(),
+            closed: Mutex::default(),
+            accounts: Mutex::default(),
+        }
+    }
 }
 
 impl Limits {
-    /// Weight allowed a minute and address (facts: rate limits).
+    /// Weight allowed a minute and address, unless the exchange's rules say otherwise (facts: rate limits).
     pub const WEIGHT_A_MINUTE: u32 = 2400;
 
-    /// Request weight used in the running minute, as the exchange last reported it (`X-MBX-USED-WEIGHT-1M`).
+    /// Holds back what can wait before a limit is reached.
+    #[must_use]
+    pub fn budgeted() -> Self {
+        Self { budgeted: true, ..Self::default() }
+    }
+
+    /// The budgets at a glance.
+    pub fn meter(&self) -> Meter {
+        let mut orders = OrderCounts::default();
+        for account in lock(&self.accounts).iter().filter_map(Weak::upgrade) {
+            let counts = account.read();
+            orders.ten_seconds = orders.ten_seconds.max(counts.ten_seconds);
+            orders.minute = orders.minute.max(counts.minute);
+        }
+        Meter {
+            used_weight: self.used_weight(),
+            weight_limit: self.weight_limit.load(Ordering::Relaxed),
+            orders_10s: orders.ten_seconds,
+            orders_1m: orders.minute,
+            banned_until: self.closed().and_then(|closed| closed.told),
+        }
+    }
+
+    /// Request weight used in the running minute, as counted here and corrected by the exchange's reports
+    /// (`X-MBX-USED-WEIGHT-1M`).
     pub fn used_weight(&self) -> u32 {
-        self.used_weight.load(Ordering::Relaxed)
+        self.weight.used()
     }
 
     /// How long nothing may be sent yet, after a 429 or a ban; `None` when the gate is open.
     pub fn closed_for(&self) -> Option<Duration> {
-        let until = *self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        until
-            .map(|until| until.saturating_duration_since(Instant::now()))
-            .filter(|remaining| !remaining.is_zero())
+        self.closed().map(|closed| closed.until.saturating_duration_since(Instant::now()))
+    }
+
+    fn closed(&self) -> Option<Closed> {
+        (*lock(&self.closed)).filter(|closed| closed.until > Instant::now())
+    }
+
+    /// Claims the weight of a call, or says how long it has to wait.
+    pub(super) fn claim(
+        &self,
+        weight: u32,
+        urgency: Urgency,
+        server_now_ms: i64,
+    ) -> Result<Claim<'_>, Duration> {
+        let most = self.budgeted.then(|| urgency.of(self.weight_limit.load(Ordering::Relaxed)));
+        self.weight.claim(weight, most, server_now_ms)
+    }
+
+    /// Whether orders are held back before their limits.
+    pub(super) const fn is_budgeted(&self) -> bool {
+        self.budgeted
+    }
+
+    /// Adds an account to the meter.
+    pub(super) fn add_account(&self, orders: &Arc<OrderMeter>) {
+        let mut accounts = lock(&self.accounts);
+        accounts.retain(|account| account.strong_count() > 0);
+        accounts.push(Arc::downgrade(orders));
+    }
+
+    /// The weight the exchange's rules allow a minute.
+    pub(super) fn set_weight_limit(&self, limit: u32) {
+        self.weight_limit.store(limit, Ordering::Relaxed);
     }
 
     /// Server time minus our wall time, in milliseconds.
@@ -49,11 +155,25 @@ impl Limits {
         self.clock_offset_ms.store(offset, Ordering::Relaxed);
     }
 
-    /// Learns from an answer: the meter, and whether to stop sending. `server_now_ms` is the exchange's time.
-    pub(super) fn note(&self, answer: &Answer, server_now_ms: i64) {
-        if let Some(used) = number(&answer.headers, "x-mbx-used-weight-1m") {
-            self.used_weight.store(used, Ordering::Relaxed);
-        }
+    /// Whether the clock should be measured again: an hour after it was, a minute after it could not be. Never before
+    /// somebody measured it for the first time.
+    pub(super) fn clock_is_due(&self) -> bool {
+        lock(&self.clock_due).is_some_and(|due| Instant::now() >= due)
+    }
+
+    /// Somebody measures the clock now, so that nobody else has to; it fails unless told otherwise.
+    pub(super) fn measuring_clock(&self) {
+        *lock(&self.clock_due) = Instant::now().checked_add(CLOCK_AGAIN);
+    }
+
+    /// The clock was measured.
+    pub(super) fn measured_clock(&self, offset: i64) {
+        self.set_clock_offset_ms(offset);
+        *lock(&self.clock_due) = Instant::now().checked_add(CLOCK_PERIOD);
+    }
+
+    /// Learns from an answer whether to stop sending. `server_now_ms` is the exchange's time, `wall` ours.
+    pub(super) fn note(&self, answer: &Answer, server_now_ms: i64, wall: Timestamp) {
         let banned = answer.status == StatusCode::IM_A_TEAPOT;
         if !banned && answer.status != StatusCode::TOO_MANY_REQUESTS {
             return;
@@ -67,14 +187,21 @@ impl Limits {
             .or_else(|| banned_until(&text).map(|until| millis(until.saturating_sub(server_now_ms))))
             .unwrap_or(UNNAMED_PAUSE)
             .min(LONGEST_PAUSE);
-        self.close_for(pause);
+        self.close_for(pause, wall);
     }
 
-    fn close_for(&self, pause: Duration) {
+    fn close_for(&self, pause: Duration, wall: Timestamp) {
         let Some(until) = Instant::now().checked_add(pause) else { return };
-        let mut closed = self.closed_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *closed = Some(closed.map_or(until, |present| present.max(until)));
+        let told = chrono::TimeDelta::from_std(pause).ok().and_then(|pause| wall.checked_add_signed(pause));
+        let mut closed = lock(&self.closed);
+        if closed.is_none_or(|present| present.until < until) {
+            *closed = Some(Closed { until, told });
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(amount: i64) -> Duration {
@@ -88,48 +215,13 @@ fn banned_until(text: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u32> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Orders one account sent lately, as the exchange last reported them. Its limits: 300 in 10 s, 1200 a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OrderCounts {
-    /// In the running ten seconds (`X-MBX-ORDER-COUNT-10S`).
-    pub ten_seconds: u32,
-    /// In the running minute (`X-MBX-ORDER-COUNT-1M`).
-    pub minute: u32,
-}
-
-/// Remembers [`OrderCounts`] of one account.
-#[derive(Debug, Default)]
-pub(super) struct OrderMeter {
-    ten_seconds: AtomicU32,
-    minute: AtomicU32,
-}
-
-impl OrderMeter {
-    pub(super) fn note(&self, headers: &HeaderMap) {
-        if let Some(count) = number(headers, "x-mbx-order-count-10s") {
-            self.ten_seconds.store(count, Ordering::Relaxed);
-        }
-        if let Some(count) = number(headers, "x-mbx-order-count-1m") {
-            self.minute.store(count, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn read(&self) -> OrderCounts {
-        OrderCounts {
-            ten_seconds: self.ten_seconds.load(Ordering::Relaxed),
-            minute: self.minute.load(Ordering::Relaxed),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use http::HeaderMap;
+
+    const WALL: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
         let mut map = HeaderMap::new();
@@ -142,13 +234,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_retry_after_closes_the_gate_until_it_has_passed() {
         let limits = Limits::default();
-        limits.note(
-            &answer(429, &[("retry-after", "7"), ("x-mbx-used-weight-1m", "2401")], r#"{"code":-1003}"#),
-            0,
-        );
-        assert_eq!((limits.closed_for(), limits.used_weight()), (Some(Duration::from_secs(7)), 2401));
+        limits.note(&answer(429, &[("retry-after", "7")], r#"{"code":-1003}"#), 0, WALL);
+        assert_eq!(limits.closed_for(), Some(Duration::from_secs(7)));
+        assert_eq!(limits.meter().banned_until, Some(WALL + Duration::from_secs(7)));
         tokio::time::advance(Duration::from_secs(7)).await;
-        assert_eq!(limits.closed_for(), None);
+        assert_eq!((limits.closed_for(), limits.meter().banned_until), (None, None));
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,22 +246,22 @@ mod tests {
         let limits = Limits::default();
         let text =
             r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1570000120000. x"}"#;
-        limits.note(&answer(418, &[], text), 1_570_000_000_000);
+        limits.note(&answer(418, &[], text), 1_570_000_000_000, WALL);
         assert_eq!(limits.closed_for(), Some(Duration::from_mins(2)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_pause_never_opens_the_gate_earlier() {
         let limits = Limits::default();
-        limits.note(&answer(418, &[], ""), 0);
-        limits.note(&answer(429, &[("retry-after", "1")], ""), 0);
+        limits.note(&answer(418, &[], ""), 0, WALL);
+        limits.note(&answer(429, &[("retry-after", "1")], ""), 0, WALL);
         assert_eq!(limits.closed_for(), Some(UNNAMED_PAUSE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_accounts_order_rate_does_not_stop_the_others() {
         let limits = Limits::default();
-        limits.note(&answer(429, &[], r#"{"code":-1015,"msg":"Too many new orders."}"#), 0);
+        limits.note(&answer(429, &[], r#"{"code":-1015,"msg":"Too many new orders."}"#), 0, WALL);
         assert_eq!(limits.closed_for(), None);
     }
 }

@@ -6,8 +6,10 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod budget;
 mod client;
 mod error;
+mod history;
 mod limits;
 mod orders;
 mod outcome;
@@ -19,15 +21,17 @@ pub mod user_events;
 pub mod user_stream;
 mod wire;
 
+pub use budget::OrderCounts;
 pub use client::{Credentials, ExchangeClient, ListenKey};
 pub use error::ExchangeError;
-pub use limits::{Limits, OrderCounts};
-pub use orders::{MarketOrder, StopOrder, StopSize};
+pub use limits::{Limits, Meter};
+pub use orders::{CancelledAll, LimitOrder, MarketOrder, StopOrder, StopSize, TimeInForce};
 pub use outcome::{Outcome, Rejection, codes};
 pub use rules::{Bounds, RuleViolation, SymbolRules, Toward};
 pub use types::{
-    AccountBalance, AlgoAck, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition, Fill, Income,
-    LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode, SymbolConfig, TradesFrom,
+    AccountBalance, AccountFlags, AlgoAck, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
+    Fill, Income, LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode, SymbolConfig,
+    TradesFrom,
 };
 pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};
 

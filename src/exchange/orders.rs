@@ -1,17 +1,22 @@
 //! What changes state at the exchange. Every method sends exactly once and answers an [`Outcome`].
 
+use std::time::Duration;
+
 use http::Method;
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::domain::{ClientOrderId, Price, Quantity, Side, Symbol};
+use crate::domain::{ClientOrderId, Price, Quantity, Side, Symbol, Timestamp};
 
 use super::client::{ExchangeClient, ListenKey, Security};
 use super::outcome::{Outcome, codes};
 use super::signing::Params;
 use super::types::{AlgoAck, AlgoStatus, OrderAck, OrderStatus};
 use super::wire::{decode_success, instant, int, opt_int, opt_num};
+
+const ORDER: &str = "/fapi/v1/order";
+const ORDER_TEST: &str = "/fapi/v1/order/test";
 
 /// An order at the market's price.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +31,92 @@ pub struct MarketOrder {
     pub reduce_only: bool,
     /// Our name for it, written down before it is sent.
     pub client_order_id: ClientOrderId,
+}
+
+/// How long a limit order stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeInForce {
+    /// Until it is taken back, a year at most.
+    GoodTillCancelled,
+    /// What cannot be filled at once expires.
+    ImmediateOrCancel,
+    /// Filled at once and whole, or refused (-5021).
+    FillOrKill,
+    /// Only if it rests; one that would take is refused (-5022) or expires.
+    PostOnly,
+    /// Until an instant; the exchange takes whole seconds.
+    GoodTillDate(Timestamp),
+}
+
+/// An order at a price or better.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitOrder {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// Units of the coin, on the contract's step.
+    pub quantity: Quantity,
+    /// The worst acceptable price, on the contract's tick.
+    pub price: Price,
+    /// How long it stays.
+    pub time_in_force: TimeInForce,
+    /// Whether it may only reduce.
+    pub reduce_only: bool,
+    /// Our name for it, written down before it is sent.
+    pub client_order_id: ClientOrderId,
+}
+
+impl MarketOrder {
+    fn params(&self) -> Params {
+        let params = Params::new()
+            .with("symbol", self.symbol.as_str())
+            .with("side", self.side.as_str())
+            .with("type", "MARKET")
+            .with_decimal("quantity", self.quantity.value())
+            .with("newClientOrderId", self.client_order_id.as_str())
+            .with("newOrderRespType", "RESULT");
+        params.with_some("reduceOnly", self.reduce_only.then_some("true"))
+    }
+}
+
+impl LimitOrder {
+    fn params(&self) -> Params {
+        let (word, until) = match self.time_in_force {
+            TimeInForce::GoodTillCancelled => ("GTC", None),
+            TimeInForce::ImmediateOrCancel => ("IOC", None),
+            TimeInForce::FillOrKill => ("FOK", None),
+            TimeInForce::PostOnly => ("GTX", None),
+            TimeInForce::GoodTillDate(until) => ("GTD", Some(until.timestamp() * 1000)),
+        };
+        let params = Params::new()
+            .with("symbol", self.symbol.as_str())
+            .with("side", self.side.as_str())
+            .with("type", "LIMIT")
+            .with("timeInForce", word)
+            .with_some("goodTillDate", until.map(|until| until.to_string()))
+            .with_decimal("quantity", self.quantity.value())
+            .with_decimal("price", self.price.value())
+            .with("newClientOrderId", self.client_order_id.as_str())
+            .with("newOrderRespType", "RESULT");
+        params.with_some("reduceOnly", self.reduce_only.then_some("true"))
+    }
+}
+
+/// What became of taking back everything in a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelledAll {
+    /// Of the plain orders.
+    pub orders: Outcome<()>,
+    /// Of the conditional orders.
+    pub conditional: Outcome<()>,
+}
+
+impl CancelledAll {
+    /// Whether the exchange took both calls.
+    pub const fn is_complete(&self) -> bool {
+        matches!((&self.orders, &self.conditional), (Outcome::Accepted(()), Outcome::Accepted(())))
+    }
 }
 
 /// A stop that rests at the exchange and sells or buys at market when the mark price reaches its trigger.
@@ -56,17 +147,22 @@ pub enum StopSize {
 impl ExchangeClient {
     /// Orders at market. The answer carries no price.
     pub async fn place_market(&self, order: &MarketOrder) -> Outcome<OrderAck> {
-        let mut params = Params::new()
-            .with("symbol", order.symbol.as_str())
-            .with("side", order.side.as_str())
-            .with("type", "MARKET")
-            .with_decimal("quantity", order.quantity.value())
-            .with("newClientOrderId", order.client_order_id.as_str())
-            .with("newOrderRespType", "RESULT");
-        if order.reduce_only {
-            params = params.with("reduceOnly", "true");
-        }
-        self.write(Method::POST, "/fapi/v1/order", params, decode_order).await
+        self.write_order(ORDER, order.params(), order.reduce_only, decode_order).await
+    }
+
+    /// Orders at a limit.
+    pub async fn place_limit(&self, order: &LimitOrder) -> Outcome<OrderAck> {
+        self.write_order(ORDER, order.params(), order.reduce_only, decode_order).await
+    }
+
+    /// Has the exchange check an order at market without placing it. Counts as an order all the same.
+    pub async fn test_market(&self, order: &MarketOrder) -> Outcome<()> {
+        self.write_order(ORDER_TEST, order.params(), false, decode_object).await
+    }
+
+    /// Has the exchange check an order at a limit without placing it. Counts as an order all the same.
+    pub async fn test_limit(&self, order: &LimitOrder) -> Outcome<()> {
+        self.write_order(ORDER_TEST, order.params(), false, decode_object).await
     }
 
     /// Places a stop on the mark price. Stops are conditional orders of their own endpoint since December 2025.
@@ -85,7 +181,7 @@ impl ExchangeClient {
                 params.with_decimal("quantity", quantity.value()).with("reduceOnly", "true")
             }
         };
-        self.write(Method::POST, "/fapi/v1/algoOrder", params, decode_algo).await
+        self.write_order("/fapi/v1/algoOrder", params, true, decode_algo).await
     }
 
     /// Takes back a conditional order. Refused with -2011 when it is no longer open, -2013 when it is not known.
@@ -98,6 +194,39 @@ impl ExchangeClient {
     pub async fn cancel_order(&self, symbol: &Symbol, id: &ClientOrderId) -> Outcome<OrderAck> {
         let params = Params::new().with("symbol", symbol.as_str()).with("origClientOrderId", id.as_str());
         self.write(Method::DELETE, "/fapi/v1/order", params, decode_order).await
+    }
+
+    /// Takes back everything that rests in a contract. The exchange keeps plain and conditional orders apart, so these
+    /// are two calls with an outcome each; they are sent side by side. This takes stops away too.
+    pub async fn cancel_all(&self, symbol: &Symbol) -> CancelledAll {
+        let named = || Params::new().with("symbol", symbol.as_str());
+        let (orders, conditional) = tokio::join!(
+            self.write(Method::DELETE, "/fapi/v1/allOpenOrders", named(), decode_success),
+            self.write(Method::DELETE, "/fapi/v1/algoOpenOrders", named(), decode_success),
+        );
+        CancelledAll { orders, conditional }
+    }
+
+    /// Has the exchange take back all plain orders of a contract after `after`, unless called again before; zero
+    /// disarms it. Conditional orders, and with them stops, stay.
+    pub async fn countdown_cancel_all(&self, symbol: &Symbol, after: Duration) -> Outcome<()> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Armed {
+            #[serde(deserialize_with = "int")]
+            countdown_time: i64,
+        }
+        let after_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        let params = Params::new().with("symbol", symbol.as_str()).with_number("countdownTime", after_ms);
+        self.write(Method::POST, "/fapi/v1/countdownCancelAll", params, |body| {
+            let armed: Armed = serde_json::from_slice(body)?;
+            if armed.countdown_time == after_ms {
+                Ok(())
+            } else {
+                Err(serde::de::Error::custom(format!("armed for {} ms instead", armed.countdown_time)))
+            }
+        })
+        .await
     }
 
     /// Sets the leverage of a contract; answers the leverage that now holds. Harmless to repeat.
@@ -116,7 +245,16 @@ impl ExchangeClient {
 
     /// Makes the margin of a contract isolated; already isolated is success. Harmless to repeat.
     pub async fn set_isolated(&self, symbol: &Symbol) -> Outcome<()> {
-        let params = Params::new().with("symbol", symbol.as_str()).with("marginType", "ISOLATED");
+        self.set_margin_type(symbol, "ISOLATED").await
+    }
+
+    /// Makes the margin of a contract that of the whole account; already so is success. Harmless to repeat.
+    pub async fn set_cross(&self, symbol: &Symbol) -> Outcome<()> {
+        self.set_margin_type(symbol, "CROSSED").await
+    }
+
+    async fn set_margin_type(&self, symbol: &Symbol, word: &str) -> Outcome<()> {
+        let params = Params::new().with("symbol", symbol.as_str()).with("marginType", word);
         self.write(Method::POST, "/fapi/v1/marginType", params, decode_success)
             .await
             .or_if_code(codes::MARGIN_TYPE_SET, ())
@@ -171,6 +309,11 @@ impl ListenKey {
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.0.expose_secret() == other.0.expose_secret()
     }
+}
+
+/// A success that tells nothing, such as that of an order test.
+fn decode_object(body: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).map(|_| ())
 }
 
 fn decode_order(body: &[u8]) -> Result<OrderAck, serde_json::Error> {

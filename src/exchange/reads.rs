@@ -13,8 +13,8 @@ use super::outcome::codes;
 use super::rules::{RawSymbol, SymbolRules};
 use super::signing::Params;
 use super::types::{
-    AccountBalance, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition, Fill, Income,
-    LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig, TradesFrom,
+    AccountBalance, AccountFlags, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
+    LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig,
 };
 use super::wire::{Num, OneOrMany, instant, int, opt_bool, opt_int, opt_num};
 
@@ -22,10 +22,16 @@ impl ExchangeClient {
     /// The rules of every contract whose name and filters we understand (weight 1, more than a megabyte).
     pub async fn exchange_info(&self) -> Result<BTreeMap<Symbol, SymbolRules>, ExchangeError> {
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct Info {
             symbols: Vec<RawSymbol>,
+            #[serde(default)]
+            rate_limits: Vec<RawLimit>,
         }
         let info: Info = self.read("/fapi/v1/exchangeInfo", Params::new(), Security::Public).await?;
+        if let Some(limit) = info.rate_limits.iter().find_map(RawLimit::weight_a_minute) {
+            self.limits().set_weight_limit(limit);
+        }
         let rules = info.symbols.into_iter().filter_map(SymbolRules::from_wire);
         Ok(rules.map(|rules| (rules.symbol.clone(), rules)).collect())
     }
@@ -88,6 +94,29 @@ impl ExchangeClient {
                 })
             })
             .collect()
+    }
+
+    /// What the account may do and how it is set (weight 5): what arming live trading looks at.
+    pub async fn account_flags(&self) -> Result<AccountFlags, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            #[serde(default, deserialize_with = "opt_bool")]
+            can_trade: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            can_withdraw: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            dual_side_position: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            multi_assets_margin: Option<bool>,
+        }
+        let raw: Raw = self.read("/fapi/v1/accountConfig", Params::new(), Security::READ).await?;
+        Ok(AccountFlags {
+            can_trade: raw.can_trade,
+            can_withdraw: raw.can_withdraw,
+            hedge: raw.dual_side_position,
+            multi_assets: raw.multi_assets_margin,
+        })
     }
 
     /// One-way or hedge (weight 30).
@@ -182,32 +211,6 @@ impl ExchangeClient {
         RawAlgoOrder::into_orders(self.read(PATH, params, Security::READ).await?, PATH)
     }
 
-    /// Fills of a contract, oldest first, at most 1000 (weight 5).
-    pub async fn user_trades(&self, symbol: &Symbol, from: TradesFrom) -> Result<Vec<Fill>, ExchangeError> {
-        const PATH: &str = "/fapi/v1/userTrades";
-        let params = with_symbol(Some(symbol)).with("limit", "1000");
-        let params = match from {
-            TradesFrom::Id(id) => params.with_number("fromId", id),
-            TradesFrom::Time(at) => params.with("startTime", millis(at)),
-            TradesFrom::Order(order) => params.with_number("orderId", order),
-        };
-        let rows: Vec<RawFill> = self.read(PATH, params, Security::READ).await?;
-        rows.into_iter().map(|row| row.into_fill(symbol, PATH)).collect()
-    }
-
-    /// Bookings of the wallet since an instant, oldest first, at most 1000 (weight 30). Without an instant: seven days.
-    pub async fn income(&self, since: Option<Timestamp>) -> Result<Vec<Income>, ExchangeError> {
-        const PATH: &str = "/fapi/v1/income";
-        let params = Params::new().with_some("startTime", since.map(millis)).with("limit", "1000");
-        let rows: Vec<RawIncome> = self.read(PATH, params, Security::READ).await?;
-        rows.into_iter()
-            .map(|row| {
-                row.into_income()
-                    .ok_or_else(|| ExchangeError::bad_answer(PATH, &"a booking without a time", &[]))
-            })
-            .collect()
-    }
-
     /// Fees of the account in a contract (weight 20).
     pub async fn commission_rate(&self, symbol: &Symbol) -> Result<CommissionRate, ExchangeError> {
         #[derive(Deserialize)]
@@ -222,11 +225,11 @@ impl ExchangeClient {
     }
 }
 
-fn with_symbol(symbol: Option<&Symbol>) -> Params {
+pub(super) fn with_symbol(symbol: Option<&Symbol>) -> Params {
     Params::new().with_some("symbol", symbol.map(Symbol::as_str))
 }
 
-fn millis(at: Timestamp) -> String {
+pub(super) fn millis(at: Timestamp) -> String {
     at.timestamp_millis().to_string()
 }
 
@@ -239,7 +242,7 @@ fn none_if_unknown<T>(result: Result<T, ExchangeError>) -> Result<Option<T>, Exc
 }
 
 /// Contracts with names outside our alphabet are not ours to trade; what is seen of them is logged and left out.
-fn known_symbol(name: &str) -> Option<Symbol> {
+pub(super) fn known_symbol(name: &str) -> Option<Symbol> {
     let symbol = Symbol::new(name).ok();
     if symbol.is_none() {
         tracing::warn!(?name, "a contract with an unusual name is left out");
@@ -247,11 +250,11 @@ fn known_symbol(name: &str) -> Option<Symbol> {
     symbol
 }
 
-fn symbol(name: &str, path: &str) -> Result<Symbol, ExchangeError> {
+pub(super) fn symbol(name: &str, path: &str) -> Result<Symbol, ExchangeError> {
     Symbol::new(name).map_err(|error| ExchangeError::bad_answer(path, &error, &[]))
 }
 
-fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
+pub(super) fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
     match word {
         "BUY" => Ok(Side::Buy),
         "SELL" => Ok(Side::Sell),
@@ -259,12 +262,12 @@ fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
     }
 }
 
-fn quantity(value: Option<Decimal>) -> Option<Quantity> {
+pub(super) fn quantity(value: Option<Decimal>) -> Option<Quantity> {
     Quantity::new(value?).ok()
 }
 
 /// A price; the exchange writes "there is none" as 0.
-fn price(value: Option<Decimal>) -> Option<Price> {
+pub(super) fn price(value: Option<Decimal>) -> Option<Price> {
     Price::new(value?).ok()
 }
 
@@ -300,6 +303,32 @@ impl RawPosition {
             updated_at: instant(self.update_time),
             symbol,
         })
+    }
+}
+
+/// One of the exchange's own limits.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawLimit {
+    #[serde(default)]
+    rate_limit_type: String,
+    #[serde(default)]
+    interval: String,
+    #[serde(default, deserialize_with = "opt_int")]
+    interval_num: Option<i64>,
+    #[serde(default, deserialize_with = "opt_int")]
+    limit: Option<i64>,
+}
+
+impl RawLimit {
+    fn weight_a_minute(&self) -> Option<u32> {
+        let is_weight = self.rate_limit_type == "REQUEST_WEIGHT"
+            && self.interval == "MINUTE"
+            && self.interval_num == Some(1);
+        is_weight
+            .then_some(self.limit?)
+            .filter(|limit| *limit > 0)
+            .and_then(|limit| u32::try_from(limit).ok())
     }
 }
 
@@ -417,74 +446,5 @@ impl RawAlgoOrder {
             .filter(|row| known_symbol(&row.symbol).is_some())
             .map(|row| row.into_order(path))
             .collect()
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawFill {
-    #[serde(deserialize_with = "int")]
-    id: i64,
-    #[serde(deserialize_with = "int")]
-    order_id: i64,
-    side: String,
-    price: Num,
-    qty: Num,
-    commission: Num,
-    commission_asset: String,
-    realized_pnl: Num,
-    #[serde(default, deserialize_with = "opt_bool")]
-    maker: Option<bool>,
-    #[serde(deserialize_with = "int")]
-    time: i64,
-}
-
-impl RawFill {
-    fn into_fill(self, symbol: &Symbol, path: &str) -> Result<Fill, ExchangeError> {
-        let missing = |what: &str| ExchangeError::bad_answer(path, &format!("a fill without {what}"), &[]);
-        Ok(Fill {
-            id: self.id,
-            order_id: self.order_id,
-            symbol: symbol.clone(),
-            side: side(&self.side, path)?,
-            price: price(Some(self.price.0)).ok_or_else(|| missing("a price"))?,
-            quantity: quantity(Some(self.qty.0)).ok_or_else(|| missing("a quantity"))?,
-            commission: self.commission.0,
-            commission_asset: self.commission_asset.into(),
-            realised: Usdt::of(self.realized_pnl.0),
-            maker: self.maker.unwrap_or(false),
-            at: instant(Some(self.time)).ok_or_else(|| missing("a time"))?,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawIncome {
-    #[serde(default)]
-    symbol: String,
-    income_type: String,
-    income: Num,
-    #[serde(default)]
-    asset: String,
-    #[serde(deserialize_with = "int")]
-    tran_id: i64,
-    #[serde(default, deserialize_with = "opt_int")]
-    trade_id: Option<i64>,
-    #[serde(deserialize_with = "int")]
-    time: i64,
-}
-
-impl RawIncome {
-    fn into_income(self) -> Option<Income> {
-        Some(Income {
-            symbol: if self.symbol.is_empty() { None } else { known_symbol(&self.symbol) },
-            kind: self.income_type.into(),
-            amount: self.income.0,
-            asset: self.asset.into(),
-            transaction_id: self.tran_id,
-            trade_id: self.trade_id,
-            at: instant(Some(self.time))?,
-        })
     }
 }

@@ -49,6 +49,11 @@ impl Params {
         self.with(name, value.to_string())
     }
 
+    /// Whether a parameter of this name is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.split('&').any(|pair| pair.split('=').next() == Some(name))
+    }
+
     /// The encoded text without a signature.
     pub(super) fn into_string(self) -> String {
         self.0

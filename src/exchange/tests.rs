@@ -58,6 +58,10 @@ impl Fake {
     }
 
     pub(super) fn client(&self) -> ExchangeClient {
+        self.client_with(Arc::default())
+    }
+
+    fn client_with(&self, limits: Arc<Limits>) -> ExchangeClient {
         async fn answer(State(fake): State<Fake>, request: Request) -> Response {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
@@ -78,11 +82,12 @@ impl Fake {
         }
         let router = Router::new().fallback(answer).with_state(self.clone());
         let wall = ManualClock::new(Timestamp::from_timestamp_millis(1_700_000_000_000).unwrap());
-        ExchangeClient::new(
+        ExchangeClient::sharing(
             Transport::in_process(router),
             "http://exchange/",
             Credentials { api_key: KEY.into(), api_secret: SECRET.into() },
             Arc::new(wall),
+            limits,
         )
     }
 
@@ -371,4 +376,278 @@ async fn no_secret_comes_out_of_errors_or_debug() {
     }
     let hex = all.split(|character: char| !character.is_ascii_hexdigit()).map(str::len).max().unwrap();
     assert!(hex < 64, "a signature is in {all}");
+}
+
+fn limit_order(time_in_force: TimeInForce) -> LimitOrder {
+    LimitOrder {
+        symbol: btc(),
+        side: Side::Sell,
+        quantity: "0.010".parse().unwrap(),
+        price: "61000.50".parse().unwrap(),
+        time_in_force,
+        reduce_only: true,
+        client_order_id: id("l1"),
+    }
+}
+
+#[tokio::test]
+async fn a_limit_order_says_how_long_it_stays() {
+    let fake = Fake::answering([(200, ACK); 5]);
+    let client = fake.client();
+    let until = Timestamp::from_timestamp_millis(1_700_000_700_999).unwrap();
+    for time_in_force in [
+        TimeInForce::GoodTillCancelled,
+        TimeInForce::ImmediateOrCancel,
+        TimeInForce::FillOrKill,
+        TimeInForce::PostOnly,
+        TimeInForce::GoodTillDate(until),
+    ] {
+        assert!(client.place_limit(&limit_order(time_in_force)).await.accepted().is_some());
+    }
+    let seen = fake.seen();
+    let words: Vec<_> = seen.iter().map(|seen| seen.param("timeInForce").unwrap()).collect();
+    assert_eq!(words, ["GTC", "IOC", "FOK", "GTX", "GTD"]);
+    let dates: Vec<_> = seen.iter().map(|seen| seen.param("goodTillDate")).collect();
+    assert_eq!(dates, [None, None, None, None, Some("1700000700000")]);
+    for (name, value) in
+        [("type", "LIMIT"), ("price", "61000.5"), ("quantity", "0.01"), ("reduceOnly", "true")]
+    {
+        assert_eq!(seen[0].param(name), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn taking_back_everything_reaches_both_stores_and_keeps_their_outcomes_apart() {
+    let done = r#"{"code":200,"msg":"The operation of cancel all open order is done."}"#;
+    let fake =
+        Fake::answering([(200, done), (503, "Unknown error, please check your request or try again later.")]);
+    let cancelled = fake.client().cancel_all(&btc()).await;
+    assert_eq!(fake.paths(), ["DELETE /fapi/v1/allOpenOrders", "DELETE /fapi/v1/algoOpenOrders"]);
+    assert_eq!(cancelled.orders, Outcome::Accepted(()));
+    assert!(cancelled.conditional.is_unknown() && !cancelled.is_complete());
+}
+
+#[tokio::test]
+async fn a_countdown_armed_for_another_time_is_not_taken_for_done() {
+    let fake = Fake::answering([
+        (200, r#"{"symbol":"BTCUSDT","countdownTime":"120000"}"#),
+        (200, r#"{"symbol":"BTCUSDT","countdownTime":"0"}"#),
+    ]);
+    let client = fake.client();
+    let after = Duration::from_mins(2);
+    assert_eq!(client.countdown_cancel_all(&btc(), after).await, Outcome::Accepted(()));
+    assert!(client.countdown_cancel_all(&btc(), after).await.is_unknown());
+}
+
+#[tokio::test]
+async fn an_account_is_ready_only_when_the_exchange_says_so() {
+    let fake = Fake::answering([
+        (
+            200,
+            r#"{"canTrade":true,"canWithdraw":false,"dualSidePosition":false,"multiAssetsMargin":"false"}"#,
+        ),
+        (200, r#"{"canTrade":false,"dualSidePosition":true,"multiAssetsMargin":true}"#),
+        (200, "{}"),
+    ]);
+    let client = fake.client();
+    let ready = client.account_flags().await.unwrap();
+    assert_eq!((ready.obstacles(), ready.can_withdraw), (vec![], Some(false)));
+    assert_eq!(client.account_flags().await.unwrap().obstacles().len(), 3);
+    assert_eq!(client.account_flags().await.unwrap().obstacles().len(), 3, "silence is an obstacle");
+}
+
+#[test]
+fn brackets_bound_a_position_and_tell_its_maintenance() {
+    let bracket = |leverage: u32, floor: i64, cap: i64, share: &str, offset: i64| Bracket {
+        leverage,
+        notional_floor: floor.into(),
+        notional_cap: cap.into(),
+        maintenance_share: share.parse().unwrap(),
+        maintenance_offset: offset.into(),
+    };
+    let brackets = LeverageBrackets {
+        symbol: btc(),
+        brackets: vec![bracket(125, 0, 50_000, "0.004", 0), bracket(20, 50_000, 600_000, "0.05", 2300)],
+    };
+    let largest = |leverage| brackets.largest_notional(leverage).map(|notional| notional.to_string());
+    assert_eq!(largest(3).as_deref(), Some("600000"));
+    assert_eq!(largest(21).as_deref(), Some("50000"));
+    assert_eq!(largest(126), None);
+    assert_eq!(brackets.maintenance(100_000.into()).unwrap().to_string(), "2700.00");
+    // Where two brackets meet, both say the same.
+    assert_eq!(brackets.maintenance(50_000.into()).unwrap(), rust_decimal::Decimal::from(200));
+    assert_eq!(brackets.maintenance(600_001.into()), None);
+    let rate = CommissionRate { maker: "0.0002".parse().unwrap(), taker: "0.0005".parse().unwrap() };
+    assert_eq!(rate.taker_round_trip().to_string(), "0.0010");
+}
+
+#[tokio::test]
+async fn a_time_stamp_refused_twice_is_an_error_after_one_more_try() {
+    let skew = (400, r#"{"code":-1021,"msg":"x"}"#);
+    let fake = Fake::answering([skew, (200, r#"{"serverTime":1700000004000}"#), skew]);
+    let error = fake.client().positions().await.unwrap_err();
+    assert_eq!((error.code(), fake.seen().len()), (Some(codes::CLOCK), 3));
+}
+
+#[tokio::test]
+async fn an_order_with_a_refused_time_stamp_is_refused_and_the_next_one_is_signed_right() {
+    let fake = Fake::answering([
+        (400, r#"{"code":-1021,"msg":"x"}"#),
+        (200, r#"{"serverTime":1700000004000}"#),
+        (200, ACK),
+    ]);
+    let client = fake.client();
+    assert_eq!(client.place_market(&market_order()).await.rejection_code(), Some(codes::CLOCK));
+    assert!(client.place_market(&market_order()).await.accepted().is_some());
+    assert_eq!(fake.seen()[2].param("timestamp"), Some("1700000004000"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_measured_anew_each_hour_once_for_all_accounts() {
+    let time = |ms: i64| (200, format!(r#"{{"serverTime":{ms}}}"#));
+    let empty = || (200, "[]".to_owned());
+    let fake = Fake::answering([
+        empty(),
+        time(1_700_000_001_000),
+        empty(),
+        time(1_700_000_002_000),
+        empty(),
+        empty(),
+        (400, r#"{"code":-1100}"#.to_owned()),
+        empty(),
+        empty(),
+        time(1_700_000_003_000),
+        empty(),
+    ]);
+    let client = fake.client();
+    let other = client.for_account(Credentials { api_key: "other".into(), api_secret: "other".into() });
+    client.positions().await.unwrap();
+    assert_eq!(client.sync_clock().await.unwrap(), 1000);
+    client.positions().await.unwrap();
+    tokio::time::advance(Duration::from_hours(1)).await;
+    client.positions().await.unwrap();
+    other.positions().await.unwrap();
+    assert_eq!(client.limits().clock_offset_ms(), 2000);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    client.positions().await.unwrap();
+    other.positions().await.unwrap();
+    assert_eq!(client.limits().clock_offset_ms(), 2000, "a failed measure leaves the last one");
+    tokio::time::advance(Duration::from_mins(1)).await;
+    other.positions().await.unwrap();
+    assert_eq!(client.limits().clock_offset_ms(), 3000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn books_and_rules_wait_first_then_decisions_and_orders_never() {
+    let fake = Fake::scripted([
+        (200, vec![("x-mbx-used-weight-1m", "1676")], "[]".to_owned()),
+        (200, vec![("x-mbx-used-weight-1m", "2156")], "[]".to_owned()),
+        (200, vec![("x-mbx-used-weight-1m", "2400")], ACK.to_owned()),
+        (200, vec![("x-mbx-used-weight-1m", "2400")], "[]".to_owned()),
+        (200, vec![("x-mbx-order-count-10s", "7"), ("x-mbx-order-count-1m", "8")], ACK.to_owned()),
+        (200, vec![("x-mbx-used-weight-1m", "30")], "[]".to_owned()),
+    ]);
+    let plain = fake.client();
+    let client = fake.client_with(Arc::new(Limits::budgeted()));
+    let over = |result: Result<(), ExchangeError>| matches!(result, Err(ExchangeError::OverBudget { .. }));
+    client.positions().await.unwrap();
+    assert!(over(client.income(None).await.map(|_| ())), "bookings wait at seven tenths");
+    client.positions().await.unwrap();
+    assert!(over(client.account().await.map(|_| ())), "decisions wait at nine tenths");
+    assert!(client.place_market(&market_order()).await.accepted().is_some(), "orders weigh nothing");
+    client.positions().await.unwrap();
+    assert!(over(client.positions().await.map(|_| ())), "at the limit every read waits");
+    assert!(client.place_market(&market_order()).await.accepted().is_some());
+    assert_eq!(fake.seen().len(), 5);
+    let meter = client.limits().meter();
+    assert_eq!((meter.used_weight, meter.weight_limit), (2400, 2400));
+    assert_eq!((meter.orders_10s, meter.orders_1m, meter.banned_until), (7, 8, None));
+    assert_eq!(plain.limits().meter().used_weight, 0);
+    // The exchange's minute ends 40 s after the fake's :20.
+    tokio::time::advance(Duration::from_secs(40)).await;
+    client.income(None).await.unwrap();
+    assert_eq!(client.limits().meter().used_weight, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_wait_for_the_next_minute_is_waited_out() {
+    let fake = Fake::scripted([
+        (200, vec![("x-mbx-used-weight-1m", "2400")], "[]".to_owned()),
+        (200, vec![], "[]".to_owned()),
+    ]);
+    let client = fake.client_with(Arc::new(Limits::budgeted()));
+    client.positions().await.unwrap();
+    tokio::time::advance(Duration::from_secs(37)).await;
+    let began = Instant::now();
+    client.positions().await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_orders_hold_back_openings_of_that_account_and_let_closes_through() {
+    let fake = Fake::scripted([
+        (429, vec![("retry-after", "4")], r#"{"code":-1015,"msg":"Too many new orders."}"#.to_owned()),
+        (200, vec![], ACK.to_owned()),
+        (200, vec![], ACK.to_owned()),
+    ]);
+    let client = fake.client();
+    assert_eq!(client.place_market(&market_order()).await.rejection_code(), Some(codes::TOO_MANY_ORDERS));
+    assert!(matches!(client.place_market(&market_order()).await, Outcome::NotSent(_)));
+    let close = MarketOrder { reduce_only: true, ..market_order() };
+    assert!(client.place_market(&close).await.accepted().is_some());
+    let other = client.for_account(Credentials { api_key: "other".into(), api_secret: "other".into() });
+    assert!(other.place_market(&market_order()).await.accepted().is_some());
+}
+
+#[tokio::test]
+async fn fills_are_read_page_by_page_from_the_first_week_that_has_some() {
+    let row = |id: i64, at: i64| {
+        format!(
+            r#"{{"id":{id},"orderId":2,"side":"BUY","price":"1","qty":"1","commission":"0.1","commissionAsset":"USDT","realizedPnl":"0","time":{at}}}"#
+        )
+    };
+    let week = 7 * 86_400_000;
+    let start = 1_700_000_000_000;
+    let full: Vec<String> = (1..=1000).map(|id| row(id, start + week + id)).collect();
+    let fake = Fake::answering([
+        (200, "[]".to_owned()),
+        (200, format!("[{}]", full.join(","))),
+        (200, format!("[{},{}]", row(1001, start + week + 2000), row(1002, start + 3 * week))),
+    ]);
+    let at = |ms| Timestamp::from_timestamp_millis(ms).unwrap();
+    let fills = fake
+        .client()
+        .all_user_trades(&btc(), TradesFrom::Time(at(start)), at(start + 2 * week))
+        .await
+        .unwrap();
+    assert_eq!((fills.len(), fills.last().unwrap().id), (1001, 1001), "what is after the end is left out");
+    let seen = fake.seen();
+    assert_eq!(seen[0].param("endTime"), Some((start + week - 1).to_string().as_str()));
+    assert_eq!(seen[1].param("startTime"), Some((start + week).to_string().as_str()));
+    assert_eq!((seen[2].param("fromId"), seen[2].param("startTime")), (Some("1001"), None));
+    // Pages that go backwards would never end.
+    let fake =
+        Fake::answering([(200, format!("[{}]", full.join(","))), (200, format!("[{}]", full.join(",")))]);
+    assert!(fake.client().all_user_trades(&btc(), TradesFrom::Id(1), at(start + 2 * week)).await.is_err());
+}
+
+#[tokio::test]
+async fn bookings_are_read_page_by_page_and_each_once() {
+    let row = |id: i64, at: i64| {
+        format!(r#"{{"incomeType":"FUNDING_FEE","income":"-0.1","asset":"USDT","time":{at},"tranId":{id}}}"#)
+    };
+    let start = 1_700_000_000_000;
+    let at = |ms| Timestamp::from_timestamp_millis(ms).unwrap();
+    let page = |ids: std::ops::RangeInclusive<i64>| {
+        let rows: Vec<String> = ids.map(|id| row(id, start + id / 2)).collect();
+        (200, format!("[{}]", rows.join(",")))
+    };
+    // The second page begins with the rows of the millisecond the first one ended in.
+    let fake = Fake::answering([page(1..=1000), page(1000..=1100)]);
+    let income = fake.client().all_income(at(start), at(start + 10_000)).await.unwrap();
+    assert_eq!(income.len(), 1100);
+    assert_eq!(fake.seen()[1].param("startTime"), Some((start + 500).to_string().as_str()));
+    let crowd: Vec<String> = (1..=1000).map(|id| row(id, start)).collect();
+    let fake = Fake::answering([(200, format!("[{}]", crowd.join(",")))]);
+    assert!(fake.client().all_income(at(start), at(start + 10_000)).await.is_err());
 }

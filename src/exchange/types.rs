@@ -58,6 +58,43 @@ pub enum PositionMode {
     Hedge,
 }
 
+/// What an account may do and how it is set; `None` where the exchange did not say. Whether one of its keys may
+/// withdraw is not among it: no endpoint of the futures API tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountFlags {
+    /// Whether it may trade.
+    pub can_trade: Option<bool>,
+    /// Whether money may leave it.
+    pub can_withdraw: Option<bool>,
+    /// Whether long and short of one contract stand side by side.
+    pub hedge: Option<bool>,
+    /// Whether other coins than USDT are margin too.
+    pub multi_assets: Option<bool>,
+}
+
+impl AccountFlags {
+    /// What keeps the desk from trading on it, one line each; empty when nothing does. Silence is an obstacle.
+    pub fn obstacles(&self) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        match self.can_trade {
+            Some(true) => {}
+            Some(false) => found.push("the exchange does not let this account trade"),
+            None => found.push("the exchange does not say whether this account may trade"),
+        }
+        match self.hedge {
+            Some(false) => {}
+            Some(true) => found.push("the account is in hedge mode; put it into one-way mode"),
+            None => found.push("the exchange does not tell the position mode"),
+        }
+        match self.multi_assets {
+            Some(false) => {}
+            Some(true) => found.push("the account is in multi-assets mode; put it into single-asset mode"),
+            None => found.push("the exchange does not tell the assets mode"),
+        }
+        found
+    }
+}
+
 /// The leverage steps of a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeverageBrackets {
@@ -80,6 +117,33 @@ pub struct Bracket {
     pub maintenance_share: Decimal,
     /// Subtracted from the maintenance margin, USDT.
     pub maintenance_offset: Decimal,
+}
+
+impl LeverageBrackets {
+    /// The bracket a position of this notional (USDT) falls into; `None` when it is larger than the contract allows.
+    pub fn bracket(&self, notional: Decimal) -> Option<&Bracket> {
+        self.brackets.iter().filter(|bracket| notional <= bracket.notional_cap).min_by_key(|b| b.notional_cap)
+    }
+
+    /// The largest position, in USDT, that a leverage allows; `None` for a leverage the contract does not have. An
+    /// opening beyond it is refused with -2027.
+    pub fn largest_notional(&self, leverage: u32) -> Option<Decimal> {
+        let allowed = self.brackets.iter().filter(|bracket| bracket.leverage >= leverage);
+        allowed.map(|bracket| bracket.notional_cap).max()
+    }
+
+    /// The margin, in USDT, below which a position of this notional is liquidated.
+    pub fn maintenance(&self, notional: Decimal) -> Option<Decimal> {
+        let bracket = self.bracket(notional)?;
+        notional.checked_mul(bracket.maintenance_share)?.checked_sub(bracket.maintenance_offset)
+    }
+}
+
+impl CommissionRate {
+    /// What opening and closing at market costs, as a share of the notional.
+    pub fn taker_round_trip(&self) -> Decimal {
+        self.taker * Decimal::TWO
+    }
 }
 
 /// State of an order.

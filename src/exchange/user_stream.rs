@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::OptionFuture;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -22,8 +23,14 @@ const EXTEND_AGAIN: Duration = Duration::from_mins(1);
 const PING_EVERY: Duration = Duration::from_mins(1);
 /// Without any frame for this long the socket counts as dead, whatever it says of itself.
 const SILENCE_LIMIT: Duration = Duration::from_secs(150);
-/// The exchange cuts connections at 24 hours.
+/// The exchange cuts connections at 24 hours; the next one is opened and proven before.
 const RENEW_AFTER: Duration = Duration::from_hours(23);
+/// After a renewal that failed.
+const RENEW_AGAIN: Duration = Duration::from_mins(5);
+/// What our pings carry.
+const PING: &[u8] = b"jarvis";
+/// How long the old connection may take to be closed.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// How long opening a socket may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Pauses between failed connections.
@@ -34,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 enum Ending {
     /// Nobody listens to us any more.
     ReceiverGone,
-    /// Its time was up; open the next one at once.
+    /// Its key is no longer good; open the next one at once.
     Renew(&'static str),
     /// It failed.
     Failed(String),
@@ -54,7 +61,8 @@ pub async fn follow(
         let began = Instant::now();
         let reason = match connect(&client, &connector, &ws_url).await {
             Ok((socket, key)) => {
-                let connection = Connection { client: &client, out: &out, key };
+                let connection =
+                    Connection { client: &client, connector: &connector, ws_url: &ws_url, out: &out, key };
                 match connection.run(socket).await {
                     Ending::ReceiverGone => return,
                     Ending::Renew(reason) => {
@@ -105,35 +113,116 @@ async fn connect(
     }
 }
 
+/// Says goodbye to a connection that is no longer needed; it is gone either way.
+async fn close(mut socket: Socket) {
+    match tokio::time::timeout(CLOSE_DEADLINE, socket.send(SocketMessage::Close(None))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the old connection was not closed in order"),
+        Err(_elapsed) => tracing::debug!("the old connection took too long to be closed"),
+    }
+}
+
+/// A connection that has shown that it is alive, with what it told meanwhile.
+struct Proven {
+    socket: Socket,
+    key: ListenKey,
+    told: Vec<String>,
+}
+
+/// Opens a connection and has it answer a ping.
+async fn connect_proven(
+    client: &ExchangeClient,
+    connector: &SocketConnector,
+    ws_url: &str,
+) -> Result<Proven, String> {
+    let (mut socket, key) = connect(client, connector, ws_url).await?;
+    let proof = async {
+        socket
+            .send(SocketMessage::Ping(Bytes::from_static(PING)))
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut told = Vec::new();
+        loop {
+            match socket.next().await {
+                Some(Ok(SocketMessage::Pong(_))) => return Ok(told),
+                Some(Ok(SocketMessage::Text(text))) => told.push(text),
+                Some(Ok(SocketMessage::Ping(payload))) => {
+                    let sent = socket.send(SocketMessage::Pong(payload)).await;
+                    sent.map_err(|error| error.to_string())?;
+                }
+                Some(Ok(SocketMessage::Close(_))) | None => {
+                    return Err("the exchange closed the new stream".to_owned());
+                }
+                Some(Err(error)) => return Err(error.to_string()),
+            }
+        }
+    };
+    match tokio::time::timeout(CONNECT_DEADLINE, proof).await {
+        Ok(Ok(told)) => Ok(Proven { socket, key, told }),
+        Ok(Err(reason)) => Err(reason),
+        Err(_elapsed) => Err("the new stream did not answer in time".to_owned()),
+    }
+}
+
 /// One open socket and the key it was opened with.
 struct Connection<'a> {
     client: &'a ExchangeClient,
+    connector: &'a SocketConnector,
+    ws_url: &'a str,
     out: &'a mpsc::Sender<UserEvent>,
     key: ListenKey,
 }
 
 impl Connection<'_> {
-    async fn run(self, mut socket: Socket) -> Ending {
+    async fn run(mut self, mut socket: Socket) -> Ending {
         if self.out.send(UserEvent::Reconnected).await.is_err() {
             return Ending::ReceiverGone;
         }
-        let renew_at = Instant::now() + RENEW_AFTER;
+        let (client, connector, ws_url) = (self.client, self.connector, self.ws_url);
+        let mut renew_at = Instant::now() + RENEW_AFTER;
         let mut extend_at = Instant::now() + EXTEND_EVERY;
         let mut ping_at = Instant::now() + PING_EVERY;
         let mut heard_at = Instant::now();
+        // The next connection, while it proves itself beside this one.
+        let mut next: OptionFuture<_> = None.into();
         loop {
             tokio::select! {
                 // What is due goes first; silence is judged last, after what waits to be read.
                 biased;
                 () = self.out.closed() => return Ending::ReceiverGone,
-                () = sleep_until(renew_at) => return Ending::Renew("renewed before the exchange's 24 hours"),
+                () = sleep_until(renew_at) => {
+                    renew_at = Instant::now() + RENEW_AGAIN;
+                    next = Some(Box::pin(connect_proven(client, connector, ws_url))).into();
+                }
+                Some(proven) = &mut next => {
+                    next = None.into();
+                    match proven {
+                        Ok(proven) => {
+                            tracing::info!("the private stream was renewed before the exchange's 24 hours");
+                            let old = std::mem::replace(&mut socket, proven.socket);
+                            close(old).await;
+                            self.key = proven.key;
+                            heard_at = Instant::now();
+                            (renew_at, extend_at) = (heard_at + RENEW_AFTER, heard_at + EXTEND_EVERY);
+                            if self.out.send(UserEvent::Reconnected).await.is_err() {
+                                return Ending::ReceiverGone;
+                            }
+                            for text in proven.told {
+                                if let Some(ending) = self.tell(&text).await {
+                                    return ending;
+                                }
+                            }
+                        }
+                        Err(reason) => tracing::warn!(%reason, "the private stream could not be renewed yet"),
+                    }
+                }
                 () = sleep_until(extend_at) => match self.extend().await {
                     Ok(pause) => extend_at = Instant::now() + pause,
                     Err(ending) => return ending,
                 },
                 () = sleep_until(ping_at) => {
                     ping_at = Instant::now() + PING_EVERY;
-                    if let Err(error) = socket.send(SocketMessage::Ping(Bytes::from_static(b"jarvis"))).await {
+                    if let Err(error) = socket.send(SocketMessage::Ping(Bytes::from_static(PING))).await {
                         return Ending::Failed(error.to_string());
                     }
                 }

@@ -38,7 +38,10 @@ struct Stage {
 impl Stage {
     /// `keys` are what the exchange answers to one request for a listen key after the other.
     fn with_keys(keys: &[&str]) -> Self {
-        let answers = keys.iter().map(|key| (200, format!(r#"{{"listenKey":"{key}"}}"#)));
+        Self::answering(keys.iter().map(|key| (200, format!(r#"{{"listenKey":"{key}"}}"#))))
+    }
+
+    fn answering(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
         let fake = Fake::answering(answers);
         let (line_sender, lines) = mpsc::unbounded_channel();
         let line_sender = Arc::new(Mutex::new(line_sender));
@@ -162,28 +165,95 @@ async fn a_silent_socket_counts_as_dead() {
     stage.reconnected().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_living_socket_is_kept_until_it_must_be_renewed() {
-    // One key to open, one for each half hour of 23 hours (the renewal comes with the last), one to open again.
-    let mut stage = Stage::with_keys(&["k1"; 48]);
-    let began = tokio::time::Instant::now();
-    let mut line = stage.reconnected().await;
-    let answering = tokio::spawn(async move {
+/// Answers pings for as long as the client keeps the line, and counts the closes it was sent.
+fn alive(mut line: Line) -> JoinHandle<usize> {
+    tokio::spawn(async move {
+        let mut closes = 0;
         while let Some(message) = line.from_client.recv().await {
-            if let SocketMessage::Ping(payload) = message
-                && line.to_client.send(Ok(SocketMessage::Pong(payload))).is_err()
-            {
-                return;
+            match message {
+                SocketMessage::Ping(payload) => {
+                    if line.to_client.send(Ok(SocketMessage::Pong(payload))).is_err() {
+                        break;
+                    }
+                }
+                SocketMessage::Close(_) => closes += 1,
+                _ => {}
             }
         }
-    });
-    assert!(stage.lost().await.contains("renewed"));
+        closes
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_living_socket_is_renewed_before_its_day_is_over_without_a_gap() {
+    // One key to open, one for each half hour of 23 hours, one for the next connection.
+    let mut stage = Stage::with_keys(&["k1"; 49]);
+    let began = tokio::time::Instant::now();
+    let old = alive(stage.reconnected().await);
+    let new = stage.line().await;
     assert_eq!(began.elapsed(), Duration::from_hours(23));
-    stage.reconnected().await;
-    answering.await.unwrap();
+    new.say(r#"{"e":"TRADE_LITE","E":4,"s":"BTCUSDT"}"#);
+    assert!(stage.events.try_recv().is_err(), "the old one holds until the new one has answered");
+    let new = alive(new);
+    assert_eq!(stage.event().await, UserEvent::Reconnected);
+    assert_eq!(stage.event().await, UserEvent::Other { kind: "TRADE_LITE".into() });
+    assert_eq!(old.await.unwrap(), 1, "the old one is closed in order");
+    assert!(!new.is_finished());
     let paths = stage.fake.paths();
     assert!((46..=48).contains(&paths.len()), "{}", paths.len());
     assert!(paths.iter().all(|path| path == "POST /fapi/v1/listenKey"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_does_not_answer_leaves_the_old_connection_and_is_tried_again() {
+    let mut stage = Stage::with_keys(&["k1"; 60]);
+    let old = alive(stage.reconnected().await);
+    let mute = stage.line().await;
+    let later = stage.line().await;
+    assert!(stage.events.try_recv().is_err() && !old.is_finished());
+    drop(mute);
+    let _later = alive(later);
+    assert_eq!(stage.event().await, UserEvent::Reconnected);
+    assert_eq!(old.await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_is_away_is_asked_ever_more_rarely_and_never_given_up() {
+    let fake = Fake::answering(std::iter::repeat_n((503, "Service Unavailable."), 14));
+    let (out, mut events) = mpsc::channel(1);
+    let connector = SocketConnector::from_fn(|_| panic!("there is no key to connect with"));
+    let task = tokio::spawn(follow(fake.client(), connector, "ws://exchange".to_owned(), out));
+    let mut at = Vec::new();
+    for _ in 0..14 {
+        let event = events.recv().await.unwrap();
+        assert!(matches!(event, UserEvent::Disconnected { .. }), "{event:?}");
+        at.push(tokio::time::Instant::now());
+    }
+    task.abort();
+    let gaps: Vec<f64> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    for (gap, pause) in
+        gaps.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0])
+    {
+        assert!((pause..=pause * 1.25 + 0.01).contains(gap), "{gaps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_extended_is_tried_each_minute() {
+    let answers = [
+        (200, r#"{"listenKey":"k1"}"#),
+        (503, "Service Unavailable."),
+        (503, "Service Unavailable."),
+        (200, r#"{"listenKey":"k1"}"#),
+        (200, r#"{"listenKey":"k2"}"#),
+        (200, r#"{"listenKey":"k2"}"#),
+    ];
+    let mut stage = Stage::answering(answers.map(|(status, body)| (status, body.to_owned())));
+    let began = tokio::time::Instant::now();
+    let line = alive(stage.reconnected().await);
+    assert!(stage.lost().await.contains("changed"));
+    assert_eq!(began.elapsed(), Duration::from_mins(30 + 2 + 30));
+    line.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

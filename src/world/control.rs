@@ -157,6 +157,7 @@ async fn state(State(world): State<Arc<World>>) -> Json<Value> {
     drop(core);
     let mut body = clock_body(&world, now);
     body["id"] = json!(world.id());
+    body["limited"] = json!(world.enforces_limits());
     body["prices"] = Value::Object(prices);
     body["accounts"] = Value::Array(accounts);
     Json(body)
