@@ -14,7 +14,10 @@ impl Floor {
     /// Allows an account of a live desk to send orders, if nothing speaks against it.
     pub(super) async fn arm(&self, name: &AccountName) -> Result<String, String> {
         if self.settings.mode != Mode::Live {
-            return Err(format!("mode {} needs no arming; orders are sent unless dry-run is on", self.settings.mode));
+            return Err(format!(
+                "mode {} needs no arming; orders are sent unless dry-run is on",
+                self.settings.mode
+            ));
         }
         let obstacles = self.obstacles(name).await?;
         if !obstacles.is_empty() {
@@ -58,7 +61,9 @@ impl Floor {
             Ok(flags) => {
                 found.extend(flags.obstacles().into_iter().map(str::to_owned));
                 if flags.can_withdraw == Some(true) {
-                    found.push("money may leave the account with this key; use one that may only trade".to_owned());
+                    // Said of the account; the futures API does not say it of the key.
+                    const TEXT: &str = "money may leave this account; make sure that its key may trade only";
+                    account.alarm(Severity::Warning, format!("{name}: {TEXT}"));
                 }
             }
             Err(error) => found.push(format!("its permissions cannot be read: {error}")),
@@ -119,7 +124,8 @@ impl Floor {
         };
         for name in names.split(',').filter_map(|name| AccountName::new(name).ok()) {
             if !self.settings.stay_armed {
-                let text = format!("{name} was armed before this start and is not now; arm it again by its name");
+                let text =
+                    format!("{name} was armed before this start and is not now; arm it again by its name");
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Info, text });
             } else if let Err(reason) = self.arm(&name).await {
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text: reason });

@@ -151,7 +151,9 @@ impl Floor {
                 }
                 Command::MoveStop { account, symbol, trigger } => {
                     let floor = Arc::clone(&self);
-                    tokio::spawn(async move { floor.move_stop_by_hand(id, &account, &symbol, trigger).await });
+                    tokio::spawn(
+                        async move { floor.move_stop_by_hand(id, &account, &symbol, trigger).await },
+                    );
                 }
                 Command::NoteToModel { text } => {
                     let done = self.note_to_model(&text).await;
@@ -170,7 +172,12 @@ impl Floor {
                     self.answer(id, done);
                 }
                 Command::ApplyPrompt { name, .. } | Command::RevertPrompt { name } => {
-                    self.refuse(id, format!("{name} cannot be changed in a running desk; edit its file beside the settings"));
+                    self.refuse(
+                        id,
+                        format!(
+                            "{name} cannot be changed in a running desk; edit its file beside the settings"
+                        ),
+                    );
                 }
             }
         }
@@ -180,7 +187,8 @@ impl Floor {
 
     fn switch_dry_run(&self, id: CommandId, on: bool) {
         if !on && self.settings.mode == Mode::Live && !self.is_anything_armed() {
-            return self.refuse(id, "a live desk sends no orders until an account is armed by its name".to_owned());
+            return self
+                .refuse(id, "a live desk sends no orders until an account is armed by its name".to_owned());
         }
         self.set_dry_run(on);
         let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
@@ -202,7 +210,8 @@ impl Floor {
             return self.refuse(id, format!("there is no account {account}"));
         };
         if desk.is_dry() {
-            return self.refuse(id, "no order is sent: dry-run is on, or the account is not armed".to_owned());
+            return self
+                .refuse(id, "no order is sent: dry-run is on, or the account is not armed".to_owned());
         }
         let state = match desk.read().await {
             Ok(state) => state,
@@ -260,7 +269,11 @@ impl Floor {
         let text = Untrusted::new(text).line(LONGEST_NOTE).trim().to_owned();
         let note = (!text.is_empty()).then_some(text);
         let kept = note.as_deref().map(|text| (text, self.shared.clock.now()));
-        self.shared.store.set_note(kept).await.map_err(|error| format!("the note could not be stored: {error}"))?;
+        self.shared
+            .store
+            .set_note(kept)
+            .await
+            .map_err(|error| format!("the note could not be stored: {error}"))?;
         self.shared.bulletin.record(None, Event::Note { text: note.clone() });
         Ok(if note.is_some() { "the next cycle reads the note" } else { "no note waits" }.to_owned())
     }
@@ -351,7 +364,11 @@ impl Floor {
 }
 
 /// Every event of the user stream makes the guardian look, and whoever waits for an order.
-async fn pass_on(mut heard: mpsc::Receiver<UserEvent>, account: Arc<AccountDesk>, nudge: mpsc::Sender<Nudge>) {
+async fn pass_on(
+    mut heard: mpsc::Receiver<UserEvent>,
+    account: Arc<AccountDesk>,
+    nudge: mpsc::Sender<Nudge>,
+) {
     while let Some(event) = heard.recv().await {
         account.stir();
         if event == UserEvent::Reconnected {

@@ -104,8 +104,9 @@ impl Store {
     ) -> Result<BTreeMap<Symbol, Decimal>, StoreError> {
         let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT symbol, side, quantity FROM fills WHERE venue = ?1 AND account = ?2")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT symbol, side, quantity FROM fills WHERE venue = ?1 AND account = ?2",
+            )?;
             let rows = collect(&mut statement, params![venue, account.as_str()], |row| {
                 let text = |index: usize| row.get::<_, String>(index);
                 let symbol: Symbol = unword("fills.symbol", &text(0)?)?;

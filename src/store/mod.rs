@@ -40,8 +40,8 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use conversation::{ModelCall, ToolHabit};
-pub use differences::{Difference, DifferenceKind};
 pub use cycles::{CycleLine, CycleStart, CycleState};
+pub use differences::{Difference, DifferenceKind};
 pub use error::StoreError;
 pub use fills::Fill;
 pub use ledger::{LedgerKind, LedgerRow};

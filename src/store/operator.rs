@@ -111,7 +111,8 @@ impl Store {
     pub async fn note(&self) -> Result<Option<String>, StoreError> {
         let venue = Arc::clone(&self.venue);
         self.read(move |connection| {
-            let note = connection.query_row("SELECT text FROM notes WHERE venue = ?1", [&*venue], |row| row.get(0));
+            let note =
+                connection.query_row("SELECT text FROM notes WHERE venue = ?1", [&*venue], |row| row.get(0));
             Ok(note.optional()?)
         })
         .await
@@ -134,8 +135,9 @@ impl Store {
     pub async fn accepted_installs(&self, account: &AccountName) -> Result<Vec<String>, StoreError> {
         let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT tag FROM known_installs WHERE venue = ?1 AND account = ?2 ORDER BY tag")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT tag FROM known_installs WHERE venue = ?1 AND account = ?2 ORDER BY tag",
+            )?;
             collect(&mut statement, params![venue, account.as_str()], |row| Ok(row.get(0)?))
         })
         .await

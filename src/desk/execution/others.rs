@@ -48,7 +48,8 @@ impl AccountDesk {
         }
         let (stops, orders) =
             tokio::try_join!(self.client.open_algo_orders(None), self.client.open_orders(None))?;
-        let mut names: Vec<ClientOrderId> = stops.into_iter().filter_map(|stop| stop.client_order_id).collect();
+        let mut names: Vec<ClientOrderId> =
+            stops.into_iter().filter_map(|stop| stop.client_order_id).collect();
         names.extend(orders.into_iter().filter_map(|order| order.client_order_id));
         if history {
             let since = self.shared.clock.now() - HOURS_BACK;

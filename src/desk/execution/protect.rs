@@ -51,7 +51,8 @@ const STOP_PAUSES: [Duration; 5] = [
 /// Time one try to place a stop may take: a lost answer must leave time for another.
 const STOP_TIME: Duration = Duration::from_millis(1500);
 /// Pauses before the looks for a stop that may rest.
-pub(super) const SIGHTINGS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
+pub(super) const SIGHTINGS: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
 /// Time one look may take.
 const LOOK_TIME: Duration = Duration::from_millis(700);
 /// How often an emergency close is tried in one go; the guardian goes on after that.

@@ -227,9 +227,9 @@ impl AccountDesk {
                 return;
             }
         };
-        let stops = accepted.iter().filter(|order| {
-            order.intent.purpose == OrderPurpose::Stop && &order.intent.symbol == symbol
-        });
+        let stops = accepted
+            .iter()
+            .filter(|order| order.intent.purpose == OrderPurpose::Stop && &order.intent.symbol == symbol);
         join_all(stops.map(|stored| self.resolve(stored))).await;
     }
 
@@ -259,8 +259,7 @@ impl AccountDesk {
                 .await;
             }
             _ if stored.state != OrderState::Accepted => {
-                let learned =
-                    Learned { exchange_id: Some(stop.algo_id.to_string()), ..Learned::default() };
+                let learned = Learned { exchange_id: Some(stop.algo_id.to_string()), ..Learned::default() };
                 self.learn(order, OrderState::Accepted, learned).await;
             }
             _ => {}

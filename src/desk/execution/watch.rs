@@ -64,11 +64,7 @@ impl AccountDesk {
     }
 
     /// Stops of ours that rest although their coin has no position.
-    pub fn orphaned_stops(
-        &self,
-        state: &AccountState,
-        stops: &[AlgoOrder],
-    ) -> Vec<(Symbol, ClientOrderId)> {
+    pub fn orphaned_stops(&self, state: &AccountState, stops: &[AlgoOrder]) -> Vec<(Symbol, ClientOrderId)> {
         stops
             .iter()
             .filter(|stop| state.position(&stop.symbol).is_none())

@@ -90,7 +90,9 @@ impl Floor {
             account.accept_other_desks().await;
         }
         self.shared.halts.remove(scope);
-        self.shared.note_operator(ActionKind::Resume, None, None, format!("{scope} trades again: {reason}")).await;
+        self.shared
+            .note_operator(ActionKind::Resume, None, None, format!("{scope} trades again: {reason}"))
+            .await;
         self.tell_resumed(scope, reason);
         Ok(())
     }
@@ -190,9 +192,7 @@ impl Floor {
     }
 
     fn tell_resumed(&self, scope: &HaltScope, reason: &str) {
-        self.shared
-            .bulletin
-            .record(None, Event::Resumed { scope: scope.clone(), reason: reason.to_owned() });
+        self.shared.bulletin.record(None, Event::Resumed { scope: scope.clone(), reason: reason.to_owned() });
         self.shared.publish_halts();
     }
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ const IN_FORCE: &str = "halts.json";
 const LONGEST_REASON: usize = 200;
 /// A request larger than this is none.
 const LARGEST_REQUEST: u64 = 16 * 1024;
+
+/// Counts this program's requests, so that two of one moment have two names.
+static POSTED: AtomicU64 = AtomicU64::new(0);
 
 /// What is asked of the desk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +86,8 @@ pub fn post(folder: &Path, request: &HaltRequest) -> io::Result<PathBuf> {
     let requests = folder.join(REQUESTS);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&requests)?;
     // The time first, so that requests are taken in the order they were made.
-    let name = format!("{:020}-{}.json", request.at.timestamp_micros(), std::process::id());
+    let number = POSTED.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{:020}-{}-{number}.json", request.at.timestamp_micros(), std::process::id());
     let path = requests.join(name);
     write_atomically(&path, &serde_json::to_vec(request)?)?;
     Ok(path)

@@ -156,8 +156,7 @@ mod tests {
     #[test]
     fn the_file_never_loosens_a_stricter_halt_and_leaves_it_when_it_goes() {
         let halts = Halts::new(vec![halt(HaltScope::Desk, HaltLevel::Flattened, None)], None);
-        let frozen =
-            Halt { origin: HaltOrigin::File, ..halt(HaltScope::Desk, HaltLevel::Frozen, None) };
+        let frozen = Halt { origin: HaltOrigin::File, ..halt(HaltScope::Desk, HaltLevel::Frozen, None) };
         halts.set_file(Some(frozen.clone()));
         assert_eq!(halts.in_force(at(0)).len(), 1);
         assert_eq!(halts.in_force(at(0))[0].level, HaltLevel::Flattened);

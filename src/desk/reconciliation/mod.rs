@@ -137,13 +137,18 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
     for fill in account.store().fills_since(account.name(), now - TRADES_BACK).await? {
         if fill.client_order_id.is_none() {
             let subject = format!("{} {}", fill.symbol, fill.exchange_id);
-            let detail =
-                format!("{} {} at {}, no order in the journal", fill.side.as_str(), fill.quantity, fill.price);
+            let detail = format!(
+                "{} {} at {}, no order in the journal",
+                fill.side.as_str(),
+                fill.quantity,
+                fill.price
+            );
             note(DifferenceKind::ForeignTrade, subject, detail);
         }
     }
     for order in &seen.orders {
-        let id = order.client_order_id.as_ref().map_or_else(|| order.order_id.to_string(), ToString::to_string);
+        let id =
+            order.client_order_id.as_ref().map_or_else(|| order.order_id.to_string(), ToString::to_string);
         let kind = crate::domain::Untrusted::line(&order.kind, 20);
         let detail = format!("{} {kind} rests; the desk rests no plain orders", order.side.as_str());
         note(DifferenceKind::ForeignOrder, format!("{} {id}", order.symbol), detail);
@@ -154,7 +159,8 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
             None => false,
         };
         if !is_ours {
-            let id = stop.client_order_id.as_ref().map_or_else(|| stop.algo_id.to_string(), ToString::to_string);
+            let id =
+                stop.client_order_id.as_ref().map_or_else(|| stop.algo_id.to_string(), ToString::to_string);
             let kind = crate::domain::Untrusted::line(&stop.kind, 20);
             let detail = format!("{} {kind} rests without a journal entry", stop.side.as_str());
             note(DifferenceKind::ForeignOrder, format!("{} {id}", stop.symbol), detail);
