@@ -83,8 +83,8 @@ impl AccountDesk {
             client_order_id: journaled.id.clone(),
         };
         // An answer that is late may be lost while the order lives: it is looked for while we still wait.
-        let mut answer = std::pin::pin!(self.client.place_market(&request));
-        let mut evidence = std::pin::pin!(async {
+        let mut answer = Box::pin(self.client.place_market(&request));
+        let mut evidence = Box::pin(async {
             self.answer_is_late().await;
             self.await_evidence(&journaled, order.direction).await
         });

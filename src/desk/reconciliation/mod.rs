@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
 use super::execution::AccountDesk;
-use crate::domain::{Direction, OrderPurpose, Severity, Symbol, Timestamp};
+use crate::domain::{ClientOrderId, Direction, OrderPurpose, Severity, Symbol, Timestamp};
 use crate::exchange::{AlgoOrder, ExchangePosition, OrderReport};
 use crate::store::{Difference, DifferenceKind, StoreError};
 
@@ -167,7 +167,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
         }
     }
     let resting: BTreeSet<&str> =
-        seen.stops.iter().filter_map(|stop| stop.client_order_id.as_ref().map(|id| id.as_str())).collect();
+        seen.stops.iter().filter_map(|stop| stop.client_order_id.as_ref().map(ClientOrderId::as_str)).collect();
     for order in account.store().accepted_orders(account.name()).await? {
         let id = &order.intent.client_order_id;
         if order.intent.purpose == OrderPurpose::Stop && !resting.contains(id.as_str()) {
