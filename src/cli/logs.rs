@@ -104,7 +104,8 @@ fn prune(folder: &Path) {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with("jarvis.") && name.ends_with(".log")
+            let date = name.strip_prefix("jarvis.").and_then(|rest| rest.strip_suffix(".log"));
+            date.is_some_and(|date| date.parse::<NaiveDate>().is_ok())
         })
         .collect();
     // Dates sort as text.

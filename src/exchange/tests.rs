@@ -542,7 +542,7 @@ async fn books_and_rules_wait_first_then_decisions_and_orders_never() {
     let fake = Fake::scripted([
         (200, vec![("x-mbx-used-weight-1m", "1676")], "[]".to_owned()),
         (200, vec![("x-mbx-used-weight-1m", "2156")], "[]".to_owned()),
-        (200, vec![("x-mbx-used-weight-1m", "2400")], ACK.to_owned()),
+        (200, vec![("x-mbx-used-weight-1m", "2395")], ACK.to_owned()),
         (200, vec![("x-mbx-used-weight-1m", "2400")], "[]".to_owned()),
         (200, vec![("x-mbx-order-count-10s", "7"), ("x-mbx-order-count-1m", "8")], ACK.to_owned()),
         (200, vec![("x-mbx-used-weight-1m", "30")], "[]".to_owned()),

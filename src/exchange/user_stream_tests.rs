@@ -171,10 +171,9 @@ fn alive(mut line: Line) -> JoinHandle<usize> {
         let mut closes = 0;
         while let Some(message) = line.from_client.recv().await {
             match message {
+                // A client that is gone needs no answer; its end of the line closes too.
                 SocketMessage::Ping(payload) => {
-                    if line.to_client.send(Ok(SocketMessage::Pong(payload))).is_err() {
-                        break;
-                    }
+                    let _ = line.to_client.send(Ok(SocketMessage::Pong(payload)));
                 }
                 SocketMessage::Close(_) => closes += 1,
                 _ => {}
