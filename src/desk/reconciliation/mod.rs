@@ -166,8 +166,11 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
             note(DifferenceKind::ForeignOrder, format!("{} {id}", stop.symbol), detail);
         }
     }
-    let resting: BTreeSet<&str> =
-        seen.stops.iter().filter_map(|stop| stop.client_order_id.as_ref().map(ClientOrderId::as_str)).collect();
+    let resting: BTreeSet<&str> = seen
+        .stops
+        .iter()
+        .filter_map(|stop| stop.client_order_id.as_ref().map(ClientOrderId::as_str))
+        .collect();
     for order in account.store().accepted_orders(account.name()).await? {
         let id = &order.intent.client_order_id;
         if order.intent.purpose == OrderPurpose::Stop && !resting.contains(id.as_str()) {
