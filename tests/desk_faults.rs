@@ -167,6 +167,23 @@ fn read_lag_of_a_fresh_order_is_no_proof_that_it_does_not_live() {
 }
 
 #[test]
+fn an_opening_whose_answer_never_comes_has_its_stop_long_before_its_time_is_up() {
+    let bench = Bench::new(&Setup::default());
+    bench.faults.latency(TRIP, TRIP);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        bench.faults.first(1, Call::is_opening, Fate::LoseAnswer);
+        let report = desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        assert_eq!(report.decisions[0].outcome.kind, OutcomeKind::Opened, "{:?}", report.decisions[0]);
+        bench.faults.heal();
+        desk.wait(60).await;
+        let wrong = verdict(bench, &desk, 1_500).await;
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        desk.end().await;
+    });
+}
+
+#[test]
 fn a_stop_that_is_refused_so_often_is_placed_or_the_position_closed_in_time() {
     for (name, body) in [("refused", REFUSED_STOP), ("would trigger", WOULD_TRIGGER)] {
         for refused in [1, 2, 3, 4, 8, 1000] {

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use clap::{Args, Parser, ValueEnum};
 use rust_decimal::Decimal;
 
-use crate::domain::{AccountName, Timestamp};
+use crate::domain::{AccountName, HaltLevel, Symbol, Timestamp};
 use crate::world::analyst::Fault;
 
 /// A terminal trading console: a model decides once an hour, code guards and executes, an operator watches.
@@ -89,6 +89,12 @@ pub enum Subcommand {
         #[command(subcommand)]
         command: PromptCommand,
     },
+    /// Stop a coin, an account or the whole desk from trading, also while a desk runs
+    Halt(HaltOptions),
+    /// Take a halt back
+    Resume(ScopeOptions),
+    /// Say what is halted
+    Halts,
     /// Write a commented settings file
     Init,
 }
@@ -140,6 +146,55 @@ pub struct CycleOptions {
     /// A recorded market.
     #[command(flatten)]
     pub recorded: RecordedOptions,
+}
+
+/// What a halt covers: the whole desk when nothing is named.
+#[derive(Debug, Clone, Args)]
+pub struct ScopeOptions {
+    /// One coin, in every account
+    #[arg(long, value_name = "SYMBOL", value_parser = parse_coin, conflicts_with = "account")]
+    pub coin: Option<Symbol>,
+    /// One account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<AccountName>,
+}
+
+/// `jarvis halt`
+#[derive(Debug, Args)]
+pub struct HaltOptions {
+    /// What it covers.
+    #[command(flatten)]
+    pub scope: ScopeOptions,
+    /// How far it goes
+    #[arg(long, value_enum, default_value_t = Level::NoEntries)]
+    pub level: Level,
+    /// How long, in market time: 90s, 30m, 2h or 1d; until resumed when absent
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<TimeDelta>,
+    /// Why; shown wherever the halt is
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// How far a halt goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Nothing is opened; the model may still close
+    NoEntries,
+    /// The model changes nothing; stops are kept, an operator may close
+    Frozen,
+    /// Everything is closed at market and nothing is opened afterwards
+    Flattened,
+}
+
+impl From<Level> for HaltLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::NoEntries => Self::NoEntries,
+            Level::Frozen => Self::Frozen,
+            Level::Flattened => Self::Flattened,
+        }
+    }
 }
 
 /// `jarvis simsar`
@@ -226,6 +281,30 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         })
 }
 
+/// A coin's name in either case.
+fn parse_coin(text: &str) -> Result<Symbol, String> {
+    Symbol::new(&text.to_ascii_uppercase()).map_err(|error| error.to_string())
+}
+
+/// A whole number with its unit: s, m, h or d; at least a second, at most a year.
+fn parse_duration(text: &str) -> Result<TimeDelta, String> {
+    let allowed = || "write a number with its unit, such as 90s, 30m, 2h or 1d, at most 365d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(allowed)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(allowed()),
+    };
+    let count: i64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| allowed())?;
+    count
+        .checked_mul(seconds)
+        .filter(|seconds| (1..=365 * 86_400).contains(seconds))
+        .and_then(TimeDelta::try_seconds)
+        .ok_or_else(allowed)
+}
+
 fn parse_speed(text: &str) -> Result<f64, String> {
     let allowed = "a number from 0 (stands still) to 100000";
     text.parse().ok().filter(|speed| (0.0..=100_000.0).contains(speed)).ok_or_else(|| allowed.to_owned())
@@ -264,6 +343,16 @@ mod tests {
         }
         assert_eq!(parse_time("2025-10-10"), Ok("2025-10-10T00:00:00Z".parse().unwrap()));
         assert!(parse_time("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_duration_needs_its_unit_and_has_an_end() {
+        assert_eq!(parse_duration("90s"), Ok(TimeDelta::seconds(90)));
+        assert_eq!(parse_duration("2h"), Ok(TimeDelta::hours(2)));
+        assert_eq!(parse_duration("1d"), Ok(TimeDelta::days(1)));
+        for bad in ["", "h", "2", "0m", "-1h", "1.5h", "366d", "9223372036854775807d", "2ü"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

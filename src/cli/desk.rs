@@ -60,7 +60,7 @@ fn parts(
         PromptLanguage::English => Language::En,
     };
     let mut settings = settings.clone();
-    // Live trading has to be armed by hand; until that can be done here, a live desk only computes.
+    // Live trading is armed by hand, account by account; until then a live desk only computes.
     settings.dry_run |= settings.mode == Mode::Live;
     Ok(DeskParts {
         clock: Arc::clone(&venue.clock),
@@ -72,6 +72,7 @@ fn parts(
         templates: Templates::load(Some(settings_dir), language)?,
         install,
         built_in_market: venue.built_in,
+        data_dir: data_dir.map(Path::to_owned),
         settings,
     })
 }

@@ -6,6 +6,7 @@ mod console;
 mod cycle;
 mod desk;
 mod failure;
+mod halt;
 mod init;
 mod logs;
 mod panics;
@@ -61,6 +62,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Subcommand::World(options)) => world::run(&global, &options).await,
         Some(Subcommand::Screenshots(options)) => screenshots::run(&global, &options).await,
         Some(Subcommand::Prompt { command }) => prompt::run(&global, &command).await,
+        Some(Subcommand::Halt(options)) => halt::halt(&global, options).await,
+        Some(Subcommand::Resume(options)) => halt::resume(&global, &options).await,
+        Some(Subcommand::Halts) => halt::list(&global),
         Some(Subcommand::Init) => init::run(&global),
     }
 }

@@ -135,6 +135,7 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     let modes = [Mode::Paper, Mode::Testnet, Mode::Live].map(|mode| (mode.as_str(), mode));
     root.word("mode", &mut settings.mode, &modes)?;
     root.boolean("dry_run", &mut settings.dry_run)?;
+    root.boolean("stay_armed", &mut settings.stay_armed)?;
     let profiles = [Profile::Classic, Profile::Guarded].map(|profile| (profile.as_str(), profile));
     root.word("profile", &mut settings.profile, &profiles)?;
     let mut lines = Lines::new();

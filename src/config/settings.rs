@@ -15,6 +15,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Whether orders are only computed.
     pub dry_run: bool,
+    /// Mode live: whether accounts that were armed stay armed across a restart.
+    pub stay_armed: bool,
     /// How openings are sized and guarded.
     pub profile: Profile,
     /// When cycles run.
@@ -207,6 +209,7 @@ impl Default for Settings {
         Self {
             mode: Mode::Paper,
             dry_run: false,
+            stay_armed: false,
             profile: Profile::Guarded,
             schedule: Schedule { cron: "0 5 * * * *".to_owned() },
             model: ModelSettings::default(),

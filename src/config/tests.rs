@@ -223,7 +223,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
         text.starts_with("jarvis.toml, line 6: unknown key account.levreage; did you mean account.leverage?"),
         "{text}"
     );
-    assert!(refusal("xyzzyplugh = 1").contains("known here: mode, dry_run, profile, schedule"));
+    assert!(refusal("xyzzyplugh = 1").contains("known here: mode, dry_run, stay_armed, profile, schedule"));
     assert!(refusal("[acount]\nname = \"a\"").contains("line 1: unknown key acount; did you mean account?"));
 }
 

@@ -163,7 +163,11 @@ impl Floor {
         let openings = store.openings_since(since).await?;
         let money = store.coin_money_since(since).await?;
         let last = store.last_report().await?;
-        Ok(memory::remember(accounts, &openings, &money, last.as_ref(), now))
+        let mut memory = memory::remember(accounts, &openings, &money, last.as_ref(), now);
+        let told_until = last.as_ref().map_or(since, |report| report.market_time);
+        memory.operator = self.operator_actions_since(told_until).await?;
+        memory.note = store.note().await?.map(Untrusted::new);
+        Ok(memory)
     }
 
     /// Both prompts as the next cycle would send them, without asking anybody and without trading.
@@ -180,6 +184,19 @@ impl Floor {
         self.see_market(&brief);
         let bars = self.bars(&accounts, &brief);
         Gathered { accounts, brief, bars, guards: self.guards.guards().limits() }
+    }
+
+    /// The note went into this cycle's prompt: it waits no longer.
+    async fn note_was_read(&self, cycle: &CycleId) {
+        let read = self.shared.bulletin.read(|present| present.note.is_some());
+        if !read {
+            return;
+        }
+        if let Err(error) = self.shared.store.set_note(None).await {
+            tracing::error!(%error, "the note that was read could not be taken away; the next cycle reads it again");
+            return;
+        }
+        self.shared.bulletin.record(Some(cycle), Event::Note { text: None });
     }
 
     /// The tools the model is offered, as they are sent.
@@ -285,6 +302,7 @@ impl Run<'_> {
             return (Answer::unusable(&reason, pairs), Untrusted::default(), Progress::default());
         }
         self.timings.prompt = millis(began);
+        self.floor.note_was_read(&self.id).await;
         let began = Instant::now();
         let turkish = self.floor.settings.model.prompt == crate::config::PromptLanguage::Turkish;
         let budget = match self.budget().await {

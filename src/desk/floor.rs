@@ -1,6 +1,7 @@
 //! The desk as a whole: its accounts, its model, its market, and the loops that keep it going.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use super::bulletin::Bulletin;
 use super::execution::{AccountDesk, AccountTerms, Shared};
 use super::guardian::Guardian;
 use super::guards::GuardRoom;
+use super::halts::Halts;
 use super::prompt::{PromptFiles, Templates};
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
 use crate::domain::{
-    AccountName, AccountState, Clock, CycleView, DeskFacts, Price, Severity, Snapshot, Symbol, Usage, Usdt,
+    AccountName, AccountState, Clock, CycleView, DeskFacts, Halt, Mode, Price, Severity, Snapshot, Symbol,
+    Usage, Usdt,
 };
 use crate::exchange::{ExchangeClient, ExchangeError};
 use crate::llm::LlmClient;
@@ -51,6 +54,8 @@ pub struct DeskParts {
     pub install: Arc<str>,
     /// Whether prices and money come from an offline world.
     pub built_in_market: bool,
+    /// The data folder, where other programs leave requests; `None` where nobody can.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Why a desk could not be opened.
@@ -92,7 +97,12 @@ impl Floor {
     /// before anything else may happen.
     pub async fn open(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let floor = Self::put_together(parts).await?;
+        // What was asked for while no desk ran counts before the first order could leave.
+        floor.restore_armed().await;
+        floor.look_at_halts().await;
+        floor.shared.publish_halts();
         floor.recover().await?;
+        join_all(floor.accounts.iter().map(|account| floor.flatten_round(account))).await;
         Ok(floor)
     }
 
@@ -111,7 +121,9 @@ impl Floor {
 
     async fn put_together(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
-        let snapshot = first_snapshot(&parts, &schedule).await?;
+        let halts = parts.store.halts().await?;
+        let snapshot = first_snapshot(&parts, &schedule, &halts).await?;
+        let armed = if parts.settings.mode == Mode::Live { Some(BTreeSet::new()) } else { None };
         let shared = Shared {
             install: parts.install,
             clock: Arc::clone(&parts.clock),
@@ -119,6 +131,8 @@ impl Floor {
             store: parts.store.clone(),
             bulletin: Arc::new(Bulletin::new(snapshot, parts.clock, parts.store)),
             dry_run: Arc::new(AtomicBool::new(parts.settings.dry_run)),
+            armed: Arc::new(RwLock::new(armed)),
+            halts: Arc::new(Halts::new(halts, parts.data_dir)),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
         let accounts = parts
@@ -168,6 +182,7 @@ impl Floor {
             if let Err(error) = account.sync_clock().await {
                 tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
             }
+            account.recall_accepted().await;
             Guardian::new(Arc::clone(account)).pass().await;
             if let Err(reason) = account.prepare_account().await {
                 let text = format!("{}: the account is not ready, nothing is opened: {reason}", account.name());
@@ -285,7 +300,11 @@ fn every_symbol<'a>(terms: impl Iterator<Item = &'a AccountTerms>) -> Vec<Symbol
     symbols
 }
 
-async fn first_snapshot(parts: &DeskParts, schedule: &Schedule) -> Result<Snapshot, DeskError> {
+async fn first_snapshot(
+    parts: &DeskParts,
+    schedule: &Schedule,
+    halts: &[Halt],
+) -> Result<Snapshot, DeskError> {
     let now = parts.clock.now();
     let midnight = now.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
     let cost_today: Usage = parts.store.usage_since(midnight).await?;
@@ -312,10 +331,10 @@ async fn first_snapshot(parts: &DeskParts, schedule: &Schedule) -> Result<Snapsh
         cycle,
         cost_today,
         alarms: Vec::new(),
-        halts: Vec::new(),
+        halts: halts.to_vec(),
         flattenings: Vec::new(),
         guards: Vec::new(),
-        note: None,
+        note: parts.store.note().await?,
         armed: Vec::new(),
     })
 }

@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::execution::{AccountDesk, Finding};
+use super::reconciliation::{self, Reconciler};
 use crate::domain::{AccountState, ClientOrderId, Direction, Event, Position, Quantity, Severity, Symbol};
+use crate::exchange::AlgoOrder;
 
 /// Time between passes when nothing happens.
 pub const PERIOD: Duration = Duration::from_secs(15);
@@ -24,8 +26,14 @@ const GATHER: Duration = Duration::from_millis(250);
 /// A stop without a position is removed when it was seen so twice, this far apart.
 const ORPHAN_AGE: Duration = Duration::from_secs(10);
 
-/// Time between two looks at what was moved in the wallet.
-const BOOKS_PERIOD: Duration = Duration::from_mins(1);
+/// What makes the guardian look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nudge {
+    /// The user stream told something.
+    Look,
+    /// The user stream is back: what happened meanwhile nobody told.
+    Reconnected,
+}
 
 /// The watch over one account.
 #[derive(Debug)]
@@ -38,6 +46,10 @@ pub struct Guardian {
     /// Whether the last pass left something that cannot wait.
     is_urgent: bool,
     booked: Option<Instant>,
+    is_to_prepare: bool,
+    reconciler: Reconciler,
+    /// Stops that could not be put right, with what was told of them.
+    told_odd: BTreeMap<Symbol, String>,
 }
 
 impl Guardian {
@@ -51,23 +63,45 @@ impl Guardian {
             unreadable: false,
             is_urgent: false,
             booked: None,
+            is_to_prepare: false,
+            reconciler: Reconciler::default(),
+            told_odd: BTreeMap::new(),
         }
     }
 
     /// Passes for ever: at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
-    pub async fn watch(mut self, mut nudges: mpsc::Receiver<()>) {
+    pub async fn watch(mut self, mut nudges: mpsc::Receiver<Nudge>) {
         loop {
             let period = if self.is_urgent { URGENT_PERIOD } else { PERIOD };
             match tokio::time::timeout(period, nudges.recv()).await {
                 Ok(None) => return,
-                Ok(Some(())) => {
+                Ok(Some(first)) => {
                     tokio::time::sleep(GATHER).await;
-                    while nudges.try_recv().is_ok() {}
+                    let mut all = vec![first];
+                    while let Ok(nudge) = nudges.try_recv() {
+                        all.push(nudge);
+                    }
+                    if all.contains(&Nudge::Reconnected) {
+                        self.look_anew();
+                    }
                 }
                 Err(_elapsed) => {}
             }
             self.pass().await;
+            if std::mem::take(&mut self.is_to_prepare)
+                && let Err(reason) = self.account.prepare_account().await
+            {
+                let text = format!("{}: nothing is opened: {reason}", self.account.name());
+                self.account.alarm(Severity::Warning, text);
+            }
         }
+    }
+
+    /// After a gap in the stream nothing seen before it counts: settings are verified and books compared again.
+    fn look_anew(&mut self) {
+        self.booked = None;
+        self.is_to_prepare = true;
+        self.account.forget_prepared();
     }
 
     /// One look at the account, and what has to be done about it.
@@ -90,7 +124,10 @@ impl Guardian {
         self.told_naked
             .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
         self.account.resolve_unresolved().await;
-        self.sweep_orphans(&state).await;
+        if let Ok(stops) = self.account.resting_stops().await {
+            self.mend_stops(&state, &stops).await;
+            self.sweep_orphans(&state, &stops).await;
+        }
         self.vanished(&state).await;
         self.account.book_what_is_left(&self.changed(&state)).await;
         // Repairs change what is seen, so the account is told as it is after them.
@@ -114,12 +151,28 @@ impl Guardian {
 
     /// Equity and income, at the first pass and then once a minute: no repair waits for them, and income is a dear read.
     async fn keep_books(&mut self, state: &AccountState) {
-        if self.booked.is_some_and(|at| at.elapsed() < BOOKS_PERIOD) {
+        let period =
+            if self.reconciler.is_in_doubt() { reconciliation::CONFIRM } else { reconciliation::PERIOD };
+        if self.booked.is_some_and(|at| at.elapsed() < period) {
             return;
         }
+        let is_first = self.booked.is_none();
         self.booked = Some(Instant::now());
         self.account.book_equity(state).await;
         self.account.book_income().await;
+        self.reconciler.look(&self.account).await;
+        match self.account.look_for_others(is_first).await {
+            Ok(None) => {}
+            Ok(Some(halt)) => {
+                let text = format!("{}: nothing is traded: {}", self.account.name(), halt.reason);
+                if self.account.shared().impose(halt).await {
+                    self.account.alarm(Severity::Critical, text);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(account = %self.account.name(), %error, "other desks could not be looked for");
+            }
+        }
     }
 
     /// Repairs every position without a stop, side by side: one that resists delays no other.
@@ -155,8 +208,27 @@ impl Guardian {
         }
     }
 
-    async fn sweep_orphans(&mut self, state: &AccountState) {
-        let Ok(orphans) = self.account.orphaned_stops(state).await else { return };
+    /// Puts right every stop that is not as it should be: its place, its size, its number, whose it is.
+    async fn mend_stops(&mut self, state: &AccountState, stops: &[AlgoOrder]) {
+        let odd = self.account.odd_stops(&state.positions, stops).await;
+        self.told_odd.retain(|symbol, _| odd.contains(symbol));
+        for symbol in odd {
+            match self.account.repair_stop(&symbol).await {
+                Finding::Nothing | Finding::Busy => {}
+                Finding::Repaired(what) => {
+                    self.account.tell_stop_finding(&symbol, Severity::Warning, &what);
+                }
+                Finding::Unrepaired(why) => {
+                    if self.told_odd.insert(symbol.clone(), why.clone()).is_none() {
+                        self.account.tell_stop_finding(&symbol, Severity::Warning, &why);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sweep_orphans(&mut self, state: &AccountState, stops: &[AlgoOrder]) {
+        let orphans = self.account.orphaned_stops(state, stops);
         self.orphans.retain(|id, _| orphans.iter().any(|(_, orphan)| orphan == id));
         for (symbol, id) in orphans {
             let first_seen = *self.orphans.entry(id.clone()).or_insert_with(Instant::now);

@@ -43,7 +43,7 @@ pub fn remember(
         .collect();
     let closed = closed(accounts, openings, money);
     let outcomes = closed.iter().rev().take(OUTCOMES).filter_map(|trade| outcome(trade, now)).collect();
-    MemoryInput { theses, outcomes, lessons: lessons(&closed) }
+    MemoryInput { theses, outcomes, lessons: lessons(&closed), ..MemoryInput::default() }
 }
 
 /// Why an open position was opened. One that points another way than its opening is somebody else's.

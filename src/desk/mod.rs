@@ -4,6 +4,7 @@
 //! [`crate::domain::Command`]s, and writes every step to the store before the next one starts.
 
 pub mod answer;
+mod arming;
 pub mod bulletin;
 pub mod conversation;
 pub mod cycle;
@@ -12,11 +13,13 @@ pub mod floor;
 pub mod gathering;
 pub mod guardian;
 pub mod guards;
+pub mod halts;
 pub mod memory;
 pub mod pages;
 pub mod parity;
 pub mod playback;
 pub mod prompt;
+pub mod reconciliation;
 pub mod schedule;
 pub mod service;
 pub mod signals;

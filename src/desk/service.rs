@@ -1,19 +1,22 @@
 //! The desk at work: guardians, streams, schedule and commands, until it is told to end.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use super::execution::Cause;
+use super::execution::{AccountDesk, Cause};
 use super::floor::Floor;
-use super::guardian::Guardian;
+use super::guardian::{Guardian, Nudge};
 use super::guards::close_whole;
-use crate::domain::{AccountName, Command, CommandId, Event, Mode, OperatorCommand, Symbol, Trigger};
+use crate::domain::{
+    AccountName, Command, CommandId, Event, Mode, OperatorCommand, Symbol, Trigger, Untrusted,
+};
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
+use crate::store::ActionKind;
 
 /// Where the streams are.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Streams {
 
 /// How long an order between send and stop may hold up the end.
 const LAST_ORDERS: Duration = Duration::from_secs(5);
+/// Longest note to the model, in columns.
+const LONGEST_NOTE: usize = 1_000;
 /// Pause between looks at the schedule when the clock does not run at wall speed.
 const PACED_LOOK: Duration = Duration::from_millis(250);
 
@@ -46,11 +51,12 @@ impl Floor {
         for account in &self.accounts {
             let (nudge, nudges) = mpsc::channel(16);
             tasks.spawn(Guardian::new(Arc::clone(account)).watch(nudges));
+            tasks.spawn(Arc::clone(self).keep_flat(Arc::clone(account)));
             let (events, heard) = mpsc::channel(256);
             let client = account.client().clone();
             let Streams { connector, ws_url } = streams.clone();
             tasks.spawn(crate::exchange::user_stream::follow(client, connector, ws_url, events));
-            tasks.spawn(pass_on(heard, nudge));
+            tasks.spawn(pass_on(heard, Arc::clone(account), nudge));
         }
         let (marks, heard) = mpsc::channel(64);
         let Streams { connector, ws_url } = streams;
@@ -59,6 +65,8 @@ impl Floor {
         tasks.spawn(crate::market::follow_marks(connector, ws_url, self.symbols(), marks));
         tasks.spawn(Arc::clone(self).tell_marks(heard));
         tasks.spawn(Arc::clone(self).keep_guards());
+        let halts = Arc::clone(self);
+        tasks.spawn(async move { halts.keep_halts().await });
         tasks.spawn(Arc::clone(self).keep_schedule());
         let (asked, requests) = mpsc::channel(1);
         tasks.spawn(Arc::clone(self).run_requested(requests));
@@ -134,7 +142,50 @@ impl Floor {
                     self.shared.bulletin.record(None, Event::AlarmsAcknowledged { up_to });
                     self.accept(id, "alarms acknowledged".to_owned());
                 }
-                _ => self.refuse(id, "this desk cannot do that".to_owned()),
+                Command::Halt { scope, level, until, reason } => {
+                    let done = self.halt_by_hand(scope, level, until, reason).await;
+                    self.answer(id, done);
+                }
+                Command::Resume { scope } => {
+                    let done = self.lift(&scope, "by an operator").await;
+                    self.answer(id, done.map(|()| format!("{scope} trades again")));
+                }
+                Command::MoveStop { account, symbol, trigger } => {
+                    let floor = Arc::clone(&self);
+                    tokio::spawn(
+                        async move { floor.move_stop_by_hand(id, &account, &symbol, trigger).await },
+                    );
+                }
+                Command::NoteToModel { text } => {
+                    let done = self.note_to_model(&text).await;
+                    self.answer(id, done);
+                }
+                Command::Arm { account } => {
+                    // The checks ask the exchange; the next command does not wait for them.
+                    let floor = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        let done = floor.arm(&account).await;
+                        floor.answer(id, done);
+                    });
+                }
+                Command::Disarm => {
+                    let done = self.disarm().await;
+                    self.answer(id, done);
+                }
+                Command::ApplyPrompt { name, text } => {
+                    let done = self.prompts.apply(&name, &text).map_err(|error| error.to_string());
+                    self.answer(id, done.map(|()| format!("{name} counts from the next cycle on")));
+                }
+                Command::RevertPrompt { name } => {
+                    let done = self.prompts.revert(&name).map_err(|error| error.to_string());
+                    self.answer(
+                        id,
+                        done.map(|was_own| match was_own {
+                            true => format!("the built-in {name} counts from the next cycle on"),
+                            false => format!("{name} is the built-in text already"),
+                        }),
+                    );
+                }
             }
         }
         // The console went away; the desk goes on until it is told to end.
@@ -142,10 +193,9 @@ impl Floor {
     }
 
     fn switch_dry_run(&self, id: CommandId, on: bool) {
-        if !on && self.settings.mode == Mode::Live {
-            // Real money needs a typed confirmation and checks of the keys; this version has neither, so it only computes.
+        if !on && self.settings.mode == Mode::Live && !self.is_anything_armed() {
             return self
-                .refuse(id, "a live desk only computes in this version: it cannot be armed yet".to_owned());
+                .refuse(id, "a live desk sends no orders until an account is armed by its name".to_owned());
         }
         self.set_dry_run(on);
         let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
@@ -166,8 +216,9 @@ impl Floor {
         let Some(desk) = self.account(account) else {
             return self.refuse(id, format!("there is no account {account}"));
         };
-        if self.shared.is_dry_run() {
-            return self.refuse(id, "dry-run is on: no order is sent; switch it off with d first".to_owned());
+        if desk.is_dry() {
+            return self
+                .refuse(id, "no order is sent: dry-run is on, or the account is not armed".to_owned());
         }
         let state = match desk.read().await {
             Ok(state) => state,
@@ -184,8 +235,60 @@ impl Floor {
         }
         let text = format!("{account} {symbol}: {}", outcome.detail);
         match outcome.kind {
-            crate::domain::OutcomeKind::Closed => self.accept(id, text),
+            crate::domain::OutcomeKind::Closed => {
+                let done = format!("closed by hand: {text}");
+                self.shared.note_operator(ActionKind::Close, Some(account), Some(symbol), done).await;
+                self.accept(id, text);
+            }
             _ => self.refuse(id, text),
+        }
+    }
+
+    fn is_anything_armed(&self) -> bool {
+        let armed = self.shared.armed.read().unwrap_or_else(PoisonError::into_inner);
+        armed.as_ref().is_some_and(|armed| !armed.is_empty())
+    }
+
+    async fn move_stop_by_hand(
+        &self,
+        id: CommandId,
+        account: &AccountName,
+        symbol: &Symbol,
+        trigger: crate::domain::Price,
+    ) {
+        let Some(desk) = self.account(account) else {
+            return self.refuse(id, format!("there is no account {account}"));
+        };
+        let cause = Cause::Operator(format!("move stop {id} {}", self.shared.wall.now().timestamp_micros()));
+        let moved = desk.move_stop(&cause, symbol, trigger).await;
+        if let Ok(state) = desk.read().await {
+            desk.tell(Event::Account { state });
+        }
+        let told = moved.map(|what| format!("{account} {symbol}: {what}"));
+        if let Ok(text) = &told {
+            self.shared.note_operator(ActionKind::MoveStop, Some(account), Some(symbol), text.clone()).await;
+        }
+        self.answer(id, told);
+    }
+
+    /// Keeps the operator's words for the next cycle, or takes them back when there are none.
+    async fn note_to_model(&self, text: &str) -> Result<String, String> {
+        let text = Untrusted::new(text).line(LONGEST_NOTE).trim().to_owned();
+        let note = (!text.is_empty()).then_some(text);
+        let kept = note.as_deref().map(|text| (text, self.shared.clock.now()));
+        self.shared
+            .store
+            .set_note(kept)
+            .await
+            .map_err(|error| format!("the note could not be stored: {error}"))?;
+        self.shared.bulletin.record(None, Event::Note { text: note.clone() });
+        Ok(if note.is_some() { "the next cycle reads the note" } else { "no note waits" }.to_owned())
+    }
+
+    fn answer(&self, id: CommandId, done: Result<String, String>) {
+        match done {
+            Ok(detail) => self.accept(id, detail),
+            Err(reason) => self.refuse(id, reason),
         }
     }
 
@@ -267,10 +370,22 @@ impl Floor {
     }
 }
 
-/// Every event of the user stream makes the guardian look.
-async fn pass_on(mut heard: mpsc::Receiver<UserEvent>, nudge: mpsc::Sender<()>) {
-    while heard.recv().await.is_some() {
-        // A full channel means that a look is due already.
-        let _ = nudge.try_send(());
+/// Every event of the user stream makes the guardian look, and whoever waits for an order.
+async fn pass_on(
+    mut heard: mpsc::Receiver<UserEvent>,
+    account: Arc<AccountDesk>,
+    nudge: mpsc::Sender<Nudge>,
+) {
+    while let Some(event) = heard.recv().await {
+        account.stir();
+        if event == UserEvent::Reconnected {
+            // This one must not be lost; the guardian reads on after its pass.
+            if nudge.send(Nudge::Reconnected).await.is_err() {
+                return;
+            }
+        } else {
+            // A full channel means that a look is due already.
+            let _ = nudge.try_send(Nudge::Look);
+        }
     }
 }

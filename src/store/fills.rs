@@ -1,12 +1,14 @@
 //! What was executed, as the exchange says it. Arrives by stream and by query, so everything may come twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
+use rust_decimal::Decimal;
 
 use super::Store;
 use super::error::StoreError;
-use super::values::{collect, count, instant, money, uncount, unword, unword_some, word};
+use super::values::{collect, count, decimal, instant, money, uncount, unword, unword_some, word};
 use crate::domain::{AccountName, ClientOrderId, Price, Quantity, Side, Symbol, Timestamp, Usdt};
 
 /// One execution.
@@ -91,6 +93,33 @@ impl Store {
                 |row| row.get(0),
             )?;
             last.map(|id| uncount("fills.trade_id", id)).transpose()
+        })
+        .await
+    }
+
+    /// What the fills of an account add up to by coin; above zero is long. Coins that are flat are left out.
+    pub async fn booked_positions(
+        &self,
+        account: &AccountName,
+    ) -> Result<BTreeMap<Symbol, Decimal>, StoreError> {
+        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT symbol, side, quantity FROM fills WHERE venue = ?1 AND account = ?2",
+            )?;
+            let rows = collect(&mut statement, params![venue, account.as_str()], |row| {
+                let text = |index: usize| row.get::<_, String>(index);
+                let symbol: Symbol = unword("fills.symbol", &text(0)?)?;
+                let side: Side = unword("fills.side", &text(1)?)?;
+                let quantity = decimal("fills.quantity", &text(2)?)?;
+                Ok((symbol, if side == Side::Buy { quantity } else { -quantity }))
+            })?;
+            let mut sums: BTreeMap<Symbol, Decimal> = BTreeMap::new();
+            for (symbol, signed) in rows {
+                *sums.entry(symbol).or_default() += signed;
+            }
+            sums.retain(|_, sum| !sum.is_zero());
+            Ok(sums)
         })
         .await
     }

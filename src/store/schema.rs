@@ -8,7 +8,10 @@ use rusqlite_migration::{M, Migrations};
 use super::error::StoreError;
 
 /// Every step from an empty file to the present schema. A step that was once released is never changed again.
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema/0001_first_light.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema/0001_first_light.sql")),
+    M::up(include_str!("schema/0002_halts_and_books.sql")),
+];
 
 /// Brings the tables up to date, each step in a transaction of its own.
 pub(super) fn bring_up_to_date(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {

@@ -405,7 +405,10 @@ impl Faults {
         state.holding.extend(held.keys().map(|symbol| (account, symbol.clone())));
         for (symbol, direction) in &held {
             let is_safe = stops.iter().any(|stop| {
-                stop.symbol == *symbol && stop.side == direction.closing_side() && stop.close_position
+                let held = positions.iter().find(|position| position.symbol == *symbol);
+                let covers_all = stop.close_position
+                    || held.is_some_and(|held| stop.quantity.is_some_and(|size| size >= held.quantity));
+                stop.symbol == *symbol && stop.protects(*direction) && covers_all
             });
             let whose = (account, symbol.clone());
             if is_safe {

@@ -63,6 +63,10 @@ pub struct Bench {
     pub symbols: Vec<Symbol>,
     pub folder: tempfile::TempDir,
     pub names: Vec<AccountName>,
+    /// Names the installation in order ids.
+    pub install: Arc<str>,
+    /// Whether the desk looks for requests in the folder.
+    pub has_mailbox: bool,
     by_hand: Mutex<Vec<String>>,
 }
 
@@ -111,6 +115,8 @@ impl Bench {
             clock,
             settings,
             names,
+            install: "bench".into(),
+            has_mailbox: false,
             by_hand: Mutex::default(),
         }
     }
@@ -230,8 +236,9 @@ impl Bench {
             llm: LlmClient::new(self.script.transport(), model),
             accounts,
             templates: Templates::load(None, Language::En).unwrap(),
-            install: "bench".into(),
+            install: Arc::clone(&self.install),
             built_in_market: true,
+            data_dir: self.has_mailbox.then(|| self.folder.path().to_owned()),
             settings: self.settings.clone(),
         }
     }

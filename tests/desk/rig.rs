@@ -129,6 +129,7 @@ impl Rig {
             templates: Templates::load(plan.settings_dir.as_deref(), Language::En).unwrap(),
             install: "rig".into(),
             built_in_market: true,
+            data_dir: None,
             settings: plan.settings,
         };
         Self { floor: Floor::open(parts).await.unwrap(), store, _folder: folder }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::journal::Cause;
+use super::open::refused_by_halt;
 use super::{AccountDesk, failed};
 use crate::desk::guards::{Approved, CloseOrder};
 use crate::domain::{OrderPurpose, OrderState, Outcome, OutcomeKind, Severity, Symbol};
-use crate::exchange::{Outcome as Sent, codes};
+use crate::exchange::{ExchangePosition, Outcome as Sent, codes};
 
 /// How often a close is sent before it is left to the operator.
 const CLOSE_TRIES: u32 = 3;
@@ -19,9 +20,23 @@ const FLAT_LOOKS: [Duration; 4] =
 impl AccountDesk {
     /// Carries out an approved close and returns what became of it.
     pub async fn close(&self, cause: &Cause, approved: &Approved<CloseOrder>) -> Outcome {
-        let order = approved.order();
+        self.carry_out_close(cause, approved.order()).await
+    }
+
+    /// Closes a position as it is seen at the exchange, whoever opened it.
+    pub async fn close_position(&self, cause: &Cause, position: &ExchangePosition) -> Outcome {
+        let order = CloseOrder {
+            account: self.name().clone(),
+            symbol: position.symbol.clone(),
+            direction: position.direction,
+            quantity: position.quantity,
+        };
+        self.carry_out_close(cause, &order).await
+    }
+
+    async fn carry_out_close(&self, cause: &Cause, order: &CloseOrder) -> Outcome {
         let _coin = self.hold_coin(&order.symbol).await;
-        if self.shared.is_dry_run() {
+        if self.is_dry() {
             return would_close(order);
         }
         let mut orders = Vec::new();
@@ -39,8 +54,15 @@ impl AccountDesk {
                     continue;
                 }
             };
-            if self.shared.is_dry_run() {
+            if self.is_dry() {
                 return failed("dry-run was switched on before the close was sent".to_owned(), orders);
+            }
+            // The model's closes are orders like others; an operator's go out whatever is halted.
+            if matches!(cause, Cause::Cycle(_))
+                && let Some(reason) =
+                    self.shared.halts.against_model(self.name(), &order.symbol, self.shared.clock.now())
+            {
+                return refused_by_halt(reason);
             }
             match self.send_close(cause, &position, OrderPurpose::Close, attempt).await {
                 Ok(id) => orders.push(id),
@@ -74,6 +96,8 @@ impl AccountDesk {
             // A position that is gone without our doing may be a reading that failed: its stops stay until the
             // guardian has seen so twice.
             self.remove_stops(&order.symbol).await;
+            // What the exchange removed by itself with the position comes to its end in the journal, too.
+            self.settle_stops(&order.symbol).await;
         }
         let realised = self.book_fills(&order.symbol).await;
         let detail = match (orders.is_empty(), realised) {
@@ -101,22 +125,29 @@ impl AccountDesk {
         for id in
             stops.into_iter().filter(|stop| &stop.symbol == symbol).filter_map(|stop| stop.client_order_id)
         {
-            if !super::is_ours(id.as_str()) {
+            if !super::is_ours(id.as_str(), &self.shared.install) {
                 continue;
             }
-            match self.client.cancel_algo(&id).await {
-                Sent::Accepted(()) => self.stop_cancelled(&id).await,
-                Sent::Rejected(rejection)
-                    if matches!(rejection.code, codes::CANCEL_REJECTED | codes::NO_SUCH_ORDER) =>
-                {
-                    self.stop_cancelled(&id).await;
-                }
-                other => {
-                    let trouble = other.trouble().unwrap_or_default();
-                    tracing::warn!(account = %self.name(), %symbol, trouble, "a stop could not be removed; the guardian sweeps it");
-                }
+            self.remove_stop(&id).await;
+        }
+    }
+
+    /// Takes one stop back; returns whether it is surely gone.
+    pub(super) async fn remove_stop(&self, id: &crate::domain::ClientOrderId) -> bool {
+        match self.client.cancel_algo(id).await {
+            Sent::Accepted(()) => self.stop_cancelled(id).await,
+            Sent::Rejected(rejection)
+                if matches!(rejection.code, codes::CANCEL_REJECTED | codes::NO_SUCH_ORDER) =>
+            {
+                self.stop_cancelled(id).await;
+            }
+            other => {
+                let trouble = other.trouble().unwrap_or_default();
+                tracing::warn!(account = %self.name(), order = %id, trouble, "a stop could not be removed; the guardian sweeps it");
+                return false;
             }
         }
+        true
     }
 
     async fn stop_cancelled(&self, id: &crate::domain::ClientOrderId) {

@@ -6,8 +6,14 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{AccountName, ClientOrderId, OrderPurpose, Symbol};
 
-/// Begins the name of every order of ours.
-pub const PREFIX: &str = "j1";
+/// Begins the name of every order of a jarvis.
+const PREFIX: &str = "j2";
+/// Begins the names earlier versions gave; they did not say which installation they came from.
+const EARLIER_PREFIX: &str = "j1";
+/// Every name has this many characters; the exchange allows 36.
+const LENGTH: usize = 35;
+/// Where the installation's tag stands in a name.
+const TAG: std::ops::Range<usize> = 3..11;
 
 /// What an order's name is derived from.
 #[derive(Debug, Clone)]
@@ -26,7 +32,8 @@ pub struct OrderReason<'a> {
     pub attempt: u32,
 }
 
-/// The name: `j1`, a letter for the purpose, and 128 bits of SHA-256 in hexadecimal, 35 characters in all.
+/// The name: `j2`, a letter for the purpose, eight digits for the installation, and 96 bits of SHA-256 in hexadecimal,
+/// 35 characters in all.
 pub fn client_order_id(reason: &OrderReason<'_>) -> ClientOrderId {
     let letter = match reason.purpose {
         OrderPurpose::Open => 'o',
@@ -47,14 +54,27 @@ pub fn client_order_id(reason: &OrderReason<'_>) -> ClientOrderId {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let digest = hex::encode(&hash.finalize()[..16]);
+    let digest = hex::encode(&hash.finalize()[..12]);
+    let tag = tag_of(reason.install);
     #[expect(clippy::expect_used, reason = "letters and digits, 35 characters: always a valid id")]
-    ClientOrderId::new(format!("{PREFIX}{letter}{digest}")).expect("35 letters and digits")
+    ClientOrderId::new(format!("{PREFIX}{letter}{tag}{digest}")).expect("35 letters and digits")
 }
 
-/// Whether an order with this name is one of ours.
-pub fn is_ours(client_order_id: &str) -> bool {
-    client_order_id.starts_with(PREFIX) && client_order_id.len() == 35
+/// What tells this installation's orders from another's: eight hexadecimal digits.
+pub fn tag_of(install: &str) -> String {
+    hex::encode(&Sha256::digest(install.as_bytes())[..4])
+}
+
+/// The tag of the installation that gave an order its name; `None` when no jarvis of this version did.
+pub fn tag_in(client_order_id: &str) -> Option<&str> {
+    let is_named = client_order_id.starts_with(PREFIX) && client_order_id.len() == LENGTH;
+    client_order_id.get(TAG).filter(|_| is_named)
+}
+
+/// Whether an order with this name is one of this installation's.
+pub fn is_ours(client_order_id: &str, install: &str) -> bool {
+    tag_in(client_order_id).is_some_and(|tag| tag == tag_of(install))
+        || (client_order_id.starts_with(EARLIER_PREFIX) && client_order_id.len() == LENGTH)
 }
 
 #[cfg(test)]
@@ -79,11 +99,21 @@ mod tests {
                         attempt,
                     };
                     assert_eq!(client_order_id(&reason), client_order_id(&reason));
-                    assert!(is_ours(client_order_id(&reason).as_str()));
+                    assert!(is_ours(client_order_id(&reason).as_str(), "i"));
+                    assert!(!is_ours(client_order_id(&reason).as_str(), "another"));
+                    assert_eq!(tag_in(client_order_id(&reason).as_str()), Some(tag_of("i").as_str()));
                     names.insert(client_order_id(&reason));
                 }
             }
         }
         assert_eq!(names.len(), 8);
+    }
+
+    #[test]
+    fn names_of_strangers_carry_no_tag() {
+        for name in ["web_1", "autoclose-177", "j2", "j2o0123456", "x-cvBPrNm9aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            assert_eq!(tag_in(name), None, "{name}");
+            assert!(!is_ours(name, "i"), "{name}");
+        }
     }
 }

@@ -10,9 +10,11 @@ mod close;
 mod ids;
 mod journal;
 mod open;
+mod others;
 mod protect;
 mod reading;
 mod resolve;
+mod restop;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -22,15 +24,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use close::would_close;
-pub use ids::is_ours;
+pub use ids::{is_ours, tag_in, tag_of};
 pub use journal::Cause;
 pub use open::would_open;
 pub use protect::Protection;
 pub use watch::Finding;
 
 use super::bulletin::Bulletin;
+use super::halts::Halts;
 use super::sizing::CoinAllocation;
-use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol};
+use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol, Timestamp};
 use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolRules};
 use crate::store::Store;
 
@@ -64,6 +67,10 @@ pub struct Shared {
     pub bulletin: Arc<Bulletin>,
     /// While true, nothing that changes state leaves.
     pub dry_run: Arc<AtomicBool>,
+    /// Who may send orders on a live desk; `None` in every other mode, where nobody needs to be armed.
+    pub armed: Arc<RwLock<Option<BTreeSet<AccountName>>>>,
+    /// What may not trade.
+    pub halts: Arc<Halts>,
     /// The exchange's rules by coin, refreshed each cycle.
     pub rules: Arc<RwLock<BTreeMap<Symbol, SymbolRules>>>,
 }
@@ -102,6 +109,10 @@ pub struct AccountDesk {
     unbooked: Mutex<BTreeSet<Symbol>>,
     /// Whether the account was seen in one-way mode; nothing is opened before.
     one_way: AtomicBool,
+    /// Other installations seen on the account.
+    others: Mutex<others::Others>,
+    /// Rung by every event of the account's user stream.
+    stirred: tokio::sync::Notify,
 }
 
 impl AccountDesk {
@@ -120,7 +131,14 @@ impl AccountDesk {
             unresolved: Mutex::default(),
             unbooked,
             one_way: AtomicBool::new(false),
+            others: Mutex::default(),
+            stirred: tokio::sync::Notify::new(),
         }
+    }
+
+    /// Something happened to the account at the exchange: whoever waits for an order looks now.
+    pub fn stir(&self) {
+        self.stirred.notify_waiters();
     }
 
     /// What the settings say.
@@ -133,6 +151,21 @@ impl AccountDesk {
         &self.terms.name
     }
 
+    /// What every account shares.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The journal.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Market time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     /// The client, for reads that belong to no order.
     pub fn client(&self) -> &ExchangeClient {
         &self.client
@@ -141,6 +174,12 @@ impl AccountDesk {
     /// Whether an order of this coin is unresolved.
     pub fn is_unresolved(&self, symbol: &Symbol) -> bool {
         self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+    }
+
+    /// Whether nothing that changes state may leave for this account: a dry run, or a live desk that is not armed.
+    pub fn is_dry(&self) -> bool {
+        let armed = self.shared.armed.read().unwrap_or_else(PoisonError::into_inner);
+        self.shared.is_dry_run() || armed.as_ref().is_some_and(|armed| !armed.contains(self.name()))
     }
 
     fn set_unresolved(&self, symbol: &Symbol, unresolved: bool) {
@@ -154,6 +193,12 @@ impl AccountDesk {
 
     fn is_prepared(&self, symbol: &Symbol) -> bool {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+    }
+
+    /// What was seen right before may have been changed by somebody else since: it is looked at again.
+    pub fn forget_prepared(&self) {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.one_way.store(false, Ordering::SeqCst);
     }
 
     fn set_prepared(&self, symbol: &Symbol) {
@@ -190,7 +235,7 @@ impl AccountDesk {
     /// is tried again by the opening that needs it; says what an operator should know now.
     pub async fn prepare_account(&self) -> Result<(), String> {
         self.ensure_one_way().await?;
-        if !self.shared.is_dry_run() {
+        if !self.is_dry() {
             let prepared =
                 futures_util::future::join_all(self.terms.symbols.iter().map(|coin| self.prepare_coin(coin)))
                     .await;
@@ -209,7 +254,7 @@ impl AccountDesk {
         }
         if self.client.position_mode().await.map_err(|error| error.to_string())? == PositionMode::Hedge {
             const ADVICE: &str = "the account is in hedge mode; switch it to one-way mode at the exchange";
-            if self.shared.is_dry_run() {
+            if self.is_dry() {
                 return Err(format!("{ADVICE} (dry-run does not)"));
             }
             let positions = self.client.positions().await.map_err(|error| error.to_string())?;

@@ -8,12 +8,16 @@ use super::protect::Protection;
 use super::{AccountDesk, failed};
 use crate::desk::guards::{Approved, OpenOrder};
 use crate::domain::{
-    ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity,
+    ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity, Rule,
 };
 use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, codes};
 
 /// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
 const FILL_TIME: Duration = Duration::from_secs(1);
+/// An answer that takes longer is late, and its order is looked for.
+const USUAL_ANSWER: Duration = Duration::from_millis(500);
+/// How far the user stream may run ahead of the answer.
+const STREAM_LEAD: Duration = Duration::from_millis(100);
 /// Pause between questions for the price of a fill.
 const FILL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,8 +36,11 @@ impl AccountDesk {
         let Some(_coin) = self.hold_coin(&order.symbol).await else {
             return failed(format!("{} is not among this account's coins", order.symbol), Vec::new());
         };
-        if self.shared.is_dry_run() {
+        if self.is_dry() {
             return would_open(order);
+        }
+        if let Some(reason) = self.halted(&order.symbol) {
+            return refused_by_halt(reason);
         }
         if let Err(reason) = self.ready_to_open(&order.symbol).await {
             return failed(format!("nothing was sent: {reason}"), Vec::new());
@@ -58,10 +65,15 @@ impl AccountDesk {
             }
         };
         let orders = vec![journaled.id.clone()];
-        if self.shared.is_dry_run() {
+        if self.is_dry() {
             // The operator switched while the order was being prepared.
             self.learn_failure(&journaled, OrderState::NotPlaced, "dry-run was switched on").await;
             return would_open(order);
+        }
+        // The last moment: whatever was decided before, a halt that is in force by now keeps the order here.
+        if let Some(reason) = self.halted(&order.symbol) {
+            self.learn_failure(&journaled, OrderState::NotPlaced, &reason).await;
+            return refused_by_halt(reason);
         }
         let request = MarketOrder {
             symbol: order.symbol.clone(),
@@ -70,7 +82,23 @@ impl AccountDesk {
             reduce_only: false,
             client_order_id: journaled.id.clone(),
         };
-        match self.client.place_market(&request).await {
+        // An answer that is late may be lost while the order lives: it is looked for while we still wait.
+        let mut answer = Box::pin(self.client.place_market(&request));
+        let mut evidence = Box::pin(async {
+            self.answer_is_late().await;
+            self.await_evidence(&journaled, order.direction).await
+        });
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            found = &mut evidence => {
+                if found {
+                    return self.after_acceptance(order, &journaled, None).await;
+                }
+                answer.await
+            }
+        };
+        match answered {
             crate::exchange::Outcome::Accepted(ack) => {
                 self.after_acceptance(order, &journaled, Some(&ack)).await
             }
@@ -101,6 +129,22 @@ impl AccountDesk {
                     orders,
                 )
             }
+        }
+    }
+
+    fn halted(&self, symbol: &crate::domain::Symbol) -> Option<String> {
+        self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
+    }
+
+    /// Returns when an answer is late: at once after the usual time, sooner when the user stream tells of something.
+    async fn answer_is_late(&self) {
+        tokio::select! {
+            biased;
+            () = async {
+                self.stirred.notified().await;
+                tokio::time::sleep(STREAM_LEAD).await;
+            } => {}
+            () = tokio::time::sleep(USUAL_ANSWER) => {}
         }
     }
 
@@ -272,6 +316,11 @@ fn filled_by(report: &OrderReport) -> Option<Filled> {
     let quantity = report.executed.filter(|quantity| !quantity.is_zero())?;
     report.status.is_final().then_some(())?;
     Some(Filled { price: report.average_price?, quantity, order_id: Some(report.order_id) })
+}
+
+/// The outcome of what a halt keeps from being sent.
+pub(super) fn refused_by_halt(reason: String) -> Outcome {
+    Outcome { kind: OutcomeKind::Refused, rule: Some(Rule::Halted), detail: reason, orders: Vec::new() }
 }
 
 /// The outcome of an opening that is only computed.

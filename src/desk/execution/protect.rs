@@ -51,7 +51,8 @@ const STOP_PAUSES: [Duration; 5] = [
 /// Time one try to place a stop may take: a lost answer must leave time for another.
 const STOP_TIME: Duration = Duration::from_millis(1500);
 /// Pauses before the looks for a stop that may rest.
-const SIGHTINGS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
+pub(super) const SIGHTINGS: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
 /// Time one look may take.
 const LOOK_TIME: Duration = Duration::from_millis(700);
 /// How often an emergency close is tried in one go; the guardian goes on after that.
@@ -82,6 +83,17 @@ impl AccountDesk {
         let Some(trigger) = self.trigger_for(symbol, direction, entry) else {
             return self.emergency(cause, symbol, direction, "no stop price can be computed").await;
         };
+        self.protect_at(cause, symbol, direction, trigger).await
+    }
+
+    /// Like [`Self::protect`], at a price that is known.
+    pub(super) async fn protect_at(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        trigger: Price,
+    ) -> Protection {
         let side = direction.closing_side();
         let journaled = match self
             .journal(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
@@ -147,7 +159,7 @@ impl AccountDesk {
     ) -> Protection {
         let (stop, trigger) = resting;
         if stop.client_order_id.as_ref() == Some(id) {
-            self.stop_learned(order, OrderState::Accepted, Some(*trigger), None).await;
+            self.stop_learned(order, OrderState::Accepted, Some(stop.algo_id), None).await;
             return Protection::Resting { trigger: *trigger, order: Some(id.clone()) };
         }
         self.stop_learned(order, OrderState::NotPlaced, None, Some("another stop rests already")).await;
@@ -361,11 +373,16 @@ impl AccountDesk {
         &self,
         order: Option<&Journaled>,
         state: OrderState,
-        trigger: Option<Price>,
+        algo_id: Option<i64>,
         error: Option<&str>,
     ) {
         if let Some(order) = order {
-            let learned = Learned { price: trigger, error: error.map(str::to_owned), ..Learned::default() };
+            // No price: a stop has none before it is executed, and its trigger is in the journal.
+            let learned = Learned {
+                exchange_id: algo_id.map(|id| id.to_string()),
+                error: error.map(str::to_owned),
+                ..Learned::default()
+            };
             self.learn(order, state, learned).await;
         }
     }

@@ -38,7 +38,11 @@ impl AccountDesk {
     /// not there before it.
     pub(super) async fn await_evidence(&self, order: &Journaled, direction: Direction) -> bool {
         for pause in QUESTIONS {
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                biased;
+                () = self.stirred.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
             let (by_name, by_position) = tokio::join!(
                 tokio::time::timeout(QUESTION_TIME, self.client.order(&order.symbol, &order.id)),
                 tokio::time::timeout(QUESTION_TIME, self.position_of(&order.symbol)),
@@ -214,6 +218,21 @@ impl AccountDesk {
         true
     }
 
+    /// Asks what became of the stops of a coin that the journal says rest. The caller holds the coin.
+    pub(super) async fn settle_stops(&self, symbol: &Symbol) {
+        let accepted = match self.shared.store.accepted_orders(self.name()).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(account = %self.name(), %error, "accepted orders could not be read from the journal");
+                return;
+            }
+        };
+        let stops = accepted
+            .iter()
+            .filter(|order| order.intent.purpose == OrderPurpose::Stop && &order.intent.symbol == symbol);
+        join_all(stops.map(|stored| self.resolve(stored))).await;
+    }
+
     /// A stop that is not found by its name may rest all the same.
     async fn is_not_resting(&self, order: &Journaled) -> bool {
         match self.client.open_algo_orders(Some(&order.symbol)).await {
@@ -240,7 +259,7 @@ impl AccountDesk {
                 .await;
             }
             _ if stored.state != OrderState::Accepted => {
-                let learned = Learned { price: stop.trigger, ..Learned::default() };
+                let learned = Learned { exchange_id: Some(stop.algo_id.to_string()), ..Learned::default() };
                 self.learn(order, OrderState::Accepted, learned).await;
             }
             _ => {}

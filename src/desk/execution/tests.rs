@@ -101,6 +101,8 @@ impl Room {
             store: store.clone(),
             bulletin: Arc::new(Bulletin::new(blank(), market.clone(), store.clone())),
             dry_run: Arc::default(),
+            armed: Arc::default(),
+            halts: Arc::default(),
             rules: Arc::default(),
         };
         let terms = AccountTerms {

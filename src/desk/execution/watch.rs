@@ -4,7 +4,7 @@ use super::journal::Cause;
 use super::protect::Protection;
 use super::{AccountDesk, is_ours};
 use crate::domain::{AccountState, ClientOrderId, Event, Symbol, Usdt};
-use crate::exchange::ExchangeError;
+use crate::exchange::{AlgoOrder, ExchangeError};
 
 /// What looking at a position without a stop led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +39,15 @@ impl AccountDesk {
         if stops.iter().any(|stop| super::reading::covers(stop, &position)) {
             return Finding::Nothing;
         }
-        if self.shared.is_dry_run() {
+        if self.is_dry() {
             return Finding::Unrepaired("dry-run sends no order".to_owned());
         }
         let cause = self.guardian_cause("naked");
-        match self.protect(&cause, symbol, position.direction, position.entry).await {
+        let protection = match self.moved_trigger(symbol).await {
+            Some(moved) => self.protect_at(&cause, symbol, position.direction, moved).await,
+            None => self.protect(&cause, symbol, position.direction, position.entry).await,
+        };
+        match protection {
             Protection::Resting { trigger, .. } => Finding::Repaired(format!("one rests at {trigger} now")),
             Protection::Flat => Finding::Nothing,
             Protection::Emptied { reason, .. } => {
@@ -54,23 +58,24 @@ impl AccountDesk {
         }
     }
 
+    /// Every conditional order that rests.
+    pub async fn resting_stops(&self) -> Result<Vec<AlgoOrder>, ExchangeError> {
+        self.client.open_algo_orders(None).await
+    }
+
     /// Stops of ours that rest although their coin has no position.
-    pub async fn orphaned_stops(
-        &self,
-        state: &AccountState,
-    ) -> Result<Vec<(Symbol, ClientOrderId)>, ExchangeError> {
-        let stops = self.client.open_algo_orders(None).await?;
-        Ok(stops
-            .into_iter()
+    pub fn orphaned_stops(&self, state: &AccountState, stops: &[AlgoOrder]) -> Vec<(Symbol, ClientOrderId)> {
+        stops
+            .iter()
             .filter(|stop| state.position(&stop.symbol).is_none())
-            .filter_map(|stop| Some((stop.symbol, stop.client_order_id?)))
-            .filter(|(_, id)| is_ours(id.as_str()))
-            .collect())
+            .filter_map(|stop| Some((stop.symbol.clone(), stop.client_order_id.clone()?)))
+            .filter(|(_, id)| is_ours(id.as_str(), &self.shared.install))
+            .collect()
     }
 
     /// Removes our stops of a coin, if nobody works on it and it still has no position.
     pub async fn remove_orphan(&self, symbol: &Symbol) -> bool {
-        if self.shared.is_dry_run() {
+        if self.is_dry() {
             return false;
         }
         let Ok(_coin) = self.try_hold_coin(symbol) else { return false };

@@ -199,11 +199,11 @@ impl Floor {
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }
-            self.answer(&news, &mut halts).await;
+            self.take_news(&news, &mut halts).await;
         }
     }
 
-    async fn answer(&self, news: &News, halts: &mut Vec<Halt>) {
+    async fn take_news(&self, news: &News, halts: &mut Vec<Halt>) {
         let mut anew = false;
         for scope in &news.resumed {
             let ended = halts.iter().find(|halt| &halt.scope == scope);
@@ -274,12 +274,12 @@ impl Floor {
         Ok(resumed)
     }
 
-    /// Begins a halt and says so.
+    /// Begins a halt, unless a stricter one is in force, and says so.
     pub(in crate::desk) async fn begin_halt(&self, halt: Halt) {
         let text = format!("{} is halted ({}): {}", halt.scope, halt.level.as_str(), halt.reason);
-        self.shared.bulletin.record(None, Event::Halted { halt });
-        self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
-        self.shared.bulletin.flush().await;
+        if self.shared.impose(halt).await {
+            self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
+        }
     }
 }
 

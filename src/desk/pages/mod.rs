@@ -4,6 +4,7 @@ mod chart;
 mod cycles;
 mod market;
 mod money;
+mod prompt;
 
 use super::floor::Floor;
 use crate::domain::{LogPage, Page, Query};
@@ -39,9 +40,10 @@ impl Floor {
                     .map_err(|error| unreadable(&error))?;
                 Ok(Page::Log(LogPage { lines }))
             }
-            Query::Prompt { .. } | Query::LintPrompt { .. } => {
-                Err("this desk cannot show its prompts yet".to_owned())
-            }
+            Query::Prompt { name } => self.prompt_page(name.as_deref()).map(Page::Prompt),
+            Query::LintPrompt { name, text } => Ok(Page::Lint {
+                findings: self.prompts.check(&name, &text).iter().map(prompt::told).collect(),
+            }),
         }
     }
 }

@@ -105,6 +105,11 @@ impl PromptFiles {
         }
     }
 
+    /// The text a file has when the settings folder has none of its name.
+    pub fn built_in(&self, name: &str) -> Result<&'static str, PromptError> {
+        known(name).map(|(_, house)| house)
+    }
+
     /// What there is to say about a text before it takes a file's place: it is rendered on sample data together with the
     /// other files as they stand.
     pub fn check(&self, name: &str, text: &str) -> Vec<Remark> {

@@ -259,6 +259,10 @@ pub struct MemoryInput {
     pub outcomes: Vec<OutcomeInput>,
     /// What closed trades add up to, by group.
     pub lessons: Vec<LessonInput>,
+    /// What the operator did since the last cycle, one line each, oldest first.
+    pub operator: Vec<String>,
+    /// What the operator wants to be read in this cycle.
+    pub note: Option<Untrusted>,
 }
 
 /// What the model said when it opened a position that is still open.

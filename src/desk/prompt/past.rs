@@ -9,6 +9,8 @@ use crate::domain::{AccountName, Confidence, DecisionWord, Symbol, Untrusted};
 
 /// Columns of a sentence the model once wrote.
 const QUOTATION_COLUMNS: usize = 240;
+/// Columns of what an operator did or said.
+const NOTE_COLUMNS: usize = 1_000;
 
 /// One closed trade as a table row.
 #[derive(Debug, Serialize)]
@@ -72,6 +74,19 @@ pub(super) fn theses(input: &PromptInput) -> Result<Vec<String>, serde_json::Err
         .map(|json| inert(&json))
     };
     input.memory.theses.iter().map(thesis).collect()
+}
+
+/// What the operator did and said, one JSON object a line, harmless inside its envelope.
+pub(super) fn operator(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Line {
+        Done(String),
+        Note(String),
+    }
+    let done = input.memory.operator.iter().map(|line| Line::Done(Untrusted::new(line).line(NOTE_COLUMNS)));
+    let note = input.memory.note.iter().map(|note| Line::Note(note.line(NOTE_COLUMNS)));
+    done.chain(note).map(|line| serde_json::to_string(&line).map(|json| inert(&json))).collect()
 }
 
 /// A closed trade, formatted.

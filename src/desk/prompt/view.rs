@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::input::{AccountInput, CoinInput, Language, PromptInput};
 use super::number::{cents, instant, rough, significant, significant_decimal};
-use super::past::{LessonRow, OutcomeRow, lesson_row, outcome_row, theses};
+use super::past::{LessonRow, OutcomeRow, lesson_row, operator, outcome_row, theses};
 use crate::domain::{
     AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
 };
@@ -50,6 +50,8 @@ pub(super) struct PromptView {
     nonce: String,
     /// One JSON object a thesis.
     theses: Vec<String>,
+    /// One JSON object for everything an operator did or said.
+    operator: Vec<String>,
     outcomes: Vec<OutcomeRow>,
     lessons: Vec<LessonRow>,
     /// One JSON object a headline.
@@ -226,6 +228,7 @@ impl PromptView {
             calendar: calendar_rows(input),
             nonce: nonce(input),
             theses: theses(input)?,
+            operator: operator(input)?,
             outcomes: input.memory.outcomes.iter().map(outcome_row).collect(),
             lessons: input.memory.lessons.iter().map(lesson_row).collect(),
             headlines: headlines(input)?,

@@ -1,0 +1,340 @@
+//! Another stop for a position: the new one rests before the old one goes.
+//!
+//! A stop over the whole position allows no second one of its kind (-4130), so the way leads over a bridge: a
+//! reduce-only stop of the position's size at the new price, which may rest beside others. Once it is seen, the old
+//! stop goes, the new whole one comes, and the bridge goes.
+
+use super::AccountDesk;
+use super::journal::{Cause, Learned};
+use super::protect::SIGHTINGS;
+use super::reading::covers;
+use super::watch::Finding;
+use crate::domain::{ClientOrderId, Direction, OrderPurpose, OrderState, Position, Price, Severity, Symbol};
+use crate::exchange::{AlgoOrder, ExchangePosition, Outcome, StopOrder, StopSize, codes};
+use crate::store::{Origin, StoredOrder};
+use rust_decimal::Decimal;
+
+/// A stop may lie this share of its configured distance away from where it should be.
+const PLACE_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
+/// How many orders of a coin are looked through for the operator's last word on its stop.
+const ORDERS_BACK: u32 = 50;
+
+impl AccountDesk {
+    /// Puts the stop of a position where an operator wants it.
+    pub async fn move_stop(&self, cause: &Cause, symbol: &Symbol, trigger: Price) -> Result<String, String> {
+        let _coin = self.hold_coin(symbol).await;
+        if self.is_dry() {
+            return Err("dry-run is on: no order is sent".to_owned());
+        }
+        let (position, stops) = self.position_and_stops(symbol).await?;
+        let position = position.ok_or_else(|| format!("{} has no position in {symbol}", self.name()))?;
+        self.check_stop_price(&position, trigger)?;
+        let before = stops.iter().filter(|stop| covers(stop, &position)).find_map(|stop| stop.trigger);
+        self.replace_stop(cause, &position, &stops, trigger).await?;
+        let from = before.map_or_else(|| "without a stop".to_owned(), |before| format!("from {before}"));
+        Ok(format!(
+            "the stop of {} {} moved {from} to {trigger}",
+            position.direction.as_str(),
+            position.quantity
+        ))
+    }
+
+    /// Whether a stop may rest at this price: on the exchange's grid, not beyond the mark, and before liquidation.
+    fn check_stop_price(&self, position: &ExchangePosition, trigger: Price) -> Result<(), String> {
+        let symbol = &position.symbol;
+        let rules = self.shared.rules_of(symbol).ok_or("the exchange's rules for this coin are not known")?;
+        rules.check_trigger(trigger).map_err(|violation| violation.to_string())?;
+        let long = position.direction == Direction::Long;
+        let (side, mark) = (if long { "below" } else { "above" }, position.mark);
+        if (long && trigger >= mark) || (!long && trigger <= mark) {
+            return Err(format!(
+                "a {}'s stop must lie {side} the mark price {mark}",
+                position.direction.as_str()
+            ));
+        }
+        match position.liquidation {
+            Some(liquidation) if (long && trigger <= liquidation) || (!long && trigger >= liquidation) => {
+                Err(format!("the position would be liquidated at {liquidation}, before a stop at {trigger}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn position_and_stops(
+        &self,
+        symbol: &Symbol,
+    ) -> Result<(Option<ExchangePosition>, Vec<AlgoOrder>), String> {
+        let read = tokio::try_join!(self.client.positions(), self.client.open_algo_orders(Some(symbol)));
+        let (positions, stops) = read.map_err(|error| error.to_string())?;
+        let position = positions.into_iter().find(|position| &position.symbol == symbol);
+        Ok((position, stops.into_iter().filter(|stop| &stop.symbol == symbol).collect()))
+    }
+
+    /// Puts a stop at a price and removes every other one, without a moment in which none rests. The caller holds the
+    /// coin. On an error what protected before still does.
+    async fn replace_stop(
+        &self,
+        cause: &Cause,
+        position: &ExchangePosition,
+        stops: &[AlgoOrder],
+        trigger: Price,
+    ) -> Result<ClientOrderId, String> {
+        let old: Vec<&AlgoOrder> = stops.iter().filter(|stop| is_stop(stop)).collect();
+        let side = position.direction.closing_side();
+        if !old.iter().any(|stop| stop.close_position && stop.side == side) {
+            let whole = self.lay_stop(cause, position, trigger, StopSize::WholePosition, 1).await?;
+            self.remove_each(&old).await;
+            return Ok(whole);
+        }
+        let size = StopSize::ReduceOnly(position.quantity);
+        let bridge = self.lay_stop(cause, position, trigger, size, 1).await?;
+        let left = self.remove_each(&old).await;
+        if left.iter().any(|stop| stop.close_position && stop.side == side) {
+            // The answer may be lost and the old stop gone: with the bridge beside it something rests in any case, and
+            // the guardian's next look leaves one of them.
+            return Err("the old stop may still rest beside the new one; one of them stays".to_owned());
+        }
+        match self.lay_stop(cause, position, trigger, StopSize::WholePosition, 2).await {
+            Ok(whole) => {
+                self.remove_stop(&bridge).await;
+                Ok(whole)
+            }
+            Err(reason) => {
+                // The bridge protects all there is now; the guardian tries again to put a whole one beside it.
+                tracing::warn!(account = %self.name(), symbol = %position.symbol, reason, "a reduce-only stop stays");
+                Ok(bridge)
+            }
+        }
+    }
+
+    /// Journals a stop, places it and sees it resting.
+    async fn lay_stop(
+        &self,
+        cause: &Cause,
+        position: &ExchangePosition,
+        trigger: Price,
+        size: StopSize,
+        attempt: u32,
+    ) -> Result<ClientOrderId, String> {
+        let side = position.direction.closing_side();
+        let quantity = match size {
+            StopSize::WholePosition => None,
+            StopSize::ReduceOnly(quantity) => Some(quantity),
+        };
+        let order = self
+            .journal(cause, &position.symbol, OrderPurpose::Stop, side, (quantity, Some(trigger)), attempt)
+            .await
+            .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?;
+        let stop = StopOrder {
+            symbol: position.symbol.clone(),
+            side,
+            trigger,
+            size,
+            client_order_id: order.id.clone(),
+        };
+        let reason = match self.client.place_stop(&stop).await {
+            Outcome::Accepted(_) => "acknowledged, but not seen resting".to_owned(),
+            Outcome::Rejected(rejection) if rejection.code != codes::DUPLICATE_ID => {
+                self.learn_failure(&order, OrderState::Rejected, &rejection.to_string()).await;
+                return Err(format!("the exchange refused the stop: {rejection}"));
+            }
+            Outcome::NotSent(reason) => {
+                self.learn_failure(&order, OrderState::NotPlaced, &reason).await;
+                return Err(format!("the stop never left: {reason}"));
+            }
+            Outcome::Rejected(rejection) => rejection.to_string(),
+            Outcome::Unknown(reason) => reason,
+        };
+        for pause in SIGHTINGS {
+            tokio::time::sleep(pause).await;
+            let Ok(stops) = self.client.open_algo_orders(Some(&position.symbol)).await else { continue };
+            if let Some(seen) = stops.iter().find(|stop| stop.client_order_id.as_ref() == Some(&order.id)) {
+                let exchange_id = Some(seen.algo_id.to_string());
+                self.learn(&order, OrderState::Accepted, Learned { exchange_id, ..Learned::default() }).await;
+                return Ok(order.id);
+            }
+        }
+        self.learn_failure(&order, OrderState::Unknown, &reason).await;
+        // It may rest all the same, and would be a second one: what cannot be seen is taken back.
+        self.remove_stop(&order.id).await;
+        Err(format!("the new stop was not seen resting ({reason})"))
+    }
+
+    /// Removes stops, ours and others; returns those that may still be there.
+    async fn remove_each<'a>(&self, stops: &[&'a AlgoOrder]) -> Vec<&'a AlgoOrder> {
+        let mut left = Vec::new();
+        for stop in stops {
+            let gone = match &stop.client_order_id {
+                Some(id) => self.remove_stop(id).await,
+                None => false,
+            };
+            if !gone {
+                left.push(*stop);
+            }
+        }
+        left
+    }
+
+    /// What an operator last said about the stop of the position that is open now.
+    pub(super) async fn moved_trigger(&self, symbol: &Symbol) -> Option<Price> {
+        let orders = match self.shared.store.orders_of(self.name(), symbol, ORDERS_BACK).await {
+            Ok(orders) => orders,
+            Err(error) => {
+                tracing::error!(account = %self.name(), %symbol, %error, "the journal of a coin could not be read");
+                return None;
+            }
+        };
+        operators_word(&orders)
+    }
+
+    /// Whether a resting stop lies where it should: within a fifth of the configured distance, or where an operator put
+    /// it.
+    async fn is_well_placed(&self, stop: &AlgoOrder, position: &ExchangePosition) -> bool {
+        let Some(trigger) = stop.trigger else { return false };
+        if is_near(position, trigger, self.terms.stop_distance.share()) {
+            return true;
+        }
+        let Some(id) = &stop.client_order_id else { return false };
+        match self.shared.store.order(id).await {
+            Ok(order) => order.is_some_and(|order| matches!(order.intent.origin, Origin::Operator { .. })),
+            Err(error) => {
+                tracing::error!(order = %id, %error, "a stop could not be looked up in the journal");
+                // Unknown is no reason to touch a stop that protects.
+                true
+            }
+        }
+    }
+
+    /// The positions whose stops have to be looked at closely: not exactly one, or one that is not as it should be.
+    pub async fn odd_stops(&self, positions: &[Position], stops: &[AlgoOrder]) -> Vec<Symbol> {
+        let mut odd = Vec::new();
+        for position in positions {
+            let mine: Vec<&AlgoOrder> =
+                stops.iter().filter(|stop| stop.symbol == position.symbol && is_stop(stop)).collect();
+            let seen = as_seen(position);
+            if mine
+                .iter()
+                .filter_map(|stop| stop.client_order_id.as_ref())
+                .any(|id| self.is_of_another_desk(id))
+            {
+                continue;
+            }
+            let is_fine = match mine.as_slice() {
+                // Without any, it is the naked repair's matter.
+                [] => true,
+                [only] => {
+                    only.close_position && covers(only, &seen) && self.is_well_placed(only, &seen).await
+                }
+                _ => false,
+            };
+            if !is_fine {
+                odd.push(position.symbol.clone());
+            }
+        }
+        odd
+    }
+
+    /// Looks again, with the coin in hand, and leaves exactly one stop over the whole position at its place.
+    pub async fn repair_stop(&self, symbol: &Symbol) -> Finding {
+        let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
+        let (position, stops) = match self.position_and_stops(symbol).await {
+            Ok((Some(position), stops)) => (position, stops),
+            Ok((None, _)) => return Finding::Nothing,
+            Err(error) => return Finding::Unrepaired(error),
+        };
+        let resting: Vec<&AlgoOrder> = stops.iter().filter(|stop| is_stop(stop)).collect();
+        let mut good = None;
+        for stop in &resting {
+            let is_whole = stop.close_position && covers(stop, &position);
+            if is_whole && self.is_well_placed(stop, &position).await {
+                good = Some(*stop);
+                break;
+            }
+        }
+        if good.is_some() && resting.len() == 1 {
+            return Finding::Nothing;
+        }
+        if self.is_dry() {
+            return Finding::Unrepaired("dry-run sends no order".to_owned());
+        }
+        let seen = resting.iter().map(|stop| described(stop)).collect::<Vec<_>>().join(", ");
+        if let Some(good) = good {
+            let others: Vec<&AlgoOrder> =
+                resting.iter().copied().filter(|stop| stop.algo_id != good.algo_id).collect();
+            return match self.remove_each(&others).await.as_slice() {
+                [] => Finding::Repaired(format!("several stops rested ({seen}); {} stays", described(good))),
+                _ => Finding::Unrepaired(format!("several stops rest ({seen}) and cannot be removed")),
+            };
+        }
+        let wanted = match self.moved_trigger(symbol).await {
+            Some(moved) => Some(moved),
+            None => self.trigger_for(symbol, position.direction, position.entry),
+        };
+        let Some(wanted) = wanted else {
+            return Finding::Unrepaired("no stop price can be computed".to_owned());
+        };
+        match self.replace_stop(&self.guardian_cause("stop"), &position, &stops, wanted).await {
+            Ok(_) => Finding::Repaired(format!(
+                "its stop was not as it should be ({seen}); one rests at {wanted} now"
+            )),
+            Err(reason) => Finding::Unrepaired(format!("its stop is not as it should be ({seen}): {reason}")),
+        }
+    }
+
+    /// Tells what was done about stops that were not as they should be.
+    pub fn tell_stop_finding(&self, symbol: &Symbol, severity: Severity, what: &str) {
+        self.alarm(severity, format!("{} {symbol}: {what}", self.name()));
+    }
+}
+
+/// A market stop that lives, whichever way it points and whoever placed it.
+fn is_stop(stop: &AlgoOrder) -> bool {
+    stop.kind.raw() == "STOP_MARKET" && stop.status.is_live()
+}
+
+fn described(stop: &AlgoOrder) -> String {
+    let price = stop.trigger.map_or_else(|| "without a price".to_owned(), |trigger| format!("at {trigger}"));
+    let size = stop
+        .quantity
+        .filter(|_| !stop.close_position)
+        .map_or_else(|| "all".to_owned(), |size| size.to_string());
+    let id = stop.client_order_id.as_ref().map_or("unnamed", ClientOrderId::as_str);
+    format!("{} {size} {price} ({id})", stop.side.as_str())
+}
+
+/// Whether a trigger lies within a fifth of the configured distance from where the configuration puts it.
+fn is_near(position: &ExchangePosition, trigger: Price, distance: Decimal) -> bool {
+    let move_to = trigger.value() / position.entry.value() - Decimal::ONE;
+    let away = if position.direction == Direction::Long { -move_to } else { move_to };
+    (away - distance).abs() <= distance * PLACE_TOLERANCE
+}
+
+fn operators_word(newest_first: &[StoredOrder]) -> Option<Price> {
+    for order in newest_first {
+        let is_moved = matches!(order.intent.origin, Origin::Operator { .. });
+        match (order.intent.purpose, order.state) {
+            // Sent for nothing: it says nothing about the position.
+            (_, OrderState::Rejected | OrderState::NotPlaced) => {}
+            // The position that is open now began later than this.
+            (OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency, _)
+            | (OrderPurpose::Stop, OrderState::Filled) => return None,
+            (OrderPurpose::Stop, _) if is_moved => return order.intent.trigger,
+            (OrderPurpose::Stop, _) => {}
+        }
+    }
+    None
+}
+
+fn as_seen(position: &Position) -> ExchangePosition {
+    ExchangePosition {
+        symbol: position.symbol.clone(),
+        direction: position.direction,
+        quantity: position.quantity,
+        entry: position.entry,
+        mark: position.mark,
+        unrealised: position.unrealised,
+        isolated_margin: position.margin,
+        liquidation: position.liquidation,
+        updated_at: None,
+    }
+}
