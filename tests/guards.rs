@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 use common::{Bench, Desk, Setup, symbol};
 use jarvis::config::GuardSettings;
 use jarvis::domain::{
-    AccountName, CycleReport, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol, Timestamp,
+    AccountName, CycleReport, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol,
+    Timestamp,
 };
 use rust_decimal::Decimal;
 use rust_decimal_macros::dec;
@@ -156,6 +157,15 @@ fn a_bad_day_ends_for_all_who_lost_and_is_told_to_the_model() {
         }
         let prompt = desk.floor.draft_prompts().await.unwrap().user;
         assert!(prompt.contains("not_offered_halted"), "{prompt}");
+        // Whoever resumes has seen the loss: the same one does not halt again.
+        let resumed = Event::Resumed { scope: halts[0].scope.clone(), reason: "seen".to_owned() };
+        desk.floor.bulletin().record(None, resumed);
+        desk.wait(30).await;
+        bench.world.advance(60);
+        desk.wait(30).await;
+        assert_eq!(desk.floor.bulletin().read(|present| present.halts.clone()), []);
+        let report = shout(&desk, bench, "LONG").await;
+        assert!(!rules(&report).contains(&Rule::DailyLoss), "{:?}", rules(&report));
         desk.end().await;
     });
 }
@@ -173,7 +183,7 @@ fn how_the_guards_stand_is_told_after_a_cycle_and_at_readings() {
         assert!(!opened(&report).is_empty(), "{:?}", rules(&report));
         desk.floor.bulletin().flush().await;
         let logged = desk.store.events_of(&report.cycle_id).await.unwrap();
-        assert!(logged.iter().any(|told| matches!(told.event, jarvis::domain::Event::Guards { .. })));
+        assert!(logged.iter().any(|told| matches!(told.event, Event::Guards { .. })));
         desk.wait(60).await;
         let later = desk.floor.bulletin().read(|present| present.guards.clone());
         let held = later.iter().find(|reading| reading.rule == Rule::MaximumPositions).unwrap();

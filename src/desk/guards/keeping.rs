@@ -186,6 +186,7 @@ impl Floor {
         let (first, mut events) = self.shared.bulletin.subscribe();
         let mut halts = first.halts;
         self.recall_or_say().await;
+        self.tell_guards(None);
         loop {
             let mut heard = vec![events.recv().await];
             while let Ok(event) = events.try_recv() {

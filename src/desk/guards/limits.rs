@@ -308,6 +308,7 @@ fn a_market_is_judged_by_its_middle_coin_and_by_the_week_when_the_day_is_quiet()
     assert_eq!(trend(&[-1.01, -1.01, 40.0], &[0.0; 3]), Trend::Falling);
     assert_eq!(trend(&[1.01, 1.01, -40.0], &[-9.0; 3]), Trend::Rising);
     assert_eq!(trend(&[-1.0, 1.0], &[3.0, -3.0]), Trend::Flat);
+    assert_eq!(trend(&[1.0], &[3.0]), Trend::Flat);
     assert_eq!(trend(&[0.5], &[-3.01]), Trend::Falling);
     assert_eq!(trend(&[-0.5], &[3.01]), Trend::Rising);
     assert_eq!(trend(&[-2.0, 2.0], &[0.0; 2]), Trend::Falling, "the lower one of two");
@@ -361,6 +362,12 @@ fn a_measured_hedge_makes_room_and_an_unmeasured_one_does_not() {
     assert_eq!(with_short(Some(dec!(1)), Some(dec!(0.49))), Some(Rule::Exposure));
     assert_eq!(with_short(None, None), Some(Rule::Exposure), "nobody measured it");
     assert_eq!(with_short(Some(dec!(1)), None), Some(Rule::Exposure));
+    let mut short = Scene::short();
+    short.own().holdings =
+        vec![held("ETHUSDT", Direction::Short, dec!(800)), held("PAXGUSDT", Direction::Long, dec!(400))];
+    assert_eq!(short.refused_by(), None, "an earned long makes room for a short");
+    short.market.coins[2].correlation = Some(dec!(0.49));
+    assert_eq!(short.refused_by(), Some(Rule::Exposure));
 }
 
 #[test]
@@ -393,8 +400,9 @@ fn long_gold_beside_long_coins_is_exposure_unless_it_was_measured_to_fall_when_t
 #[test]
 fn an_opening_that_lessens_a_direction_is_not_refused_for_it() {
     let mut scene = Scene::short();
-    scene.own().holdings = vec![held("ETHUSDT", Direction::Long, dec!(1200))];
-    assert_eq!(scene.refused_by(), None, "1200 long is too much, and this takes some of it away");
+    scene.settings.risk.guards.exposure = None;
+    scene.own().holdings = vec![held("ETHUSDT", Direction::Long, dec!(1400))];
+    assert_eq!(scene.refused_by(), None, "1400 long is too much, and 1160 still is, but less so");
 }
 
 #[test]

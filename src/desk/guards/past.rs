@@ -235,6 +235,8 @@ mod tests {
         assert_eq!(standing.drawdown.round_dp(6), dec!(0.1), "1080 after 1200 at the top");
         let now = track(&readings, &[], 0, -100).standing([(&name("a"), dec!(990))].into_iter());
         assert_eq!((now.day.round_dp(6), now.drawdown.round_dp(6)), (dec!(-0.1), dec!(0.175)));
+        let risen = track(&readings, &[], 0, -100).standing([(&name("a"), dec!(1300))].into_iter());
+        assert_eq!(risen.drawdown, dec!(0), "above the top there is no fall");
     }
 
     #[test]
@@ -264,6 +266,13 @@ mod tests {
         ];
         let standing = track(&readings, &[], 1, 1).standing([(&name("b"), dec!(2900))].into_iter());
         assert_eq!(standing.day.round_dp(6), dec!(-0.05), "200 of 4000, and an empty answer is no loss");
+    }
+
+    #[test]
+    fn an_answer_without_money_between_two_readings_changes_nothing() {
+        let readings = [(0, "a", dec!(1000)), (1, "a", dec!(0)), (2, "a", dec!(-5)), (3, "a", dec!(950))];
+        let standing = track(&readings, &[], 0, 0).standing([(&name("a"), dec!(0))].into_iter());
+        assert_eq!(standing, Standing { day: dec!(-0.05), drawdown: dec!(0.05) });
     }
 
     #[test]
