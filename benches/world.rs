@@ -205,7 +205,7 @@ async fn within_the_process() {
             side: if number % 2 == 0 { Side::Buy } else { Side::Sell },
             quantity: Quantity::new(Decimal::ONE).expect("above zero"),
             reduce_only: false,
-            client_order_id: ClientOrderId::new(&format!("bench-{number}")).expect("an id"),
+            client_order_id: ClientOrderId::new(format!("bench-{number}")).expect("an id"),
         };
         let begun = Instant::now();
         let outcome = client.place_market(&order).await;

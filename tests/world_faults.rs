@@ -1,5 +1,7 @@
 //! The world over TCP, as programs of others meet it: cut connections, dead sockets, odd requests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub struct Running {
     venue: Venue,
     driver: Option<JoinHandle<()>>,
     service: JoinHandle<Result<(), TaskDied>>,
-    _door: Door,
+    door: Door,
     /// Lets consoles in.
     pub reception: Reception,
 }
@@ -55,10 +55,10 @@ impl Running {
         let streams = Streams { connector: venue.connector.clone(), ws_url: venue.ws_url.clone() };
         let (orders, commands) = mpsc::channel(COMMANDS);
         let reception = Reception::new(Arc::clone(&floor), orders);
-        let _door = socket::open(&data_dir, reception.clone())?;
+        let door = socket::open(&data_dir, reception.clone())?;
         let serving = Arc::clone(&floor);
         let service = tokio::spawn(async move { serving.serve(streams, commands, first_cycle).await });
-        Ok(Self { floor, venue, driver, service, _door, reception })
+        Ok(Self { floor, venue, driver, service, door, reception })
     }
 
     /// Waits until the desk ends without having been asked to, which is never in order.
@@ -76,6 +76,7 @@ impl Running {
 
     /// Ends the desk in order: nothing between send and stop is cut off, and the world is written down.
     pub async fn end(self) -> Result<(), Failure> {
+        drop(self.door);
         self.floor.end();
         let ended = self.service.await.map_err(|error| Failure::internal(error.to_string()))?;
         self.floor.bulletin().flush().await;

@@ -17,7 +17,7 @@ pub async fn run(global: &Global) -> Result<ExitCode, Failure> {
     // Heard from the first moment on: a stop during the start is an orderly end too.
     let mut ended = std::pin::pin!(serving::asked_to_end()?);
     let starting = Running::start(loaded, global.world.clone(), data_dir.clone(), |step| {
-        tracing::info!(step, "starting")
+        tracing::info!(step, "starting");
     });
     let mut running = tokio::select! {
         running = starting => running?,
