@@ -236,7 +236,7 @@ async fn measure_clients() {
     waits.sort_by(f64::total_cmp);
     let line = json!({
         "measure": "200 keep-alive clients on cached paths", "requests": waits.len(),
-        "requests_per_s": (waits.len() as f64 / seconds).round(), "target_per_s": 20_000,
+        "requests_per_s": (f64::from(u32::try_from(waits.len()).unwrap_or(u32::MAX)) / seconds).round(), "target_per_s": 20_000,
         "p50_ms": waits[waits.len() / 2], "p99_ms": waits[waits.len() * 99 / 100], "target_p99_ms": 25.0,
     });
     println!("{line}");
