@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::venue::Venue;
 use super::{desk, logs, reception, setup};
 use crate::config::Settings;
-use crate::console::{ColorChoice, ColorDepth, ConsoleOptions, Exit, Theme};
+use crate::console::{ColorChoice, ColorDepth, ConsoleOptions, Exit, Habits, Theme};
 use crate::desk::{Floor, Streams};
 use crate::domain::{Feed, Request};
 use crate::store::{DeskLock, FILE_NAME, Store};
@@ -43,6 +43,7 @@ pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> 
         theme: Theme::load(&loaded.settings.console.theme, Some(&loaded.directory))?,
         read_only,
         color: ColorDepth::detect(color(global.color), setup::environment),
+        habits: Habits::new(&loaded.settings.console, setup::environment, false)?,
     };
     let (feeds, fed) = mpsc::channel(1024);
     let (requests, asked) = mpsc::channel(16);

@@ -31,6 +31,14 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
             format!("line {} of {}, end: follow", top + 1, lines.len()),
             theme.style(Meaning::Warn),
         ),
+        // What is above the first line in sight is said, so that nobody takes the tail for the whole.
+        None if top > 0 => {
+            let words = cycle
+                .map_or_else(String::new, |cycle| progress(cycle, area.width, theme).content.into_owned());
+            let warn = cycle.is_some_and(|cycle| cycle.sources.iter().any(|s| s.stale || s.error.is_some()));
+            let style = theme.style(if warn { Meaning::Warn } else { Meaning::Muted });
+            Span::styled(format!("↑ {top} lines above, {words}"), style)
+        }
         _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, area.width, theme)),
     };
     let inner = framed(frame, area, state, theme, Panel::Analysis.title(), &note, focused);
