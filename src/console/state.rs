@@ -142,6 +142,7 @@ impl Order {
     }
 
     /// The next one.
+    #[must_use]
     pub const fn next(self) -> Self {
         match self {
             Self::Asked => Self::Confidence,
@@ -151,6 +152,9 @@ impl Order {
         }
     }
 }
+
+/// What was decided for an account and a coin.
+pub type Word = (AccountName, Symbol, Option<DecisionWord>);
 
 /// How decisions are shown.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -162,7 +166,7 @@ pub struct Table {
     /// Accounts against coins instead of a list.
     pub grid: bool,
     /// The words of the cycle before, to tell what changed, and which cycle these are the words before.
-    pub before: Option<(CycleId, Vec<(AccountName, Symbol, Option<DecisionWord>)>)>,
+    pub before: Option<(CycleId, Vec<Word>)>,
 }
 
 /// A question before something that cannot be taken back.
@@ -329,7 +333,7 @@ impl State {
             next_query: 1,
             keys: Keymap::default(),
             themes: (Vec::new(), String::new()),
-            zone: chrono::FixedOffset::east_opt(0).unwrap_or_else(|| chrono::Offset::fix(&chrono::Utc)),
+            zone: chrono::Offset::fix(&chrono::Utc),
             ascii: false,
             suspendable: false,
             rang: None,

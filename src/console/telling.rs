@@ -65,7 +65,7 @@ pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
             one(Severity::Warning, "the desk is disarmed: no account may send orders".to_owned())
         }
         Event::Armed { accounts } => {
-            let names: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
+            let names: Vec<&str> = accounts.iter().map(crate::domain::AccountName::as_str).collect();
             one(Severity::Warning, format!("armed: {} may send orders", names.join(", ")))
         }
         _ => Vec::new(),

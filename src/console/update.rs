@@ -128,13 +128,11 @@ pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     if asking::types_prompt(state) {
-        return match Key::of(event) {
-            Some(Key::Code(KeyCode::Esc) | Key::Ctrl('c')) => prompt::leave_editor(state),
-            _ => {
-                prompt::type_key(state, event);
-                Vec::new()
-            }
-        };
+        if let Some(Key::Code(KeyCode::Esc) | Key::Ctrl('c')) = Key::of(event) {
+            return prompt::leave_editor(state);
+        }
+        prompt::type_key(state, event);
+        return Vec::new();
     }
     let Some(key) = Key::of(event) else { return Vec::new() };
     // What was told about the last key is over with the next one.
@@ -147,11 +145,11 @@ fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     if let Some(action) = state.keys.lookup(key, state.screen) {
         return act(state, action);
     }
-    if let Some(other) = state.keys.elsewhere(key, state.screen).filter(|_| !too_small(state)) {
-        if let super::keymap::On::Only([screen, ..]) = other.on {
-            let (number, title) = (screen.number(), screen.title());
-            tell(state, Severity::Info, format!("{} works on the {title} screen ({number})", other.name));
-        }
+    if let Some(other) = state.keys.elsewhere(key, state.screen).filter(|_| !too_small(state))
+        && let super::keymap::On::Only([screen, ..]) = other.on
+    {
+        let (number, title) = (screen.number(), screen.title());
+        tell(state, Severity::Info, format!("{} works on the {title} screen ({number})", other.name));
     }
     Vec::new()
 }

@@ -198,8 +198,8 @@ fn draw_candle(buffer: &mut Buffer, scale: &Scale, column: u16, candle: &Candle,
 }
 
 fn set(buffer: &mut Buffer, column: u16, row: u16, symbol: &str, style: Style) {
-    if let Some(cell) = buffer.cell_mut((column, row)) {
-        cell.set_symbol(symbol).set_style(style);
+    if buffer.area.contains((column, row).into()) {
+        buffer.set_string(column, row, symbol, style);
     }
 }
 

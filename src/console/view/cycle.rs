@@ -1,5 +1,7 @@
 //! One cycle, down to the exact words.
 
+use std::fmt::Write as _;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -248,7 +250,8 @@ fn orders(page: &CyclePage, state: &State) -> Text {
         let mut figures = format!("order {}", order.client_order_id);
         for (name, price) in [("trigger", order.trigger), ("average price", order.average_price)] {
             if let Some(price) = price {
-                figures.push_str(&format!(", {name} {}", format::price(price)));
+                // Writing to a String cannot fail.
+                let _ = write!(figures, ", {name} {}", format::price(price));
             }
         }
         text.push((Meaning::Muted, figures));

@@ -85,7 +85,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
             palette::draw(frame, screen, typed, *selected, state, theme);
         }
         Some(Overlay::Themes { selected, .. }) => {
-            palette::draw_themes(frame, screen, *selected, state, theme)
+            palette::draw_themes(frame, screen, *selected, state, theme);
         }
         None => {}
     }

@@ -58,10 +58,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let inner = framed(frame, tables, state, theme, "Money", &page::age(asked, state, theme), true);
     frame.render_widget(periods(state, theme), Rect { height: 1, ..inner });
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
-    if !page::awaited(frame, body, asked, state, theme) {
-        if let Some(page) = &asked.page {
-            draw_tables(frame, tables, body, page, state, theme);
-        }
+    if let (false, Some(page)) = (page::awaited(frame, body, asked, state, theme), &asked.page) {
+        draw_tables(frame, tables, body, page, state, theme);
     }
     if curves.height > 3 && curves.width > 20 {
         draw_curves(frame, curves, asked.page.as_ref(), state, theme);

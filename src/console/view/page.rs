@@ -49,7 +49,7 @@ pub fn awaited<T>(frame: &mut Frame<'_>, area: Rect, asked: &Asked<T>, state: &S
             frame.render_widget(Paragraph::new(lines), area);
         }
         _ if !state.connected => {
-            placeholder(frame, area, theme, &["The desk has stopped and answers no more."])
+            placeholder(frame, area, theme, &["The desk has stopped and answers no more."]);
         }
         _ => placeholder(frame, area, theme, &["Asking the desk …"]),
     }

@@ -16,8 +16,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(desk) = &state.desk else { return };
     let room = usize::from(area.width);
     let mut line = Line::default();
-    let mut shown_coins = 0;
-    for symbol in &desk.facts.symbols {
+    for (shown_coins, symbol) in desk.facts.symbols.iter().enumerate() {
         let shown = state.mark(symbol).map_or_else(|| "no price".to_owned(), format::price);
         let pair = [
             Span::styled(format!(" {} ", symbol.coin()), theme.style(Meaning::Muted)),
@@ -31,7 +30,6 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
             break;
         }
         line.spans.extend(pair);
-        shown_coins += 1;
     }
     frame.render_widget(line, area);
 }
