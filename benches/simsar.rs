@@ -1,6 +1,7 @@
-//! Measures simsar: the brief against a transport with latency and against the offline world, the indicators, and
-//! memory over many requests. `cargo bench --bench simsar` prints one JSON object a measure and fails nothing: the
-//! machine it ran on decides what the numbers mean.
+//! Measures simsar: the brief against the offline world, within this process and over TCP with latency; the indicators;
+//! many keep-alive clients; and memory over many requests. `cargo bench --bench simsar` prints one JSON object a measure
+//! and fails nothing: the machine it ran on decides what the numbers mean. A word after `--` picks the measures it is
+//! part of the name of: `indicators`, `near`, `far`, `clients`, `memory`.
 
 #![expect(
     clippy::expect_used,
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::serve::ListenerExt;
 use bytes::Bytes;
 use http::Request;
 use jarvis::domain::{Candle, Interval, Symbol, SystemClock, Usdt};
@@ -48,8 +50,12 @@ fn world() -> Arc<World> {
 }
 
 fn simsar(world: &Arc<World>, transport: Transport) -> Simsar {
+    simsar_at("http://world", world, transport)
+}
+
+fn simsar_at(base_url: &str, world: &Arc<World>, transport: Transport) -> Simsar {
     let options = SimsarOptions {
-        addresses: SourceAddresses::one_host("http://world"),
+        addresses: SourceAddresses::one_host(base_url),
         finnhub_token: Some("paper".to_owned().into()),
         symbols: coins(),
         concurrency: 64,
@@ -59,16 +65,13 @@ fn simsar(world: &Arc<World>, transport: Transport) -> Simsar {
     Simsar::new(options, transport, world.clock())
 }
 
-/// Every answer takes this long, as if it came from afar; `asked` counts.
-fn slowed(inner: Transport, latency: Duration, asked: &Arc<AtomicUsize>) -> Transport {
+/// Counts what is asked.
+fn counted(inner: Transport, asked: &Arc<AtomicUsize>) -> Transport {
     let asked = Arc::clone(asked);
     Transport::from_service(tower::service_fn(move |request: Request<Bytes>| {
         let inner = inner.clone();
         asked.fetch_add(1, Ordering::Relaxed);
-        async move {
-            tokio::time::sleep(latency).await;
-            inner.send(request).await
-        }
+        async move { inner.send(request).await }
     }))
 }
 
@@ -92,6 +95,39 @@ async fn brief_ms(simsar: &Simsar) -> f64 {
     elapsed
 }
 
+/// Serves the world over TCP on this machine; every answer takes `latency` longer than it needs.
+async fn far_world(world: &Arc<World>, latency: Duration) -> String {
+    let delay = axum::middleware::from_fn(
+        move |request: axum::extract::Request, next: axum::middleware::Next| async move {
+            let (answer, ()) = tokio::join!(next.run(request), tokio::time::sleep(latency));
+            answer
+        },
+    );
+    let router = world.router().layer(delay);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("an open stream"));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    format!("http://{address}")
+}
+
+async fn measure_far_briefs() {
+    let world = world();
+    let base_url = far_world(&world, Duration::from_millis(100)).await;
+    let transport = Transport::network().expect("a client");
+    // Makes the connections.
+    brief_ms(&simsar_at(&base_url, &world, transport.clone())).await;
+    let mut runs = Vec::new();
+    for _ in 0..15 {
+        runs.push(brief_ms(&simsar_at(&base_url, &world, transport.clone())).await);
+    }
+    report(
+        "brief over TCP, 100 ms a request, 64 in flight, connections warm, nothing read before",
+        250.0,
+        runs,
+    );
+}
+
 async fn measure_briefs() {
     let world = world();
     let router = Transport::in_process(world.router());
@@ -112,16 +148,8 @@ async fn measure_briefs() {
     report("brief, in-process world, candles at hand, prices read again", 15.0, warm);
 
     let asked = Arc::new(AtomicUsize::new(0));
-    let far = slowed(router, Duration::from_millis(100), &asked);
-    let mut slow = Vec::new();
-    for _ in 0..10 {
-        slow.push(brief_ms(&simsar(&world, far.clone())).await);
-    }
-    println!(
-        "{}",
-        json!({ "measure": "requests of one brief", "count": asked.load(Ordering::Relaxed) / 10 })
-    );
-    report("brief, 100 ms a request, 64 in flight, nothing read before", 250.0, slow);
+    brief_ms(&simsar(&world, counted(router, &asked))).await;
+    println!("{}", json!({ "measure": "requests of one brief", "count": asked.load(Ordering::Relaxed) }));
 }
 
 async fn measure_indicators() {
@@ -185,9 +213,94 @@ async fn measure_memory() {
     println!("{line}");
 }
 
+/// Two hundred clients that keep their connections and ask for what is on the shelves; they and the server share this
+/// machine.
+async fn measure_clients() {
+    const CLIENTS: usize = 200;
+    const REQUESTS: usize = 1000;
+    let world = world();
+    let simsar = simsar(&world, Transport::in_process(world.router()));
+    brief_ms(&simsar).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("an open stream"));
+    tokio::spawn(axum::serve(listener, simsar.router()).into_future());
+    let begun = Instant::now();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|client| tokio::spawn(one_client(address, client, REQUESTS))).collect();
+    let mut waits = Vec::with_capacity(CLIENTS * REQUESTS);
+    for client in clients {
+        waits.append(&mut client.await.expect("a client"));
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    waits.sort_by(f64::total_cmp);
+    let line = json!({
+        "measure": "200 keep-alive clients on cached paths", "requests": waits.len(),
+        "requests_per_s": (waits.len() as f64 / seconds).round(), "target_per_s": 20_000,
+        "p50_ms": waits[waits.len() / 2], "p99_ms": waits[waits.len() * 99 / 100], "target_p99_ms": 25.0,
+    });
+    println!("{line}");
+}
+
+/// Asks so many times on one connection; how long each took, in milliseconds.
+async fn one_client(address: std::net::SocketAddr, client: usize, requests: usize) -> Vec<f64> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("an open stream");
+    let coin = COINS[client % COINS.len()];
+    let paths = [
+        format!("/indicators/rsi/{coin}"),
+        format!("/candles/{coin}?limit=5"),
+        "/fear-greed".to_owned(),
+        format!("/price/{coin}"),
+    ];
+    let mut waits = Vec::with_capacity(requests);
+    let mut answer = vec![0; 64 * 1024];
+    for number in 0..requests {
+        let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", paths[number % paths.len()]);
+        let begun = Instant::now();
+        stream.write_all(request.as_bytes()).await.expect("a request is taken");
+        let mut read = 0;
+        loop {
+            read += stream.read(&mut answer[read..]).await.expect("an answer");
+            if is_whole(&answer[..read]) {
+                break;
+            }
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..read]));
+        waits.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    waits
+}
+
+/// Whether an answer has come with all of its body.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let text = std::str::from_utf8(&answer[..head]).expect("a head is text");
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    answer.len() >= head + 4 + length.parse::<usize>().expect("a number")
+}
+
 #[tokio::main]
 async fn main() {
-    measure_indicators().await;
-    measure_briefs().await;
-    measure_memory().await;
+    rustls::crypto::ring::default_provider().install_default().expect("the first to choose");
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()));
+    if is_wanted("indicators") {
+        measure_indicators().await;
+    }
+    if is_wanted("near") {
+        measure_briefs().await;
+    }
+    if is_wanted("far") {
+        measure_far_briefs().await;
+    }
+    if is_wanted("clients") {
+        measure_clients().await;
+    }
+    if is_wanted("memory") {
+        measure_memory().await;
+    }
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -18,12 +20,15 @@ struct Console {
     keys: Box<dyn Write + Send>,
     bytes: Receiver<Vec<u8>>,
     screen: vt100::Parser,
-    _home: TempDir,
+    _home: Rc<TempDir>,
 }
 
 impl Console {
     fn start(rows: u16, cols: u16, arguments: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_at_home(Rc::new(tempfile::tempdir().unwrap()), rows, cols, arguments)
+    }
+
+    fn start_at_home(home: Rc<TempDir>, rows: u16, cols: u16, arguments: &[&str]) -> Self {
         let pty =
             native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis"));
@@ -96,6 +101,48 @@ impl Drop for Console {
     }
 }
 
+fn signal(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// A desk without a console, ready for some.
+struct Served {
+    child: std::process::Child,
+    socket: std::path::PathBuf,
+}
+
+impl Served {
+    fn start(home: &TempDir) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_jarvis"))
+            .env_clear()
+            .env("HOME", home.path())
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let socket = ready["socket"].as_str().unwrap().into();
+        Self { child, socket }
+    }
+
+    /// Asks it to end, and returns its exit code.
+    fn end(mut self) -> Option<i32> {
+        signal("-TERM", self.child.id());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Ends a desk that a failed test leaves behind; one that ended is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn assert_restored(screen: &vt100::Parser) {
     let screen = screen.screen();
     assert!(!screen.alternate_screen(), "the alternate screen is still on");
@@ -128,8 +175,7 @@ fn a_hangup_ends_it_in_order() {
         console
     };
     let pid = console.child.process_id().unwrap();
-    let killed = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status().unwrap();
-    assert!(killed.success());
+    signal("-HUP", pid);
     let (code, screen) = console.end();
     assert_eq!(code, 0);
     assert_restored(&screen);
@@ -156,4 +202,44 @@ fn wrong_settings_leave_a_sentence_on_a_plain_terminal() {
     assert_eq!(code, 3);
     assert_restored(&screen);
     assert!(screen.screen().contents().contains("nonsense"));
+}
+
+#[test]
+fn consoles_come_and_go_while_a_served_desk_works_on() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Rc::new(tempfile::tempdir().unwrap());
+    let desk = Served::start(&home);
+    let mode = std::fs::metadata(&desk.socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the socket is the owner's alone");
+
+    let mut watcher = Console::start_at_home(Rc::clone(&home), 40, 120, &["attach", "--read-only"]);
+    watcher.wait_for("the desk", |text| text.contains("mirat"));
+    let mut console = Console::start_at_home(Rc::clone(&home), 40, 120, &["attach"]);
+    console.wait_for("the first cycle", |text| text.contains("opened"));
+    console.press("d");
+    console.wait_for("dry-run", |text| text.contains("DRY"));
+    watcher.wait_for("dry-run on the other console", |text| text.contains("DRY"));
+
+    signal("-HUP", console.child.process_id().unwrap());
+    let (code, screen) = console.end();
+    assert_eq!(code, 0);
+    assert_restored(&screen);
+
+    let socket = desk.socket.clone();
+    assert_eq!(desk.end(), Some(0), "TERM ends a served desk in order");
+    assert!(!socket.exists(), "the door is shut");
+    watcher.wait_for("that the desk is away", |text| text.contains("does not answer"));
+    let desk = Served::start(&home);
+    watcher.wait_for("the desk again", |text| text.contains("opened") && !text.contains("does not answer"));
+    watcher.press("q");
+    assert_eq!(watcher.end().0, 0, "leaving an attached console ends nothing else");
+    assert_eq!(desk.end(), Some(0));
+}
+
+#[test]
+fn attaching_to_nothing_says_how_to_start_a_desk() {
+    let (code, screen) = Console::start(24, 80, &["attach"]).end();
+    assert_eq!(code, 1);
+    assert!(screen.screen().contents().contains("jarvis serve"));
 }

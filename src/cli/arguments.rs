@@ -70,6 +70,10 @@ pub enum Color {
 /// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Subcommand {
+    /// Run the desk without a console; consoles attach to it
+    Serve,
+    /// Look at a desk that `jarvis serve` runs, and command it
+    Attach(AttachOptions),
     /// Run one cycle now, then exit
     Cycle(CycleOptions),
     /// Serve the market-data API over TCP
@@ -113,6 +117,14 @@ pub struct RecordedOptions {
     /// Market time to stand at: RFC 3339, seconds optional, or a date; UTC
     #[arg(long, value_name = "TIME", requires = "candles", value_parser = parse_time)]
     pub from: Option<Timestamp>,
+}
+
+/// `jarvis attach`
+#[derive(Debug, Args)]
+pub struct AttachOptions {
+    /// Watch without being able to command
+    #[arg(long)]
+    pub read_only: bool,
 }
 
 /// `jarvis cycle`

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::failure::Failure;
 use super::setup::environment;
 use super::venue::Venue;
-use crate::config::{self, AccountSettings, Allocation, PromptLanguage, Provider, Settings};
+use crate::config::{self, AccountSettings, Allocation, MarketSettings, PromptLanguage, Provider, Settings};
 use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
 use crate::domain::{AccountName, Mode, Symbol};
@@ -43,7 +43,7 @@ pub async fn open(
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
         store: store.at(&venue.id),
-        simsar: simsar(&settings, venue, symbols, data_dir),
+        simsar: simsar(&settings, venue, symbols, data_dir)?,
         llm: model(&settings, venue)?,
         accounts,
         templates: Templates::load(Some(settings_dir), language)?,
@@ -55,7 +55,12 @@ pub async fn open(
 }
 
 /// The market-data API over a venue's sources.
-pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir: Option<&Path>) -> Simsar {
+pub fn simsar(
+    settings: &Settings,
+    venue: &Venue,
+    symbols: Vec<Symbol>,
+    data_dir: Option<&Path>,
+) -> Result<Simsar, Failure> {
     let options = SimsarOptions {
         addresses: if venue.built_in {
             SourceAddresses::one_host(&venue.base_url)
@@ -65,7 +70,7 @@ pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir
         finnhub_token: if venue.built_in {
             Some(SecretString::from("built-in"))
         } else {
-            environment("FINNHUB_API_KEY").map(SecretString::from)
+            finnhub_key(&settings.market, &environment)?
         },
         symbols,
         concurrency: settings.market.concurrency,
@@ -73,7 +78,18 @@ pub fn simsar(settings: &Settings, venue: &Venue, symbols: Vec<Symbol>, data_dir
         // What a world makes up is not kept among what was really read.
         data_dir: data_dir.filter(|_| !venue.built_in).map(Path::to_owned),
     };
-    Simsar::new(options, venue.transport.clone(), Arc::clone(&venue.clock))
+    Ok(Simsar::new(options, venue.transport.clone(), Arc::clone(&venue.clock)))
+}
+
+/// The key the settings name, which must be there, or the one in the usual variable, which may be.
+fn finnhub_key(
+    market: &MarketSettings,
+    environment: config::Environment<'_>,
+) -> Result<Option<SecretString>, Failure> {
+    match &market.finnhub_api_key {
+        Some(named) => Ok(Some(config::secret(named, environment)?)),
+        None => Ok(environment(MarketSettings::FINNHUB_VARIABLE).map(SecretString::from)),
+    }
 }
 
 /// Every enabled account of the settings that the venue has keys for; on a served world, every account it has.
@@ -196,6 +212,29 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
+
+    #[test]
+    fn finnhubs_key_comes_from_where_the_settings_say_and_else_from_its_usual_variable() {
+        use secrecy::ExposeSecret;
+        let environment = |name: &str| match name {
+            "FINNHUB_API_KEY" => Some("usual".to_owned()),
+            "OWN" => Some("own".to_owned()),
+            _ => None,
+        };
+        let mut market = MarketSettings { concurrency: 1, finnhub_api_key: None };
+        let key = |market: &MarketSettings| {
+            finnhub_key(market, &environment).map(|key| key.map(|key| key.expose_secret().to_owned()))
+        };
+        assert_eq!(key(&market).ok().flatten().as_deref(), Some("usual"));
+        market.finnhub_api_key = Some(config::SecretRef::Variable("OWN".to_owned()));
+        assert_eq!(key(&market).ok().flatten().as_deref(), Some("own"));
+        market.finnhub_api_key = Some(config::SecretRef::Variable("NOWHERE".to_owned()));
+        assert!(key(&market).is_err(), "a key that is named must be there");
+        assert!(matches!(
+            finnhub_key(&MarketSettings { concurrency: 1, finnhub_api_key: None }, &|_| None),
+            Ok(None)
+        ));
+    }
 
     #[test]
     fn a_price_of_the_settings_goes_first_and_a_local_model_is_free() {

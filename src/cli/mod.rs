@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. The only room that knows all the others and wires them together.
 
 mod arguments;
+mod attach;
 mod console;
 mod cycle;
 mod desk;
@@ -10,10 +11,13 @@ mod logs;
 mod panics;
 mod prompt;
 mod reception;
+mod running;
 mod screenshots;
+mod serve;
 mod serving;
 mod setup;
 mod simsar;
+mod socket;
 mod venue;
 mod world;
 
@@ -50,6 +54,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let global = arguments.global;
     match arguments.command {
         None => console::run(&global, arguments.read_only).await,
+        Some(Subcommand::Serve) => serve::run(&global).await,
+        Some(Subcommand::Attach(options)) => attach::run(&global, options.read_only).await,
         Some(Subcommand::Cycle(options)) => cycle::run(&global, &options).await,
         Some(Subcommand::Simsar(options)) => simsar::run(&global, &options).await,
         Some(Subcommand::World(options)) => world::run(&global, &options).await,

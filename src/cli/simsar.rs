@@ -23,7 +23,7 @@ pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, F
             symbols.push(symbol.clone());
         }
     }
-    let simsar = desk::simsar(&settings, &venue, symbols, None);
+    let simsar = desk::simsar(&settings, &venue, symbols, None)?;
     let router = simsar.router();
     let (connector, ws_url) = (venue.connector.clone(), venue.ws_url.clone());
     let quotes = tokio::spawn(async move { simsar.follow_quotes(connector, ws_url).await });

@@ -73,6 +73,18 @@ impl Loaded {
                 self.need(&owner, "api_secret", account.api_secret.as_ref(), &why, environment)?;
             }
         }
+        // Without a key there are other sources; a key that is named and missing is a slip all the same.
+        if self.settings.mode != Mode::Paper
+            && let Some(named) = &self.settings.market.finnhub_api_key
+        {
+            self.need(
+                "market",
+                "finnhub_api_key",
+                Some(named),
+                "news and the calendar name a key",
+                environment,
+            )?;
+        }
         let model = &self.settings.model;
         let may_do_without =
             model.provider == Provider::OpenAi && model.is_local() && model.api_key.is_none();
@@ -129,6 +141,8 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     lines.insert("model".to_owned(), model.line());
     read_model(model, &mut settings)?;
     let mut market = root.section("market")?;
+    lines.insert("market".to_owned(), market.line());
+    settings.market.finnhub_api_key = market.secret("finnhub_api_key_env", "finnhub_api_key_file")?;
     market.whole("concurrency", &mut settings.market.concurrency, 1..=256)?;
     market.finish()?;
     read_exchange(root.section("exchange")?, &mut settings)?;

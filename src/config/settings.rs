@@ -140,6 +140,14 @@ pub struct PriceSettings {
 pub struct MarketSettings {
     /// Requests in flight at once while a brief is gathered.
     pub concurrency: usize,
+    /// Finnhub's key where the settings name one; without it, `FINNHUB_API_KEY` is used if it is set, and else the
+    /// news feeds and FairEconomy's calendar.
+    pub finnhub_api_key: Option<SecretRef>,
+}
+
+impl MarketSettings {
+    /// The variable that holds Finnhub's key when the settings name no place.
+    pub const FINNHUB_VARIABLE: &'static str = "FINNHUB_API_KEY";
 }
 
 /// Where the exchange is, if not where its mode says. Loopback only.
@@ -199,7 +207,7 @@ impl Default for Settings {
             profile: Profile::Guarded,
             schedule: Schedule { cron: "0 5 * * * *".to_owned() },
             model: ModelSettings::default(),
-            market: MarketSettings { concurrency: 64 },
+            market: MarketSettings { concurrency: 64, finnhub_api_key: None },
             exchange: ExchangeSettings::default(),
             world: WorldSettings {
                 seed: 1,

@@ -307,6 +307,23 @@ fn a_real_model_needs_a_key_and_looks_for_it_where_its_maker_says() {
 }
 
 #[test]
+fn finnhubs_key_may_be_absent_but_not_where_the_settings_name_it() {
+    let keys = |name: &str| ["K", "S"].contains(&name).then(|| "x".to_owned());
+    assert_eq!(load_text(TRADING, &keys).unwrap().settings.market.finnhub_api_key, None);
+    let text =
+        format!("[market]\nfinnhub_api_key_env = \"NEWS_KEY\"\n{TRADING}").replace("mode = \"testnet\"", "");
+    let text = format!("mode = \"testnet\"\n{text}");
+    let refusal = load_text(&text, &keys).unwrap_err().to_string();
+    assert!(refusal.contains("jarvis.toml, line 2: market.finnhub_api_key: "), "{refusal}");
+    assert!(refusal.contains("export NEWS_KEY="), "{refusal}");
+    let all = |name: &str| Some(name.to_owned());
+    let named = load_text(&text, &all).unwrap().settings.market.finnhub_api_key;
+    assert_eq!(named, Some(SecretRef::Variable("NEWS_KEY".to_owned())));
+    let paper = text.replace("testnet", "paper");
+    assert!(load_text(&paper, &keys).is_ok(), "a world's news need no key");
+}
+
+#[test]
 fn a_world_brings_its_own_keys_so_reading_does_not_ask_for_any() {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("jarvis.toml");

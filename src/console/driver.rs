@@ -136,7 +136,7 @@ pub async fn drive<S: Surface>(
                 Some(Err(_)) | None => return Exit::TerminalGone,
             },
             () = sleep_until(session.due), if session.dirty => {}
-            feed = feeds.recv(), if session.state.connected => session.feed(feed),
+            feed = feeds.recv(), if !session.ended => session.feed(feed),
             _ = second.tick(), if session.state.clock_runs() => session.dirty = true,
         }
     }
@@ -169,6 +169,8 @@ struct Session {
     /// What waits to be said to the terminal beside the frames.
     spoken: Vec<Spoken>,
     mouse: bool,
+    /// Whether nothing will be heard any more.
+    ended: bool,
 }
 
 /// What is said to the terminal beside the frames.
@@ -200,6 +202,7 @@ impl Session {
             shown: Buffer::default(),
             spoken: Vec::new(),
             mouse: options.habits.mouse,
+            ended: false,
         }
     }
 
@@ -278,6 +281,7 @@ impl Session {
     }
 
     fn feed(&mut self, feed: Option<Feed>) {
+        self.ended = feed.is_none();
         self.apply(feed.map_or(Msg::FeedEnded, |feed| Msg::Feed(Box::new(feed))));
     }
 

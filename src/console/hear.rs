@@ -6,7 +6,9 @@ use super::screens::{self, log};
 use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
 use super::telling::sentences;
 use super::update::{Effect, tell};
-use crate::domain::{CommandId, Envelope, Event, Feed, Severity};
+use crate::domain::{
+    AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol,
+};
 
 /// The least wall time between two rings of the bell.
 const BELL: Duration = Duration::from_secs(10);
@@ -19,8 +21,29 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
             Vec::new()
         }
         Feed::Page { id, page } => screens::answer(state, id, page),
+        Feed::Lost { reason } => {
+            state.connected = false;
+            tell(state, Severity::Warning, reason);
+            Vec::new()
+        }
+        Feed::Undelivered { id, reason } => {
+            state.asked.retain(|(asked, _)| *asked != id);
+            tell(state, Severity::Warning, reason);
+            Vec::new()
+        }
         Feed::Snapshot(snapshot) => {
             let first = state.desk.is_none();
+            let away = !std::mem::replace(&mut state.connected, true);
+            for line in state.desk.iter().flat_map(|before| happened(before, &snapshot)).collect::<Vec<_>>() {
+                record(state, Notice { at: Some(snapshot.at), ..line });
+            }
+            if away {
+                tell(
+                    state,
+                    Severity::Info,
+                    "the desk is back; the log says what happened meanwhile".to_owned(),
+                );
+            }
             state.heard = Some((snapshot.at, state.now));
             state.desk = Some(*snapshot);
             anchor_selection(state);
@@ -30,6 +53,41 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
         }
         Feed::Event(envelope) => hear(state, &envelope),
     }
+}
+
+/// What is different after a gap in what was heard, in sentences.
+fn happened(before: &Snapshot, after: &Snapshot) -> Vec<Notice> {
+    let mut lines = Vec::new();
+    let mut note = |severity, text: String| {
+        lines.push(Notice { at: None, severity, text: format!("while you were away: {text}") });
+    };
+    if let Some(cycle) =
+        after.cycle.as_ref().filter(|cycle| before.cycle.as_ref().map(|c| &c.id) != Some(&cycle.id))
+    {
+        note(Severity::Info, format!("cycle {}", cycle.id));
+    }
+    let held = |desk: &Snapshot| -> Vec<(AccountName, Symbol)> {
+        let of = |account: &AccountState| {
+            let name = account.name.clone();
+            account.positions.iter().map(move |held| (name.clone(), held.symbol.clone())).collect::<Vec<_>>()
+        };
+        desk.accounts.iter().flat_map(of).collect()
+    };
+    let (earlier, now) = (held(before), held(after));
+    for (account, symbol) in now.iter().filter(|held| !earlier.contains(held)) {
+        note(Severity::Info, format!("{account} opened {}", symbol.coin()));
+    }
+    for (account, symbol) in earlier.iter().filter(|held| !now.contains(held)) {
+        note(Severity::Info, format!("{account} {} was closed", symbol.coin()));
+    }
+    let last = before.alarms.iter().map(|alarm| alarm.id).max().unwrap_or(0);
+    for alarm in after.alarms.iter().filter(|alarm| alarm.id > last && before.seq > 0) {
+        note(alarm.severity, alarm.text.clone());
+    }
+    for halt in after.halts.iter().filter(|halt| !before.halts.contains(halt)) {
+        note(Severity::Warning, super::telling::halted(halt));
+    }
+    lines
 }
 
 fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
@@ -114,7 +172,7 @@ fn anchor_selection(state: &mut State) {
     let all = state.positions();
     let (row, chosen) = &state.position;
     let Some((account, symbol)) = chosen else { return };
-    let same = |(owner, held): &(&crate::domain::AccountState, &crate::domain::Position)| {
+    let same = |(owner, held): &(&AccountState, &crate::domain::Position)| {
         &owner.name == account && &held.symbol == symbol
     };
     let place = all.iter().position(same).or_else(|| {
@@ -141,7 +199,7 @@ fn forget_stale_question(state: &mut State) {
             (account, symbol, same)
         }
         Question::MoveStop { account, symbol, .. } => {
-            let held = |(owner, held): &(&crate::domain::AccountState, &crate::domain::Position)| {
+            let held = |(owner, held): &(&AccountState, &crate::domain::Position)| {
                 &owner.name == account && &held.symbol == symbol
             };
             (account, symbol, state.positions().iter().any(held))

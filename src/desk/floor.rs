@@ -24,7 +24,7 @@ use crate::market::{Brief, Simsar};
 use crate::store::{Store, StoreError};
 
 /// Time the market brief may take.
-const BRIEF_TIME: Duration = Duration::from_secs(20);
+pub(super) const BRIEF_TIME: Duration = Duration::from_secs(20);
 /// Time reading one account may take.
 const READ_TIME: Duration = Duration::from_secs(10);
 

@@ -348,6 +348,8 @@ pub struct MoneyPage {
     pub accounts: Vec<MoneyRow>,
     /// By coin, in the settings' order.
     pub coins: Vec<MoneyRow>,
+    /// What moved in another asset than USDT, and is in no row: asset and sum.
+    pub other_assets: Vec<(String, Decimal)>,
     /// Equity of every account over time, oldest first; thinned to at most 500 points an account.
     pub equity: Vec<(AccountName, Vec<(Timestamp, Decimal)>)>,
 }

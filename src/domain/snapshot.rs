@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::AccountState;
 use super::clock::Timestamp;
+use super::command::CommandId;
 use super::cycle::{CycleReport, Mode, Profile, SourceStatus, Trigger, Usage};
 use super::decision::{Confidence, Outcome, Proposal};
 use super::event::{Envelope, Event, Phase, Severity};
@@ -27,6 +28,18 @@ pub enum Feed {
     Snapshot(Box<Snapshot>),
     /// A change.
     Event(Envelope),
+    /// The desk is away; what is shown is what was last heard. A snapshot follows when it is back.
+    Lost {
+        /// What is known of it.
+        reason: String,
+    },
+    /// A command that did not reach the desk.
+    Undelivered {
+        /// Which.
+        id: CommandId,
+        /// Why.
+        reason: String,
+    },
     /// The answer to a question of this console, and of no other.
     Page {
         /// The question's id.

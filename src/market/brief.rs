@@ -99,9 +99,12 @@ impl Simsar {
         let fear_greed = limit.read("alternative_me/fear-greed", self.fear_greed());
         let calendar = limit.read("finnhub/calendar", self.calendar());
         let us30 = limit.read("yahoo/us30", self.us30());
-        let (coins, news, fear_greed, calendar, us30) = tokio::join!(coins, news, fear_greed, calendar, us30);
+        let intervals = limit.read("binance/funding-intervals", self.funding_intervals());
+        let (coins, news, fear_greed, calendar, us30, (_, intervals)) =
+            tokio::join!(coins, news, fear_greed, calendar, us30, intervals);
 
         let (coins, mut sources) = coins;
+        sources.push(intervals);
         let (fear_greed, status) = fear_greed;
         sources.push(status);
         let mut news = news.into_iter().map(|(headlines, status)| {
@@ -200,7 +203,7 @@ struct Limit {
 }
 
 impl Limit {
-    /// What is nice to have: nobody is told when it is missing.
+    /// A reading that is told of elsewhere, should it be missing.
     async fn within<T>(self, reading: impl Future<Output = Result<T, SourceError>>) -> Option<T> {
         timeout_at(self.at, reading).await.ok()?.ok()
     }

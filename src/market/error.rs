@@ -78,7 +78,9 @@ pub enum SourceError {
         then: Box<SourceError>,
     },
     /// No key was given for a source that needs one.
-    #[error("{upstream}: no key is set; put one in FINNHUB_API_KEY")]
+    #[error(
+        "{upstream}: no key is set; put one in FINNHUB_API_KEY, or name its place with market.finnhub_api_key_env"
+    )]
     NoKey {
         /// Which source.
         upstream: Arc<str>,

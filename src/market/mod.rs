@@ -23,6 +23,7 @@ mod shelf;
 #[cfg(test)]
 mod test_sources;
 mod upstream;
+mod vitals;
 
 pub use addresses::SourceAddresses;
 pub use api::ToolAnswer;

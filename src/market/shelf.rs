@@ -2,6 +2,11 @@
 //!
 //! A reading is fresh while market time is within its validity and wall time within the shelf's own limit: market
 //! time may stand still or race. Whoever asks first fetches; the others wait for that answer.
+//!
+//! A general cache such as `moka` ages its entries by a clock of its own and has forgotten a value the moment it
+//! expires, while here freshness is judged by market time, which may stand still, race or be set back, and an expired
+//! reading stays to stand in, marked stale, for a source that fails. Its shared fetches would also tell a failure only
+//! to those who wait at that moment; here it is remembered for a second, so that a dead source is not asked by everybody.
 
 use std::collections::HashMap;
 use std::hash::Hash;

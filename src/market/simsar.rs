@@ -26,7 +26,7 @@ use super::sources::binance::{
 use super::sources::fair_economy::FairEconomy;
 use super::sources::finnhub::{Calendar, Finnhub, News, NewsCategory};
 use super::sources::fred::Fred;
-use super::sources::rss::Rss;
+use super::sources::rss::{Feed, Rss};
 use super::sources::yahoo::{self, IndexChart, Yahoo};
 use super::upstream::Upstream;
 
@@ -104,7 +104,7 @@ impl Simsar {
         let feeds = addresses.feeds.into_iter().map(|feed| {
             let name = format!("rss/{}", feed.name);
             let upstream = upstream(&name, &feed.host).following_redirects();
-            (feed, upstream)
+            Feed::new(feed, upstream)
         });
         let rss = Rss { feeds: feeds.collect() };
         let never = Span::zero();
@@ -307,15 +307,20 @@ impl Simsar {
     pub(crate) async fn funding_interval(&self, symbol: &Symbol) -> Result<u8, SourceError> {
         /// What a contract has that the exchange does not list as different (binance.md §1.4).
         const USUAL: u8 = 8;
+        let intervals = self.funding_intervals().await?;
+        Ok(intervals.value.get(symbol.as_str()).copied().unwrap_or(USUAL))
+    }
+
+    /// Hours between two fundings of the contracts that differ from the usual.
+    pub(crate) async fn funding_intervals(&self) -> Result<Reading<Arc<HashMap<String, u8>>>, SourceError> {
         let inner = &self.inner;
-        let intervals = inner
+        inner
             .funding_intervals
             .get(&(), async {
                 let intervals = inner.binance.funding_intervals().await?;
                 Ok(inner.live(Arc::new(intervals), None, Span::hours(1)))
             })
-            .await?;
-        Ok(intervals.value.get(symbol.as_str()).copied().unwrap_or(USUAL))
+            .await
     }
 
     /// The latest headlines of a category; those of the feeds where no key covers them.

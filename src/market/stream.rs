@@ -2,7 +2,10 @@
 //! and ask for what a coin costs. Each has a route of its own; on the other one it would be silent.
 //!
 //! A stream can be accepted and stay silent for ever, so every contract has its own sign of life; one that is silent
-//! too long ends the connection and a new one is made.
+//! too long ends the connection and a new one is made. A connection that grew old is followed until the next one has
+//! brought its first price, so that there is no moment without one.
+
+mod successor;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::domain::{Price, Symbol};
 use crate::net::{Socket, SocketConnector, SocketMessage};
 
+use self::successor::Successor;
 use super::sources::binance::price_of;
 
 /// A contract silent for longer ends the connection.
@@ -94,10 +98,9 @@ async fn follow<T>(
     loop {
         let ended = tokio::select! {
             () = out.closed() => return,
-            ended = one_connection(&connector, &url, &symbols, &out, kind) => ended,
+            ended = connected(&connector, &url, &symbols, &out, kind) => ended,
         };
         pause = match ended {
-            Ended::Rotated => continue,
             Ended::Lost { had_prices: true, .. } => FIRST_PAUSE,
             Ended::Lost { had_prices: false, .. } => pause,
             Ended::Unwanted => return,
@@ -124,17 +127,16 @@ impl<T> Kind<T> {
     }
 }
 
-/// Why a connection ended.
+/// Why there is no connection any more.
 enum Ended {
-    /// It was old enough.
-    Rotated,
     /// It broke, was closed, could not be made, or fell silent.
     Lost { reason: String, had_prices: bool },
     /// Nobody receives any more.
     Unwanted,
 }
 
-async fn one_connection<T>(
+/// Follows one connection after the other for as long as each takes over from the one before.
+async fn connected<T>(
     connector: &SocketConnector,
     url: &str,
     symbols: &[Symbol],
@@ -143,13 +145,16 @@ async fn one_connection<T>(
 ) -> Ended {
     let lost = |reason: String| Ended::Lost { reason, had_prices: false };
     match timeout(CONNECT_LIMIT, connector.connect(url)).await {
-        Ok(Ok(socket)) => Following::new(symbols, out, kind).run(socket).await,
+        Ok(Ok(socket)) => {
+            let successor = Successor::due(connector, url, kind.read);
+            Following::new(symbols, out, kind).run(socket, successor).await
+        }
         Ok(Err(error)) => lost(error.to_string()),
         Err(_elapsed) => lost(format!("no connection within {CONNECT_LIMIT:?}")),
     }
 }
 
-/// One connection being followed.
+/// Connections being followed, one at a time but for the moment of their change.
 struct Following<'a, T> {
     kind: &'a Kind<T>,
     last_seen: HashMap<&'a Symbol, Instant>,
@@ -165,42 +170,53 @@ impl<'a, T> Following<'a, T> {
         Self { kind, last_seen, batch: Vec::new(), out, had_prices: false }
     }
 
-    async fn run(mut self, mut socket: Socket) -> Ended {
-        let rotate_at = Instant::now() + LIFETIME;
+    async fn run(mut self, mut socket: Socket, mut successor: Successor<T>) -> Ended {
         let mut flush_at = None;
         loop {
             let silence_ends = self.oldest_sign() + LONGEST_SILENCE;
-            tokio::select! {
+            let lost = tokio::select! {
                 // Timers first: a flood of messages must not outvote them.
                 biased;
-                () = sleep_until(flush_at.unwrap_or(rotate_at)), if flush_at.is_some() => {
+                () = sleep_until(flush_at.unwrap_or(silence_ends)), if flush_at.is_some() => {
                     flush_at = None;
                     if self.out.send(std::mem::take(&mut self.batch)).await.is_err() {
                         return Ended::Unwanted;
                     }
+                    None
                 }
                 () = sleep_until(silence_ends) => {
                     let silent = self.silent().join(" ");
-                    return self.lost(format!("no {} for {LONGEST_SILENCE:?}: {silent}", self.kind.name));
+                    Some(format!("no {} for {LONGEST_SILENCE:?}: {silent}", self.kind.name))
                 }
-                () = sleep_until(rotate_at) => return Ended::Rotated,
+                (next, text) = successor.first_price() => {
+                    // The old one has done its duty; its contracts have so long to be heard of on the new one.
+                    socket = next;
+                    if self.note(&text) && flush_at.is_none() {
+                        flush_at = Some(Instant::now() + BATCH);
+                    }
+                    None
+                }
                 message = socket.next() => match message {
                     Some(Ok(SocketMessage::Text(text))) => {
                         if self.note(&text) && flush_at.is_none() {
                             flush_at = Some(Instant::now() + BATCH);
                         }
+                        None
                     }
                     Some(Ok(SocketMessage::Ping(payload))) => {
-                        if let Err(error) = socket.send(SocketMessage::Pong(payload)).await {
-                            return self.lost(error.to_string());
-                        }
+                        socket.send(SocketMessage::Pong(payload)).await.err().map(|error| error.to_string())
                     }
-                    Some(Ok(SocketMessage::Pong(_))) => {}
-                    Some(Ok(SocketMessage::Close(code))) => return self.lost(format!("closed with code {code:?}")),
-                    Some(Err(error)) => return self.lost(error.to_string()),
-                    None => return self.lost("the connection ended".to_owned()),
+                    Some(Ok(SocketMessage::Pong(_))) => None,
+                    Some(Ok(SocketMessage::Close(code))) => Some(format!("closed with code {code:?}")),
+                    Some(Err(error)) => Some(error.to_string()),
+                    None => Some("the connection ended".to_owned()),
                 },
-            }
+            };
+            let Some(reason) = lost else { continue };
+            let Some(next) = successor.take_open() else { return self.lost(reason) };
+            tracing::info!(%reason, stream = self.kind.name, "the old connection ended before the next had spoken");
+            socket = next;
+            self.last_seen.values_mut().for_each(|seen| *seen = Instant::now());
         }
     }
 
@@ -226,8 +242,7 @@ impl<'a, T> Following<'a, T> {
     /// Takes a price from a message, with or without the combined stream's wrapper; whether there was one.
     fn note(&mut self, text: &str) -> bool {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
-        let update = if message["data"].is_object() { &message["data"] } else { &message };
-        let Some((name, price)) = (self.kind.read)(update) else {
+        let Some((name, price)) = (self.kind.read)(update_of(&message)) else {
             tracing::debug!(bytes = text.len(), stream = self.kind.name, "a stream message without a price");
             return false;
         };
@@ -243,6 +258,11 @@ impl<'a, T> Following<'a, T> {
         }
         true
     }
+}
+
+/// What a message says, out of the combined stream's wrapper if it has one.
+fn update_of(message: &Value) -> &Value {
+    if message["data"].is_object() { &message["data"] } else { message }
 }
 
 /// Symbol and mark price of a `markPriceUpdate`.

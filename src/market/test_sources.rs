@@ -39,6 +39,7 @@ struct Inner {
     listed: Mutex<Vec<String>>,
     used_weight: Mutex<Option<&'static str>>,
     requests: Mutex<Vec<(String, HeaderMap)>>,
+    carried: Mutex<HashMap<String, Vec<(&'static str, &'static str)>>>,
 }
 
 /// The host. Answers well unless told otherwise, and remembers what it was asked.
@@ -69,6 +70,17 @@ impl Served {
     ) {
         let answer = Override { status, retry_after, body: body.into(), times };
         self.inner.overrides.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// The answers of `path` carry these headers.
+    pub(crate) fn carries(&self, path: &str, headers: &[(&'static str, &'static str)]) {
+        self.inner.carried.lock().unwrap().insert(path.to_owned(), headers.to_vec());
+    }
+
+    /// The headers of the last request for `path`.
+    pub(crate) fn headers_of(&self, path: &str) -> HeaderMap {
+        let requests = self.inner.requests.lock().unwrap();
+        requests.iter().rev().find(|(target, _)| target.ends_with(path)).unwrap().1.clone()
     }
 
     /// Every answer says that this much weight was used.
@@ -152,7 +164,10 @@ async fn serve(
         },
     };
     let mut response = Response::builder().status(status);
-    if (300..400).contains(&status) {
+    for (name, value) in served.inner.carried.lock().unwrap().get(path).into_iter().flatten() {
+        response = response.header(*name, *value);
+    }
+    if (300..400).contains(&status) && retry_after.is_some() {
         response = response.header("location", retry_after.unwrap_or_default());
     } else if let Some(seconds) = retry_after {
         response = response.header("retry-after", seconds);

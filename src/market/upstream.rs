@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -17,6 +17,7 @@ use crate::net::{Answer, NetError, Transport, retry};
 
 use super::circuit::Circuits;
 use super::error::SourceError;
+use super::vitals::Vitals;
 
 /// Time for one try.
 const TRY_DEADLINE: Duration = Duration::from_secs(4);
@@ -49,6 +50,7 @@ pub(crate) struct Upstream {
     default_wait: Duration,
     redirects: usize,
     circuits: Arc<Circuits>,
+    vitals: Arc<Vitals>,
 }
 
 impl Upstream {
@@ -64,6 +66,7 @@ impl Upstream {
             default_wait: DEFAULT_WAIT,
             redirects: 0,
             circuits: Arc::default(),
+            vitals: Arc::default(),
         }
     }
 
@@ -116,18 +119,23 @@ impl Upstream {
         self.circuits.resting()
     }
 
+    /// How its paths are doing.
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
     /// Reads a JSON object. `target` is path and query, already encoded.
     pub(crate) async fn object<T: DeserializeOwned>(
         &self,
         target: &str,
         headers: &HeaderMap,
     ) -> Result<T, SourceError> {
-        self.read(target, headers, |body| self.decode(body, b'{')).await
+        self.read(target, headers, |answer| self.decode(&answer.body, b'{')).await
     }
 
     /// Reads a JSON array, row by row so that one broken row does not spoil the rest.
     pub(crate) async fn list(&self, target: &str, headers: &HeaderMap) -> Result<Vec<Value>, SourceError> {
-        self.read(target, headers, |body| self.decode(body, b'[')).await
+        self.read(target, headers, |answer| self.decode(&answer.body, b'[')).await
     }
 
     /// Reads a JSON array with a reader of its own, which is given bytes that begin like one.
@@ -136,20 +144,37 @@ impl Upstream {
         target: &str,
         read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<T, SourceError> {
-        self.read(target, &HeaderMap::new(), |body| {
-            self.check_opening(body, b'[')?;
-            read(body).map_err(|error| self.not_as_documented(&error))
+        self.read(target, &HeaderMap::new(), |answer| {
+            self.check_opening(&answer.body, b'[')?;
+            read(&answer.body).map_err(|error| self.not_as_documented(&error))
         })
         .await
     }
 
     /// Reads a body of any kind.
     pub(crate) async fn bytes(&self, target: &str, headers: &HeaderMap) -> Result<Bytes, SourceError> {
-        self.read(target, headers, |body| match body.trim_ascii() {
-            [] => Err(self.malformed("an empty body")),
-            _ => Ok(Bytes::copy_from_slice(body)),
+        self.read(target, headers, |answer| self.whole(answer)).await
+    }
+
+    /// Reads a body of any kind with the validators that came with it, unless it is still the one to which `known`
+    /// belongs: then nothing.
+    pub(crate) async fn bytes_if_changed(
+        &self,
+        target: &str,
+        known: &Validators,
+    ) -> Result<Option<(Bytes, Validators)>, SourceError> {
+        self.read(target, &known.asking(), |answer| match answer.status {
+            StatusCode::NOT_MODIFIED => Ok(None),
+            _ => Ok(Some((self.whole(answer)?, Validators::of(&answer.headers)))),
         })
         .await
+    }
+
+    fn whole(&self, answer: &Answer) -> Result<Bytes, SourceError> {
+        match answer.body.trim_ascii() {
+            [] => Err(self.malformed("an empty body")),
+            _ => Ok(answer.body.clone()),
+        }
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> SourceError {
@@ -169,24 +194,33 @@ impl Upstream {
         &self,
         target: &str,
         headers: &HeaderMap,
-        decode: impl Fn(&[u8]) -> Result<T, SourceError>,
+        decode: impl Fn(&Answer) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
         let path = target.split('?').next().unwrap_or(target);
         if let Err(left) = self.circuits.admit(path) {
             return Err(SourceError::Resting { upstream: Arc::clone(&self.name), left });
         }
         let result = match self.try_repeatedly(target, headers).await {
-            Ok(answer) => decode(&answer.body),
+            Ok(answer) => decode(&answer),
             Err(failure) => Err(failure),
         };
         match &result {
             Err(failure) if is_fault_of_the_source(failure) => {
+                self.vitals.failed(path, failure);
                 if let Some(rest) = self.circuits.failed(path) {
                     tracing::warn!(source = %self.name, path, ?rest, "failed too often; left alone");
                 }
             }
+            // What the pause says is enough.
             Err(SourceError::RateLimited { .. }) => {}
-            _ => self.circuits.succeeded(path),
+            Err(failure @ SourceError::NoAccess { .. }) => {
+                self.vitals.failed(path, failure);
+                self.circuits.succeeded(path);
+            }
+            _ => {
+                self.vitals.succeeded(path);
+                self.circuits.succeeded(path);
+            }
         }
         result
     }
@@ -202,7 +236,7 @@ impl Upstream {
         loop {
             self.wait_out_pause().await?;
             let failure = match self.try_once(target, headers).await {
-                Ok(answer) if answer.status.is_success() => return Ok(answer),
+                Ok(answer) if is_good(answer.status, headers) => return Ok(answer),
                 Ok(answer) => {
                     let failure = self.judge(&answer);
                     if !worth_another_try(answer.status) {
@@ -326,6 +360,41 @@ fn refusal(body: &[u8]) -> (Option<i64>, Untrusted) {
         Ok(wire) => (wire.code, Untrusted::new(wire.msg.unwrap_or_default())),
         Err(_) => (None, Untrusted::default()),
     }
+}
+
+/// What a source says of a body so that it need not send it twice (RFC 9110 §13).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    etag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+impl Validators {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            etag: headers.get(header::ETAG).cloned(),
+            last_modified: headers.get(header::LAST_MODIFIED).cloned(),
+        }
+    }
+
+    /// The headers that ask for the body only if it is another one.
+    fn asking(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(etag) = &self.etag {
+            headers.insert(header::IF_NONE_MATCH, etag.clone());
+        }
+        if let Some(date) = &self.last_modified {
+            headers.insert(header::IF_MODIFIED_SINCE, date.clone());
+        }
+        headers
+    }
+}
+
+/// Whether there is something to read, or nothing new for somebody who asked for news.
+fn is_good(status: StatusCode, asked: &HeaderMap) -> bool {
+    let asked_for_news =
+        asked.contains_key(header::IF_NONE_MATCH) || asked.contains_key(header::IF_MODIFIED_SINCE);
+    status.is_success() || (status == StatusCode::NOT_MODIFIED && asked_for_news)
 }
 
 /// Whether the source, not the question, is to blame.

@@ -225,7 +225,7 @@ fn packed(plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     packing(plain).map_err(|error| unreadable("model_calls", error.to_string()))
 }
 
-fn unpacked(what: &'static str, kept: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+pub(super) fn unpacked(what: &'static str, kept: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     if !kept.starts_with(&GZIP) {
         return Ok(kept);
     }

@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::DateTime;
-use http::StatusCode;
+use http::{Method, StatusCode, Uri};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::World;
 use super::engine::{Account, AccountId, Engine};
+use super::faults::Rule;
 use crate::domain::Symbol;
 
 /// The farthest an operator may advance at once, seconds: a year.
@@ -27,6 +28,8 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/world/advance", post(advance))
         .route("/world/price", post(price))
         .route("/world/reset", post(reset))
+        .route("/world/faults", get(faults).post(arm).delete(clear).fallback(wrong_method))
+        .fallback(nowhere)
         .with_state(world)
 }
 
@@ -114,6 +117,146 @@ async fn price(State(world): State<Arc<World>>, body: Bytes) -> Response {
         }
         Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string(), ALLOWED),
     }
+}
+
+/// Rules in a request: one, or several with a seed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weather {
+    /// From which draws come from now on.
+    #[serde(default)]
+    seed: Option<u64>,
+    rules: Vec<Rule>,
+}
+
+const RULE: &str = "{\"seed\": N, \"rules\": [RULE, …]} or one RULE: {\"name\", \"match\": {\"method\", \"path\", \"class\", \
+                    \"account\", \"symbol\", \"reduce_only\", \"side\", \"nth\"}, \"effect\": {\"kind\", …}, \"schedule\": \
+                    \"always\" | \"once\" | {\"count\": N} | {\"rate\": 0..1} | {\"script\": [{\"at_seconds\", \
+                    \"until_seconds\", \"rate\"}]}}";
+
+fn weather(body: &[u8]) -> Result<Weather, String> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if value.get("rules").is_some() {
+        return Weather::deserialize(value).map_err(|error| error.to_string());
+    }
+    let rule = Rule::deserialize(value).map_err(|error| error.to_string())?;
+    Ok(Weather { seed: None, rules: vec![rule] })
+}
+
+async fn arm(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let armed = weather(&body).and_then(|Weather { seed, rules }| {
+        if let Some(seed) = seed {
+            world.faults().reseed(seed);
+        }
+        world.arm(rules).map_err(|error| error.to_string())
+    });
+    match armed {
+        Ok(numbers) => Json(json!({ "armed": numbers })).into_response(),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error, RULE),
+    }
+}
+
+/// A number in the query; an error when it is something else.
+fn number_in(query: Option<&str>, name: &str) -> Result<Option<u64>, String> {
+    let mut found = None;
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some((key, value)) if key == name => {
+                found = Some(value.parse().map_err(|_| format!("{name}={value} is no number"))?);
+            }
+            _ => return Err(format!("unknown parameter {pair}")),
+        }
+    }
+    Ok(found)
+}
+
+async fn faults(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    match number_in(uri.query(), "since") {
+        Ok(since) => Json(world.faults().told(since.unwrap_or_default())).into_response(),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error, "?since=NUMBER, the last line already known"),
+    }
+}
+
+async fn clear(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    match number_in(uri.query(), "rule") {
+        Ok(None) => world.faults().clear(),
+        Ok(Some(rule)) if world.faults().disarm(rule) => {}
+        Ok(Some(rule)) => {
+            return refused(StatusCode::NOT_FOUND, &format!("no rule {rule} is armed"), "GET /world/faults");
+        }
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error, "?rule=NUMBER, or nothing for all"),
+    }
+    Json(json!({"armed": world.faults().armed()})).into_response()
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let error = format!("{method} {} is not possible", uri.path());
+    refused(StatusCode::METHOD_NOT_ALLOWED, &error, "GET, POST and DELETE")
+}
+
+/// The paths of the world, for telling which one a client may have meant.
+const PATHS: &[&str] = &[
+    "/fapi/v1/",
+    "/futures/data/",
+    "/public/ws",
+    "/public/stream",
+    "/market/ws",
+    "/market/stream",
+    "/private/ws",
+    "/private/stream",
+    "/ws",
+    "/stream",
+    "/fng/",
+    "/api/v1/news",
+    "/api/v1/calendar/economic",
+    "/v8/finance/chart/",
+    "/ff_calendar_thisweek.json",
+    "/rss/",
+    "/fredgraph.csv",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/models",
+    "/world/state",
+    "/world/clock",
+    "/world/advance",
+    "/world/price",
+    "/world/reset",
+    "/world/faults",
+];
+
+/// What nobody serves is told with the nearest path that somebody does.
+async fn nowhere(uri: Uri) -> Response {
+    let path = uri.path();
+    let nearest = PATHS.iter().min_by_key(|known| distance(path, known)).copied().unwrap_or_default();
+    let body = json!({
+        "error": format!("nothing is served at {path}"),
+        "nearest": nearest,
+        "allowed": PATHS,
+    });
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// How many letters must be put in, taken out or changed to make one text of the other, up to their first 64.
+fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=one.len()).collect();
+    for (line, letter) in other.chars().take(64).enumerate() {
+        let mut diagonal = line;
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+        for (column, mine) in one.iter().enumerate() {
+            let (Some(left), Some(above)) = (row.get(column).copied(), row.get(column + 1).copied()) else {
+                break;
+            };
+            let cost = if *mine == letter { diagonal } else { 1 + diagonal.min(left).min(above) };
+            diagonal = above;
+            if let Some(place) = row.get_mut(column + 1) {
+                *place = cost;
+            }
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 async fn reset(State(world): State<Arc<World>>) -> Response {

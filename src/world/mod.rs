@@ -5,6 +5,7 @@ mod clock;
 mod control;
 pub mod engine;
 pub mod fapi;
+pub mod faults;
 pub mod market;
 mod play;
 pub mod sources;
@@ -12,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -25,14 +27,16 @@ use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use self::clock::{Timebase, WorldClock};
-use self::engine::{AccountId, Engine};
+use self::engine::{AccountId, Engine, Happening};
 use self::fapi::feed::Feed;
 use self::fapi::limits::Limits;
 use self::fapi::listen_key::ListenKeys;
 pub use self::fapi::socket::WorldSocket;
+use self::faults::Faults;
+use self::faults::carry::Vanishing;
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
-use self::state::{Jump, Origin, SavedWorld};
+use self::state::{Jump, Keeper, Origin, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
 /// After how many seconds a driven world writes down how far time has come.
@@ -54,7 +58,7 @@ pub struct Recorded {
 pub struct WorldOptions {
     /// Everything random comes from it.
     pub seed: u64,
-    /// The accounts of the exchange.
+    /// The accounts of the exchange. Beside a state file: those it does not know yet are opened, and those it knows stay.
     pub accounts: Vec<AccountName>,
     /// What each account starts with.
     pub balance: Usdt,
@@ -120,6 +124,10 @@ pub(crate) struct Core {
     pub limits: Limits,
     /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
     pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
+    /// What owners moved into and out of isolated positions.
+    pub margin_moves: Vec<fapi::account::MarginMove>,
+    /// Conditional orders that a fault takes away.
+    pub vanishing: Vec<Vanishing>,
     origin: Origin,
     created_ms: i64,
     seed: u64,
@@ -134,7 +142,10 @@ pub struct World {
     clock: Arc<WorldClock>,
     market: Arc<RwLock<Market>>,
     core: Mutex<Core>,
+    /// What keeps it on disk, if anything does; locked after the core.
+    keeper: Option<Mutex<Keeper>>,
     feed: Feed,
+    faults: Arc<Faults>,
     sources: Router,
     analyst: Router,
     fresh: bool,
@@ -167,13 +178,16 @@ impl World {
         let macro_dir = options.recorded.as_ref().and_then(|recorded| recorded.macro_dir.as_deref());
         let macro_files = macro_dir.map(MacroFiles::read).transpose()?;
         let analyst = analyst::AnalystOptions { token_delay: options.token_delay, ..Default::default() };
+        let faults = Arc::new(Faults::new(options.seed));
         let world = Arc::new(Self {
             sources: sources::router(Arc::clone(&market), Arc::clone(&clock) as Arc<dyn Clock>, macro_files),
             analyst: analyst::router(analyst),
             clock,
             market,
             core: Mutex::new(core),
-            feed: Feed::new(),
+            keeper: options.state_file.clone().map(|path| Mutex::new(Keeper::new(path))),
+            feed: Feed::new(Arc::clone(&faults)),
+            faults,
             fresh,
             options,
         });
@@ -199,10 +213,12 @@ impl World {
     /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
     pub fn router(self: &Arc<Self>) -> Router {
         let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
+        let weather = middleware::from_fn_with_state(Arc::clone(self), faults::layer::weather);
         fapi::router(Arc::clone(self))
-            .merge(control::router(Arc::clone(self)))
             .merge(self.sources.clone().layer(settling))
             .merge(self.analyst.clone())
+            .layer(weather)
+            .merge(control::router(Arc::clone(self)))
     }
 
     /// Market time.
@@ -224,6 +240,7 @@ impl World {
 
     /// Brings prices, funding, triggers and liquidations to the present and tells the streams.
     pub fn step(&self) {
+        self.run_timed_faults();
         let mut core = self.core();
         let now = self.settle(&mut core);
         core.ticked_ms = now;
@@ -251,7 +268,8 @@ impl World {
     /// Writes the state file, if there is one: the same world gives the same bytes.
     pub fn save(&self) -> Result<(), WorldError> {
         let mut core = self.core();
-        self.save_core(&mut core)
+        core.engine.forget_changes();
+        self.save_core(&mut core, &[])
     }
 
     /// Moves market time forward by whole seconds, playing through everything on the way. Never goes back.
@@ -294,6 +312,7 @@ impl World {
         self.clock.rebase(base);
         *present = core;
         present.dirty = true;
+        self.faults.forget();
         self.settle(&mut present);
         self.finish(&mut present);
         drop(present);
@@ -328,10 +347,14 @@ impl World {
     /// Plays the books to the present; [`World::finish`] must follow. Returns market time, ms.
     pub(crate) fn settle(&self, core: &mut Core) -> i64 {
         let now = self.clock.now_ms().max(core.played_ms);
-        self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
+        // Asking first lets those who only read prices read on: a writer waits for all of them.
+        if !self.market().reaches(now) {
+            self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
+        }
         play::play(&mut core.engine, &self.market(), core.played_ms, now);
         core.played_ms = now;
         core.run_countdowns(now);
+        core.vanish(self.clock.wall_ms());
         now
     }
 
@@ -339,12 +362,15 @@ impl World {
     pub(crate) fn finish(&self, core: &mut Core) {
         let happenings = core.engine.drain_happenings();
         if (core.dirty || !happenings.is_empty())
-            && let Err(error) = self.save_core(core)
+            && let Err(error) = self.save_core(core, &happenings)
         {
             tracing::error!(%error, "the world could not be saved");
         }
+        if !self.feed.is_heard() {
+            return;
+        }
         for happening in &happenings {
-            fapi::user_stream::publish(&self.feed, &core.engine, happening);
+            fapi::user_stream::publish(&self.feed, &core.engine, happening, self.clock.wall_ms());
         }
     }
 
@@ -361,26 +387,38 @@ impl World {
         self.finish(&mut core);
     }
 
-    fn save_core(&self, core: &mut Core) -> Result<(), WorldError> {
+    /// Keeps what changed, given everything the engine reported since the last time.
+    fn save_core(&self, core: &mut Core, happenings: &[Happening]) -> Result<(), WorldError> {
         core.dirty = false;
-        let Some(path) = &self.options.state_file else { return Ok(()) };
+        let changes = core.engine.changes(happenings);
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let jumps = self
             .market()
             .jumps()
             .iter()
             .map(|(at_ms, symbol, price)| Jump { at_ms: *at_ms, symbol: symbol.clone(), price: *price })
-            .collect();
-        let saved = SavedWorld::new(
-            core.seed,
-            core.created_ms,
-            core.origin.clone(),
-            self.clock.base(),
-            core.played_ms,
-            jumps,
-            core.engine.state().clone(),
-        );
-        // What could not be written is tried again with the next change.
-        saved.write(path).inspect_err(|_| core.dirty = true)
+            .collect::<Vec<_>>();
+        let kept = match changes {
+            Some(changes) if keeper.continues() => {
+                keeper.add(self.clock.base(), core.played_ms, &jumps, changes)
+            }
+            _ => keeper.write(&SavedWorld {
+                version: SavedWorld::VERSION,
+                seed: core.seed,
+                created_ms: core.created_ms,
+                origin: core.origin.clone(),
+                clock: self.clock.base(),
+                played_ms: core.played_ms,
+                jumps,
+                engine: Cow::Borrowed(core.engine.state()),
+            }),
+        };
+        // What could not be written is tried again with the next change, as a whole.
+        kept.inspect_err(|_| {
+            core.dirty = true;
+            core.engine.forget_changes();
+        })
     }
 }
 
@@ -397,6 +435,8 @@ impl Core {
             listen_keys: ListenKeys::new(seed),
             limits: Limits::default(),
             countdowns: BTreeMap::new(),
+            margin_moves: Vec::new(),
+            vanishing: Vec::new(),
             origin,
             seed,
             created_ms,
@@ -407,7 +447,13 @@ impl Core {
         for name in &options.accounts {
             if !core.engine.accounts().any(|(_, account)| account.name == *name) {
                 core.engine.open_account(name.clone(), options.balance.value(), played_ms);
+                tracing::info!(account = %name, balance = %options.balance.value(), "account opened");
             }
+        }
+        for (_, account) in
+            core.engine.accounts().filter(|(_, account)| !options.accounts.contains(&account.name))
+        {
+            tracing::info!(account = %account.name, "account kept from the state file, though it was not named");
         }
         core.keys = core.engine.accounts().map(|(_, account)| key(seed, &account.name)).collect();
         core
@@ -423,6 +469,19 @@ impl Core {
         let (key, (id, _)) =
             self.keys.iter().zip(self.engine.accounts()).find(|(key, _)| key.api_key == api_key)?;
         Some((id, &key.api_secret))
+    }
+
+    /// Takes away the conditional orders whose time has come.
+    fn vanish(&mut self, wall_ms: i64) {
+        let engine = &mut self.engine;
+        let dirty = &mut self.dirty;
+        self.vanishing.retain(|gone| {
+            let is_due = gone.at_ms <= wall_ms;
+            if is_due {
+                *dirty |= engine.forget_algo(gone.account, gone.algo);
+            }
+            !is_due
+        });
     }
 
     fn run_countdowns(&mut self, now: i64) {
@@ -456,14 +515,14 @@ fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Co
     };
     let market = market_of(&origin, options.seed)?;
     let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;
-    let engine = Engine::new(market.listings().iter().cloned());
+    let engine = Engine::new(market.listings().iter().cloned()).seeded(options.seed);
     let base = Timebase::starting(start, wall_ms, options.speed);
     Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
 }
 
 fn resumed(
     options: &WorldOptions,
-    saved: SavedWorld,
+    saved: SavedWorld<'_>,
     wall_ms: i64,
 ) -> Result<(Timebase, Market, Core), WorldError> {
     let same = match (&options.recorded, &saved.origin) {
@@ -487,7 +546,8 @@ fn resumed(
     } else {
         Timebase::starting(saved.played_ms, wall_ms, options.speed)
     };
-    let engine = Engine::resume(market.listings().iter().cloned(), saved.engine);
+    let engine =
+        Engine::resume(market.listings().iter().cloned(), saved.engine.into_owned()).seeded(saved.seed);
     let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
     Ok((base, market, core))
 }

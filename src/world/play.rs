@@ -25,7 +25,8 @@ pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
     let mut at = from;
     while at < to && engine.is_exposed() {
         let next_funding = symbols.iter().map(|symbol| market.next_funding_ms(symbol, at)).min();
-        let end = to.min(next_funding.unwrap_or(to));
+        let next_expiry = engine.next_expiry().filter(|expiry| *expiry > at);
+        let end = to.min(next_funding.unwrap_or(to)).min(next_expiry.unwrap_or(to));
         let distances = engine.distances();
         let mut step = longest_step(&distances);
         let (next, quotes) = loop {

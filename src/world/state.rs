@@ -1,19 +1,22 @@
 //! What a world keeps over a restart: where its path is anchored, what an operator did, and the exchange's books.
 
+use std::borrow::Cow;
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::WorldError;
 use super::clock::Timebase;
-use super::engine::EngineState;
+use super::engine::{EngineDelta, EngineState};
 use crate::domain::Symbol;
 
-/// The format this program writes.
-const VERSION: u32 = 1;
+/// A journal may always grow so far before the file is written anew, bytes.
+const SHORTEST_JOURNAL: usize = 1 << 20;
 
 /// What the price path is made from; never changes in a world's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,9 +44,9 @@ pub(super) struct Jump {
     pub price: Decimal,
 }
 
-/// The whole file.
+/// The whole file. Its engine may have been changed since by the lines of the journal beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct SavedWorld {
+pub(super) struct SavedWorld<'a> {
     pub version: u32,
     pub seed: u64,
     /// Wall time of its creation, ms: with seed and origin it names the world.
@@ -53,55 +56,171 @@ pub(super) struct SavedWorld {
     /// Market time up to which the books are played, ms.
     pub played_ms: i64,
     pub jumps: Vec<Jump>,
-    pub engine: EngineState,
+    pub engine: Cow<'a, EngineState>,
 }
 
-impl SavedWorld {
-    pub fn new(
-        seed: u64,
-        created_ms: i64,
-        origin: Origin,
-        clock: Timebase,
-        played_ms: i64,
-        jumps: Vec<Jump>,
-        engine: EngineState,
-    ) -> Self {
-        Self { version: VERSION, seed, created_ms, origin, clock, played_ms, jumps, engine }
-    }
+/// The first line of a journal: which file it continues.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Heading {
+    /// SHA-256 of that file, hex.
+    continues: String,
+}
 
-    /// Reads a file; `None` when there is none yet.
-    pub fn read(path: &Path) -> Result<Option<Self>, WorldError> {
+/// One line of a journal: what a request or a moment changed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    clock: Timebase,
+    played_ms: i64,
+    /// All of them, when there are more than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jumps: Option<Vec<Jump>>,
+    engine: EngineDelta,
+}
+
+impl SavedWorld<'_> {
+    /// The format this program writes.
+    pub const VERSION: u32 = 1;
+
+    /// Reads a file and what its journal adds; `None` when there is none yet.
+    pub fn read(path: &Path) -> Result<Option<SavedWorld<'static>>, WorldError> {
         let failed = |reason: String| WorldError::State { path: path.to_owned(), reason };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error.to_string())),
         };
-        let saved: Self = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        if saved.version == VERSION {
-            Ok(Some(saved))
-        } else {
-            Err(failed(format!("it has format {}, this program reads format {VERSION}", saved.version)))
+        let mut saved: SavedWorld<'static> =
+            serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+        if saved.version != Self::VERSION {
+            let (found, known) = (saved.version, Self::VERSION);
+            return Err(failed(format!("it has format {found}, this program reads format {known}")));
         }
+        let journal = match std::fs::read(beside(path, "journal")) {
+            Ok(journal) => journal,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Some(saved)),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        saved.continue_with(&journal, &digest(&bytes)).map_err(failed)?;
+        Ok(Some(saved))
     }
 
-    /// Writes the file beside itself and renames it, so that a crash leaves the old or the new one.
-    pub fn write(&self, path: &Path) -> Result<(), WorldError> {
-        let failed = |reason: String| WorldError::State { path: path.to_owned(), reason };
-        let text = serde_json::to_vec(self).map_err(|error| failed(error.to_string()))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
+    /// Takes over the lines of a journal that continues this file. A last line without an end was being written when
+    /// the program was killed: nobody was told of it, and it is left out.
+    fn continue_with(&mut self, journal: &[u8], digest: &str) -> Result<(), String> {
+        let whole = journal.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let mut lines = journal[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let Some(heading) = lines.next() else { return Ok(()) };
+        let heading: Heading =
+            serde_json::from_slice(heading).map_err(|error| format!("its journal's heading: {error}"))?;
+        if heading.continues != digest {
+            // The file was written anew after that journal and contains it.
+            return Ok(());
+        }
+        for (number, line) in (2..).zip(lines) {
+            let line: Line = serde_json::from_slice(line)
+                .map_err(|error| format!("line {number} of its journal cannot be read: {error}"))?;
+            self.clock = line.clock;
+            self.played_ms = line.played_ms;
+            if let Some(jumps) = line.jumps {
+                self.jumps = jumps;
+            }
+            if !self.engine.to_mut().apply(line.engine) {
+                return Err(format!("line {number} of its journal names an account it does not have"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path beside the state file.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Keeps a world on disk: a whole file now and then, and a line in a journal for every change since.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    path: PathBuf,
+    journal: Option<File>,
+    /// Bytes of the whole file and of the journal.
+    sizes: (usize, usize),
+    jumps: usize,
+}
+
+impl Keeper {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, journal: None, sizes: (0, 0), jumps: 0 }
+    }
+
+    fn failed(&self, error: &impl ToString) -> WorldError {
+        WorldError::State { path: self.path.clone(), reason: error.to_string() }
+    }
+
+    /// Whether a change should be added to the journal, and not lead to a new file.
+    pub fn continues(&self) -> bool {
+        self.journal.is_some() && self.sizes.1 < self.sizes.0.max(SHORTEST_JOURNAL)
+    }
+
+    /// Adds one change. It is with the operating system when this returns: it survives the program, though not a
+    /// failure of power.
+    pub fn add(
+        &mut self,
+        clock: Timebase,
+        played_ms: i64,
+        jumps: &[Jump],
+        engine: EngineDelta,
+    ) -> Result<(), WorldError> {
+        let line =
+            Line { clock, played_ms, jumps: (jumps.len() != self.jumps).then(|| jumps.to_vec()), engine };
+        let mut text = serde_json::to_vec(&line).map_err(|error| self.failed(&error))?;
+        text.push(b'\n');
+        let written = self.journal.as_mut().map_or(Ok(()), |journal| journal.write_all(&text));
+        if let Err(error) = written {
+            // What reached the disk is unknown: the next change writes everything anew.
+            self.journal = None;
+            return Err(self.failed(&error));
+        }
+        self.sizes.1 += text.len();
+        self.jumps = jumps.len();
+        Ok(())
+    }
+
+    /// Writes the file beside itself and renames it, so that a crash leaves the old or the new one, and begins an
+    /// empty journal.
+    pub fn write(&mut self, saved: &SavedWorld<'_>) -> Result<(), WorldError> {
+        self.journal = None;
+        let text = serde_json::to_vec(saved).map_err(|error| self.failed(&error))?;
         let written = (|| {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder)?;
             }
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            let fresh = beside(&self.path, "new");
+            let mut file = private(&fresh)?;
             file.write_all(&text)?;
             file.sync_data()?;
-            std::fs::rename(&beside, path)
+            std::fs::rename(&fresh, &self.path)?;
+            let mut journal = private(&beside(&self.path, "journal"))?;
+            let mut heading = serde_json::to_vec(&Heading { continues: digest(&text) })?;
+            heading.push(b'\n');
+            journal.write_all(&heading)?;
+            Ok(journal)
         })();
-        written.map_err(|error: std::io::Error| failed(error.to_string()))
+        let journal = written.map_err(|error: std::io::Error| self.failed(&error))?;
+        self.sizes = (text.len(), 0);
+        self.jumps = saved.jumps.len();
+        self.journal = Some(journal);
+        Ok(())
     }
+}
+
+/// An empty file that only its owner may read.
+fn private(path: &Path) -> std::io::Result<File> {
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -74,6 +74,7 @@ fn open_long(world: &World, stop_share: Decimal) {
         price: Decimal::ZERO,
         reduce_only: false,
         client_id: None,
+        good_till: None,
     };
     core.engine.place(who, order, now).unwrap();
     let stop = AlgoRequest {
@@ -91,6 +92,7 @@ fn open_long(world: &World, stop_share: Decimal) {
         reduce_only: false,
         price_protect: false,
         client_id: None,
+        good_till: None,
     };
     core.engine.place_algo(who, stop, now).unwrap();
     World::touch(&mut core);
@@ -180,6 +182,29 @@ fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
 }
 
 #[test]
+fn accounts_named_beside_a_state_file_are_added_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("world.json");
+    let named = |names: &[&str], balance: Decimal| WorldOptions {
+        accounts: names.iter().map(|name| AccountName::new(name).unwrap()).collect(),
+        balance: Usdt::of(balance),
+        state_file: Some(file.clone()),
+        ..options()
+    };
+    let first = World::open(named(&["mirat", "mevlut"], dec!(1000)), wall()).unwrap();
+    open_long(&first, dec!(0.9));
+    first.save().unwrap();
+    let before = first_account(&first);
+    drop(first);
+    let again = World::open(named(&["mevlut", "yeni"], dec!(500)), wall()).unwrap();
+    let names: Vec<String> = again.keys().iter().map(|key| key.name.to_string()).collect();
+    assert_eq!(names, ["mirat", "mevlut", "yeni"]);
+    assert_eq!(first_account(&again), before);
+    let wallets: Vec<Decimal> = again.core().engine.accounts().map(|(_, account)| account.wallet()).collect();
+    assert_eq!(wallets[1..], [dec!(1000), dec!(500)], "balances of known accounts are not touched");
+}
+
+#[test]
 fn a_state_file_of_something_else_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("world.json");
@@ -211,7 +236,7 @@ async fn the_controls_answer_and_refuse_nonsense() {
     let (status, body) =
         call(&world, "POST", "/world/price", &json!({"symbol": "BTCUSDT", "price": 60000.5})).await;
     assert_eq!((status, &body["price"]), (StatusCode::OK, &json!("60000.5")), "{body}");
-    assert_eq!(call(&world, "POST", "/world/faults", &json!({})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(call(&world, "POST", "/world/faults", &json!({})).await.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -244,7 +269,16 @@ async fn sources_and_model_answer_on_the_same_port() {
     let (_, world) = world();
     assert_eq!(call(&world, "GET", "/fng/?limit=1", &Value::Null).await.0, StatusCode::OK);
     assert_eq!(call(&world, "GET", "/v1/models", &Value::Null).await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(call(&world, "GET", "/nowhere", &Value::Null).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_told_with_the_nearest_known_one() {
+    let (_, world) = world();
+    let (status, body) = call(&world, "GET", "/world/stat", &Value::Null).await;
+    assert_eq!((status, &body["nearest"]), (StatusCode::NOT_FOUND, &json!("/world/state")));
+    let (status, body) = call(&world, "POST", "/fng2", &Value::Null).await;
+    assert_eq!((status, &body["nearest"]), (StatusCode::NOT_FOUND, &json!("/fng/")));
+    assert_eq!(body["error"], "nothing is served at /fng2");
 }
 
 #[test]

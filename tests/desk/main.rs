@@ -6,6 +6,8 @@ mod budgets;
 mod faults;
 mod hostile;
 mod memory;
+mod pages;
 mod recording;
 mod rig;
 mod scripted;
+mod sources;

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use jarvis::config::Settings;
 use jarvis::desk::prompt::{Language, Templates};
 use jarvis::desk::sizing::CoinAllocation;
@@ -17,7 +18,7 @@ use jarvis::domain::{AccountState, CycleReport, ManualClock, Timestamp, Trigger}
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
 use jarvis::llm::{LlmClient, LlmOptions, Recorded};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
-use jarvis::net::Transport;
+use jarvis::net::{NetError, Transport};
 use jarvis::store::Store;
 use jarvis::world::analyst::{AnalystOptions, router};
 use jarvis::world::{World, WorldOptions};
@@ -40,6 +41,26 @@ pub struct Plan {
     pub script: Vec<Bytes>,
     /// The model the price is looked up for.
     pub priced_as: Option<&'static str>,
+    /// A world that is there already; it has the accounts of the settings.
+    pub world: Option<Arc<World>>,
+    /// What stands between simsar and its sources, if anything; the accounts are reached past it.
+    pub between: Option<Between>,
+}
+
+/// Answers in the place of a source, or lets the request through to the world.
+pub type Between = Arc<dyn Fn(&str) -> Option<Instead> + Send + Sync>;
+
+/// What a source does instead of answering.
+#[derive(Debug, Clone, Copy)]
+pub enum Instead {
+    /// No connection can be made.
+    Dead,
+    /// It never answers.
+    Silent,
+    /// It says this: status, `retry-after`, body.
+    Says(u16, Option<&'static str>, &'static str),
+    /// What it really says, cut in the middle.
+    Cut,
 }
 
 impl Default for Plan {
@@ -52,6 +73,8 @@ impl Default for Plan {
             recorded: None,
             script: Vec::new(),
             priced_as: Some("claude-sonnet-4-6"),
+            world: None,
+            between: None,
         }
     }
 }
@@ -72,7 +95,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("rig");
         let wall = Arc::new(ManualClock::new(now()));
-        let world = world(&plan.settings, Arc::clone(&wall));
+        let world = plan.world.clone().unwrap_or_else(|| world(&plan.settings));
         let headlines: Arc<[String]> = plan.headlines.clone().into();
         let told = middleware::from_fn_with_state(headlines, other_headlines);
         let transport = Transport::in_process(world.router().layer(told));
@@ -90,7 +113,7 @@ impl Rig {
             clock: world.clock(),
             wall,
             store: store.clone(),
-            simsar: Simsar::new(options, transport, world.clock()),
+            simsar: Simsar::new(options, meddled(transport, plan.between.clone()), world.clock()),
             llm: model(&plan),
             accounts,
             templates: Templates::load(None, Language::En).unwrap(),
@@ -112,7 +135,40 @@ impl Rig {
     }
 }
 
-fn world(settings: &Settings, wall: Arc<ManualClock>) -> Arc<World> {
+/// The transport with somebody in between.
+fn meddled(inner: Transport, between: Option<Between>) -> Transport {
+    let Some(between) = between else { return inner };
+    Transport::from_service(tower::service_fn(move |request: http::Request<Bytes>| {
+        let (inner, instead) = (inner.clone(), between(request.uri().path()));
+        async move {
+            let said = |status: u16, retry_after: Option<&str>, body: Bytes| {
+                let mut response = http::Response::builder().status(status);
+                if let Some(seconds) = retry_after {
+                    response = response.header("retry-after", seconds);
+                }
+                let body = Full::new(body).map_err(|never| match never {});
+                response.body(body.boxed_unsync()).unwrap()
+            };
+            match instead {
+                None => inner.send(request).await,
+                Some(Instead::Dead) => Err(NetError::NotSent {
+                    host: "here".to_owned(),
+                    reason: "connection refused".to_owned(),
+                }),
+                Some(Instead::Silent) => std::future::pending().await,
+                Some(Instead::Says(status, retry_after, body)) => {
+                    Ok(said(status, retry_after, Bytes::from_static(body.as_bytes())))
+                }
+                Some(Instead::Cut) => {
+                    let whole = inner.send(request).await?.into_body().collect().await?.to_bytes();
+                    Ok(said(200, None, whole.slice(..whole.len() / 2)))
+                }
+            }
+        }
+    }))
+}
+
+pub fn world(settings: &Settings) -> Arc<World> {
     let options = WorldOptions {
         seed: settings.world.seed,
         accounts: settings.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -123,7 +179,7 @@ fn world(settings: &Settings, wall: Arc<ManualClock>) -> Arc<World> {
         recorded: None,
         state_file: None,
     };
-    World::open(options, wall).unwrap()
+    World::open(options, Arc::new(ManualClock::new(now()))).unwrap()
 }
 
 fn accounts(

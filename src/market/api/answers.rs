@@ -85,35 +85,7 @@ fn index(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
 
 fn health(simsar: &Simsar, query: Query<'_>) -> Result<Object, Refusal> {
     Params::of(query, &[])?;
-    let inner = &simsar.inner;
-    let upstreams = [
-        &inner.binance.upstream,
-        &inner.alternative_me.upstream,
-        &inner.finnhub.upstream,
-        &inner.fair_economy.upstream,
-        &inner.yahoo.upstream,
-        &inner.fred.upstream,
-    ];
-    let feeds = inner.rss.feeds.iter().map(|(_, upstream)| upstream);
-    let upstreams: Vec<_> = upstreams
-        .into_iter()
-        .chain(feeds)
-        .map(|upstream| {
-            let paused_s = upstream.pause_left().map_or(0, |left| left.as_secs().max(1));
-            let resting: Vec<_> = upstream
-                .resting()
-                .into_iter()
-                .map(|(path, left_s)| json!({ "path": path, "left_s": left_s }))
-                .collect();
-            json!({
-                "name": upstream.name(),
-                "paused_s": paused_s,
-                "used_weight_1m": upstream.used_weight(),
-                "resting": resting,
-            })
-        })
-        .collect();
-    Ok(own(simsar, json!({ "status": "ok", "streamed_prices": inner.live.count(), "sources": upstreams })))
+    Ok(own(simsar, super::health::fields(simsar)))
 }
 
 /// The description of this API; it is no datum and has no source.

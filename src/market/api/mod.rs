@@ -2,6 +2,7 @@
 //! model's tool (CONTRACTS §3c).
 
 mod answers;
+mod health;
 mod openapi;
 mod params;
 mod route;

@@ -96,7 +96,7 @@ impl Target {
     pub(crate) fn unknown(path: &str) -> Refusal {
         let mut allowed = tool_paths();
         allowed.extend(other_paths().map(str::to_owned));
-        let nearest = allowed.iter().min_by_key(|known| distance(path, known)).cloned().unwrap_or_default();
+        let nearest = nearest(path, &allowed).to_owned();
         Refusal::Path { asked: path.to_owned(), nearest, allowed }
     }
 }
@@ -116,20 +116,65 @@ fn allowed_symbol(text: &str, symbols: &[Symbol]) -> Result<Symbol, Refusal> {
     }
 }
 
-/// How far a path is from a known one, segment by segment; any text stands for the symbol.
+/// The known path nearest to one that is not; the list of all where none resembles it.
+fn nearest<'a>(asked: &str, known: &'a [String]) -> &'a str {
+    let asked = asked.trim_matches('/');
+    let furthest = (asked.chars().take(64).count() / 2).max(FORGOTTEN);
+    let best = known.iter().map(|known| (distance(asked, known), known.as_str())).min_by_key(|(far, _)| *far);
+    best.filter(|(far, _)| *far <= furthest).map_or("/", |(_, known)| known)
+}
+
+/// A word of a path that was left out; a symbol left out is a smaller slip.
+const FORGOTTEN: usize = 2;
+const FORGOTTEN_SYMBOL: usize = 1;
+/// Text in the place of a symbol that does not look like one.
+const ODD_SYMBOL: usize = 2;
+
+/// How far a path is from a known one: the cheapest way to make one from the other by changing, leaving out and adding
+/// words.
 fn distance(asked: &str, known: &str) -> usize {
-    let mut asked = asked.trim_matches('/').split('/').take(8);
-    let mut known = known.trim_matches('/').split('/');
-    let mut total = 0;
-    loop {
-        total += match (asked.next(), known.next()) {
-            (None, None) => return total,
-            (Some(_), Some(SYMBOL)) => 0,
-            (Some(asked), Some(known)) => edits(asked, known),
-            // A missing symbol is a smaller slip than a wrong word.
-            (None, Some(SYMBOL)) => 1,
-            (Some(extra), None) | (None, Some(extra)) => 3 + extra.len().min(16),
-        };
+    let asked: Vec<&str> = asked.split('/').take(8).collect();
+    // The least it costs to make the known words so far from none, one, two, … of those asked.
+    let mut row: Vec<usize> = std::iter::once(0)
+        .chain(asked.iter().scan(0, |sum, word| {
+            *sum += superfluous(word);
+            Some(*sum)
+        }))
+        .collect();
+    for word in known.trim_matches('/').split('/') {
+        let forgotten = if word == SYMBOL { FORGOTTEN_SYMBOL } else { FORGOTTEN };
+        let mut diagonal = row[0];
+        row[0] += forgotten;
+        for (place, asked) in asked.iter().enumerate() {
+            let changed = diagonal + change(asked, word);
+            diagonal = row[place + 1];
+            row[place + 1] = changed.min(diagonal + forgotten).min(row[place] + superfluous(asked));
+        }
+    }
+    row[asked.len()]
+}
+
+fn superfluous(word: &str) -> usize {
+    3 + word.chars().take(16).count()
+}
+
+/// What it costs to take one word for another.
+fn change(asked: &str, known: &str) -> usize {
+    if known == SYMBOL {
+        let asked = asked.to_ascii_uppercase();
+        let usual = ["USDT", "USDC", "BUSD"].iter().any(|quote| asked.len() > 4 && asked.ends_with(quote));
+        return if usual { 0 } else { ODD_SYMBOL };
+    }
+    let asked = asked.to_ascii_lowercase();
+    if asked == known {
+        0
+    } else if !asked.is_empty()
+        && !known.is_empty()
+        && (known.starts_with(&asked) || asked.starts_with(known))
+    {
+        1
+    } else {
+        edits(&asked, known)
     }
 }
 

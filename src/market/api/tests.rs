@@ -193,6 +193,17 @@ async fn an_unknown_path_names_the_nearest() {
         ("/fear_greed", "/fear-greed"),
         ("/macro/us30/candle", "/macro/us30/candles"),
         ("/price/BTCUSDT/", "/price/{symbol}"),
+        ("/us30", "/macro/us30"),
+        ("/US30", "/macro/us30"),
+        ("/rsi/BTCUSDT", "/indicators/rsi/{symbol}"),
+        ("/funding/BTCUSDT", "/futures/funding-rate/{symbol}"),
+        ("/funding-rate/BTCUSDT", "/futures/funding-rate/{symbol}"),
+        ("/BTCUSDT", "/price/{symbol}"),
+        ("/crypto", "/news/crypto"),
+        ("/openapi", "/openapi.json"),
+        ("/macro", "/macro/us30"),
+        ("/nope", "/"),
+        ("/xyzzy/plugh/quux", "/"),
     ] {
         let (status, answer) = get(path).await;
         assert_eq!((status, &answer["nearest"]), (404, &json!(nearest)), "{path}");
@@ -318,6 +329,32 @@ proptest! {
             200 => prop_assert!(object["source"].is_string()),
             400 | 404 => prop_assert!(object["error"].is_string() && !object["allowed"].is_null()),
             other => prop_assert!(false, "{} {}", other, object),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn whatever_comes_over_http_there_is_a_json_object_and_never_a_500(
+        path in "(/(price|candles|indicators|rsi|bbands|BTCUSDT|futures|open-interest|news|brief|health|%[0-9A-F]{2}|[!-~]{0,8})){1,5}",
+        query in "(\\?((interval|limit|period|deviations|by|%[0-9a-fA-F]{2}|[!-~]{0,5})=?(4h|1M|-1|NaN|1e9|9{1,30}|%[0-9A-F]{2}|[!-~]{0,6})&?){0,4})?",
+        method in "GET|GET|GET|HEAD|POST|OPTIONS|X",
+    ) {
+        let target = format!("{path}{query}");
+        // What is no address never gets here.
+        prop_assume!(target.parse::<http::Uri>().is_ok_and(|uri| uri.path().starts_with('/')));
+        let simsar = Served::new().simsar();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let request = Request::builder().method(method.as_str()).uri(&target).body(Body::empty()).unwrap();
+        let (status, body) = runtime.block_on(async {
+            let response = simsar.router().oneshot(request).await.unwrap();
+            (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+        });
+        prop_assert!([200, 400, 404, 405].contains(&status), "{target}: {status}");
+        if method != "HEAD" {
+            let object: Value = serde_json::from_slice(&body).unwrap();
+            prop_assert!(object.is_object() && (status == 200 || object["error"].is_string()), "{target}: {object}");
         }
     }
 }

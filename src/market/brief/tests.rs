@@ -45,7 +45,7 @@ async fn everything_of_the_cycle_is_there_and_each_datum_was_asked_for_once() {
     assert_eq!((brief.us30.as_ref().unwrap().price, brief.us30_candles.len()), (53277.01, 4));
     assert_eq!(brief.as_of, noon());
     assert_eq!(failed(&brief), [""; 0]);
-    assert_eq!(brief.sources.len(), 2 * 9 + 6);
+    assert_eq!(brief.sources.len(), 2 * 9 + 7);
     assert!(brief.sources.iter().all(|source| source.as_of.is_some() && !source.stale));
     assert_eq!(served.requests().len(), 2 * 9 + 6 + 1, "and the funding intervals once");
 }

@@ -1,14 +1,12 @@
 //! News without a key: RSS and Atom feeds of newspapers and central banks (data.md §3.5).
 
-use std::sync::Arc;
-
-use http::HeaderMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::finnhub::{Headline, News, NewsCategory, without_doubles};
 use super::wire;
 use crate::domain::Timestamp;
 use crate::market::error::SourceError;
-use crate::market::upstream::Upstream;
+use crate::market::upstream::{Upstream, Validators};
 
 /// A feed: what it is about, who publishes it, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +45,25 @@ impl FeedAddress {
 }
 
 /// The feeds of every category.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Rss {
-    pub(crate) feeds: Vec<(FeedAddress, Upstream)>,
+    pub(crate) feeds: Vec<Feed>,
+}
+
+/// One feed, and what it said last, so that it need not say it again.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) address: FeedAddress,
+    pub(crate) upstream: Upstream,
+    kept: Mutex<Option<(Validators, Items)>>,
+}
+
+/// What can be read of a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Items {
+    headlines: Vec<Headline>,
+    /// Items without a title or a time.
+    unusable: usize,
 }
 
 impl Rss {
@@ -59,16 +73,15 @@ impl Rss {
         category: NewsCategory,
         now: Timestamp,
     ) -> Option<Result<News, SourceError>> {
-        let feeds = self.feeds.iter().filter(|(feed, _)| feed.category == category);
-        let read =
-            futures_util::future::join_all(feeds.map(|(feed, upstream)| read(feed, upstream, now))).await;
+        let feeds = self.feeds.iter().filter(|feed| feed.address.category == category);
+        let read = futures_util::future::join_all(feeds.map(|feed| feed.read(now))).await;
         let mut headlines = Vec::new();
         let (mut refused, mut names, mut first_failure) = (0, Vec::new(), None);
         for result in read {
             match result {
-                Ok((mut theirs, name, unusable)) => {
-                    headlines.append(&mut theirs);
-                    refused += unusable;
+                Ok((name, mut items)) => {
+                    headlines.append(&mut items.headlines);
+                    refused += items.unusable;
                     names.push(name);
                 }
                 Err(error) => {
@@ -85,12 +98,42 @@ impl Rss {
     }
 }
 
-type Read = (Vec<Headline>, String, usize);
+impl Feed {
+    pub(crate) fn new(address: FeedAddress, upstream: Upstream) -> Self {
+        Self { address, upstream, kept: Mutex::default() }
+    }
 
-async fn read(feed: &FeedAddress, upstream: &Upstream, now: Timestamp) -> Result<Read, SourceError> {
-    let body = upstream.bytes(&feed.path, &HeaderMap::new()).await?;
-    let parsed =
-        feed_rs::parser::parse(body.as_ref()).map_err(|_| upstream.malformed("neither RSS nor Atom"))?;
+    /// Its name and its items; those of the last time when it says that nothing changed.
+    async fn read(&self, now: Timestamp) -> Result<(&str, Items), SourceError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (known, items) = kept.map_or_else(Default::default, |(known, items)| (known, Some(items)));
+        let name = self.address.name.as_str();
+        match (self.upstream.bytes_if_changed(&self.address.path, &known).await?, items) {
+            (None, Some(items)) => Ok((name, items)),
+            // Nothing new to somebody who has nothing: such an answer is only taken with validators.
+            (None, None) => Err(self.upstream.empty("feed")),
+            (Some((body, validators)), _) => {
+                let items = items_of(&body, name, now).map_err(|broken| match broken {
+                    Broken::NoFeed => self.upstream.malformed("neither RSS nor Atom"),
+                    Broken::NoItem => self.upstream.empty("item with a title and a time"),
+                })?;
+                let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                *kept = Some((validators, items.clone()));
+                Ok((name, items))
+            }
+        }
+    }
+}
+
+/// Why a body has no headline.
+enum Broken {
+    NoFeed,
+    NoItem,
+}
+
+/// The items of a feed's body; `name` is who published them.
+fn items_of(body: &[u8], name: &str, now: Timestamp) -> Result<Items, Broken> {
+    let parsed = feed_rs::parser::parse(body).map_err(|_| Broken::NoFeed)?;
     let rows = parsed.entries.len();
     let headlines: Vec<_> = parsed
         .entries
@@ -99,18 +142,14 @@ async fn read(feed: &FeedAddress, upstream: &Upstream, now: Timestamp) -> Result
             let text = wire::cleaned_text(&without_markup(&entry.title?.content));
             let at = entry.published.or(entry.updated)?;
             // A feed that dates its items ahead would otherwise stay on top.
-            (!text.is_empty()).then(|| Headline {
-                text,
-                source: wire::cleaned_text(&feed.name),
-                at: at.min(now),
-            })
+            let at = at.min(now);
+            (!text.is_empty()).then(|| Headline { text, source: wire::cleaned_text(name), at })
         })
         .collect();
     if headlines.is_empty() {
-        return Err(upstream.empty("item with a title and a time"));
+        return Err(Broken::NoItem);
     }
-    let unusable = rows - headlines.len();
-    Ok((headlines, feed.name.clone(), unusable))
+    Ok(Items { unusable: rows - headlines.len(), headlines })
 }
 
 /// Titles are text by the standard and HTML in practice.
@@ -212,6 +251,32 @@ mod tests {
         assert!(keyless(&served).news(NewsCategory::Crypto).await.is_err());
         served.answers("/newer", 302, Some("//elsewhere/x"), "", usize::MAX);
         assert!(keyless(&served).news(NewsCategory::Crypto).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_did_not_change_is_not_read_twice() {
+        let served = Served::new();
+        served.says("/decrypt", DECRYPT);
+        served.says("/coindesk", COINDESK);
+        served
+            .carries("/coindesk", &[("etag", "W/\"7\""), ("last-modified", "Mon, 02 Mar 2026 09:30:00 GMT")]);
+        let simsar = keyless(&served);
+        let first = simsar.news(NewsCategory::Crypto).await.unwrap();
+        let later = async || {
+            served.clock.advance(chrono::Duration::minutes(6));
+            tokio::time::advance(std::time::Duration::from_mins(6)).await;
+            simsar.news(NewsCategory::Crypto).await.unwrap()
+        };
+        served.answers("/coindesk", 304, None, "", usize::MAX);
+        assert_eq!(later().await.value.headlines, first.value.headlines, "the ones at hand");
+        let headers = served.headers_of("/coindesk");
+        assert_eq!(headers["if-none-match"], "W/\"7\"");
+        assert_eq!(headers["if-modified-since"], "Mon, 02 Mar 2026 09:30:00 GMT");
+        assert!(!served.headers_of("/decrypt").contains_key("if-none-match"), "it named no validator");
+        served.says("/coindesk", COINDESK.replace("recovers", "falls on"));
+        assert_ne!(later().await.value.headlines, first.value.headlines, "it changed");
+        served.answers("/decrypt", 304, None, "", usize::MAX);
+        assert_eq!(&*later().await.value.source, "rss (coindesk)", "nothing new, unasked, is no answer");
     }
 
     #[test]

@@ -159,25 +159,74 @@ async fn a_server_that_refuses_is_asked_ever_more_rarely() {
     assert_eq!(server.at - begun, FIRST_PAUSE * (1 + 2 + 4 + 8 + 16));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_connection_is_replaced_before_the_server_ends_it() {
-    let (mut connections, mut prices) = following(0);
-    let first = connections.recv().await.unwrap();
-    let mut hours = 0;
-    let second = loop {
+/// Lets `old` talk until there is another connection.
+async fn until_the_next(
+    connections: &mut mpsc::Receiver<Served>,
+    prices: &mut mpsc::Receiver<Vec<(Symbol, Price)>>,
+    old: &Served,
+) -> Served {
+    let day = Instant::now() + Duration::from_hours(24);
+    while Instant::now() < day {
         tokio::select! {
             biased;
-            next = connections.recv() => break next.unwrap(),
-            () = sleep(Duration::from_secs(30)) => {
-                hours += 1;
-                first.mark("BTCUSDT", "1");
-                first.mark("ETHUSDT", "1");
+            next = connections.recv() => {
+                // What the old one said last is still on its way.
+                sleep(Duration::from_secs(1)).await;
+                while prices.try_recv().is_ok() {}
+                return next.unwrap();
             }
-            _ = prices.recv() => {}
+            () = sleep(Duration::from_secs(30)) => {
+                old.mark("BTCUSDT", "1");
+                old.mark("ETHUSDT", "1");
+            }
         }
-        assert!(hours < 24 * 120, "no rotation in a day");
-    };
-    assert_eq!(second.at - first.at, LIFETIME);
+        while prices.try_recv().is_ok() {}
+    }
+    panic!("no other connection in a day");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_is_followed_until_the_next_one_has_brought_a_price() {
+    let (mut connections, mut prices) = following(0);
+    let first = connections.recv().await.unwrap();
+    let second = until_the_next(&mut connections, &mut prices, &first).await;
+    assert_eq!(second.at - first.at, LIFETIME, "well before the server ends it");
+    first.mark("BTCUSDT", "5");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 5"], "the old one still counts");
+    second.says(SocketMessage::Text(r#"{"result":null,"id":1}"#.to_owned()));
+    first.mark("BTCUSDT", "6");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 6"], "an answer is no price");
+    second.mark("ETHUSDT", "7");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["ETHUSDT 7"]);
+    first.send.closed().await;
+    second.mark("BTCUSDT", "8");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 8"]);
+    let third = until_the_next(&mut connections, &mut prices, &second).await;
+    assert!(third.at - second.at >= LIFETIME, "and so on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_next_connection_that_stays_silent_is_given_up_and_another_is_tried() {
+    let (mut connections, mut prices) = following(0);
+    let first = connections.recv().await.unwrap();
+    let silent = until_the_next(&mut connections, &mut prices, &first).await;
+    let another = until_the_next(&mut connections, &mut prices, &first).await;
+    assert!(another.at - silent.at >= LONGEST_SILENCE);
+    assert!(silent.send.is_closed() && !first.send.is_closed());
+    another.mark("BTCUSDT", "9");
+    first.send.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_while_the_next_has_not_spoken_is_replaced_at_once() {
+    let (mut connections, mut prices) = following(0);
+    let first = connections.recv().await.unwrap();
+    let second = until_the_next(&mut connections, &mut prices, &first).await;
+    first.says(SocketMessage::Close(Some(1000)));
+    first.send.closed().await;
+    second.mark("BTCUSDT", "4");
+    assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 4"]);
+    assert!(connections.try_recv().is_err(), "no third one was needed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,6 +164,18 @@ pub struct Account {
     pub trades: Vec<Trade>,
     /// The ledger, oldest first.
     pub income: Vec<Income>,
+    /// Sum of the ledger's rows that are no longer kept, USDT.
+    #[serde(default, skip_serializing_if = "Decimal::is_zero")]
+    pub forgotten: Decimal,
+    /// Isolated positions whose owner was called for margin.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub called: BTreeSet<Symbol>,
+    /// Whether the owner was called for the margin of the cross positions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cross_called: bool,
+    /// The share of its quantity the next order may take at once; an injected fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_share: Option<Decimal>,
 }
 
 impl Account {
@@ -181,12 +193,21 @@ impl Account {
             open_algos: BTreeSet::new(),
             trades: Vec::new(),
             income: Vec::new(),
+            forgotten: Decimal::ZERO,
+            called: BTreeSet::new(),
+            cross_called: false,
+            next_share: None,
         }
     }
 
     /// The whole wallet: free and set aside, USDT.
     pub fn wallet(&self) -> Decimal {
         self.cross_wallet + self.positions.values().map(|position| position.isolated_wallet).sum::<Decimal>()
+    }
+
+    /// The whole ledger, rows no longer kept included; always equal to the wallet, USDT.
+    pub fn ledger_sum(&self) -> Decimal {
+        self.forgotten + self.income.iter().map(|row| row.amount).sum::<Decimal>()
     }
 
     /// Leverage and margin type of a contract.

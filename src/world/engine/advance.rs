@@ -1,53 +1,62 @@
 //! What prices and time do to accounts: liquidation, triggers, resting fills, funding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use super::account::money;
+use super::depth::Wish;
 use super::fill::Role;
-use super::order::taking_price;
-use super::types::{Income, IncomeKind, MarginType, OrderKind, OrderRequest, TimeInForce};
+use super::order::crosses;
+use super::types::{AlgoOrder, Income, IncomeKind, MarginType, Order};
 use super::{AccountId, Counters, Engine};
 use crate::domain::{Side, Symbol};
 use crate::world::market::Quote;
 
-/// Expiry reason: the account was liquidated.
-const ER_LIQUIDATED: u8 = 5;
+/// Expiry reason of an order whose time is up: none of the exchange's numbered ones.
+const ER_TIME: u8 = 0;
 
 impl Engine {
     /// Takes new prices and carries out everything they cause: first liquidations (at mark), then triggers, then
-    /// resting orders. Whatever fires fills at these prices, however far behind its trigger lies.
+    /// resting orders. Whatever fires fills from here on, however far behind its trigger lies. Every update fills the
+    /// books of its contracts up again.
     pub fn update(&mut self, quotes: impl IntoIterator<Item = (Symbol, Quote)>, now: i64) {
+        self.forget(now);
+        self.end_expired(now);
+        let mut symbols = Vec::new();
+        let mut holders = vec![false; self.state.accounts.len()];
         for (symbol, quote) in quotes {
-            self.quotes.insert(symbol, quote);
-        }
-        for index in 0..self.state.accounts.len() {
-            let id = AccountId(index);
-            self.liquidate(id, now);
-            if !self.account(id).open_algos.is_empty() {
-                self.fire_algos(id, now);
+            let pit = self.pits.entry(symbol.clone()).or_default();
+            pit.quote = Some(quote);
+            pit.taken = super::index::BySide::default();
+            pit.printed = super::index::BySide::default();
+            for index in &pit.holders {
+                holders[*index] = true;
             }
-            if !self.account(id).open_orders.is_empty() {
-                self.fill_resting(id, now);
+            symbols.push(symbol);
+        }
+        for (index, holds) in holders.into_iter().enumerate() {
+            if holds {
+                self.supervise(AccountId(index), now);
+            }
+        }
+        self.fire_reached(&symbols, now);
+        for symbol in &symbols {
+            for side in [Side::Buy, Side::Sell] {
+                self.fill_reached(symbol, side, now);
             }
         }
     }
 
     /// Whether prices can change anything: some account holds a position or has an order waiting.
     pub fn is_exposed(&self) -> bool {
-        self.state.accounts.iter().any(|account| {
-            !account.open_orders.is_empty()
-                || !account.open_algos.is_empty()
-                || account.positions.values().any(|position| !position.is_flat())
-        })
+        self.pits.values().any(super::index::Pit::is_exposed)
     }
 
     /// How far, as a share of the price, the nearest trigger, resting order or liquidation price of each contract is.
     pub fn distances(&self) -> BTreeMap<Symbol, Decimal> {
         let mut nearest = BTreeMap::new();
-        let mut see = |symbol: &Symbol, level: Decimal| {
-            let Some(price) = self.quotes.get(symbol).map(|quote| quote.last) else { return };
+        let mut see = |symbol: &Symbol, level: Decimal, price: Decimal| {
             if !level.is_zero() && !price.is_zero() {
                 let distance = ((price - level) / price).abs();
                 nearest
@@ -56,15 +65,25 @@ impl Engine {
                     .or_insert(distance);
             }
         };
-        for (id, account) in self.accounts() {
-            for algo in account.waiting() {
-                see(&algo.symbol, algo.level());
+        let mut holders = BTreeSet::new();
+        for (symbol, pit) in &self.pits {
+            let Some(last) = pit.quote.map(|quote| quote.last) else { continue };
+            for level in pit.nearest_levels() {
+                see(symbol, level, last);
             }
-            for order in account.resting() {
-                see(&order.symbol, order.price);
+            for (algo_id, index) in pit.trailing() {
+                let algo = self.state.accounts[index].algos.get(&algo_id);
+                see(symbol, algo.map_or(Decimal::ZERO, AlgoOrder::level), last);
             }
-            for (symbol, _) in account.positions.iter().filter(|(_, position)| !position.is_flat()) {
-                see(symbol, self.liquidation_price(id, symbol));
+            holders.extend(pit.holders.iter().copied());
+        }
+        for index in holders {
+            let id = AccountId(index);
+            let totals = self.totals(id);
+            for symbol in self.held(id) {
+                if let Some(last) = self.pits.get(symbol).and_then(|pit| pit.quote).map(|quote| quote.last) {
+                    see(symbol, self.liquidation_price_within(id, symbol, &totals), last);
+                }
             }
         }
         nearest
@@ -72,14 +91,14 @@ impl Engine {
 
     /// Pays funding of one contract: a positive rate goes from longs to shorts (facts §3).
     pub fn fund(&mut self, symbol: &Symbol, rate: Decimal, mark: Decimal, now: i64) {
-        for index in 0..self.state.accounts.len() {
+        let holders: Vec<usize> =
+            self.pits.get(symbol).map(|pit| pit.holders.iter().copied().collect()).unwrap_or_default();
+        for index in holders {
             let id = AccountId(index);
+            self.touched.insert(index);
             let account = &mut self.state.accounts[index];
             let isolated = account.settings(symbol).margin == MarginType::Isolated;
-            let Some(position) = account.positions.get_mut(symbol).filter(|position| !position.is_flat())
-            else {
-                continue;
-            };
+            let Some(position) = account.positions.get_mut(symbol) else { continue };
             let amount = -money(position.amount * mark * rate);
             if amount.is_zero() {
                 continue;
@@ -104,115 +123,94 @@ impl Engine {
         }
     }
 
-    fn fill_resting(&mut self, id: AccountId, now: i64) {
-        let due: Vec<(i64, Decimal)> = self
-            .account(id)
-            .resting()
-            .filter_map(|order| {
-                let quote = self.quotes.get(&order.symbol)?;
-                let touched = match order.side {
-                    Side::Buy => quote.last <= order.price,
-                    Side::Sell => quote.last >= order.price,
-                };
-                (touched || taking_price(order, *quote).is_some()).then_some((order.id, order.price))
-            })
-            .collect();
-        for (order_id, price) in due {
-            let account = self.account(id);
-            let Some(order) = account.orders.get(&order_id).filter(|order| order.is_open()) else { continue };
-            let open = order.remaining();
-            let quantity =
-                if order.reduce_only { open.min(account.amount(&order.symbol).abs()) } else { open };
-            if !quantity.is_zero() {
-                self.fill(id, order_id, quantity, price, Role::Maker, now);
+    /// Ends the resting orders whose time is up.
+    fn end_expired(&mut self, now: i64) {
+        while let Some((at, index, order_id)) = self.expiries.first().copied()
+            && at <= now
+        {
+            self.expiries.pop_first();
+            self.expire_resting(AccountId(index), order_id, ER_TIME, now);
+        }
+    }
+
+    /// Fires the conditional orders the prices reach, account by account, oldest first.
+    fn fire_reached(&mut self, symbols: &[Symbol], now: i64) {
+        let mut due = Vec::new();
+        for symbol in symbols {
+            let Some(pit) = self.pits.get(symbol) else { continue };
+            due.extend(pit.reached_triggers().map(|(algo_id, index)| (index, algo_id)));
+            let trailing: Vec<(i64, usize)> = pit.trailing().collect();
+            let Some(quote) = pit.quote else { continue };
+            for (algo_id, index) in trailing {
+                if self.trail(AccountId(index), algo_id, quote) {
+                    due.push((index, algo_id));
+                }
+            }
+        }
+        due.sort_unstable();
+        for (index, algo_id) in due {
+            // An earlier one of this batch may have made the position flat and ended this one.
+            let id = AccountId(index);
+            if self.account(id).open_algos.contains(&algo_id) && !self.is_protected(id, algo_id) {
+                self.fire(id, algo_id, now);
             }
         }
     }
 
-    fn liquidate(&mut self, id: AccountId, now: i64) {
-        let account = self.account(id);
-        if account.positions.values().all(super::Position::is_flat) {
-            return;
-        }
-        let isolated: Vec<Symbol> = account
-            .positions
-            .iter()
-            .filter(|(symbol, position)| {
-                !position.is_flat()
-                    && account.settings(symbol).margin == MarginType::Isolated
-                    && self.quotes.contains_key(symbol)
-            })
-            .filter(|(symbol, _)| {
-                let standing = self.standing(id, symbol);
-                standing.isolated_margin <= standing.maintenance
-            })
-            .map(|(symbol, _)| symbol.clone())
-            .collect();
-        for symbol in isolated {
-            self.liquidate_position(id, &symbol, now);
-        }
-        self.liquidate_cross(id, now);
-    }
-
-    fn liquidate_cross(&mut self, id: AccountId, now: i64) {
-        let account = self.account(id);
-        let held: Vec<Symbol> = account
-            .positions
-            .iter()
-            .filter(|(symbol, position)| {
-                !position.is_flat() && account.settings(symbol).margin == MarginType::Cross
-            })
-            .map(|(symbol, _)| symbol.clone())
-            .collect();
-        if held.is_empty() {
-            return;
-        }
-        let totals = self.totals(id);
-        if totals.cross_wallet + totals.cross_unrealized > totals.cross_maintenance {
-            return;
-        }
-        for symbol in held {
-            self.liquidate_position(id, &symbol, now);
-        }
-        let account = &mut self.state.accounts[id.0];
-        if account.cross_wallet.is_sign_negative() {
-            let covered = -account.cross_wallet;
-            account.cross_wallet = Decimal::ZERO;
-            let ledger_id = Counters::next(&mut self.state.counters.ledger);
-            account.book(Income {
-                id: ledger_id,
-                kind: IncomeKind::InsuranceClear,
-                symbol: None,
-                amount: covered,
-                trade_id: None,
-                time: now,
-            });
-            self.tell_balance(id, now, "INSURANCE_CLEAR", &[], covered);
+    /// Fills the resting orders of one side that the prices reach, as far as enough trades there.
+    fn fill_reached(&mut self, symbol: &Symbol, side: Side, now: i64) {
+        let Some(pit) = self.pits.get(symbol) else { return };
+        for (order_id, index) in pit.reached_orders(side) {
+            let id = AccountId(index);
+            let Some(order) = self.account(id).orders.get(&order_id) else { continue };
+            if !order.is_open() {
+                continue;
+            }
+            let open = order.remaining();
+            let wanted =
+                if order.reduce_only { open.min(self.account(id).amount(symbol).abs()) } else { open };
+            let order = order.clone();
+            let quantity = self.met(&order, wanted);
+            if quantity.is_zero() {
+                continue;
+            }
+            let Some(mut order) = self.take_resting(id, order_id) else { continue };
+            let price = order.price;
+            let aftermath = self.fill(id, &mut order, quantity, price, Role::Maker, now);
+            if order.is_open() {
+                self.rest(id, &order);
+            }
+            self.account_mut(id).orders.insert(order_id, order);
+            self.after_fills(id, symbol, aftermath, now);
         }
     }
 
-    /// Ends the contract's resting orders and closes the position with an order of the exchange's own.
-    fn liquidate_position(&mut self, id: AccountId, symbol: &Symbol, now: i64) {
-        let account = self.account(id);
-        let Some(position) = account.positions.get(symbol) else { return };
-        let Some(side) = position.closing_side() else { return };
-        let quantity = position.amount.abs();
-        let resting: Vec<i64> =
-            account.resting().filter(|order| order.symbol == *symbol).map(|order| order.id).collect();
-        for order_id in resting {
-            self.expire_order(id, order_id, ER_LIQUIDATED, now);
+    /// How many of `wanted` units come to a resting order: what the other side's book offers up to its price when the
+    /// market stands beyond it, or what trades at the best price when the market only touches it.
+    fn met(&mut self, order: &Order, wanted: Decimal) -> Decimal {
+        let Some(contract) = self.contracts.get(&order.symbol) else { return Decimal::ZERO };
+        let Some(pit) = self.pits.get_mut(&order.symbol) else { return Decimal::ZERO };
+        let Some(quote) = pit.quote else { return Decimal::ZERO };
+        if crosses(order.side, order.price, quote) {
+            let wish = Wish { quantity: wanted, limit: Some(order.price) };
+            let slices = contract.sweep(quote, order.side, *pit.taken.of(order.side), wish);
+            let met = slices.iter().map(|slice| slice.quantity).sum();
+            *pit.taken.of_mut(order.side) += met;
+            met
+        } else {
+            let passing = contract.levels(quote, opposite(order.side), 1).next();
+            let printed = pit.printed.of_mut(order.side);
+            let left = passing.map_or(Decimal::ZERO, |level| level.quantity - *printed).max(Decimal::ZERO);
+            let met = wanted.min(left);
+            *printed += met;
+            met
         }
-        let client_id = format!("autoclose-{}", self.state.counters.order);
-        let request = OrderRequest {
-            symbol: symbol.clone(),
-            side,
-            kind: OrderKind::Liquidation,
-            time_in_force: TimeInForce::Ioc,
-            quantity,
-            price: Decimal::ZERO,
-            reduce_only: true,
-            client_id: Some(client_id),
-        };
-        self.accept(id, request, None, now);
+    }
+}
+
+fn opposite(side: Side) -> Side {
+    match side {
+        Side::Buy => Side::Sell,
+        Side::Sell => Side::Buy,
     }
 }

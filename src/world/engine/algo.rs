@@ -3,10 +3,11 @@
 use rust_decimal::Decimal;
 
 use super::contract::{Contract, MAX_ALGO_ORDERS, PRICE_BAND};
-use super::order::{Handle, valid_client_id};
+use super::index::{own_name, watched_price};
+use super::order::{Handle, check_good_till, valid_client_id, whole_seconds};
 use super::refusal::{self, Refusal};
 use super::types::{
-    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Order, OrderKind, OrderRequest, TimeInForce, WorkingType,
+    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Order, OrderKind, OrderRequest, TimeInForce,
 };
 use super::{AccountId, Counters, Engine, What};
 use crate::domain::{Side, Symbol};
@@ -22,12 +23,13 @@ impl Engine {
         request: AlgoRequest,
         now: i64,
     ) -> Result<AlgoOrder, Refusal> {
-        let quote = self.check_algo(id, &request)?;
+        let quote = self.check_algo(id, &request, now)?;
         let algo_id = Counters::next(&mut self.state.counters.algo);
         let trailing = request.kind == AlgoKind::TrailingStopMarket;
+        let named = request.client_id.is_some();
         let algo = AlgoOrder {
             id: algo_id,
-            client_id: request.client_id.unwrap_or_else(|| format!("web_{algo_id}")),
+            client_id: request.client_id.unwrap_or_else(|| own_name(algo_id)),
             symbol: request.symbol,
             side: request.side,
             kind: request.kind,
@@ -48,18 +50,22 @@ impl Engine {
             actual_price: Decimal::ZERO,
             actual_quantity: Decimal::ZERO,
             fail_reason: None,
+            good_till: request.good_till.map_or(0, whole_seconds),
             created: now,
             updated: now,
             triggered: 0,
         };
-        let account = self.account_mut(id);
-        account.open_algos.insert(algo_id);
-        account.algos.insert(algo_id, algo.clone());
+        if named {
+            self.shelves[id.0].algos.insert(algo.client_id.clone(), algo_id);
+        }
+        self.make_room(id);
+        self.account_mut(id).algos.insert(algo_id, algo.clone());
+        self.wait(id, &algo);
         self.tell(id, now, What::Algo(Box::new(algo.clone())));
         Ok(algo)
     }
 
-    fn check_algo(&self, id: AccountId, request: &AlgoRequest) -> Result<Quote, Refusal> {
+    fn check_algo(&self, id: AccountId, request: &AlgoRequest, now: i64) -> Result<Quote, Refusal> {
         let contract = self.contract(&request.symbol)?;
         let quote = self.quote(&request.symbol)?;
         let account = self.account(id);
@@ -67,7 +73,8 @@ impl Engine {
             if !valid_client_id(client_id) {
                 return Err(refusal::CLIENT_ID);
             }
-            if account.waiting().any(|algo| algo.client_id == *client_id) {
+            let latest = self.algo(id, &Handle::Client(client_id.clone()));
+            if latest.is_some_and(|algo| algo.status == AlgoStatus::New) {
                 return Err(refusal::DUPLICATE_CLIENT_ID);
             }
         }
@@ -75,6 +82,7 @@ impl Engine {
             return Err(refusal::MAX_ALGO_ORDERS);
         }
         check_prices(contract, request)?;
+        check_good_till(request.time_in_force, request.good_till, now)?;
         if request.close_position {
             self.check_close_position(id, request)?;
         } else {
@@ -84,6 +92,13 @@ impl Engine {
         let watched = watched_price(request.working, quote);
         if request.trigger_price.is_some_and(|trigger| reached(request.kind, request.side, trigger, watched))
         {
+            return Err(refusal::WOULD_TRIGGER);
+        }
+        // A trailing stop waits for a better price first: above the market for a seller, below for a buyer.
+        if request.activate_price.is_some_and(|activation| match request.side {
+            Side::Sell => activation <= watched,
+            Side::Buy => activation >= watched,
+        }) {
             return Err(refusal::WOULD_TRIGGER);
         }
         Ok(quote)
@@ -105,9 +120,9 @@ impl Engine {
         if position.and_then(super::Position::closing_side) != Some(request.side) {
             return Err(refusal::CLOSE_WHILE_FLAT);
         }
-        let exists = account.waiting().any(|algo| {
+        let waiting = self.tally(id, &request.symbol).into_iter().flat_map(|tally| &tally.waiting);
+        let exists = waiting.filter_map(|algo_id| account.algos.get(algo_id)).any(|algo| {
             algo.close_position
-                && algo.symbol == request.symbol
                 && algo.side == request.side
                 && algo.kind.is_take_profit() == request.kind.is_take_profit()
         });
@@ -119,24 +134,23 @@ impl Engine {
         let algos = &self.account(id).algos;
         match handle {
             Handle::Id(algo_id) => algos.get(algo_id),
-            Handle::Client(name) => algos.values().rev().find(|algo| algo.client_id == *name),
+            Handle::Client(name) => {
+                let latest = self.shelves.get(id.0)?.algo_named(name)?;
+                algos.get(&latest).filter(|algo| algo.client_id == *name)
+            }
         }
     }
 
     /// Takes a waiting conditional order back: unknown ones are told from finished ones.
     pub fn cancel_algo(&mut self, id: AccountId, handle: &Handle, now: i64) -> Result<AlgoOrder, Refusal> {
         let account = self.account(id);
-        let waiting = match handle {
-            Handle::Id(algo_id) => account.open_algos.contains(algo_id).then_some(*algo_id),
-            Handle::Client(name) => {
-                account.waiting().find(|algo| algo.client_id == *name).map(|algo| algo.id)
-            }
-        };
+        let known = self.algo(id, handle);
+        let waiting = known.map(|algo| algo.id).filter(|algo_id| account.open_algos.contains(algo_id));
         match waiting {
             Some(algo_id) => {
                 self.end_algo(id, algo_id, AlgoStatus::Canceled, now).ok_or(refusal::UNKNOWN_ORDER)
             }
-            None if self.algo(id, handle).is_some() => Err(refusal::UNKNOWN_ORDER),
+            None if known.is_some() => Err(refusal::UNKNOWN_ORDER),
             None => Err(refusal::NO_SUCH_ORDER),
         }
     }
@@ -145,7 +159,7 @@ impl Engine {
     pub fn cancel_all_algos(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
         let ids: Vec<i64> =
-            self.account(id).waiting().filter(|algo| algo.symbol == *symbol).map(|algo| algo.id).collect();
+            self.tally(id, symbol).map(|tally| tally.waiting.iter().copied().collect()).unwrap_or_default();
         for algo_id in ids {
             self.end_algo(id, algo_id, AlgoStatus::Canceled, now);
         }
@@ -160,8 +174,7 @@ impl Engine {
         status: AlgoStatus,
         now: i64,
     ) -> Option<AlgoOrder> {
-        let account = self.account_mut(id);
-        account.open_algos.remove(&algo_id);
+        self.unwait(id, algo_id);
         self.change_algo(id, algo_id, now, |algo| algo.status = status)
     }
 
@@ -192,33 +205,44 @@ impl Engine {
         }
     }
 
-    /// Fires the waiting conditional orders of one account whose price is reached.
-    pub(super) fn fire_algos(&mut self, id: AccountId, now: i64) {
-        let due: Vec<i64> = {
-            let quotes = &self.quotes;
-            let account = &mut self.state.accounts[id.0];
-            let algos = &mut account.algos;
-            account
-                .open_algos
-                .iter()
-                .copied()
-                .filter(|algo_id| {
-                    algos.get_mut(algo_id).is_some_and(|algo| {
-                        quotes.get(&algo.symbol).is_some_and(|quote| is_due(algo, *quote))
-                    })
-                })
-                .collect()
-        };
-        for algo_id in due {
-            // An earlier one of this batch may have made the position flat and ended this one.
-            if self.account(id).open_algos.contains(&algo_id) {
-                self.fire(id, algo_id, now);
+    /// Lets a trailing stop follow the price; whether it fires.
+    pub(super) fn trail(&mut self, id: AccountId, algo_id: i64, quote: Quote) -> bool {
+        let Some(algo) = self.state.accounts[id.0].algos.get_mut(&algo_id) else { return false };
+        let price = watched_price(algo.working, quote);
+        if algo.extreme.is_none() {
+            let active = algo.activate_price.is_none_or(|activation| match algo.side {
+                Side::Sell => price >= activation,
+                Side::Buy => price <= activation,
+            });
+            if !active {
+                return false;
             }
         }
+        let before = algo.extreme;
+        let best = before.unwrap_or(price);
+        let (best, back) = match algo.side {
+            Side::Sell => (best.max(price), Side::Sell),
+            Side::Buy => (best.min(price), Side::Buy),
+        };
+        algo.extreme = Some(best);
+        let level = algo.level();
+        if before != Some(best) {
+            self.touched.insert(id.0);
+        }
+        if back == Side::Sell { price <= level } else { price >= level }
     }
 
-    fn fire(&mut self, id: AccountId, algo_id: i64, now: i64) {
-        self.account_mut(id).open_algos.remove(&algo_id);
+    /// Whether a protected order must wait because last and mark are too far apart.
+    pub(super) fn is_protected(&self, id: AccountId, algo_id: i64) -> bool {
+        let Some(algo) = self.account(id).algos.get(&algo_id).filter(|algo| algo.price_protect) else {
+            return false;
+        };
+        self.quote(&algo.symbol).is_ok_and(|quote| (quote.mark - quote.last).abs() > quote.mark * PRICE_BAND)
+    }
+
+    /// Turns a waiting conditional order into an order.
+    pub(super) fn fire(&mut self, id: AccountId, algo_id: i64, now: i64) {
+        self.unwait(id, algo_id);
         let Some(algo) = self.change_algo(id, algo_id, now, |algo| {
             algo.status = AlgoStatus::Triggering;
             algo.triggered = now;
@@ -238,6 +262,7 @@ impl Engine {
             price: algo.price,
             reduce_only: algo.reduce_only || algo.close_position,
             client_id: Some(algo.client_id.clone()),
+            good_till: (algo.good_till != 0).then_some(algo.good_till),
         };
         let checked = self.check_reduce_only(id, &request).and_then(|()| {
             let quote = self.quote(&request.symbol)?;
@@ -278,50 +303,14 @@ impl AlgoOrder {
     }
 }
 
-/// The price a working type watches.
-fn watched_price(working: WorkingType, quote: Quote) -> Decimal {
-    match working {
-        WorkingType::Contract => quote.last,
-        WorkingType::Mark => quote.mark,
-    }
+/// Whether such an order fires when the price rises to its trigger, and not when it falls to it.
+pub(super) fn rises(kind: AlgoKind, side: Side) -> bool {
+    kind.is_take_profit() == (side == Side::Sell)
 }
 
 /// Whether a stop or a take profit with this trigger would fire at `price`.
 fn reached(kind: AlgoKind, side: Side, trigger: Decimal, price: Decimal) -> bool {
-    match (kind.is_take_profit(), side) {
-        (false, Side::Buy) | (true, Side::Sell) => price >= trigger,
-        (false, Side::Sell) | (true, Side::Buy) => price <= trigger,
-    }
-}
-
-fn is_due(algo: &mut AlgoOrder, quote: Quote) -> bool {
-    let price = watched_price(algo.working, quote);
-    if algo.price_protect && (quote.mark - quote.last).abs() > quote.mark * PRICE_BAND {
-        return false;
-    }
-    if algo.callback_rate.is_none() {
-        return reached(algo.kind, algo.side, algo.trigger_price, price);
-    }
-    if algo.extreme.is_none() {
-        let active = algo.activate_price.is_none_or(|activation| match algo.side {
-            Side::Sell => price >= activation,
-            Side::Buy => price <= activation,
-        });
-        if !active {
-            return false;
-        }
-    }
-    let best = algo.extreme.unwrap_or(price);
-    match algo.side {
-        Side::Sell => {
-            algo.extreme = Some(best.max(price));
-            price <= algo.level()
-        }
-        Side::Buy => {
-            algo.extreme = Some(best.min(price));
-            price >= algo.level()
-        }
-    }
+    if rises(kind, side) { price >= trigger } else { price <= trigger }
 }
 
 fn check_prices(contract: &Contract, request: &AlgoRequest) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::depth::Depth;
 use super::refusal::{self, Refusal};
 use crate::world::market::Listing;
 
@@ -15,6 +16,11 @@ pub const LIQUIDATION_FEE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
 pub const PRICE_BAND: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
 /// Open orders allowed on one contract.
 pub const MAX_OPEN_ORDERS: usize = 200;
+/// Share of the margin that maintenance may eat before the owner is called. The exchange tells of the call
+/// (facts §1.8) but publishes no share.
+pub const MARGIN_CALL_SHARE: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
+/// How often one order may be amended.
+pub const MAX_AMENDMENTS: u32 = 10_000;
 /// Untriggered conditional orders allowed in one account (facts §0, 2025-12-29).
 pub const MAX_ALGO_ORDERS: usize = 200;
 
@@ -50,6 +56,10 @@ pub struct Contract {
     pub max_market_quantity: Decimal,
     /// Leverage brackets by rising notional.
     pub brackets: Vec<Bracket>,
+    /// What rests in its book.
+    pub depth: Depth,
+    price_digits: u32,
+    quantity_digits: u32,
 }
 
 /// Brackets of the two deepest contracts: leverage, cap in USDT, maintenance ratio in units of 0.01 %.
@@ -85,6 +95,9 @@ impl Contract {
         let tick = listing.tick;
         let step = listing.step;
         Self {
+            depth: Depth::of(&listing.symbol, 0),
+            price_digits: tick.normalize().scale(),
+            quantity_digits: step.normalize().scale(),
             min_price: tick,
             max_price: tick * Decimal::from(50_000_000),
             max_quantity: step * Decimal::from(10_000_000),
@@ -94,14 +107,21 @@ impl Contract {
         }
     }
 
+    /// The same contract with the book of a world of this seed.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.depth = Depth::of(&self.listing.symbol, seed);
+        self
+    }
+
     /// Digits after the point of a price on the wire.
     pub fn price_digits(&self) -> u32 {
-        self.listing.tick.normalize().scale()
+        self.price_digits
     }
 
     /// Digits after the point of a quantity on the wire.
     pub fn quantity_digits(&self) -> u32 {
-        self.listing.step.normalize().scale()
+        self.quantity_digits
     }
 
     /// Highest leverage offered.

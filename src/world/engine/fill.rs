@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::account::money;
 use super::contract::{LIQUIDATION_FEE, MAKER_FEE, TAKER_FEE};
 use super::happening::Execution;
-use super::types::{AlgoStatus, Income, IncomeKind, MarginType, OrderStatus, Trade};
+use super::types::{AlgoStatus, Income, IncomeKind, MarginType, Order, OrderStatus, Trade};
 use super::{AccountId, Counters, Engine};
 use crate::domain::Symbol;
 
@@ -20,81 +20,96 @@ pub(super) enum Role {
     Liquidation,
 }
 
+/// What fills did to the position they met.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Aftermath {
+    /// The position that was held is gone, though an opposite one may have come.
+    pub closed_out: bool,
+    /// Some of the position is gone.
+    pub reduced: bool,
+}
+
 /// Expiry reason: reduce-only order without a position to reduce (facts §1.8 `er`).
-pub(super) const ER_NOTHING_TO_REDUCE: u8 = 4;
+const ER_NOTHING_TO_REDUCE: u8 = 4;
 
 impl Engine {
-    /// Fills `quantity` of an order at `price` and tells everything that follows from it.
+    /// Fills `quantity` of an order at `price` and tells everything that follows from it. The caller keeps the order's
+    /// place in the books and calls [`Engine::after_fills`] when it is back there.
     pub(super) fn fill(
         &mut self,
         id: AccountId,
-        order_id: i64,
+        order: &mut Order,
         quantity: Decimal,
         price: Decimal,
         role: Role,
         now: i64,
-    ) {
-        let Self { state, .. } = self;
-        let account = &mut state.accounts[id.0];
-        let counters = &mut state.counters;
-        let Some(order) = account.orders.get_mut(&order_id) else { return };
-        let (symbol, side) = (order.symbol.clone(), order.side);
+    ) -> Aftermath {
         let notional = quantity * price;
-        let trade_id = Counters::next(&mut counters.trade);
-
+        let trade_id = Counters::next(&mut self.state.counters.trade);
         order.executed += quantity;
         order.executed_quote += notional;
         order.updated = now;
         order.status =
             if order.remaining().is_zero() { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
-        if !order.is_open() {
-            account.open_orders.remove(&order_id);
-        }
-        let order = order.clone();
 
-        let settings = account.settings.get(&symbol).copied().unwrap_or_default();
-        let position = account.positions.entry(symbol.clone()).or_default();
-        let effect = position.apply(side, quantity, price, settings);
+        self.touched.insert(id.0);
+        let account = &mut self.state.accounts[id.0];
+        let counters = &mut self.state.counters;
+        let settings = account.settings(&order.symbol);
+        if !account.positions.contains_key(&order.symbol) {
+            account.positions.insert(order.symbol.clone(), super::Position::default());
+        }
+        let Some(position) = account.positions.get_mut(&order.symbol) else { return Aftermath::default() };
+        let held = position.amount.abs();
+        let effect = position.apply(order.side, quantity, price, settings);
         position.updated = now;
-        let flat = position.is_flat();
-        account.cross_wallet += effect.released + effect.realized - effect.reserved;
         let fee_rate = match role {
             Role::Taker => TAKER_FEE,
             Role::Maker => MAKER_FEE,
             Role::Liquidation => Decimal::ZERO,
         };
         let commission = money(notional * fee_rate);
-        account.cross_wallet -= commission;
-        if let Some(position) = account.positions.get_mut(&symbol).filter(|position| !position.is_flat()) {
-            position.open_fees += money(commission * (quantity - effect.closed) / quantity);
+        if !position.is_flat() {
+            let opening_fee = match effect.closed {
+                closed if closed.is_zero() => commission,
+                closed if closed == quantity => Decimal::ZERO,
+                closed => money(commission * (quantity - closed) / quantity),
+            };
+            position.open_fees += opening_fee;
         }
-        let mut rows =
-            vec![(IncomeKind::RealizedPnl, effect.realized), (IncomeKind::Commission, -commission)];
+        let flat = position.is_flat();
+        account.cross_wallet += effect.released + effect.realized - effect.reserved - commission;
+        let mut clearing = Decimal::ZERO;
         if role == Role::Liquidation {
             let left = match settings.margin {
                 MarginType::Isolated => effect.released + effect.realized,
                 MarginType::Cross => account.cross_wallet,
             };
-            let clearing = liquidation_clearing(left, notional, settings.margin);
+            clearing = liquidation_clearing(left, notional, settings.margin);
             account.cross_wallet += clearing;
-            rows.push((IncomeKind::InsuranceClear, clearing));
         }
-        for (kind, amount) in rows {
-            let ledger_id = Counters::next(&mut counters.ledger);
-            account.book(Income {
-                id: ledger_id,
-                kind,
-                symbol: Some(symbol.clone()),
-                amount,
-                trade_id: Some(trade_id),
-                time: now,
-            });
+        for (kind, amount) in [
+            (IncomeKind::RealizedPnl, effect.realized),
+            (IncomeKind::Commission, -commission),
+            (IncomeKind::InsuranceClear, clearing),
+        ] {
+            if !amount.is_zero() {
+                let ledger_id = Counters::next(&mut counters.ledger);
+                account.book(Income {
+                    id: ledger_id,
+                    kind,
+                    symbol: Some(order.symbol.clone()),
+                    amount,
+                    trade_id: Some(trade_id),
+                    time: now,
+                });
+            }
         }
         let trade = Trade {
             id: trade_id,
-            order_id,
-            symbol: symbol.clone(),
-            side,
+            order_id: order.id,
+            symbol: order.symbol.clone(),
+            side: order.side,
             price,
             quantity,
             commission,
@@ -103,47 +118,73 @@ impl Engine {
             time: now,
         };
         account.trades.push(trade.clone());
-        self.tell_order(id, now, &order, Execution::Trade(trade));
-        self.tell_balance(id, now, "ORDER", std::slice::from_ref(&symbol), Decimal::ZERO);
-        self.finish_algo(id, &order, now);
-        if flat {
-            self.after_flat(id, &symbol, now);
+        if flat != held.is_zero() {
+            self.note_holding(id, &order.symbol, !flat);
         }
+        self.tell_order(id, now, order, Execution::Trade(trade));
+        self.tell_balance(id, now, "ORDER", std::slice::from_ref(&order.symbol), Decimal::ZERO);
+        self.finish_algo(id, order, now);
+        Aftermath { closed_out: !held.is_zero() && effect.closed == held, reduced: !effect.closed.is_zero() }
     }
 
-    /// A flat position ends its `closePosition` orders and resting reduce-only orders; reduce-only conditional
-    /// orders with a quantity stay as orphans (facts §3).
-    fn after_flat(&mut self, id: AccountId, symbol: &Symbol, now: i64) {
+    /// What a smaller position ends. One that is gone, even when an opposite one took its place, ends its
+    /// `closePosition` orders and resting reduce-only orders; one that shrank ends the latest reduce-only orders that
+    /// no longer fit. Reduce-only conditional orders with a quantity stay as orphans (facts §3).
+    pub(super) fn after_fills(&mut self, id: AccountId, symbol: &Symbol, aftermath: Aftermath, now: i64) {
+        if !aftermath.reduced {
+            return;
+        }
         let account = self.account(id);
-        let algos: Vec<i64> = account
-            .waiting()
-            .filter(|algo| algo.close_position && algo.symbol == *symbol)
-            .map(|algo| algo.id)
-            .collect();
-        let orders: Vec<i64> = account
-            .resting()
-            .filter(|order| order.reduce_only && order.symbol == *symbol)
-            .map(|order| order.id)
-            .collect();
+        let Some(tally) = self.tally(id, symbol) else { return };
+        let room = if aftermath.closed_out { Decimal::ZERO } else { account.amount(symbol).abs() };
+        let mut surplus = tally.reducing - room;
+        let mut ended = Vec::new();
+        if surplus > Decimal::ZERO {
+            for order in tally.resting.iter().rev().filter_map(|order_id| account.orders.get(order_id)) {
+                if order.reduce_only && surplus > Decimal::ZERO {
+                    surplus -= order.remaining();
+                    ended.push(order.id);
+                }
+            }
+            ended.reverse();
+        }
+        let mut algos = Vec::new();
+        if aftermath.closed_out {
+            let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(algo_id));
+            algos.extend(waiting.filter(|algo| algo.close_position).map(|algo| algo.id));
+            self.account_mut(id).called.remove(symbol);
+        }
         for algo in algos {
             self.end_algo(id, algo, AlgoStatus::Expired, now);
         }
-        for order in orders {
-            self.expire_order(id, order, ER_NOTHING_TO_REDUCE, now);
+        for order in ended {
+            self.expire_resting(id, order, ER_NOTHING_TO_REDUCE, now);
         }
     }
 
     /// Ends a resting order on the exchange's own account.
-    pub(super) fn expire_order(&mut self, id: AccountId, order_id: i64, reason: u8, now: i64) {
-        let account = self.account_mut(id);
-        account.open_orders.remove(&order_id);
-        let Some(order) = account.orders.get_mut(&order_id) else { return };
+    pub(super) fn expire_resting(&mut self, id: AccountId, order_id: i64, reason: u8, now: i64) {
+        let Some(mut order) = self.take_resting(id, order_id) else { return };
+        self.expire(id, &mut order, reason, now);
+        self.account_mut(id).orders.insert(order_id, order);
+    }
+
+    /// Takes an order out of its place in the queue, to change it and put it back into the books.
+    pub(super) fn take_resting(&mut self, id: AccountId, order_id: i64) -> Option<Order> {
+        let account = self.account(id);
+        let order = account.orders.get(&order_id).filter(|order| account.open_orders.contains(&order.id))?;
+        let order = order.clone();
+        self.unrest(id, &order);
+        Some(order)
+    }
+
+    /// Ends an order that does not rest.
+    pub(super) fn expire(&mut self, id: AccountId, order: &mut Order, reason: u8, now: i64) {
         order.status = OrderStatus::Expired;
         order.expiry_reason = reason;
         order.updated = now;
-        let order = order.clone();
-        self.tell_order(id, now, &order, Execution::Expired);
-        self.finish_algo(id, &order, now);
+        self.tell_order(id, now, order, Execution::Expired);
+        self.finish_algo(id, order, now);
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Execution {
     Expired,
     /// The exchange sent it against a position in liquidation.
     Calculated,
+    /// Its price or quantity was changed by its owner.
+    Amended,
     /// It filled, whole or in part.
     Trade(Trade),
 }
@@ -40,6 +42,25 @@ pub struct PositionReport {
     pub margin: MarginType,
     /// Margin set aside, USDT.
     pub isolated_wallet: Decimal,
+}
+
+/// A position whose margin runs short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarginCallRow {
+    /// Contract.
+    pub symbol: Symbol,
+    /// Signed units.
+    pub amount: Decimal,
+    /// Cross or isolated.
+    pub margin: MarginType,
+    /// Margin set aside, USDT; zero with cross margin.
+    pub isolated_wallet: Decimal,
+    /// Mark price.
+    pub mark: Decimal,
+    /// At mark, USDT.
+    pub unrealized: Decimal,
+    /// Maintenance margin, USDT.
+    pub maintenance: Decimal,
 }
 
 /// One report.
@@ -80,6 +101,13 @@ pub enum What {
     },
     /// A conditional order changed.
     Algo(Box<AlgoOrder>),
+    /// Maintenance has eaten most of the margin; told once until it recovers.
+    MarginCall {
+        /// The wallet without isolated margin, USDT; only when cross positions are called.
+        cross_wallet: Option<Decimal>,
+        /// The positions.
+        positions: Vec<MarginCallRow>,
+    },
     /// The leverage of a contract was set.
     Leverage {
         /// Contract.

@@ -60,7 +60,7 @@ impl Engine {
         let account = self.account(id);
         let settings = account.settings(symbol);
         let position = account.positions.get(symbol);
-        let mark = self.quotes.get(symbol).map_or(Decimal::ZERO, |quote| quote.mark);
+        let mark = self.quote(symbol).map_or(Decimal::ZERO, |quote| quote.mark);
         let mut standing = Standing { mark, ..Standing::default() };
         if let Some(position) = position.filter(|position| !position.is_flat()) {
             standing.notional = position.amount * mark;
@@ -73,40 +73,42 @@ impl Engine {
                 standing.isolated_margin = position.isolated_wallet + standing.unrealized;
             }
         }
-        for order in account.resting().filter(|order| order.symbol == *symbol && !order.reduce_only) {
-            match order.side {
-                Side::Buy => standing.bid_notional += order.remaining() * order.price,
-                Side::Sell => standing.ask_notional += order.remaining() * order.price,
-            }
+        if let Some(tally) = self.tally(id, symbol) {
+            standing.bid_notional = *tally.notional.of(Side::Buy);
+            standing.ask_notional = *tally.notional.of(Side::Sell);
         }
         let leverage = Decimal::from(settings.leverage.max(1));
         let held = standing.notional.abs();
-        let largest = (standing.notional + standing.bid_notional)
-            .abs()
-            .max((standing.notional - standing.ask_notional).abs())
-            .max(held);
         standing.position_initial = money(held / leverage);
-        standing.open_order_initial = money((largest - held) / leverage);
+        if !(standing.bid_notional.is_zero() && standing.ask_notional.is_zero()) {
+            let largest = (standing.notional + standing.bid_notional)
+                .abs()
+                .max((standing.notional - standing.ask_notional).abs())
+                .max(held);
+            standing.open_order_initial = money((largest - held) / leverage);
+        }
         standing.maintenance = money(standing.maintenance);
         standing
     }
 
     /// The contracts an account holds or has resting orders in.
     pub fn active_symbols(&self, id: AccountId) -> Vec<Symbol> {
-        let account = self.account(id);
-        let mut symbols: Vec<Symbol> = account
-            .positions
-            .iter()
-            .filter(|(_, position)| !position.is_flat())
-            .map(|(symbol, _)| symbol.clone())
-            .collect();
-        for order in account.resting() {
-            if !symbols.contains(&order.symbol) {
-                symbols.push(order.symbol.clone());
-            }
-        }
+        let resting = self.resting_symbols(id).filter(|symbol| self.account(id).amount(symbol).is_zero());
+        let mut symbols: Vec<Symbol> = self.held(id).chain(resting).cloned().collect();
         symbols.sort();
         symbols
+    }
+
+    /// The contracts an account holds.
+    pub(super) fn held(&self, id: AccountId) -> impl Iterator<Item = &Symbol> {
+        let positions = self.account(id).positions.iter();
+        positions.filter(|(_, position)| !position.is_flat()).map(|(symbol, _)| symbol)
+    }
+
+    /// The contracts an account has resting orders in.
+    fn resting_symbols(&self, id: AccountId) -> impl Iterator<Item = &Symbol> {
+        let tallies = self.shelves.get(id.0).into_iter().flat_map(|shelf| &shelf.tallies);
+        tallies.filter(|(_, tally)| !tally.resting.is_empty()).map(|(symbol, _)| symbol)
     }
 
     /// The account's balances and margins.
@@ -115,14 +117,15 @@ impl Engine {
         let mut totals =
             Totals { wallet: account.wallet(), cross_wallet: account.cross_wallet, ..Totals::default() };
         let mut tied = Decimal::ZERO;
-        for symbol in self.active_symbols(id) {
-            let standing = self.standing(id, &symbol);
+        let resting = self.resting_symbols(id).filter(|symbol| account.amount(symbol).is_zero());
+        for symbol in self.held(id).chain(resting) {
+            let standing = self.standing(id, symbol);
             totals.unrealized += standing.unrealized;
             totals.position_initial += standing.position_initial;
             totals.open_order_initial += standing.open_order_initial;
             totals.maintenance += standing.maintenance;
             tied += standing.open_order_initial;
-            if account.settings(&symbol).margin == MarginType::Cross {
+            if account.settings(symbol).margin == MarginType::Cross {
                 totals.cross_unrealized += standing.unrealized;
                 totals.cross_maintenance += standing.maintenance;
                 tied += standing.position_initial;
@@ -134,6 +137,16 @@ impl Engine {
 
     /// The mark price at which a position would be liquidated; zero when there is none.
     pub fn liquidation_price(&self, id: AccountId, symbol: &Symbol) -> Decimal {
+        self.liquidation_price_within(id, symbol, &self.totals(id))
+    }
+
+    /// The same, the account's totals being known.
+    pub(super) fn liquidation_price_within(
+        &self,
+        id: AccountId,
+        symbol: &Symbol,
+        totals: &Totals,
+    ) -> Decimal {
         let account = self.account(id);
         let (Some(position), Some(contract)) = (account.positions.get(symbol), self.contracts.get(symbol))
         else {
@@ -143,7 +156,6 @@ impl Engine {
         let behind = if account.settings(symbol).margin == MarginType::Isolated {
             position.isolated_wallet
         } else {
-            let totals = self.totals(id);
             let own = self.standing(id, symbol);
             totals.cross_wallet - (totals.cross_maintenance - own.maintenance)
                 + (totals.cross_unrealized - own.unrealized)

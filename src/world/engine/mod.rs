@@ -9,32 +9,44 @@ mod account;
 mod advance;
 mod algo;
 mod contract;
+mod depth;
 mod fill;
 mod happening;
+mod index;
+mod journal;
+mod liquidation;
 mod margin;
+mod memory;
 mod order;
+mod place;
 pub mod refusal;
 mod setting;
 #[cfg(test)]
 mod tests;
 mod types;
+mod vanish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 pub use account::{Account, MONEY_DIGITS, Position, Settings, money};
 pub use contract::{
-    Bracket, Contract, LIQUIDATION_FEE, MAKER_FEE, MAX_ALGO_ORDERS, MAX_OPEN_ORDERS, PRICE_BAND, TAKER_FEE,
+    Bracket, Contract, LIQUIDATION_FEE, MAKER_FEE, MARGIN_CALL_SHARE, MAX_ALGO_ORDERS, MAX_AMENDMENTS,
+    MAX_OPEN_ORDERS, PRICE_BAND, TAKER_FEE,
 };
-pub use happening::{Execution, Happening, PositionReport, What};
+pub use depth::{Depth, LEVELS, Level};
+pub use happening::{Execution, Happening, MarginCallRow, PositionReport, What};
+use index::{Pit, Shelf};
+pub use journal::EngineDelta;
 pub use margin::{Standing, Totals};
+pub use memory::MOST_ROWS;
 pub use order::{Handle, valid_client_id};
 pub use refusal::Refusal;
 pub use types::{
-    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Income, IncomeKind, MarginType, Order, OrderKind,
-    OrderRequest, OrderStatus, TimeInForce, Trade, WorkingType,
+    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Amendment, Income, IncomeKind, MarginType, Order,
+    OrderKind, OrderRequest, OrderStatus, TimeInForce, Trade, WorkingType,
 };
 
 use crate::domain::{AccountName, Symbol};
@@ -84,23 +96,57 @@ pub struct EngineState {
 #[derive(Debug)]
 pub struct Engine {
     contracts: BTreeMap<Symbol, Contract>,
-    quotes: BTreeMap<Symbol, Quote>,
+    pits: BTreeMap<Symbol, Pit>,
+    shelves: Vec<Shelf>,
+    /// When resting orders end by themselves: market time in ms, account, order.
+    expiries: BTreeSet<(i64, usize, i64)>,
     state: EngineState,
     happenings: Vec<Happening>,
+    /// Accounts changed since the last delta.
+    touched: BTreeSet<usize>,
+    /// The counters at the last delta.
+    told: Counters,
+    /// Whether a delta cannot tell what changed.
+    whole: bool,
+    /// The day of market time up to which old rows were forgotten.
+    forgot_day: i64,
 }
 
 impl Engine {
-    /// An exchange without accounts.
+    /// An exchange without accounts, with the books of seed 0.
     pub fn new(listings: impl IntoIterator<Item = Listing>) -> Self {
-        let contracts =
-            listings.into_iter().map(|listing| (listing.symbol.clone(), Contract::new(listing))).collect();
         let state = EngineState { accounts: Vec::new(), counters: Counters::default() };
-        Self { contracts, quotes: BTreeMap::new(), state, happenings: Vec::new() }
+        Self::resume(listings, state)
     }
 
-    /// The exchange as it was when the state was taken.
+    /// The exchange as it was when the state was taken. Prices must be told again.
     pub fn resume(listings: impl IntoIterator<Item = Listing>, state: EngineState) -> Self {
-        Self { state, ..Self::new(listings) }
+        let contracts: BTreeMap<Symbol, Contract> =
+            listings.into_iter().map(|listing| (listing.symbol.clone(), Contract::new(listing))).collect();
+        let mut engine = Self {
+            pits: contracts.keys().map(|symbol| (symbol.clone(), Pit::default())).collect(),
+            contracts,
+            shelves: Vec::new(),
+            expiries: BTreeSet::new(),
+            told: state.counters.clone(),
+            state,
+            happenings: Vec::new(),
+            touched: BTreeSet::new(),
+            whole: true,
+            forgot_day: 0,
+        };
+        engine.index_all();
+        engine
+    }
+
+    /// The same exchange with the order books of a world of this seed.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.contracts = std::mem::take(&mut self.contracts)
+            .into_iter()
+            .map(|(symbol, contract)| (symbol, contract.seeded(seed)))
+            .collect();
+        self
     }
 
     /// What survives a restart.
@@ -121,6 +167,8 @@ impl Engine {
             time: now,
         });
         self.state.accounts.push(account);
+        self.shelves.push(Shelf::default());
+        self.whole = true;
         AccountId(self.state.accounts.len() - 1)
     }
 
@@ -135,6 +183,7 @@ impl Engine {
     }
 
     fn account_mut(&mut self, id: AccountId) -> &mut Account {
+        self.touched.insert(id.0);
         &mut self.state.accounts[id.0]
     }
 
@@ -150,7 +199,7 @@ impl Engine {
 
     /// The prices last told for a contract.
     pub fn quote(&self, symbol: &Symbol) -> Result<Quote, Refusal> {
-        self.quotes.get(symbol).copied().ok_or(refusal::NO_PRICE)
+        self.pits.get(symbol).and_then(|pit| pit.quote).ok_or(refusal::NO_PRICE)
     }
 
     /// Takes the reports since the last call.
@@ -191,7 +240,7 @@ impl Engine {
     fn position_report(&self, id: AccountId, symbol: &Symbol) -> Option<PositionReport> {
         let account = self.account(id);
         let position = account.positions.get(symbol)?;
-        let mark = self.quotes.get(symbol).map_or(position.entry, |quote| quote.mark);
+        let mark = self.quote(symbol).map_or(position.entry, |quote| quote.mark);
         Some(PositionReport {
             symbol: symbol.clone(),
             amount: position.amount,

@@ -1,19 +1,20 @@
-//! Market and limit orders.
+//! Market and limit orders: what is checked before one is accepted.
 
 use rust_decimal::Decimal;
 
 use super::account::sign;
 use super::contract::{Contract, MAX_OPEN_ORDERS, PRICE_BAND, TAKER_FEE};
-use super::fill::Role;
-use super::happening::Execution;
+use super::depth::Wish;
 use super::refusal::{self, Refusal};
-use super::types::{Order, OrderKind, OrderRequest, OrderStatus, TimeInForce};
-use super::{AccountId, Counters, Engine};
-use crate::domain::{Side, Symbol};
+use super::types::{Order, OrderKind, OrderRequest, TimeInForce};
+use super::{AccountId, Engine};
+use crate::domain::Side;
 use crate::world::market::Quote;
 
-/// Expiry reason: what an immediate-or-cancel order could not fill.
-pub(super) const ER_IOC_REMAINDER: u8 = 2;
+/// How long a good-till-date order lives at least, ms.
+const LEAST_LIFE: i64 = 600_000;
+/// No good-till-date order lives so long, ms.
+const LAST_DATE: i64 = 253_402_300_799_000;
 
 /// How a client names an order it placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +34,14 @@ pub fn valid_client_id(text: &str) -> bool {
 impl Engine {
     /// Places an order. The returned order is as it stands after everything it caused.
     pub fn place(&mut self, id: AccountId, request: OrderRequest, now: i64) -> Result<Order, Refusal> {
-        self.check(id, &request)?;
-        Ok(self.accept(id, request, None, now))
+        self.check(id, &request, now)?;
+        let gtd = request.time_in_force == TimeInForce::Gtd;
+        let good_till = request.good_till.filter(|_| gtd);
+        Ok(self.accept(id, OrderRequest { good_till, ..request }, None, now))
     }
 
     /// Whether an order would be accepted; changes nothing.
-    pub fn check(&self, id: AccountId, request: &OrderRequest) -> Result<(), Refusal> {
+    pub fn check(&self, id: AccountId, request: &OrderRequest, now: i64) -> Result<(), Refusal> {
         let contract = self.contract(&request.symbol)?;
         let quote = self.quote(&request.symbol)?;
         let account = self.account(id);
@@ -46,7 +49,9 @@ impl Engine {
             if !valid_client_id(client_id) {
                 return Err(refusal::CLIENT_ID);
             }
-            if account.resting().any(|order| order.client_id == *client_id) {
+            let latest = self.shelves.get(id.0).and_then(|shelf| shelf.order_named(client_id));
+            let latest = latest.and_then(|order_id| account.orders.get(&order_id));
+            if latest.is_some_and(|order| order.is_open() && order.client_id == *client_id) {
                 return Err(refusal::DUPLICATE_CLIENT_ID);
             }
         }
@@ -54,11 +59,15 @@ impl Engine {
         contract.check_quantity(request.quantity, market)?;
         if !market {
             contract.check_price(request.price)?;
-            check_band(contract, request, quote)?;
-            if account.resting().filter(|order| order.symbol == request.symbol).count() >= MAX_OPEN_ORDERS {
+            check_band(contract, request.side, request.price, quote)?;
+            check_good_till(request.time_in_force, request.good_till, now)?;
+            let resting = self.tally(id, &request.symbol).map_or(0, |tally| tally.resting.len());
+            if resting >= MAX_OPEN_ORDERS {
                 return Err(refusal::MAX_OPEN_ORDERS);
             }
-            check_time_in_force(request, quote)?;
+            self.check_time_in_force(contract, request, quote)?;
+        } else if is_out_of_band(request.side, quote) {
+            return Err(refusal::COUNTERPARTY_PRICE);
         }
         self.check_reduce_only(id, request)?;
         self.check_size(id, request, quote)
@@ -75,11 +84,7 @@ impl Engine {
             return Err(refusal::REDUCE_ONLY);
         }
         if request.kind == OrderKind::Limit {
-            let others: Decimal = account
-                .resting()
-                .filter(|order| order.reduce_only && order.symbol == request.symbol)
-                .map(Order::remaining)
-                .sum();
+            let others = self.tally(id, &request.symbol).map_or(Decimal::ZERO, |tally| tally.reducing);
             if request.quantity + others > account.amount(&request.symbol).abs() {
                 return Err(refusal::REDUCE_ONLY);
             }
@@ -122,13 +127,8 @@ impl Engine {
         if opening.is_zero() {
             return Ok(());
         }
-        let resting: Decimal = account
-            .resting()
-            .filter(|order| {
-                order.symbol == request.symbol && order.side == request.side && !order.reduce_only
-            })
-            .map(Order::remaining)
-            .sum();
+        let tally = self.tally(id, &request.symbol);
+        let resting = tally.map_or(Decimal::ZERO, |tally| *tally.units.of(request.side));
         let exposure = (after.abs() + resting) * quote.mark;
         if exposure > contract.max_notional(settings.leverage) {
             return Err(refusal::MAX_POSITION);
@@ -151,125 +151,37 @@ impl Engine {
         }
         Ok(())
     }
+}
 
-    /// Books an order that passed its checks, fills what can be filled, lets the rest rest or expire.
-    pub(super) fn accept(
-        &mut self,
-        id: AccountId,
-        request: OrderRequest,
-        from_algo: Option<(i64, bool)>,
-        now: i64,
-    ) -> Order {
-        let order_id = Counters::next(&mut self.state.counters.order);
-        let held = self.account(id).amount(&request.symbol).abs();
-        let quantity = if request.reduce_only { request.quantity.min(held) } else { request.quantity };
-        let order = Order {
-            id: order_id,
-            client_id: request.client_id.unwrap_or_else(|| format!("web_{order_id}")),
-            symbol: request.symbol,
-            side: request.side,
-            kind: request.kind,
-            time_in_force: request.time_in_force,
-            price: request.price,
-            quantity,
-            executed: Decimal::ZERO,
-            executed_quote: Decimal::ZERO,
-            reduce_only: request.reduce_only,
-            close_position: from_algo.is_some_and(|(_, close)| close),
-            status: OrderStatus::New,
-            expiry_reason: 0,
-            algo_id: from_algo.map(|(algo, _)| algo),
-            created: now,
-            updated: now,
-        };
-        let account = self.account_mut(id);
-        account.orders.insert(order_id, order.clone());
-        account.open_orders.insert(order_id);
-        let (execution, role) = if order.kind == OrderKind::Liquidation {
-            (Execution::Calculated, Role::Liquidation)
-        } else {
-            (Execution::New, Role::Taker)
-        };
-        self.tell_order(id, now, &order, execution);
-        let taken = self.quotes.get(&order.symbol).and_then(|quote| taking_price(&order, *quote));
-        if let Some(price) = taken {
-            self.fill(id, order_id, quantity, price, role, now);
-        } else if order.kind == OrderKind::Market || order.time_in_force == TimeInForce::Ioc {
-            self.expire_order(id, order_id, ER_IOC_REMAINDER, now);
-        }
-        self.account(id).orders.get(&order_id).cloned().unwrap_or(order)
-    }
-
-    /// Finds an order by number or by the client's name, the latest of that name.
-    pub fn order(&self, id: AccountId, symbol: &Symbol, handle: &Handle) -> Option<&Order> {
-        let orders = &self.account(id).orders;
-        match handle {
-            Handle::Id(order_id) => orders.get(order_id),
-            Handle::Client(name) => orders.values().rev().find(|order| order.client_id == *name),
-        }
-        .filter(|order| order.symbol == *symbol)
-    }
-
-    /// Takes a resting order back.
-    pub fn cancel(
-        &mut self,
-        id: AccountId,
-        symbol: &Symbol,
-        handle: &Handle,
-        now: i64,
-    ) -> Result<Order, Refusal> {
-        self.contract(symbol)?;
-        let found = self.account(id).resting().find(|order| {
-            order.symbol == *symbol
-                && match handle {
-                    Handle::Id(order_id) => order.id == *order_id,
-                    Handle::Client(name) => order.client_id == *name,
-                }
-        });
-        let order_id = found.map(|order| order.id).ok_or(refusal::UNKNOWN_ORDER)?;
-        self.cancel_resting(id, order_id, now).ok_or(refusal::UNKNOWN_ORDER)
-    }
-
-    /// Takes every resting order of a contract back; conditional orders stay.
-    pub fn cancel_all(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
-        self.contract(symbol)?;
-        let ids: Vec<i64> = self
-            .account(id)
-            .resting()
-            .filter(|order| order.symbol == *symbol)
-            .map(|order| order.id)
-            .collect();
-        for order_id in ids {
-            self.cancel_resting(id, order_id, now);
-        }
-        Ok(())
-    }
-
-    fn cancel_resting(&mut self, id: AccountId, order_id: i64, now: i64) -> Option<Order> {
-        let account = self.account_mut(id);
-        account.open_orders.remove(&order_id);
-        let order = account.orders.get_mut(&order_id)?;
-        order.status = OrderStatus::Canceled;
-        order.updated = now;
-        let order = order.clone();
-        self.tell_order(id, now, &order, Execution::Canceled);
-        self.finish_algo(id, &order, now);
-        Some(order)
+/// Whether a limit order would meet the other side of the book.
+pub(super) fn crosses(side: Side, price: Decimal, quote: Quote) -> bool {
+    match side {
+        Side::Buy => price >= quote.ask,
+        Side::Sell => price <= quote.bid,
     }
 }
 
-/// The price at which an order would fill now; `None` if it does not cross the book.
-pub(super) fn taking_price(order: &Order, quote: Quote) -> Option<Decimal> {
-    let opposite = match order.side {
-        Side::Buy => quote.ask,
-        Side::Sell => quote.bid,
-    };
-    let crosses = match (order.kind, order.side) {
-        (OrderKind::Market | OrderKind::Liquidation, _) => true,
-        (OrderKind::Limit, Side::Buy) => order.price >= opposite,
-        (OrderKind::Limit, Side::Sell) => order.price <= opposite,
-    };
-    crosses.then_some(opposite)
+/// The end of a good-till-date order counts in whole seconds.
+pub(super) const fn whole_seconds(at_ms: i64) -> i64 {
+    at_ms.div_euclid(1000) * 1000
+}
+
+/// A good-till-date order names its end, at least ten minutes away and before the year 10 000; no other order has one.
+pub(super) fn check_good_till(
+    time_in_force: TimeInForce,
+    good_till: Option<i64>,
+    now: i64,
+) -> Result<(), Refusal> {
+    match (time_in_force, good_till.filter(|end| *end != 0)) {
+        (TimeInForce::Gtd, None) => Err(refusal::GOOD_TILL_MISSING),
+        (TimeInForce::Gtd, Some(end)) => {
+            let end = whole_seconds(end);
+            let bounds = now.saturating_add(LEAST_LIFE)..LAST_DATE;
+            if end != bounds.start && bounds.contains(&end) { Ok(()) } else { Err(refusal::GOOD_TILL) }
+        }
+        // The exchange ignores the parameter elsewhere.
+        _ => Ok(()),
+    }
 }
 
 /// The price the margin check assumes (facts §3): a market long pays a little more than the ask.
@@ -289,29 +201,53 @@ fn cost(quantity: Decimal, request: &OrderRequest, quote: Quote, leverage: u32) 
     notional / Decimal::from(leverage.max(1)) + open_loss + notional * TAKER_FEE
 }
 
-fn check_band(contract: &Contract, request: &OrderRequest, quote: Quote) -> Result<(), Refusal> {
+/// Whether a limit price lies inside the band around the mark (the `PERCENT_PRICE` filter).
+pub(super) fn check_band(
+    contract: &Contract,
+    side: Side,
+    price: Decimal,
+    quote: Quote,
+) -> Result<(), Refusal> {
     let digits = contract.price_digits();
     let upper = (quote.mark * (Decimal::ONE + PRICE_BAND)).round_dp(digits);
     let lower = (quote.mark * (Decimal::ONE - PRICE_BAND)).round_dp(digits);
-    match request.side {
-        Side::Buy if request.price > upper => {
+    match side {
+        Side::Buy if price > upper => {
             Err(Refusal::told(-4016, format!("Limit price can't be higher than {upper}.")))
         }
-        Side::Sell if request.price < lower => {
+        Side::Sell if price < lower => {
             Err(Refusal::told(-4024, format!("Limit price can't be lower than {lower}.")))
         }
         _ => Ok(()),
     }
 }
 
-fn check_time_in_force(request: &OrderRequest, quote: Quote) -> Result<(), Refusal> {
-    let crosses = match request.side {
-        Side::Buy => request.price >= quote.ask,
-        Side::Sell => request.price <= quote.bid,
-    };
-    match request.time_in_force {
-        TimeInForce::Gtx if crosses => Err(refusal::POST_ONLY),
-        TimeInForce::Fok if !crosses => Err(refusal::FILL_OR_KILL),
-        _ => Ok(()),
+/// Whether the best price an order of this side meets lies outside the band around the mark.
+fn is_out_of_band(side: Side, quote: Quote) -> bool {
+    match side {
+        Side::Buy => quote.ask > quote.mark * (Decimal::ONE + PRICE_BAND),
+        Side::Sell => quote.bid < quote.mark * (Decimal::ONE - PRICE_BAND),
+    }
+}
+
+impl Engine {
+    /// Post-only must not take; fill-or-kill must find its whole quantity in the book.
+    fn check_time_in_force(
+        &self,
+        contract: &Contract,
+        request: &OrderRequest,
+        quote: Quote,
+    ) -> Result<(), Refusal> {
+        match request.time_in_force {
+            TimeInForce::Gtx if crosses(request.side, request.price, quote) => Err(refusal::POST_ONLY),
+            TimeInForce::Fok => {
+                let taken = self.pits.get(&request.symbol).map(|pit| *pit.taken.of(request.side));
+                let wish = Wish { quantity: request.quantity, limit: Some(request.price) };
+                let found = contract.sweep(quote, request.side, taken.unwrap_or_default(), wish);
+                let found: Decimal = found.iter().map(|level| level.quantity).sum();
+                if found < request.quantity { Err(refusal::FILL_OR_KILL) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -34,6 +34,8 @@ macro_rules! refusals {
 }
 
 refusals! {
+    GOOD_TILL_MISSING = -1102, "Mandatory parameter 'goodTillDate' was not sent, was empty/null, or malformed.";
+    INVALID_SIDE = -1117, "Invalid side.";
     PRECISION = -1111, "Precision is over the maximum defined for this asset.";
     COMBINATION = -1128, "Combination of optional parameters invalid.";
     INVALID_SYMBOL = -1121, "Invalid symbol.";
@@ -63,9 +65,14 @@ refusals! {
     DUPLICATE_CLIENT_ID = -4116, "ClientOrderId is duplicated.";
     CLOSE_WITH_QUANTITY = -4137, "Quantity must be zero with closePosition equals true.";
     CLOSE_WITH_REDUCE_ONLY = -4138, "Reduce only must be true with closePosition equals true.";
+    COUNTERPARTY_PRICE = -4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.";
     CLOSE_EXISTS = -4130, "An open stop or take profit order with GTE and closePosition in the direction is existing.";
     LEVERAGE_REDUCTION = -4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.";
     CLOSE_WHILE_FLAT = -4509, "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.";
+    AMEND_LIMIT_ONLY = -5025, "Only limit order is supported.";
+    AMEND_TOO_OFTEN = -5026, "Exceed maximum modify order limit.";
+    AMEND_NOTHING = -5027, "No need to modify the order.";
+    GOOD_TILL = -5040, "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than 253402300799000.";
     FILL_OR_KILL = -5021, "Due to the order could not be filled immediately, the FOK order has been rejected. The order will not be recorded in the order history.";
     POST_ONLY = -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history.";
     NO_PRICE = -4141, "Symbol is closed.";

@@ -8,6 +8,9 @@ use super::types::MarginType;
 use super::{AccountId, Engine, What};
 use crate::domain::Symbol;
 
+/// More than any account has, USDT: such an amount is refused before it is counted with.
+const MOST_MOVED: Decimal = Decimal::from_parts(1_000_000_000, 1_000_000, 0, false, 0);
+
 impl Engine {
     /// Sets the leverage of a contract and returns the largest notional it allows.
     pub fn set_leverage(
@@ -61,9 +64,8 @@ impl Engine {
         if !account.amount(symbol).is_zero() {
             return Err(refusal::MARGIN_TYPE_POSITION);
         }
-        if account.resting().any(|order| order.symbol == *symbol)
-            || account.waiting().any(|algo| algo.symbol == *symbol)
-        {
+        let clean = |tally: &super::index::Tally| tally.resting.is_empty() && tally.waiting.is_empty();
+        if !self.tally(id, symbol).is_none_or(clean) {
             return Err(refusal::MARGIN_TYPE_ORDERS);
         }
         self.account_mut(id).settings.entry(symbol.clone()).or_default().margin = margin;
@@ -82,6 +84,13 @@ impl Engine {
         let account = self.account(id);
         if account.settings(symbol).margin != MarginType::Isolated || account.amount(symbol).is_zero() {
             return Err(refusal::NO_POSITION_MARGIN);
+        }
+        if amount.abs() > MOST_MOVED {
+            return Err(if amount.is_sign_positive() {
+                refusal::CROSS_BALANCE
+            } else {
+                refusal::ISOLATED_BALANCE
+            });
         }
         let amount = money(amount);
         let standing = self.standing(id, symbol);

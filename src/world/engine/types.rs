@@ -47,6 +47,8 @@ words! {
         Fok = "FOK",
         /// Only if it rests.
         Gtx = "GTX",
+        /// Until a date.
+        Gtd = "GTD",
     }
 }
 words! {
@@ -163,6 +165,23 @@ pub struct OrderRequest {
     pub reduce_only: bool,
     /// The client's name for it; made up when absent.
     pub client_id: Option<String>,
+    /// The end of a good-till-date order, market time, ms; only whole seconds count.
+    pub good_till: Option<i64>,
+}
+
+/// A wish to change a resting limit order. Price and quantity are both named, changed or not (facts §1.6).
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    /// Contract.
+    pub symbol: Symbol,
+    /// The order.
+    pub handle: super::Handle,
+    /// The order's side; it cannot be changed.
+    pub side: Side,
+    /// New units in all, filled ones included.
+    pub quantity: Decimal,
+    /// New limit price.
+    pub price: Decimal,
 }
 
 /// A wish to trade when a price is reached.
@@ -196,6 +215,8 @@ pub struct AlgoRequest {
     pub price_protect: bool,
     /// The client's name for it.
     pub client_id: Option<String>,
+    /// The end of the good-till-date order it becomes, market time, ms.
+    pub good_till: Option<i64>,
 }
 
 /// An order and what became of it.
@@ -235,6 +256,15 @@ pub struct Order {
     pub created: i64,
     /// Market time of the last change, ms.
     pub updated: i64,
+    /// Market time at which it took its place in the queue, ms: an amendment goes to the end.
+    #[serde(default)]
+    pub queued: i64,
+    /// The end of a good-till-date order, ms; 0 for every other.
+    #[serde(default)]
+    pub good_till: i64,
+    /// How often it was amended.
+    #[serde(default)]
+    pub amendments: u32,
 }
 
 impl Order {
@@ -299,6 +329,9 @@ pub struct AlgoOrder {
     pub actual_quantity: Decimal,
     /// Why it was rejected.
     pub fail_reason: Option<String>,
+    /// The end of the good-till-date order it becomes, ms; 0 for every other.
+    #[serde(default)]
+    pub good_till: i64,
     /// Market time of arrival, ms.
     pub created: i64,
     /// Market time of the last change, ms.

@@ -302,9 +302,51 @@ pub(super) fn position_margin(call: &mut Call<'_>) -> Result<Value, ApiError> {
         _ => return Err(ApiError::invalid("type")),
     };
     call.core.engine.move_margin(who, &symbol, signed, now)?;
+    call.core.margin_moves.push(MarginMove { account: who, symbol, amount, kind, time: now });
     Ok(json!({
         "amount": number(amount), "code": 200, "msg": "Successfully modify position margin.", "type": kind,
     }))
+}
+
+/// Margin that its owner moved into or out of an isolated position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MarginMove {
+    account: AccountId,
+    symbol: Symbol,
+    /// USDT, above zero.
+    amount: Decimal,
+    /// 1 in, 2 out.
+    kind: i64,
+    /// Market time, ms.
+    time: i64,
+}
+
+/// `GET /fapi/v1/positionMargin/history`: what was moved since the world was started, oldest first; the limit keeps the
+/// newest.
+pub(super) fn position_margin_history(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let (who, symbol) = (call.account()?, call.symbol()?);
+    let kind = call.params.integer("type")?;
+    if kind.is_some_and(|kind| kind != 1 && kind != 2) {
+        return Err(ApiError::invalid("type"));
+    }
+    let limit = call.params.limit(500, 500)?;
+    let from = call.params.time("startTime")?.unwrap_or(0);
+    let to = call.params.time("endTime")?.unwrap_or(i64::MAX);
+    let mut rows: Vec<Value> = call
+        .core
+        .margin_moves
+        .iter()
+        .filter(|moved| moved.account == who && moved.symbol == symbol && (from..=to).contains(&moved.time))
+        .filter(|moved| kind.is_none_or(|kind| moved.kind == kind))
+        .map(|moved| {
+            json!({
+                "symbol": symbol, "type": moved.kind, "deltaType": "USER_ADJUST", "amount": money(moved.amount),
+                "asset": "USDT", "time": moved.time, "positionSide": "BOTH",
+            })
+        })
+        .collect();
+    rows.drain(..rows.len().saturating_sub(limit));
+    Ok(Value::Array(rows))
 }
 
 /// `POST /fapi/v1/positionSide/dual`: this exchange is one-way.

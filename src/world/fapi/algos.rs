@@ -1,16 +1,20 @@
 //! Conditional orders (facts §1.7): a store of its own until the trigger.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::Call;
 use super::account::success;
 use super::error::ApiError;
 use super::history::week;
+use super::lag;
 use super::orders::{check_position_side, side, time_in_force};
 use super::wire::{average, fixed};
 use crate::world::engine::{
     AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Contract, Handle, TimeInForce, WorkingType, refusal,
 };
+use crate::world::faults::carry::Vanishing;
 
 fn request(call: &Call<'_>) -> Result<AlgoRequest, ApiError> {
     let params = call.params;
@@ -59,6 +63,7 @@ fn request(call: &Call<'_>) -> Result<AlgoRequest, ApiError> {
         reduce_only: params.flag("reduceOnly")?.unwrap_or(false),
         price_protect: params.flag("priceProtect")?.unwrap_or(false),
         client_id: params.get("clientAlgoId").map(ToOwned::to_owned),
+        good_till: params.integer("goodTillDate")?.filter(|_| kind.is_limit()),
     })
 }
 
@@ -67,6 +72,10 @@ pub(super) fn place(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let request = request(call)?;
     let algo = call.core.engine.place_algo(who, request, call.now)?;
+    if let Some(after) = call.twist.vanish_after_ms {
+        let at_ms = call.world.wall_ms().saturating_add(i64::try_from(after).unwrap_or(i64::MAX));
+        call.core.vanishing.push(Vanishing { at_ms, account: who, algo: algo.id });
+    }
     Ok(common(&algo, call.contract(&algo.symbol)?))
 }
 
@@ -81,8 +90,9 @@ fn handle(call: &Call<'_>) -> Result<Handle, ApiError> {
 /// `GET /fapi/v1/algoOrder`.
 pub(super) fn query(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
-    let algo = call.core.engine.algo(who, &handle(call)?).ok_or(refusal::NO_SUCH_ORDER)?;
-    Ok(listed(algo, call.contract(&algo.symbol)?))
+    let algo = call.core.engine.algo(who, &handle(call)?).and_then(|algo| lag::algo(call, algo));
+    let algo = algo.ok_or(refusal::NO_SUCH_ORDER)?;
+    Ok(listed(&algo, call.contract(&algo.symbol)?))
 }
 
 /// `DELETE /fapi/v1/algoOrder`: its envelope's code is a string.
@@ -107,13 +117,16 @@ pub(super) fn open_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let symbol = call.optional_symbol()?;
     let id = call.params.integer("algoId")?;
-    call.core
-        .engine
-        .account(who)
-        .waiting()
+    let account = call.core.engine.account(who);
+    let known: Vec<&AlgoOrder> =
+        if call.twist.lag_ms == 0 { account.waiting().collect() } else { account.algos.values().collect() };
+    known
+        .into_iter()
+        .filter_map(|algo| lag::algo(call, algo))
+        .filter(|algo| algo.status == AlgoStatus::New)
         .filter(|algo| symbol.as_ref().is_none_or(|symbol| algo.symbol == *symbol))
         .filter(|algo| id.is_none_or(|id| algo.id == id))
-        .map(|algo| Ok(listed(algo, call.contract(&algo.symbol)?)))
+        .map(|algo| Ok(listed(&algo, call.contract(&algo.symbol)?)))
         .collect()
 }
 
@@ -124,7 +137,7 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let first = call.params.integer("algoId")?;
     let (from, to) = if first.is_some() { (0, i64::MAX) } else { week(call)? };
     let contract = call.contract(&symbol)?;
-    let mut rows: Vec<&AlgoOrder> = call
+    let mut rows: Vec<Cow<'_, AlgoOrder>> = call
         .core
         .engine
         .account(who)
@@ -132,10 +145,11 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .values()
         .filter(|algo| algo.symbol == symbol && (from..=to).contains(&algo.created))
         .filter(|algo| first.is_none_or(|first| algo.id >= first))
+        .filter_map(|algo| lag::algo(call, algo))
         .collect();
     let surplus = rows.len().saturating_sub(limit);
     rows.drain(..surplus);
-    Ok(rows.into_iter().map(|algo| listed(algo, contract)).collect())
+    Ok(rows.iter().map(|algo| listed(algo, contract)).collect())
 }
 
 fn common(algo: &AlgoOrder, contract: &Contract) -> Value {
@@ -152,7 +166,7 @@ fn common(algo: &AlgoOrder, contract: &Contract) -> Value {
         "activatePrice": algo.activate_price.map(|value| fixed(value, price)).unwrap_or_default(),
         "callbackRate": algo.callback_rate.map(|value| value.normalize().to_string()).unwrap_or_default(),
         "createTime": algo.created, "updateTime": algo.updated, "triggerTime": algo.triggered,
-        "goodTillDate": 0,
+        "goodTillDate": algo.good_till,
     })
 }
 

@@ -4,10 +4,29 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+use crate::domain::{AccountName, Symbol};
 use crate::world::engine::AccountId;
+use crate::world::faults::{Class, Effect, Faults, Passing};
 
 /// Messages a slow session may fall behind before it is disconnected.
 const BACKLOG: usize = 8192;
+
+/// What becomes of an event on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It comes.
+    Plain,
+    /// It never comes.
+    Lost,
+    /// It comes twice.
+    Doubled,
+    /// It comes after the next one.
+    Held,
+    /// Nothing comes from here on, and the socket stays open.
+    Silent,
+    /// The socket is closed.
+    Cut,
+}
 
 /// One message to all sessions.
 #[derive(Debug, Clone)]
@@ -21,28 +40,80 @@ pub(crate) enum Signal {
         event: &'static str,
         /// The event as JSON.
         text: Arc<str>,
+        delivery: Delivery,
     },
+    /// The sessions with this account's stream, or all, are closed or fall silent.
+    End { account: Option<AccountId>, silent: bool },
+}
+
+/// Whose event, about which contract.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub account: AccountId,
+    pub name: &'a AccountName,
+    pub symbol: Option<&'a Symbol>,
 }
 
 /// The sending side.
 #[derive(Debug)]
-pub(crate) struct Feed(broadcast::Sender<Signal>);
+pub(crate) struct Feed {
+    signals: broadcast::Sender<Signal>,
+    faults: Arc<Faults>,
+}
 
 impl Feed {
-    pub fn new() -> Self {
-        Self(broadcast::channel(BACKLOG).0)
+    pub fn new(faults: Arc<Faults>) -> Self {
+        Self { signals: broadcast::channel(BACKLOG).0, faults }
     }
 
     pub fn listen(&self) -> broadcast::Receiver<Signal> {
-        self.0.subscribe()
+        self.signals.subscribe()
+    }
+
+    /// Whether anybody is there to be told.
+    pub fn is_heard(&self) -> bool {
+        self.signals.receiver_count() > 0
     }
 
     /// Tells all sessions that prices have moved on. Without sessions nobody hears it, which is fine.
     pub fn tick(&self) {
-        let _listeners = self.0.send(Signal::Tick);
+        let _listeners = self.signals.send(Signal::Tick);
     }
 
-    pub fn user(&self, account: AccountId, event: &'static str, text: &serde_json::Value) {
-        let _listeners = self.0.send(Signal::User { account, event, text: text.to_string().into() });
+    /// Closes the sessions with an account's stream, or all; or lets them fall silent.
+    pub fn end(&self, account: Option<AccountId>, silent: bool) {
+        let _listeners = self.signals.send(Signal::End { account, silent });
+    }
+
+    /// Tells an account's sessions; `wall_ms` is for the faults' scripts.
+    pub fn user(&self, whose: Whose<'_>, event: &'static str, text: &serde_json::Value, wall_ms: i64) {
+        let symbol = whose.symbol.map(Symbol::as_str);
+        let delivery = self.delivery(event, Some(whose.name), symbol, wall_ms);
+        let text = text.to_string().into();
+        let _listeners = self.signals.send(Signal::User { account: whose.account, event, text, delivery });
+    }
+
+    /// What the weather does to an event, named by itself or by its stream.
+    pub fn delivery(
+        &self,
+        name: &str,
+        account: Option<&AccountName>,
+        symbol: Option<&str>,
+        wall_ms: i64,
+    ) -> Delivery {
+        if self.faults.is_idle() {
+            return Delivery::Plain;
+        }
+        let passing =
+            Passing { classes: vec![Class::Stream], path: name, account, symbol, ..Passing::default() };
+        let struck = self.faults.strike(&passing, wall_ms);
+        struck.first().map_or(Delivery::Plain, |struck| match struck.effect {
+            Effect::Lost {} => Delivery::Lost,
+            Effect::Doubled {} => Delivery::Doubled,
+            Effect::Reordered {} => Delivery::Held,
+            Effect::Silent {} => Delivery::Silent,
+            Effect::Disconnect {} => Delivery::Cut,
+            _ => Delivery::Plain,
+        })
     }
 }

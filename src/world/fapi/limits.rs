@@ -7,6 +7,7 @@ use crate::world::engine::AccountId;
 use http::StatusCode;
 
 const MINUTE: i64 = 60_000;
+const FIVE_MINUTES: i64 = 5 * MINUTE;
 const TEN_SECONDS: i64 = 10_000;
 /// Request weight a minute.
 pub(crate) const WEIGHT_LIMIT: u32 = 2400;
@@ -14,6 +15,24 @@ pub(crate) const WEIGHT_LIMIT: u32 = 2400;
 pub(crate) const ORDERS_MINUTE: u32 = 1200;
 /// Orders in ten seconds and account.
 pub(crate) const ORDERS_TEN_SECONDS: u32 = 300;
+
+/// A limit that some endpoints share, beside the weight: requests in five minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// `/futures/data/*`.
+    Data,
+    /// Funding rates and their settings.
+    Funding,
+}
+
+impl Pool {
+    const fn limit(self) -> u32 {
+        match self {
+            Self::Data => 1000,
+            Self::Funding => 500,
+        }
+    }
+}
 
 /// A count that starts again with each window of wall time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +55,8 @@ impl Window {
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     weight: Window,
+    data: Window,
+    funding: Window,
     orders: BTreeMap<AccountId, (Window, Window)>,
 }
 
@@ -63,6 +84,26 @@ impl Limits {
             Ok(())
         };
         (used, verdict)
+    }
+
+    /// Counts a request against the limit it shares with others.
+    pub fn share(&mut self, pool: Pool, wall_ms: i64, enforce: bool) -> Result<(), ApiError> {
+        let window = match pool {
+            Pool::Data => &mut self.data,
+            Pool::Funding => &mut self.funding,
+        };
+        let used = window.add(wall_ms.div_euclid(FIVE_MINUTES), 1);
+        if !enforce || used <= pool.limit() {
+            return Ok(());
+        }
+        Err(ApiError {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some((FIVE_MINUTES - wall_ms.rem_euclid(FIVE_MINUTES)) / 1000 + 1),
+            ..ApiError::new(
+                -1003,
+                format!("Too many requests; current limit of IP is {} requests per 5 minutes.", pool.limit()),
+            )
+        })
     }
 
     /// Counts orders of an account: in ten seconds and in the minute.

@@ -47,6 +47,11 @@ impl ListenKeys {
         self.keys.remove(&who);
     }
 
+    /// Lets an account's key run out, or everybody's.
+    pub fn expire(&mut self, who: Option<AccountId>) {
+        self.keys.retain(|owner, _| who.is_some_and(|who| who != *owner));
+    }
+
     /// Whose key this is, if it lives.
     pub fn account(&self, key: &str, wall_ms: i64) -> Option<AccountId> {
         self.keys.iter().find(|(_, (text, until))| text == key && *until > wall_ms).map(|(who, _)| *who)

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::error::ApiError;
-use super::wire::{fixed, money};
+use super::table::FromPrices;
+use super::wire::{fixed, money, push_fixed};
 use crate::domain::{Interval, Symbol};
 use crate::world::World;
-use crate::world::engine::Contract;
 use crate::world::market::Bar;
 
 /// Share of a bar's volume bought by takers, for the fields nobody has data for.
@@ -38,8 +38,8 @@ pub(super) fn premium_index(call: &mut Call<'_>) -> Result<Value, ApiError> {
     })
 }
 
-/// `GET /fapi/v1/klines`.
-pub(super) fn klines(call: &mut Call<'_>) -> Result<Value, ApiError> {
+/// `GET /fapi/v1/klines`. A desk asks for fifteen thousand of these rows an hour; they are written as text at once.
+pub(super) fn klines(call: &mut Call<'_>) -> Result<FromPrices, ApiError> {
     let symbol = call.symbol()?;
     let interval: Interval =
         call.params.required("interval")?.parse().map_err(|_| ApiError::new(-1120, "Invalid interval."))?;
@@ -48,28 +48,52 @@ pub(super) fn klines(call: &mut Call<'_>) -> Result<Value, ApiError> {
     if start.zip(end).is_some_and(|(start, end)| start > end) {
         return Err(ApiError::new(-1023, "Start time is greater than end time."));
     }
-    let bars = call.world.market().bars(&symbol, interval, start, end, limit, call.now);
     let contract = call.contract(&symbol)?;
-    Ok(bars.iter().map(|bar| bar_row(bar, contract)).collect())
+    let digits = (contract.price_digits(), contract.quantity_digits());
+    let now = call.now;
+    Ok(Box::new(move |market| rows(&market.bars(&symbol, interval, start, end, limit, now), digits)))
 }
 
-fn bar_row(bar: &Bar, contract: &Contract) -> Value {
-    let price = |value| fixed(value, contract.price_digits());
-    let quantity = contract.quantity_digits();
-    json!([
-        bar.open_time,
-        price(bar.open),
-        price(bar.high),
-        price(bar.low),
-        price(bar.close),
-        fixed(bar.volume, quantity),
-        bar.close_time,
-        fixed(bar.quote_volume, 5),
-        bar.trades,
-        fixed(bar.volume * TAKER_SHARE, quantity),
-        fixed(bar.quote_volume * TAKER_SHARE, 5),
-        "0",
-    ])
+/// The rows of bars, with so many digits after the point of a price and of a quantity.
+fn rows(bars: &[Bar], (price, quantity): (u32, u32)) -> String {
+    /// About what a row takes.
+    const ROW: usize = 160;
+    let mut text = String::with_capacity(2 + bars.len() * ROW);
+    text.push('[');
+    for bar in bars {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push('[');
+        push_number(&mut text, bar.open_time);
+        for value in [bar.open, bar.high, bar.low, bar.close] {
+            push_quoted(&mut text, value, price);
+        }
+        push_quoted(&mut text, bar.volume, quantity);
+        text.push(',');
+        push_number(&mut text, bar.close_time);
+        push_quoted(&mut text, bar.quote_volume, 5);
+        text.push(',');
+        push_number(&mut text, bar.trades);
+        push_quoted(&mut text, bar.volume * TAKER_SHARE, quantity);
+        push_quoted(&mut text, bar.quote_volume * TAKER_SHARE, 5);
+        text.push_str(",\"0\"]");
+    }
+    text.push(']');
+    text
+}
+
+/// A comma and a decimal as text.
+fn push_quoted(text: &mut String, value: Decimal, digits: u32) {
+    text.push_str(",\"");
+    push_fixed(text, value, digits);
+    text.push('"');
+}
+
+fn push_number(text: &mut String, number: impl std::fmt::Display) {
+    use std::fmt::Write;
+    // Writing to a text cannot fail.
+    let _ = write!(text, "{number}");
 }
 
 /// What the last day looked like.
@@ -150,6 +174,40 @@ pub(super) fn trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
                 "id": second, "price": fixed(quote.last, price), "qty": fixed(size, quantity),
                 "quoteQty": fixed(quote.last * size, price + quantity), "time": second * 1000,
                 "isBuyerMaker": quote.last == quote.bid,
+            }))
+        })
+        .collect())
+}
+
+/// `GET /fapi/v1/aggTrades`: the same prints, each an aggregate of its own; from an id or a start the oldest, else the
+/// newest.
+pub(super) fn aggregate_trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let symbol = call.symbol()?;
+    let limit = i64::try_from(call.params.limit(500, 1000)?).unwrap_or(500);
+    let from = call.params.integer("fromId")?;
+    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
+    if from.is_some() && (start.is_some() || end.is_some()) {
+        return Err(crate::world::engine::refusal::COMBINATION.into());
+    }
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(ApiError::new(-1023, "Start time is greater than end time."));
+    }
+    let newest = call.now.min(end.unwrap_or(call.now)).div_euclid(1000);
+    let first = match (from, start) {
+        (Some(id), _) => id.max(0),
+        (None, Some(start)) => (start + 999).div_euclid(1000),
+        (None, None) => newest - limit + 1,
+    };
+    let contract = call.contract(&symbol)?;
+    let (price, quantity) = (contract.price_digits(), contract.quantity_digits());
+    let market = call.world.market();
+    Ok((first..=newest.min(first.saturating_add(limit - 1)))
+        .filter_map(|second| {
+            let quote = market.quote(&symbol, second * 1000)?;
+            Some(json!({
+                "a": second, "p": fixed(quote.last, price), "q": fixed(contract.listing.step, quantity),
+                "nq": fixed(contract.listing.step, quantity), "f": second, "l": second, "T": second * 1000,
+                "m": quote.last == quote.bid,
             }))
         })
         .collect())

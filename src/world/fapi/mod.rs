@@ -1,6 +1,6 @@
 //! The exchange's face: REST and websockets with Binance's paths, shapes, codes and headers (facts §1, §5.3).
 
-mod account;
+pub(crate) mod account;
 mod algos;
 mod auth;
 mod book;
@@ -8,40 +8,49 @@ mod data;
 mod error;
 pub(crate) mod feed;
 mod history;
+mod lag;
 pub(crate) mod limits;
 pub(crate) mod listen_key;
 mod market_data;
 mod orders;
-mod params;
+pub(crate) mod params;
 mod rules;
 pub(crate) mod socket;
 mod streams;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod user_stream;
 mod wire;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 
 use self::error::ApiError;
 use self::limits::Used;
 use self::params::Params;
-use self::table::{Endpoint, Security, find};
+use self::table::{Endpoint, FromPrices, Handler, Security, find};
 use super::engine::{AccountId, Contract, refusal};
+use super::faults::layer::Twist;
 use super::{Core, World};
 use crate::domain::Symbol;
 
 /// Longest request body taken, bytes.
 const BODY_LIMIT: usize = 256 * 1024;
+
+/// What an endpoint answers.
+enum Reply {
+    Whole(Value),
+    /// Still to be made, when the world is unlocked again.
+    FromPrices(FromPrices),
+}
 
 /// One request on its way through an endpoint. The world is at the present and locked.
 pub(crate) struct Call<'a> {
@@ -52,8 +61,10 @@ pub(crate) struct Call<'a> {
     pub who: Option<AccountId>,
     /// Market time, ms.
     pub now: i64,
-    /// Wall time, ms.
+    /// Wall time as the exchange sees it, ms.
     pub wall: i64,
+    /// What a fault has this request see.
+    pub twist: Twist,
 }
 
 impl Call<'_> {
@@ -118,11 +129,22 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     router.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(world)
 }
 
+/// A request as it came.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: &'a str,
+    body: &'a str,
+    key: Option<&'a str>,
+    twist: Twist,
+}
+
 async fn rest(
     State(world): State<Arc<World>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    twist: Option<Extension<Twist>>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
     let Ok(body) = body else {
@@ -131,9 +153,22 @@ async fn rest(
     // Clients send text; whatever is not is replaced, and then neither signed nor a known value.
     let body = String::from_utf8_lossy(&body);
     let key = headers.get("x-mbx-apikey").map(|key| key.to_str().unwrap_or_default());
-    let (answer, used) = answer(&world, &method, uri.path(), uri.query().unwrap_or_default(), &body, key);
+    let asked = Asked {
+        method: &method,
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+        body: &body,
+        key,
+        twist: twist.map(|Extension(twist)| twist).unwrap_or_default(),
+    };
+    let (answer, used) = answer(&world, &asked);
     let mut response = match answer {
-        Ok(value) => axum::Json(value).into_response(),
+        Ok(Reply::Whole(value)) => axum::Json(value).into_response(),
+        Ok(Reply::FromPrices(make)) => {
+            let text = make(&world.market());
+            ([(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text)
+                .into_response()
+        }
         Err(error) => {
             let mut response = error.clone().into_response();
             if let Some(seconds) = error.retry_after {
@@ -152,17 +187,12 @@ async fn rest(
 }
 
 /// Finds the endpoint, checks the limits and who asks, and lets the endpoint answer on a world at the present.
-fn answer(
-    world: &World,
-    method: &Method,
-    path: &str,
-    query: &str,
-    body: &str,
-    key: Option<&str>,
-) -> (Result<Value, ApiError>, Used) {
+fn answer(world: &World, asked: &Asked<'_>) -> (Result<Reply, ApiError>, Used) {
+    let Asked { method, path, query, body, twist, .. } = *asked;
     let mut core = world.core();
     let core = &mut *core;
     let wall = world.wall_ms();
+    let skewed = wall.saturating_add(twist.skew_ms);
     let params = Params::parse(query, body);
     let endpoint = find(method, path);
     let weight = endpoint.map_or(1, |endpoint| endpoint.weight(params.get("symbol").is_some()));
@@ -174,14 +204,21 @@ fn answer(
             ..ApiError::new(-5000, format!("Path {path}, Method {method} is invalid"))
         })?;
         within?;
-        let who = identify(core, endpoint, query, body, &params, key, wall)?;
+        if let Some(pool) = endpoint.pool() {
+            core.limits.share(pool, wall, world.enforces_limits())?;
+        }
+        let who = identify(core, endpoint, asked, &params, skewed)?;
         if let (Some(who), Some(amount)) = (who, endpoint.orders) {
             let (counts, within) = core.limits.order(who, wall, amount, world.enforces_limits());
             used.orders = Some(counts);
             within?;
         }
         let now = world.settle(core);
-        let result = (endpoint.handler)(&mut Call { world, core, params: &params, who, now, wall });
+        let call = &mut Call { world, core, params: &params, who, now, wall: skewed, twist };
+        let result = match endpoint.handler {
+            Handler::Locked(answer) => answer(call).map(Reply::Whole),
+            Handler::Unlocked(question) => question(call).map(Reply::FromPrices),
+        };
         world.finish(core);
         result
     };
@@ -192,23 +229,22 @@ fn answer(
 fn identify(
     core: &Core,
     endpoint: &Endpoint,
-    query: &str,
-    body: &str,
+    asked: &Asked<'_>,
     params: &Params,
-    key: Option<&str>,
     wall: i64,
 ) -> Result<Option<AccountId>, ApiError> {
     if endpoint.security == Security::Open {
         return Ok(None);
     }
-    let key = key
+    let key = asked
+        .key
         .filter(|key| !key.is_empty())
         .ok_or_else(|| ApiError::unauthorized(-2014, "API-key format invalid."))?;
     let (who, secret) = core
         .account_of_key(key)
         .ok_or_else(|| ApiError::unauthorized(-2015, "Invalid API-key, IP, or permissions for action."))?;
     if endpoint.security == Security::Signed {
-        auth::check_signed(query, body, params, secret, wall)?;
+        auth::check_signed(asked.query, asked.body, params, secret, wall)?;
     }
     Ok(Some(who))
 }

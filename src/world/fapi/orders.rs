@@ -1,5 +1,7 @@
 //! Market and limit orders (facts §1.6).
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::Call;
 use super::account::success;
 use super::error::ApiError;
 use super::history::week;
+use super::lag;
 use super::params::Params;
 use super::wire::{average, fixed};
 use crate::domain::{Side, Symbol};
@@ -95,6 +98,7 @@ fn request(call: &Call<'_>, params: &Params) -> Result<OrderRequest, ApiError> {
         price,
         reduce_only: params.flag("reduceOnly")?.unwrap_or(false),
         client_id: params.get("newClientOrderId").map(ToOwned::to_owned),
+        good_till: params.integer("goodTillDate")?,
     })
 }
 
@@ -131,7 +135,7 @@ pub(super) fn test(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let request = request(call, call.params)?;
     wants_result(call.params)?;
-    call.core.engine.check(who, &request)?;
+    call.core.engine.check(who, &request, call.now)?;
     Ok(json!({}))
 }
 
@@ -169,15 +173,19 @@ pub(super) fn query(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);
     let handle = handle(call)?;
     let order = call.core.engine.order(who, &symbol, &handle).filter(|order| is_told(order, call.now));
-    Ok(queried(order.ok_or(refusal::NO_SUCH_ORDER)?, call.contract(&symbol)?))
+    let order = order.and_then(|order| lag::order(call, who, order));
+    let order = order.ok_or(refusal::NO_SUCH_ORDER)?;
+    Ok(queried(&order, call.contract(&symbol)?))
 }
 
 /// `GET /fapi/v1/openOrder`.
 pub(super) fn query_open(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);
     let handle = handle(call)?;
-    let order = call.core.engine.order(who, &symbol, &handle).filter(|order| order.is_open());
-    Ok(queried(order.ok_or(refusal::NO_SUCH_ORDER)?, call.contract(&symbol)?))
+    let order = call.core.engine.order(who, &symbol, &handle).and_then(|order| lag::order(call, who, order));
+    let order = order.filter(|order| order.is_open());
+    let order = order.ok_or(refusal::NO_SUCH_ORDER)?;
+    Ok(queried(&order, call.contract(&symbol)?))
 }
 
 /// `DELETE /fapi/v1/order`.
@@ -245,12 +253,15 @@ pub(super) fn countdown(call: &mut Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn open_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let symbol = call.optional_symbol()?;
-    call.core
-        .engine
-        .account(who)
-        .resting()
+    let account = call.core.engine.account(who);
+    let known: Vec<&Order> =
+        if call.twist.lag_ms == 0 { account.resting().collect() } else { account.orders.values().collect() };
+    known
+        .into_iter()
+        .filter_map(|order| lag::order(call, who, order))
+        .filter(|order| order.is_open())
         .filter(|order| symbol.as_ref().is_none_or(|symbol| order.symbol == *symbol))
-        .map(|order| Ok(queried(order, call.contract(&order.symbol)?)))
+        .map(|order| Ok(queried(&order, call.contract(&order.symbol)?)))
         .collect()
 }
 
@@ -261,7 +272,7 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let limit = call.params.limit(500, 1000)?;
     let first = call.params.integer("orderId")?;
     let (from, to) = if first.is_some() { (0, i64::MAX) } else { week(call)? };
-    let mut rows: Vec<&Order> = call
+    let mut rows: Vec<Cow<'_, Order>> = call
         .core
         .engine
         .account(who)
@@ -270,10 +281,11 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .filter(|order| symbol.as_ref().is_none_or(|symbol| order.symbol == *symbol))
         .filter(|order| (from..=to).contains(&order.created) && is_told(order, call.now))
         .filter(|order| first.is_none_or(|first| order.id >= first))
+        .filter_map(|order| lag::order(call, who, order))
         .collect();
     let surplus = rows.len().saturating_sub(limit);
     rows.drain(..surplus);
-    rows.into_iter().map(|order| Ok(queried(order, call.contract(&order.symbol)?))).collect()
+    rows.iter().map(|order| Ok(queried(order, call.contract(&order.symbol)?))).collect()
 }
 
 fn common(order: &Order, contract: &Contract) -> Value {
@@ -286,7 +298,7 @@ fn common(order: &Order, contract: &Contract) -> Value {
         "origType": order.kind.as_str(), "reduceOnly": order.reduce_only, "closePosition": order.close_position,
         "side": order.side, "positionSide": "BOTH", "stopPrice": "0", "workingType": "CONTRACT_PRICE",
         "priceProtect": false, "priceMatch": "NONE", "selfTradePreventionMode": "EXPIRE_MAKER",
-        "goodTillDate": 0, "updateTime": order.updated,
+        "goodTillDate": order.good_till, "updateTime": order.updated,
     })
 }
 

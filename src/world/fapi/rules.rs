@@ -69,7 +69,7 @@ fn contract_row(contract: &Contract) -> Value {
         ],
         "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET",
                        "TRAILING_STOP_MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
         "liquidationFee": fixed(LIQUIDATION_FEE, 6), "marketTakeBound": "0.05",
     })
 }

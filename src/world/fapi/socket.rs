@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::Uri;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
-use super::feed::Signal;
+use super::feed::{Delivery, Signal};
 use super::params::Params;
 use super::streams::{Route, Stream, render};
 use crate::world::World;
@@ -30,6 +30,8 @@ const UNANSWERED_PINGS: u32 = 3;
 const LONGEST_MESSAGE: usize = 64 * 1024;
 /// Streams of one connection.
 const MOST_STREAMS: usize = 1024;
+/// Commands of one connection in a second.
+const COMMANDS_A_SECOND: u32 = 10;
 
 /// A websocket without a network: text messages both ways. The world closes by dropping its ends.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub(super) async fn over_tcp(
 async fn bridge(mut socket: WebSocket, session: Session) {
     let (to_world, incoming) = mpsc::channel(QUEUE);
     let (outgoing, mut from_world) = mpsc::channel(QUEUE);
+    let dead = Arc::clone(&session.dead);
     let running = tokio::spawn(session.run(incoming, outgoing));
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     let mut unanswered = 0;
@@ -95,6 +98,11 @@ async fn bridge(mut socket: WebSocket, session: Session) {
                 if socket.send(Message::Text(text.into())).await.is_err() {
                     break;
                 }
+            }
+            // Open and deaf, as a half-dead route leaves it: not even pings are answered.
+            () = dead.notified() => {
+                tokio::time::sleep(LIFE).await;
+                break;
             }
             _ = ping.tick() => {
                 unanswered += 1;
@@ -134,6 +142,14 @@ struct Session {
     rendered_ms: i64,
     /// Listens from the first moment, so that nothing is missed before the session runs.
     signals: broadcast::Receiver<Signal>,
+    /// Events held back behind the next one, with their streams.
+    held: Vec<(String, String)>,
+    /// Whether it has fallen silent for good.
+    silent: bool,
+    /// Tells whoever carries the session that it is dead.
+    dead: Arc<Notify>,
+    /// The second of the last command, wall time, and how many came in it.
+    commands: (i64, u32),
 }
 
 /// The other side is gone.
@@ -170,6 +186,10 @@ impl Session {
             streams: Vec::new(),
             users: Vec::new(),
             rendered_ms,
+            held: Vec::new(),
+            silent: false,
+            dead: Arc::default(),
+            commands: (0, 0),
         };
         for name in parts.filter(|name| !name.is_empty()) {
             session.subscribe(&name, None);
@@ -237,17 +257,20 @@ impl Session {
         tokio::pin!(end);
         loop {
             let went_well = tokio::select! {
+                // What has happened is told before a command is heard, so that a command marks a moment.
+                biased;
+                signal = self.signals.recv() => match signal {
+                    Ok(Signal::Tick) => self.tick(&outgoing).await,
+                    Ok(Signal::User { account, event, text, delivery }) => {
+                        self.user_event(account, event, &text, delivery, &outgoing).await
+                    }
+                    Ok(Signal::End { account, silent }) => self.end(account, silent),
+                    // Too slow to keep up: the exchange disconnects, the client starts over.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Gone),
+                },
                 message = incoming.recv() => match message {
                     Some(text) => self.hear(&text, &outgoing).await,
                     None => Err(Gone),
-                },
-                signal = self.signals.recv() => match signal {
-                    Ok(Signal::Tick) => self.tick(&outgoing).await,
-                    Ok(Signal::User { account, event, text }) => {
-                        self.user_event(account, event, &text, &outgoing).await
-                    }
-                    // Too slow to keep up: the exchange disconnects, the client starts over.
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Gone),
                 },
                 () = &mut end => Err(Gone),
             };
@@ -261,9 +284,34 @@ impl Session {
         let (messages, now) = render(&self.world, &self.streams, self.rendered_ms);
         self.rendered_ms = now;
         for (name, message) in messages {
-            self.send(&name, &message.to_string(), outgoing).await?;
+            let delivery = self.delivery_of(&name);
+            self.deliver(&name, &message.to_string(), delivery, outgoing).await?;
         }
+        self.let_go(outgoing).await?;
         self.expire_keys(outgoing).await
+    }
+
+    /// What becomes of a public stream's message.
+    fn delivery_of(&self, name: &str) -> Delivery {
+        let symbol = name.split('@').next().unwrap_or_default().to_ascii_uppercase();
+        self.world.feed().delivery(name, None, Some(&symbol), self.world.wall_ms())
+    }
+
+    /// Ends or silences the session if it carries the account's stream, or any when none is named.
+    fn end(&mut self, account: Option<AccountId>, silent: bool) -> Result<(), Gone> {
+        if !account.is_none_or(|account| self.users.iter().any(|user| user.account == account)) {
+            return Ok(());
+        }
+        if !silent {
+            return Err(Gone);
+        }
+        self.fall_silent();
+        Ok(())
+    }
+
+    fn fall_silent(&mut self) {
+        self.silent = true;
+        self.dead.notify_one();
     }
 
     /// A key that ran out is told once; its socket stays open but mute.
@@ -289,22 +337,62 @@ impl Session {
     }
 
     async fn user_event(
-        &self,
+        &mut self,
         account: AccountId,
         event: &str,
         text: &str,
+        delivery: Delivery,
         outgoing: &mpsc::Sender<String>,
     ) -> Result<(), Gone> {
-        for user in &self.users {
-            if user.account == account && !user.expired && lets_through(user.events.as_deref(), event) {
-                self.send(&user.key, text, outgoing).await?;
+        let wanted = |user: &&UserStream| {
+            user.account == account && !user.expired && lets_through(user.events.as_deref(), event)
+        };
+        let keys: Vec<String> = self.users.iter().filter(wanted).map(|user| user.key.clone()).collect();
+        for key in keys {
+            self.deliver(&key, text, delivery, outgoing).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one event as the weather lets it.
+    async fn deliver(
+        &mut self,
+        name: &str,
+        text: &str,
+        delivery: Delivery,
+        outgoing: &mpsc::Sender<String>,
+    ) -> Result<(), Gone> {
+        match delivery {
+            Delivery::Lost => return Ok(()),
+            Delivery::Held => {
+                self.held.push((name.to_owned(), text.to_owned()));
+                return Ok(());
             }
+            Delivery::Silent => {
+                self.fall_silent();
+                return Ok(());
+            }
+            Delivery::Cut => return Err(Gone),
+            Delivery::Doubled => self.send(name, text, outgoing).await?,
+            Delivery::Plain => {}
+        }
+        self.send(name, text, outgoing).await?;
+        self.let_go(outgoing).await
+    }
+
+    /// Sends what was held back.
+    async fn let_go(&mut self, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        for (name, text) in std::mem::take(&mut self.held) {
+            self.send(&name, &text, outgoing).await?;
         }
         Ok(())
     }
 
     /// Sends one event, wrapped on combined connections.
     async fn send(&self, name: &str, text: &str, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        if self.silent {
+            return Ok(());
+        }
         let text = if self.combined {
             format!("{{\"stream\":{},\"data\":{text}}}", json!(name))
         } else {
@@ -314,6 +402,12 @@ impl Session {
     }
 
     async fn hear(&mut self, text: &str, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
+        if self.silent {
+            return Ok(());
+        }
+        if self.world.enforces_limits() && !self.counts_command() {
+            return Err(Gone);
+        }
         let before = self.streams.len();
         let reply = self.command(text);
         outgoing.send(reply.to_string()).await.map_err(|_| Gone)?;
@@ -324,6 +418,16 @@ impl Session {
             self.send(&name, &message.to_string(), outgoing).await?;
         }
         Ok(())
+    }
+
+    /// Whether a command still fits into this second (facts §1.9); who sends more is disconnected.
+    fn counts_command(&mut self) -> bool {
+        let second = self.world.wall_ms().div_euclid(1000);
+        if self.commands.0 != second {
+            self.commands = (second, 0);
+        }
+        self.commands.1 += 1;
+        self.commands.1 <= COMMANDS_A_SECOND
     }
 
     /// Carries out one command; the answer echoes its id as it came.
@@ -341,6 +445,10 @@ impl Session {
                 let Some(names) = names() else {
                     return invalid("request ID must be an unsigned integer and params a list of strings");
                 };
+                let new = names.iter().filter(|name| !self.names().any(|known| known == **name)).count();
+                if self.names().count() + new > MOST_STREAMS {
+                    return invalid(&format!("a connection carries at most {MOST_STREAMS} streams"));
+                }
                 for name in names {
                     self.subscribe(name, None);
                 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::book::{levels, size};
+use super::book::{best_size, levels};
 use super::wire::{fixed, money};
-use crate::domain::{Interval, Symbol};
+use crate::domain::{Interval, Side, Symbol};
 use crate::world::World;
 use crate::world::engine::{Contract, Engine};
 use crate::world::market::Bar;
@@ -234,8 +234,8 @@ fn book_ticker(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
     let (price, quantity) = (contract.price_digits(), contract.quantity_digits());
     Some(json!({
         "e": "bookTicker", "u": now, "E": now, "T": now, "s": symbol, "ps": symbol,
-        "b": fixed(quote.bid, price), "B": fixed(size(contract, quote.bid, 0), quantity),
-        "a": fixed(quote.ask, price), "A": fixed(size(contract, quote.ask, 0), quantity), "st": 1,
+        "b": fixed(quote.bid, price), "B": fixed(best_size(contract, quote, Side::Sell), quantity),
+        "a": fixed(quote.ask, price), "A": fixed(best_size(contract, quote, Side::Buy), quantity), "st": 1,
     }))
 }
 

@@ -4,7 +4,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::limits::Pool;
 use super::{Call, account, algos, book, data, history, market_data, orders, rules};
+use crate::world::market::Market;
 
 /// What a request must carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,21 @@ pub(super) enum Security {
 }
 
 /// An endpoint's answer.
-pub(super) type Handler = fn(&mut Call<'_>) -> Result<Value, ApiError>;
+type Answer = fn(&mut Call<'_>) -> Result<Value, ApiError>;
+
+/// What makes an endpoint's answer from prices alone: JSON text.
+pub(super) type FromPrices = Box<dyn FnOnce(&Market) -> String>;
+
+type Question = fn(&mut Call<'_>) -> Result<FromPrices, ApiError>;
+
+/// Who answers, and whether the whole world stands still meanwhile.
+pub(super) enum Handler {
+    /// Answers while the world is locked.
+    Locked(Answer),
+    /// Checks the question while the world is locked; the answer, which takes a while, is made afterwards, so that
+    /// orders need not wait for it and several are made at once.
+    Unlocked(Question),
+}
 
 /// One row of the table.
 pub(super) struct Endpoint {
@@ -33,31 +49,74 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// The limit of its own that it counts against, beside its weight.
+    pub fn pool(&self) -> Option<Pool> {
+        if self.path.starts_with("/futures/data/") {
+            Some(Pool::Data)
+        } else if matches!(self.path, "/fapi/v1/fundingRate" | "/fapi/v1/fundingInfo") {
+            Some(Pool::Funding)
+        } else {
+            None
+        }
+    }
+
     pub fn weight(&self, with_symbol: bool) -> u32 {
         if with_symbol { self.weights.0 } else { self.weights.1 }
     }
 }
 
-const fn open(path: &'static str, weights: (u32, u32), handler: Handler) -> Endpoint {
-    Endpoint { method: "GET", path, security: Security::Open, weights, orders: None, handler }
+const fn open(path: &'static str, weights: (u32, u32), handler: Answer) -> Endpoint {
+    Endpoint {
+        method: "GET",
+        path,
+        security: Security::Open,
+        weights,
+        orders: None,
+        handler: Handler::Locked(handler),
+    }
 }
 
-const fn keyed(method: &'static str, path: &'static str, handler: Handler) -> Endpoint {
-    Endpoint { method, path, security: Security::Key, weights: (1, 1), orders: None, handler }
+const fn unlocked(path: &'static str, weights: (u32, u32), handler: Question) -> Endpoint {
+    Endpoint {
+        method: "GET",
+        path,
+        security: Security::Open,
+        weights,
+        orders: None,
+        handler: Handler::Unlocked(handler),
+    }
 }
 
-const fn signed(method: &'static str, path: &'static str, weights: (u32, u32), handler: Handler) -> Endpoint {
-    Endpoint { method, path, security: Security::Signed, weights, orders: None, handler }
+const fn keyed(method: &'static str, path: &'static str, handler: Answer) -> Endpoint {
+    Endpoint {
+        method,
+        path,
+        security: Security::Key,
+        weights: (1, 1),
+        orders: None,
+        handler: Handler::Locked(handler),
+    }
 }
 
-const fn ordering(path: &'static str, counts: (u32, u32), handler: Handler) -> Endpoint {
+const fn signed(method: &'static str, path: &'static str, weights: (u32, u32), handler: Answer) -> Endpoint {
+    Endpoint {
+        method,
+        path,
+        security: Security::Signed,
+        weights,
+        orders: None,
+        handler: Handler::Locked(handler),
+    }
+}
+
+const fn ordering(path: &'static str, counts: (u32, u32), handler: Answer) -> Endpoint {
     Endpoint {
         method: "POST",
         path,
         security: Security::Signed,
         weights: (0, 0),
         orders: Some(counts),
-        handler,
+        handler: Handler::Locked(handler),
     }
 }
 
@@ -71,7 +130,8 @@ static ENDPOINTS: &[Endpoint] = &[
     open("/fapi/v1/ticker/24hr", (1, 40), market_data::day),
     open("/fapi/v1/depth", (5, 5), book::depth),
     open("/fapi/v1/trades", (5, 5), market_data::trades),
-    open("/fapi/v1/klines", (5, 5), market_data::klines),
+    open("/fapi/v1/aggTrades", (20, 20), market_data::aggregate_trades),
+    unlocked("/fapi/v1/klines", (5, 5), market_data::klines),
     open("/fapi/v1/premiumIndex", (1, 10), market_data::premium_index),
     open("/fapi/v1/fundingRate", (1, 1), market_data::funding_rate),
     open("/fapi/v1/fundingInfo", (0, 0), market_data::funding_info),
@@ -93,6 +153,7 @@ static ENDPOINTS: &[Endpoint] = &[
     signed("POST", "/fapi/v1/leverage", (1, 1), account::set_leverage),
     signed("POST", "/fapi/v1/marginType", (1, 1), account::set_margin_type),
     signed("POST", "/fapi/v1/positionMargin", (1, 1), account::position_margin),
+    signed("GET", "/fapi/v1/positionMargin/history", (1, 1), account::position_margin_history),
     signed("GET", "/fapi/v1/positionSide/dual", (30, 30), |_| Ok(json!({"dualSidePosition": false}))),
     signed("POST", "/fapi/v1/positionSide/dual", (1, 1), account::set_position_side),
     signed("GET", "/fapi/v1/multiAssetsMargin", (30, 30), |_| Ok(json!({"multiAssetsMargin": false}))),

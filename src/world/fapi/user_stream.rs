@@ -3,14 +3,16 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::feed::Feed;
+use super::feed::{Feed, Whose};
 use super::wire::{average, fixed, money};
+use crate::domain::Symbol;
 use crate::world::engine::{
-    AlgoOrder, Engine, Execution, Happening, MarginType, Order, OrderStatus, PositionReport, Trade, What,
+    AlgoOrder, Engine, Execution, Happening, MarginCallRow, MarginType, Order, OrderStatus, PositionReport,
+    Trade, What,
 };
 
 /// Digits of a contract's prices and quantities.
-fn digits(engine: &Engine, symbol: &crate::domain::Symbol) -> (u32, u32) {
+fn digits(engine: &Engine, symbol: &Symbol) -> (u32, u32) {
     engine
         .contracts()
         .get(symbol)
@@ -18,15 +20,19 @@ fn digits(engine: &Engine, symbol: &crate::domain::Symbol) -> (u32, u32) {
 }
 
 /// Sends what the engine told to the account's sessions.
-pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
+pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening, wall_ms: i64) {
     let (account, time) = (happening.account, happening.time);
+    let send = |event: &'static str, symbol: Option<&Symbol>, text: &Value| {
+        let whose = Whose { account, name: &engine.account(account).name, symbol };
+        feed.user(whose, event, text, wall_ms);
+    };
     match &happening.what {
         What::Order { order, execution } => {
             let digits = digits(engine, &order.symbol);
             if let Execution::Trade(trade) = execution {
-                feed.user(account, "TRADE_LITE", &trade_lite(order, trade, time, digits));
+                send("TRADE_LITE", Some(&order.symbol), &trade_lite(order, trade, time, digits));
             }
-            feed.user(account, "ORDER_TRADE_UPDATE", &order_update(order, execution, time, digits));
+            send("ORDER_TRADE_UPDATE", Some(&order.symbol), &order_update(order, execution, time, digits));
         }
         What::Balance { reason, symbol, wallet, cross_wallet, change, positions } => {
             let mut body = json!({
@@ -43,9 +49,10 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
             if let Some(symbol) = symbol {
                 body["S"] = json!(symbol);
             }
-            feed.user(
-                account,
+            let changed = symbol.as_ref().or_else(|| positions.first().map(|position| &position.symbol));
+            send(
                 "ACCOUNT_UPDATE",
+                changed,
                 &json!({
                     "e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": body,
                 }),
@@ -53,16 +60,38 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening) {
         }
         What::Algo(algo) => {
             let digits = digits(engine, &algo.symbol);
-            feed.user(account, "ALGO_UPDATE", &algo_update(algo, time, digits));
+            send("ALGO_UPDATE", Some(&algo.symbol), &algo_update(algo, time, digits));
         }
-        What::Leverage { symbol, leverage } => feed.user(
-            account,
+        What::MarginCall { cross_wallet, positions } => {
+            let symbol = positions.first().map(|row| &row.symbol);
+            send("MARGIN_CALL", symbol, &margin_call(*cross_wallet, positions, time));
+        }
+        What::Leverage { symbol, leverage } => send(
             "ACCOUNT_CONFIG_UPDATE",
+            Some(symbol),
             &json!({
                 "e": "ACCOUNT_CONFIG_UPDATE", "E": time, "T": time, "ac": {"s": symbol, "l": leverage},
             }),
         ),
     }
+}
+
+fn margin_call(cross_wallet: Option<Decimal>, positions: &[MarginCallRow], time: i64) -> Value {
+    let rows: Vec<Value> = positions
+        .iter()
+        .map(|row| {
+            json!({
+                "s": row.symbol, "ps": "BOTH", "pa": row.amount.normalize().to_string(), "mt": row.margin.as_str(),
+                "iw": money(row.isolated_wallet), "mp": money(row.mark), "up": money(row.unrealized),
+                "mm": money(row.maintenance),
+            })
+        })
+        .collect();
+    let mut body = json!({"e": "MARGIN_CALL", "E": time, "p": rows});
+    if let Some(wallet) = cross_wallet {
+        body["cw"] = json!(money(wallet));
+    }
+    body
 }
 
 fn position_row(position: &PositionReport) -> Value {
@@ -94,6 +123,7 @@ fn order_update(order: &Order, execution: &Execution, time: i64, (price, quantit
         Execution::Canceled => "CANCELED",
         Execution::Expired => "EXPIRED",
         Execution::Calculated => "CALCULATED",
+        Execution::Amended => "AMENDMENT",
         Execution::Trade(_) => "TRADE",
     };
     let status = if matches!(execution, Execution::New | Execution::Calculated) {
@@ -117,7 +147,7 @@ fn order_update(order: &Order, execution: &Execution, time: i64, (price, quantit
         "R": order.reduce_only, "wt": "CONTRACT_PRICE", "ot": order.kind.as_str(), "ps": "BOTH",
         "cp": order.close_position, "pP": false, "si": 0, "ss": 0,
         "rp": money(trade.map_or(Decimal::ZERO, |trade| trade.realized)),
-        "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": 0, "er": order.expiry_reason.to_string(),
+        "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": order.good_till, "er": order.expiry_reason.to_string(),
     });
     if let Some(trade) = trade {
         body["N"] = json!("USDT");
@@ -132,7 +162,7 @@ fn algo_update(algo: &AlgoOrder, time: i64, (price, quantity): (u32, u32)) -> Va
         "S": algo.side, "ps": "BOTH", "f": algo.time_in_force.as_str(), "q": fixed(algo.quantity, quantity),
         "X": algo.status.as_str(), "tp": fixed(algo.trigger_price, price), "p": fixed(algo.price, price),
         "V": "EXPIRE_MAKER", "wt": algo.working.as_str(), "pm": "NONE", "cp": algo.close_position,
-        "pP": algo.price_protect, "R": algo.reduce_only, "tt": algo.triggered, "gtd": 0,
+        "pP": algo.price_protect, "R": algo.reduce_only, "tt": algo.triggered, "gtd": algo.good_till,
     });
     if let Some(order) = algo.actual_order {
         body["ai"] = json!(order.to_string());

@@ -16,6 +16,49 @@ pub(crate) fn fixed(value: Decimal, digits: u32) -> String {
     value.to_string()
 }
 
+/// [`fixed`] at the end of a text, without a text of its own in between.
+pub(crate) fn push_fixed(out: &mut String, value: Decimal, digits: u32) {
+    /// Twenty digits of the largest number and a point.
+    const LONGEST: usize = 21;
+    let places = usize::try_from(digits).unwrap_or(LONGEST);
+    let Some(mut rest) = rescaled(value, digits).filter(|_| places < LONGEST - 1) else {
+        out.push_str(&fixed(value, digits));
+        return;
+    };
+    // From the last digit to the first, at least one before the point.
+    let mut text = [b'0'; LONGEST];
+    let mut at = LONGEST;
+    let mut written = 0;
+    while rest > 0 || written <= places {
+        if written == places && places > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        written += 1;
+    }
+    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+}
+
+/// How many units of the last of so many digits a value is, rounded half to even; `None` for what is negative or too
+/// large for quick arithmetic.
+fn rescaled(value: Decimal, digits: u32) -> Option<u64> {
+    let whole = u64::try_from(value.mantissa()).ok()?;
+    if let Some(more) = digits.checked_sub(value.scale()) {
+        return whole.checked_mul(10_u64.checked_pow(more)?);
+    }
+    let unit = 10_u64.checked_pow(value.scale() - digits)?;
+    let (down, left) = (whole / unit, whole % unit);
+    let up = match left.cmp(&(unit - left)) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => down % 2,
+        std::cmp::Ordering::Greater => 1,
+    };
+    Some(down + up)
+}
+
 /// An amount of USDT.
 pub(crate) fn money(value: Decimal) -> String {
     fixed(value, MONEY)
@@ -34,7 +77,20 @@ pub(crate) fn number(value: Decimal) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_pushed_is_a_number_fixed(mantissa in any::<i64>(), scale in 0_u32..20, digits in 0_u32..20, small in any::<bool>()) {
+            let mantissa = if small { mantissa % 1000 } else { mantissa };
+            let value = Decimal::new(mantissa, scale);
+            let mut text = "x".to_owned();
+            push_fixed(&mut text, value, digits);
+            prop_assert_eq!(text, format!("x{}", fixed(value, digits)));
+        }
+    }
 
     #[test]
     fn amounts_have_fixed_digits_and_no_negative_zero() {

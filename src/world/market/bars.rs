@@ -35,6 +35,19 @@ impl Span {
         self.close = ticks;
     }
 
+    /// Adds a whole bar that nothing disturbed.
+    fn join(&mut self, cell: &Cell) {
+        let [open, high, low, close] =
+            [cell.open, cell.high, cell.low, cell.close].map(|ticks| i64::from(ticks).max(1));
+        if self.touched {
+            self.high = self.high.max(high);
+            self.low = self.low.min(low);
+        } else {
+            (self.open, self.high, self.low, self.touched) = (open, high, low, true);
+        }
+        self.close = close;
+    }
+
     fn trade(&mut self, volume: f64, price: f64) {
         self.volume += volume;
         self.turnover += volume * price;
@@ -53,7 +66,9 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
         }
         let (from, until) = (cell.start.max(from_ms), cell.end().min(end));
         let jumped = shocks.inside(cell.start, cell.end()).next().is_some();
-        if from == cell.start && until == cell.end() && !jumped {
+        if from == cell.start && until == cell.end() && shocks.is_empty() {
+            span.join(cell);
+        } else if from == cell.start && until == cell.end() && !jumped {
             let factor = shocks.factor_at(cell.start);
             for ticks in [cell.open, cell.high, cell.low, cell.close] {
                 span.add(shocked(ticks, factor));

@@ -172,5 +172,13 @@ impl Coin {
 
 /// A statistic as a decimal with so many places; not for money.
 pub(super) fn decimal(value: f64, places: u32) -> Decimal {
-    Decimal::from_f64(value).unwrap_or_default().round_dp(places)
+    /// Above it a float no longer tells whole numbers apart.
+    const EXACT: f64 = 9e15;
+    let scaled = value * 10_f64.powi(places.cast_signed());
+    if scaled.abs() < EXACT {
+        // The general conversion looks for the shortest decimal, which takes ten times as long.
+        Decimal::new(scaled.round_ties_even() as i64, places)
+    } else {
+        Decimal::from_f64(value).unwrap_or_default().round_dp(places)
+    }
 }

@@ -20,6 +20,11 @@ impl Shocks {
         self.0.iter().rev().find(|(from, _)| *from <= at_ms).map_or(1.0, |(_, factor)| *factor)
     }
 
+    /// Whether nothing ever jumped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The instants strictly inside a span at which the factor changes.
     pub(super) fn inside(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> + '_ {
         self.0.iter().map(|(at, _)| *at).filter(move |at| *at > from_ms && *at < to_ms)

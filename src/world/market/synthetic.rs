@@ -62,6 +62,11 @@ impl Market {
         }
     }
 
+    /// Whether there is nothing to add to be known up to `now_ms`.
+    pub fn reaches(&self, now_ms: i64) -> bool {
+        self.generator.as_ref().is_none_or(|generator| generator.next_start() > now_ms)
+    }
+
     /// Makes the path known up to `now_ms`. Cheap when it is already; a recorded market has nothing to add.
     pub fn extend_to(&mut self, now_ms: i64) {
         let Some(generator) = &mut self.generator else { return };

@@ -62,6 +62,7 @@ fn market(name: &str, side: Side, quantity: Decimal) -> OrderRequest {
         price: Decimal::ZERO,
         reduce_only: false,
         client_id: None,
+        good_till: None,
     }
 }
 
@@ -85,6 +86,7 @@ fn stop(name: &str, side: Side, trigger: Decimal) -> AlgoRequest {
         reduce_only: false,
         price_protect: false,
         client_id: None,
+        good_till: None,
     }
 }
 
@@ -116,7 +118,7 @@ impl Bench {
     }
 
     fn ledger(&self) -> Decimal {
-        self.account().income.iter().map(|row| row.amount).sum()
+        self.account().ledger_sum()
     }
 
     fn stream(&mut self) -> Vec<String> {
@@ -126,10 +128,12 @@ impl Bench {
                 Execution::Trade(_) => format!("order TRADE {}", order.status.as_str()),
                 Execution::Expired => format!("order EXPIRED {}", order.expiry_reason),
                 Execution::Canceled => "order CANCELED".to_owned(),
+                Execution::Amended => "order AMENDMENT".to_owned(),
                 Execution::Calculated => "order CALCULATED".to_owned(),
             },
             What::Balance { reason, .. } => format!("account {reason}"),
             What::Algo(algo) => format!("algo {}", algo.status.as_str()),
+            What::MarginCall { positions, .. } => format!("margin call {}", positions.len()),
             What::Leverage { leverage, .. } => format!("leverage {leverage}"),
         };
         self.engine.drain_happenings().iter().map(word).collect()

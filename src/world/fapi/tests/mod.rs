@@ -18,32 +18,34 @@ use crate::world::{World, WorldKey, WorldOptions};
 
 mod streams;
 
-struct Client {
-    wall: Arc<ManualClock>,
-    world: Arc<World>,
-    router: axum::Router,
-    key: WorldKey,
+pub(crate) struct Client {
+    pub wall: Arc<ManualClock>,
+    pub world: Arc<World>,
+    pub router: axum::Router,
+    pub key: WorldKey,
 }
 
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Value,
+pub(crate) struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+    /// Whether the connection was cut before the answer was whole.
+    pub cut: bool,
 }
 
 impl Reply {
-    fn code(&self) -> i64 {
+    pub fn code(&self) -> i64 {
         self.body["code"].as_i64().unwrap_or_default()
     }
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     let (wall, world) = world();
     Client { wall, router: world.router(), key: world.keys()[0].clone(), world }
 }
 
 impl Client {
-    async fn raw(&self, method: &str, path: &str, body: &str, key: Option<&str>) -> Reply {
+    pub async fn raw(&self, method: &str, path: &str, body: &str, key: Option<&str>) -> Reply {
         let mut request =
             Request::builder().method(method).uri(path).header("content-type", "application/json");
         if let Some(key) = key {
@@ -52,16 +54,19 @@ impl Client {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: parts.status, headers: parts.headers, body }
+        let collected = body.collect().await;
+        let cut = collected.is_err();
+        let bytes = collected.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| String::from_utf8(bytes.to_vec()).map_or(Value::Null, Value::String));
+        Reply { status: parts.status, headers: parts.headers, body, cut }
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         self.raw("GET", path, "", None).await
     }
 
-    fn sign(&self, params: &str) -> String {
+    pub fn sign(&self, params: &str) -> String {
         let stamped = format!(
             "{params}{}timestamp={}",
             if params.is_empty() { "" } else { "&" },
@@ -72,7 +77,7 @@ impl Client {
         format!("{stamped}&signature={}", hex::encode(mac.finalize().into_bytes()))
     }
 
-    async fn signed(&self, method: &str, path: &str, params: &str) -> Reply {
+    pub async fn signed(&self, method: &str, path: &str, params: &str) -> Reply {
         let signed = self.sign(params);
         let key = Some(self.key.api_key.as_str());
         if method == "GET" || method == "DELETE" {
@@ -82,17 +87,17 @@ impl Client {
         }
     }
 
-    async fn post(&self, path: &str, params: &str) -> Reply {
+    pub async fn post(&self, path: &str, params: &str) -> Reply {
         self.signed("POST", path, params).await
     }
 
     /// Isolated, 3x.
-    async fn prepare(&self) {
+    pub async fn prepare(&self) {
         assert_eq!(self.post("/fapi/v1/marginType", "symbol=SOLUSDT&marginType=ISOLATED").await.status, 200);
         assert_eq!(self.post("/fapi/v1/leverage", "symbol=SOLUSDT&leverage=3").await.status, 200);
     }
 
-    async fn sol(&self) -> Decimal {
+    pub async fn sol(&self) -> Decimal {
         let reply = self.get("/fapi/v2/ticker/price?symbol=SOLUSDT").await;
         reply.body["price"].as_str().unwrap().parse().unwrap()
     }
@@ -167,7 +172,7 @@ async fn the_exchange_information_can_be_used_to_round() {
     assert_eq!(filter("PRICE_FILTER")["tickSize"], "0.1");
     assert_eq!(filter("LOT_SIZE")["stepSize"], "0.001");
     assert_eq!(filter("MIN_NOTIONAL")["notional"], "100");
-    assert_eq!(bitcoin["timeInForce"], json!(["GTC", "IOC", "FOK", "GTX"]));
+    assert_eq!(bitcoin["timeInForce"], json!(["GTC", "IOC", "FOK", "GTX", "GTD"]));
 }
 
 #[tokio::test]
@@ -407,6 +412,60 @@ async fn limits_are_reported_always_and_enforced_when_asked() {
 }
 
 #[tokio::test]
+async fn series_share_limits_of_their_own() {
+    let wall = wall();
+    let world = World::open(WorldOptions { enforce_limits: true, ..options() }, wall.clone()).unwrap();
+    let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
+    for number in 0..=500 {
+        let path = if number % 2 == 0 {
+            "/fapi/v1/fundingRate?symbol=BTCUSDT&limit=1"
+        } else {
+            "/fapi/v1/fundingInfo"
+        };
+        let reply = client.get(path).await;
+        assert_eq!(reply.status.as_u16(), if number < 500 { 200 } else { 429 }, "{number}");
+    }
+    assert_eq!(
+        client.get("/futures/data/takerlongshortRatio?symbol=BTCUSDT&period=1d&limit=1").await.status,
+        200
+    );
+    client.wall.advance(chrono::Duration::minutes(5));
+    assert_eq!(client.get("/fapi/v1/fundingInfo").await.status, 200);
+}
+
+#[tokio::test]
+async fn aggregate_trades_go_on_from_where_the_last_page_ended() {
+    let client = client();
+    let first = client.get("/fapi/v1/aggTrades?symbol=BTCUSDT&limit=5").await.body;
+    assert_eq!(first.as_array().unwrap().len(), 5);
+    let id = first[4]["a"].as_i64().unwrap();
+    client.wall.advance(chrono::Duration::seconds(3));
+    let next = client.get(&format!("/fapi/v1/aggTrades?symbol=BTCUSDT&fromId={}", id + 1)).await.body;
+    let ids: Vec<i64> = next.as_array().unwrap().iter().map(|row| row["a"].as_i64().unwrap()).collect();
+    assert_eq!(ids, [id + 1, id + 2, id + 3]);
+    let start = first[1]["T"].as_i64().unwrap();
+    let timed =
+        client.get(&format!("/fapi/v1/aggTrades?symbol=BTCUSDT&startTime={start}&limit=2")).await.body;
+    assert_eq!((timed.as_array().unwrap().len(), &timed[0]), (2, &first[1]));
+    assert_eq!(client.get("/fapi/v1/aggTrades?symbol=BTCUSDT&fromId=1&endTime=5").await.code(), -1128);
+}
+
+#[tokio::test]
+async fn margin_moved_by_its_owner_is_remembered() {
+    let client = client();
+    client.prepare().await;
+    client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
+    let moved = client.post("/fapi/v1/positionMargin", "symbol=SOLUSDT&amount=12.5&type=1").await.body;
+    assert_eq!((&moved["amount"], &moved["type"]), (&json!(12.5), &json!(1)));
+    client.post("/fapi/v1/positionMargin", "symbol=SOLUSDT&amount=2&type=2").await;
+    let history = client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT").await.body;
+    assert_eq!((&history[0]["amount"], &history[1]["type"]), (&json!("12.50000000"), &json!(2)));
+    let out = client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT&type=2").await.body;
+    assert_eq!(out.as_array().unwrap().len(), 1);
+    assert_eq!(client.post("/fapi/v1/positionMargin", "symbol=BTCUSDT&amount=2&type=1").await.code(), -4054);
+}
+
+#[tokio::test]
 async fn nonsense_in_any_parameter_of_any_route_is_answered() {
     let client = client();
     client.prepare().await;
@@ -432,7 +491,7 @@ async fn nonsense_in_any_parameter_of_any_route_is_answered() {
                 let params = format!("{name}={value}&{known}");
                 let reply = client.signed(endpoint.0, endpoint.1, &params).await;
                 assert!(!reply.status.is_server_error(), "{} {} {params}", endpoint.0, endpoint.1);
-                assert!(!reply.body.is_null(), "{} {} {params}", endpoint.0, endpoint.1);
+                assert!(!reply.cut && !reply.body.is_null(), "{} {} {params}", endpoint.0, endpoint.1);
             }
         }
     }

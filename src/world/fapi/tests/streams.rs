@@ -108,6 +108,24 @@ async fn market_streams_speak_on_their_route_only() {
 }
 
 #[tokio::test]
+async fn who_talks_too_much_is_disconnected_where_limits_are_real() {
+    let options = crate::world::WorldOptions { enforce_limits: true, ..crate::world::tests::options() };
+    let world = World::open(options, crate::world::tests::wall()).unwrap();
+    let mut socket = WorldSocketProbe::open(&world, "/ws");
+    for _ in 0..10 {
+        socket.settled().await;
+    }
+    socket.say("{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":1}").await;
+    assert_eq!(socket.0.from_world.recv().await, None);
+    let mut socket = WorldSocketProbe::open(&world, "/ws");
+    let names: Vec<String> = (0..1025).map(|number| format!("s{number}usdt@trade")).collect();
+    let reply = socket.ask(json!({"method": "SUBSCRIBE", "params": names, "id": 2})).await;
+    assert_eq!(reply["code"], 2);
+    let listed = socket.ask(json!({"method": "LIST_SUBSCRIPTIONS", "id": 3})).await;
+    assert_eq!(listed["result"], json!([]));
+}
+
+#[tokio::test]
 async fn a_candle_stream_tells_the_close_of_a_bar() {
     let client = client();
     let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@kline_1m");

@@ -1,0 +1,51 @@
+//! Answers to what a console asks for: pages read from the store or the market, never broadcast.
+
+mod chart;
+mod cycles;
+mod market;
+mod money;
+
+use super::floor::Floor;
+use crate::domain::{LogPage, Page, Query};
+use crate::store::StoreError;
+
+/// The most lines a page of history holds.
+const LONGEST_LIST: u32 = 500;
+/// The most lines a page of the log holds.
+const LONGEST_LOG: u32 = 1_000;
+
+impl Floor {
+    /// Answers a question, or says in a sentence why it cannot.
+    pub async fn page(&self, query: Query) -> Result<Page, String> {
+        let store = &self.shared.store;
+        match query {
+            Query::Market => Ok(Page::Market(self.market_page().await)),
+            Query::Chart { symbol, interval } => self.chart_page(symbol, interval).await.map(Page::Chart),
+            Query::Cycles { before, limit } => {
+                let lines = store
+                    .cycle_lines(before, limit.clamp(1, LONGEST_LIST))
+                    .await
+                    .map_err(|error| unreadable(&error))?;
+                Ok(Page::Cycles { lines })
+            }
+            Query::Cycle { id } => self.cycle_page(&id).await.map(|page| Page::Cycle(Box::new(page))),
+            Query::Money { from, to } => {
+                self.money_page(from, to).await.map(Page::Money).map_err(|error| unreadable(&error))
+            }
+            Query::Log { before, limit } => {
+                let lines = store
+                    .events_before(before, limit.clamp(1, LONGEST_LOG))
+                    .await
+                    .map_err(|error| unreadable(&error))?;
+                Ok(Page::Log(LogPage { lines }))
+            }
+            Query::Prompt { .. } | Query::LintPrompt { .. } => {
+                Err("this desk cannot show its prompts yet".to_owned())
+            }
+        }
+    }
+}
+
+fn unreadable(error: &StoreError) -> String {
+    format!("the store cannot be read: {error}")
+}
