@@ -275,7 +275,9 @@ fn closeness(typed: &str, text: &str) -> Option<usize> {
                 gaps += next;
                 at += next + 1;
             }
-            Some(3 * gaps + start.min(9))
+            // A word's beginning is what one types first.
+            let within = start > 0 && text.get(start - 1).is_some_and(|before| before.is_alphanumeric());
+            Some(3 * gaps + start.min(9) + if within { 20 } else { 0 })
         })
         .min()
 }
@@ -363,6 +365,7 @@ mod tests {
         assert_eq!(first("flat"), Some("flatten"));
         assert_eq!(first("mvst"), Some("move-stop"));
         assert_eq!(first("dry"), Some("dry-run"));
+        assert_eq!(first("sto"), Some("move-stop"));
         assert_eq!(first("zzzz"), None);
         assert_eq!(found("").len(), BINDINGS.len());
     }

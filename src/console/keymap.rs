@@ -133,7 +133,7 @@ pub const BINDINGS: &[Binding] = &[
     row("right", &[Key::Code(KeyCode::Right), Key::Char(']')], Action::Right, On::Only(&[Screen::Market, Screen::Cycles, Screen::Money, Screen::Prompt]), "turn", "next period, interval, part or view"),
     row("next-panel", &[Key::Code(KeyCode::Tab)], Action::FocusNext, On::Only(&[Screen::Desk, Screen::Prompt]), "panel", "next panel, next prompt file"),
     row("open", &[Key::Code(KeyCode::Enter)], Action::Open, On::Only(&[Screen::Desk, Screen::Market, Screen::Cycles]), "open", "open what is selected: a chart, a cycle, a tool call"),
-    row("back", &[Key::Code(KeyCode::Esc), Key::Code(KeyCode::Backspace)], Action::Back, On::Every, "", "back to the list, or take the filter away"),
+    row("back", &[Key::Code(KeyCode::Esc), Key::Code(KeyCode::Backspace)], Action::Back, On::Every, "back", "back to the list, or take the filter away"),
     row("why", &[Key::Char('w')], Action::Why, On::Only(&[Screen::Desk]), "why", "the cycle that opened the selected position, with the model's words"),
     row("move-stop", &[Key::Char('s')], Action::MoveStop, On::Only(&[Screen::Desk]), "stop", "put the stop of the selected position at another price; asks first"),
     row("help", &[Key::Char('?'), Key::Code(KeyCode::F(1))], Action::Help, On::Every, "help", "this page"),

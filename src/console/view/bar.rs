@@ -13,8 +13,13 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let (key, muted) = (theme.style(Meaning::Key), theme.style(Meaning::Muted));
     let mut line = Line::default();
     let mut closing = " ";
+    let gap = gap(area);
     for screen in Screen::ALL {
         let here = screen == state.screen;
+        if gap > 0 && screen != Screen::Desk {
+            line.push_span(Span::styled(closing, theme.style(Meaning::Focus)));
+            closing = " ";
+        }
         line.push_span(Span::styled(if here { "[" } else { closing }, theme.style(Meaning::Focus)));
         closing = if here { "]" } else { " " };
         line.push_span(Span::styled(screen.number().to_string(), key));
@@ -53,6 +58,11 @@ fn standing(state: &State) -> Vec<(String, Meaning)> {
     standing
 }
 
+/// Columns between two names, where there is room for any.
+const fn gap(area: Rect) -> u16 {
+    if area.width >= 72 { 1 } else { 0 }
+}
+
 /// The screen whose name stands at a place.
 pub fn screen_at(area: Rect, column: u16, row: u16) -> Option<Screen> {
     if !area.contains(Position::new(column, row)) {
@@ -60,7 +70,7 @@ pub fn screen_at(area: Rect, column: u16, row: u16) -> Option<Screen> {
     }
     let mut left = area.x;
     Screen::ALL.into_iter().find(|screen| {
-        let width = u16::try_from(screen.title().len() + 3).unwrap_or(u16::MAX);
+        let width = u16::try_from(screen.title().len() + 3).unwrap_or(u16::MAX) + gap(area);
         let hit = (left..left.saturating_add(width)).contains(&column);
         left = left.saturating_add(width);
         hit

@@ -296,11 +296,11 @@ fn draw_decisions(
 }
 
 fn draw_times(buffer: &mut Buffer, area: Rect, candles: &[Candle], state: &State, theme: &Theme) {
-    let long = candles
+    let days = candles
         .first()
-        .zip(candles.last())
-        .is_some_and(|(first, last)| last.open_time - first.open_time > 3 * 24 * 3_600_000);
-    let (pattern, every) = if long { ("%d %b", 14) } else { ("%d %H:%M", 16) };
+        .zip(candles.get(16))
+        .is_some_and(|(one, other)| other.open_time - one.open_time >= 24 * 3_600_000);
+    let (pattern, every) = if days { ("%d %b", 16) } else { ("%d %b %H:%M", 18) };
     for (column, candle) in (0_u16..).zip(candles).step_by(every) {
         let Some(at) = crate::domain::Timestamp::from_timestamp_millis(candle.open_time) else { continue };
         let text = format!("╵{}", state.clock(at, pattern));

@@ -221,7 +221,7 @@ fn halt(
         if count > 0 {
             say(theme, &mut lines, Meaning::Text, &held_words(state, scope, 6));
         }
-        let cost = format!("about {} USDT (taker 0.05 %), and what the market moves", format::usdt(fee));
+        let cost = format!("about {} USDT (taker 0.05 %) and slippage", format::usdt(fee));
         lines.push(field(theme, "cost", Span::styled(cost, text)));
     }
     let end = until.map_or_else(

@@ -31,7 +31,7 @@ const COLUMNS: [Column; 14] = [
     Column::right("dry", 3, 4),
     Column::right("none", 4, 6),
     Column::right("cost $", 7, 0),
-    Column::right("tokens", 9, 2),
+    Column::right("tokens", 11, 2),
     Column::right("took", 7, 1),
     Column::left("", 8, 0),
 ];

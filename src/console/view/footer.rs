@@ -65,6 +65,17 @@ fn pair(binding: &Binding, state: &State, theme: &Theme, areas: &Areas) -> [Span
     let hint = match binding.action {
         Action::FocusNext if state.screen == Screen::Desk => next_panel(state, areas),
         Action::FocusNext => "file",
+        Action::Open if state.screen == Screen::Market && state.market.chart.is_some() => "",
+        Action::Open | Action::ForceCycle | Action::Filter
+            if state.screen == Screen::Cycles && state.cycles.open.is_some() =>
+        {
+            ""
+        }
+        Action::Back => match state.screen {
+            Screen::Market if state.market.chart.is_some() => "back",
+            Screen::Cycles if state.cycles.open.is_some() => "back",
+            _ => "",
+        },
         Action::Right => match state.screen {
             Screen::Market if state.market.chart.is_none() => "",
             Screen::Market => "interval",

@@ -191,7 +191,7 @@ fn draw_news(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &State
     }
     for (at, source, what) in &page.headlines {
         let time = at.map_or_else(|| "     ".to_owned(), |at| state.clock(at, "%H:%M"));
-        let head = format!(" {time} {:<10} ", source.line(10));
+        let head = format!(" {time} {:<14} ", source.line(14));
         let room = width.saturating_sub(head.chars().count());
         for (index, line) in wrap(&what.line(400), room.max(10)).into_iter().take(2).enumerate() {
             let head = if index == 0 { head.clone() } else { " ".repeat(head.chars().count()) };

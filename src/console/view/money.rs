@@ -80,6 +80,7 @@ fn periods(state: &State, theme: &Theme) -> Line<'static> {
 /// One row of the tables.
 enum Row<'a> {
     Title(&'static str),
+    Other(&'a str, Decimal),
     Figures(&'a str, &'a MoneyRow, bool),
 }
 
@@ -96,6 +97,10 @@ fn rows(page: &MoneyPage) -> Vec<Row<'_>> {
             rows.push(Row::Title(title));
             rows.extend(table.iter().map(|row| Row::Figures(row.label.as_str(), row, model)));
         }
+    }
+    if !page.other_assets.is_empty() {
+        rows.push(Row::Title("in other assets, in no row above"));
+        rows.extend(page.other_assets.iter().map(|(asset, sum)| Row::Other(asset, *sum)));
     }
     rows
 }
@@ -116,6 +121,13 @@ fn draw_tables(
     for row in rows.iter().skip(top).take(room) {
         lines.push(indented(match row {
             Row::Title(title) => Line::styled(*title, theme.style(Meaning::Title)),
+            Row::Other(asset, sum) => Line::from(vec![
+                Span::styled(
+                    format!("{:<10} ", super::super::update::safe(asset, 10)),
+                    theme.style(Meaning::Text),
+                ),
+                Span::styled(sum.normalize().to_string(), gain(*sum, theme)),
+            ]),
             Row::Figures(label, row, model) => figures(label, row, *model, theme, &fitted),
         }));
     }
