@@ -252,8 +252,9 @@ pub fn found(typed: &str) -> Vec<&'static Binding> {
         .iter()
         .filter_map(|binding| {
             let by_name = closeness(typed, binding.name);
+            let by_word = binding.help.to_lowercase().find(&typed.to_lowercase()).map(|at| at + 10);
             let by_help = closeness(typed, binding.help).map(|far| far + 100);
-            Some((by_name.into_iter().chain(by_help).min()?, binding))
+            Some((by_name.into_iter().chain(by_word).chain(by_help).min()?, binding))
         })
         .collect();
     found.sort_by_key(|(far, _)| *far);

@@ -52,14 +52,22 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, the
     let shown = in_sight(page, chart.back, usize::from(plot.width));
     let Some(scale) = Scale::new(shown, plot, lines_of(state, chart)) else { return };
     let buffer = frame.buffer_mut();
+    let mut names = Vec::new();
     for (price, label, meaning) in lines_of(state, chart) {
-        level(buffer, &scale, price, label, theme.style(meaning));
+        level(buffer, &scale, price, theme.style(meaning));
+        names.push((price, label, meaning));
     }
     for (column, candle) in (0..).zip(shown) {
         draw_candle(buffer, &scale, column, candle, theme);
     }
     draw_fills(buffer, &scale, shown, page, theme);
     draw_axis(buffer, &scale, shown, state, chart, theme);
+    for (price, label, meaning) in names {
+        if let Some(row) = scale.row(price) {
+            let text = format!("{label:<width$}", width = usize::from(AXIS - 2));
+            buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
+        }
+    }
     draw_decisions(buffer, decisions, shown, &page.decisions, theme);
     draw_times(buffer, times, shown, state, theme);
     frame.render_widget(legend(theme, inner.width), below.intersection(inner));
@@ -203,13 +211,12 @@ fn set(buffer: &mut Buffer, column: u16, row: u16, symbol: &str, style: Style) {
     }
 }
 
-/// A dotted line at a price, with its name at the left.
-fn level(buffer: &mut Buffer, scale: &Scale, price: Price, label: &str, style: Style) {
+/// A dotted line at a price.
+fn level(buffer: &mut Buffer, scale: &Scale, price: Price, style: Style) {
     let Some(row) = scale.row(price) else { return };
     for column in 0..scale.plot.width {
         set(buffer, scale.plot.x + column, row, "┈", style);
     }
-    buffer.set_string(scale.plot.x, row, format!("{label} "), style);
 }
 
 /// The column of a moment, if its candle is in sight.

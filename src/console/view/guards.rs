@@ -19,23 +19,23 @@ use super::{framed, mark_part, placeholder, window};
 use crate::domain::{Flattening, GuardReading, HaltLevel, HaltScope};
 
 /// Cells of a bar.
-const BAR: u16 = 10;
+const BAR: u16 = 8;
 
 /// Rank says which goes first when room is short.
 const READINGS: [Column; 6] = [
     Column::left("guard", 17, 0),
-    Column::left("account", 8, 1),
-    Column::left("", BAR, 3),
-    Column::right("value", 13, 0),
-    Column::right("limit", 13, 2),
-    Column::left("", 8, 0),
+    Column::left("account", 7, 2),
+    Column::left("", BAR, 1),
+    Column::right("value", 12, 0),
+    Column::right("limit", 12, 3),
+    Column::left("", 9, 0),
 ];
 
 /// Draws the screen.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let scopes = u16::try_from(guards::scopes(state).len() + 2).unwrap_or(u16::MAX);
     let [ladder, readings] = if area.width >= 110 {
-        Layout::horizontal([Constraint::Percentage(44), Constraint::Fill(1)]).areas(area)
+        Layout::horizontal([Constraint::Percentage(38), Constraint::Fill(1)]).areas(area)
     } else {
         let most = area.height / 2;
         Layout::vertical([Constraint::Length((scopes + 3).min(most.max(7))), Constraint::Fill(1)]).areas(area)
@@ -56,7 +56,7 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     let inner = framed(frame, area, state, theme, "Halt ladder", &note, true);
     let scopes = guards::scopes(state);
     let details = details(state, theme, inner);
-    let below = u16::try_from(details.len()).unwrap_or(0).min(inner.height / 2);
+    let below = u16::try_from(details.len()).unwrap_or(0).min(inner.height / 3);
     let list = Rect { height: inner.height - below, ..inner };
     let selected = state.guards.selected.min(scopes.len().saturating_sub(1));
     let rows = usize::from(list.height);
@@ -88,12 +88,12 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
                 HaltLevel::Flattened => "■ flattened",
             };
             let until = halt.until.map(|at| format!(" until {}", state.clock(at, "%d %b %H:%M")));
-            let by = format!(" by {}", telling::origin(&halt.origin));
-            (format!("{word}{}{by}", until.unwrap_or_default()), Meaning::Danger)
+            let whole = format!("{word}{}", until.unwrap_or_default());
+            // When it ends is said below too; half of it says nothing.
+            let fits = whole.chars().count() + 30 <= width;
+            (if fits { whole } else { word.to_owned() }, Meaning::Danger)
         }
-        None if covered_from_above(state, scope) => {
-            ("halted with what it belongs to".to_owned(), Meaning::Warn)
-        }
+        None if covered_from_above(state, scope) => ("halted with the desk".to_owned(), Meaning::Warn),
         None => ("trades".to_owned(), Meaning::Gain),
     };
     let room = width.saturating_sub(30);

@@ -139,6 +139,9 @@ fn signed(value: Option<f64>, theme: &Theme) -> Style {
 fn significant(value: Option<f64>) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "–".to_owned() };
     let size = value.abs();
+    if size < 1e-9 {
+        return "0".to_owned();
+    }
     let places = [100.0, 10.0, 1.0, 0.1, 0.01].iter().filter(|from| size < **from).count();
     format!("{value:+.places$}")
 }
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn small_figures_keep_their_digits() {
-        let shown = [Some(312.4), Some(-3.14159), Some(0.01234), None].map(significant);
-        assert_eq!(shown, ["+312", "-3.14", "+0.0123", "–"]);
+        let shown = [Some(312.4), Some(-3.4567), Some(0.01234), None].map(significant);
+        assert_eq!(shown, ["+312", "-3.46", "+0.0123", "–"]);
     }
 }
