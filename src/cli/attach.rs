@@ -18,7 +18,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Runs the command.
 pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> {
     let loaded = setup::settings(global)?;
-    let options = console::options(global, &loaded, read_only)?;
+    let mut options = console::options(global, &loaded, read_only)?;
+    // Only the console stops on ctrl-z; the desk it looks at goes on.
+    options.habits.suspendable = true;
     let data_dir = setup::data_dir(global)?;
     let line = socket::connect(&data_dir, read_only).await.map_err(|error| {
         Failure::failed(format!(

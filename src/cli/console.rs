@@ -13,7 +13,7 @@ use super::reception::Rights;
 use super::running::Running;
 use super::{logs, setup};
 use crate::config::Loaded;
-use crate::console::{ColorChoice, ColorDepth, ConsoleOptions, Exit, Theme};
+use crate::console::{ColorChoice, ColorDepth, ConsoleOptions, Exit, Habits, Theme};
 use crate::domain::Feed;
 use crate::store::DeskLock;
 
@@ -71,6 +71,7 @@ pub fn options(global: &Global, loaded: &Loaded, read_only: bool) -> Result<Cons
         theme: Theme::load(&loaded.settings.console.theme, Some(&loaded.directory))?,
         read_only,
         color: ColorDepth::detect(color(global.color), setup::environment),
+        habits: Habits::new(&loaded.settings.console, setup::environment, false)?,
     })
 }
 

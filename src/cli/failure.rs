@@ -65,6 +65,12 @@ impl From<crate::console::theme::ThemeError> for Failure {
     }
 }
 
+impl From<crate::console::KeymapError> for Failure {
+    fn from(error: crate::console::KeymapError) -> Self {
+        Self { code: SETTINGS, message: error.to_string() }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = if matches!(error, StoreError::Held { .. }) { LOCKED } else { FAILED };

@@ -14,8 +14,9 @@ use super::venue::Venue;
 use super::{desk, logs};
 use crate::config::{PromptLanguage, Settings};
 use crate::console::state::State;
-use crate::console::update::{Msg, update};
+use crate::console::update::{Effect, Msg, update};
 use crate::console::{ColorDepth, Theme, picture};
+use crate::desk::Floor;
 use crate::domain::{Clock, Feed, ManualClock, Profile, Symbol, Timestamp, Trigger, Usdt};
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
@@ -36,7 +37,7 @@ struct Shot {
     keys: &'static [KeyCode],
 }
 
-const SHOTS: [Shot; 9] = [
+const SHOTS: &[Shot] = &[
     Shot { name: "desk-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[] },
     Shot { name: "desk-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[] },
     Shot { name: "desk-60x20", size: (60, 20), theme: "jarvis-dark", keys: &[] },
@@ -44,11 +45,66 @@ const SHOTS: [Shot; 9] = [
     Shot { name: "desk-light", size: (120, 40), theme: "jarvis-light", keys: &[] },
     Shot { name: "desk-16-colours", size: (120, 40), theme: "sixteen", keys: &[] },
     Shot { name: "desk-high-contrast", size: (120, 40), theme: "high-contrast", keys: &[] },
+    Shot { name: "desk-grid", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('m')] },
     Shot {
         name: "close-question",
         size: (120, 40),
         theme: "jarvis-dark",
         keys: &[KeyCode::Down, KeyCode::Char('x')],
+    },
+    Shot {
+        name: "move-stop",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[
+            KeyCode::Char('s'),
+            KeyCode::Char('6'),
+            KeyCode::Char('1'),
+            KeyCode::Char('0'),
+            KeyCode::Char('0'),
+            KeyCode::Char('0'),
+        ],
+    },
+    Shot { name: "market-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('2')] },
+    Shot { name: "market-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('2')] },
+    Shot { name: "market-200x60", size: (200, 60), theme: "jarvis-dark", keys: &[KeyCode::Char('2')] },
+    Shot { name: "chart-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Enter] },
+    Shot { name: "chart-200x60", size: (200, 60), theme: "jarvis-dark", keys: &[KeyCode::Enter] },
+    Shot { name: "cycles-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('3')] },
+    Shot { name: "cycle-decisions", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('w')] },
+    Shot {
+        name: "cycle-prompts",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Char('w'), KeyCode::Right, KeyCode::Right],
+    },
+    Shot {
+        name: "cycle-tools",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Char('w'), KeyCode::Right, KeyCode::Right, KeyCode::Right, KeyCode::Right],
+    },
+    Shot { name: "money-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('4')] },
+    Shot { name: "money-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('4')] },
+    Shot {
+        name: "guards-120x40",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Char('5'), KeyCode::Down],
+    },
+    Shot {
+        name: "flatten-question",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Char('5'), KeyCode::Char('X')],
+    },
+    Shot { name: "prompt-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('6')] },
+    Shot { name: "log-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('7')] },
+    Shot {
+        name: "palette",
+        size: (120, 40),
+        theme: "jarvis-dark",
+        keys: &[KeyCode::Char(':'), KeyCode::Char('s'), KeyCode::Char('t')],
     },
     Shot { name: "help", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('?')] },
 ];
@@ -57,38 +113,54 @@ const SHOTS: [Shot; 9] = [
 pub async fn run(global: &Global, options: &ScreenshotOptions) -> Result<ExitCode, Failure> {
     let _logs = logs::to_stderr(global);
     fs::create_dir_all(&options.directory)?;
-    let state = pictured_state().await?;
-    for shot in &SHOTS {
-        let theme = Theme::load(shot.theme, None)?.with_depth(ColorDepth::True);
-        let mut state = state.clone();
-        update(&mut state, Msg::Resize(shot.size.0, shot.size.1));
-        for key in shot.keys {
-            update(&mut state, Msg::Key(KeyEvent::new(*key, KeyModifiers::NONE)));
-        }
-        let file = options.directory.join(format!("{}.svg", shot.name));
-        fs::write(&file, picture::svg(&state, &theme, shot.size.0, shot.size.1))?;
-        if !global.json {
-            super::say(&file.display().to_string());
-        }
-    }
+    let folder = scratch_folder()?;
+    let drawn = draw_all(options, &folder, global.json).await;
+    // The folder is in the system's temporary folder; one that cannot be removed does no harm.
+    let _ = fs::remove_dir_all(&folder);
+    let files = drawn?;
     if global.json {
-        let files: Vec<_> =
-            SHOTS.iter().map(|shot| options.directory.join(format!("{}.svg", shot.name))).collect();
         super::say(&serde_json::json!({ "files": files }).to_string());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The console's state after some cycles of the real desk on the world of the fixed seed, at the fixed moment.
-async fn pictured_state() -> Result<State, Failure> {
-    let folder = scratch_folder()?;
-    let state = after_some_cycles(&folder).await;
-    // The folder is in the system's temporary folder; one that cannot be removed does no harm.
-    let _ = fs::remove_dir_all(&folder);
-    state
+async fn draw_all(
+    options: &ScreenshotOptions,
+    folder: &Path,
+    quiet: bool,
+) -> Result<Vec<std::path::PathBuf>, Failure> {
+    let (state, floor) = after_some_cycles(folder).await?;
+    let mut files = Vec::new();
+    for shot in SHOTS {
+        let theme = Theme::load(shot.theme, None)?.with_depth(ColorDepth::True);
+        let mut state = state.clone();
+        update(&mut state, Msg::Resize(shot.size.0, shot.size.1));
+        for key in shot.keys {
+            let effects = update(&mut state, Msg::Key(KeyEvent::new(*key, KeyModifiers::NONE)));
+            answer(&mut state, &floor, effects).await;
+        }
+        let file = options.directory.join(format!("{}.svg", shot.name));
+        fs::write(&file, picture::svg(&state, &theme, shot.size.0, shot.size.1))?;
+        if !quiet {
+            super::say(&file.display().to_string());
+        }
+        files.push(file);
+    }
+    Ok(files)
 }
 
-async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
+/// Has the desk answer what the console asks, as long as it asks.
+async fn answer(state: &mut State, floor: &Floor, mut effects: Vec<Effect>) {
+    while let Some(effect) = effects.pop() {
+        if let Effect::Ask(id, query) = effect {
+            let page = floor.page(query).await.map(Box::new);
+            effects.extend(update(state, Msg::Feed(Box::new(Feed::Page { id, page }))));
+        }
+    }
+}
+
+/// The console's state after some cycles of the real desk on the world of the fixed seed, at the fixed moment.
+async fn after_some_cycles(folder: &Path) -> Result<(State, Arc<Floor>), Failure> {
     let moment = Timestamp::from_timestamp_millis(MOMENT)
         .ok_or_else(|| Failure::internal("the moment is not a time"))?;
     let wall: Arc<ManualClock> = Arc::new(ManualClock::new(moment));
@@ -122,7 +194,7 @@ async fn after_some_cycles(folder: &Path) -> Result<State, Failure> {
     while let Ok(envelope) = events.try_recv() {
         update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope.as_ref().clone()))));
     }
-    Ok(state)
+    Ok((state, floor))
 }
 
 /// Three accounts with lists of their own, in English, so that the pictures show what differs between accounts.

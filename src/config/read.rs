@@ -302,6 +302,18 @@ fn read_console(mut section: Section<'_>, settings: &mut Settings) -> Result<(),
         }
         name.clone_into(&mut settings.console.theme);
     }
+    if let Some(entry) = section.take("time_zone") {
+        const ALLOWED: &str = "\"UTC\" or an offset from it such as \"+03:00\"";
+        let text = entry.string(ALLOWED)?;
+        let zone = if text.eq_ignore_ascii_case("utc") { "+00:00" } else { text };
+        settings.console.time_zone = zone.parse().map_err(|_| entry.refuse(ALLOWED))?;
+    }
+    section.boolean("mouse", &mut settings.console.mouse)?;
+    section.boolean("ascii", &mut settings.console.ascii)?;
+    if let Some(entry) = section.take("keys") {
+        settings.console.keys =
+            entry.word_lists("an action's name = a key, or a list of keys, each a text")?;
+    }
     section.finish()
 }
 

@@ -1,5 +1,8 @@
 //! The settings as the other rooms see them, and their defaults.
 
+use std::collections::BTreeMap;
+
+use chrono::FixedOffset;
 use rust_decimal::Decimal;
 
 use super::account::{self, AccountSettings};
@@ -202,6 +205,14 @@ pub struct Risk {
 pub struct ConsoleSettings {
     /// Name of a theme.
     pub theme: String,
+    /// Whose time of day is shown, as an offset from UTC; market data and the schedule stay in UTC.
+    pub time_zone: FixedOffset,
+    /// Whether the console takes the mouse away from the terminal.
+    pub mouse: bool,
+    /// Whether only letters are drawn: no box drawing, no symbols.
+    pub ascii: bool,
+    /// The operator's own keys: the action's name, and the keys in place of the usual ones. The console checks them.
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Settings {
@@ -222,7 +233,13 @@ impl Default for Settings {
                 token_delay_ms: 15,
             },
             risk: Risk::default(),
-            console: ConsoleSettings { theme: "jarvis-dark".to_owned() },
+            console: ConsoleSettings {
+                theme: "jarvis-dark".to_owned(),
+                time_zone: chrono::Offset::fix(&chrono::Utc),
+                mouse: false,
+                ascii: false,
+                keys: BTreeMap::new(),
+            },
             accounts: account::defaults(),
         }
     }

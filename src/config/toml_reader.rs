@@ -3,6 +3,7 @@
 //! A section remembers the keys it was asked for. What is left over when it is finished is unknown, and the keys asked
 //! for are exactly the ones to suggest: the list of known keys cannot drift from the code that reads them.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
@@ -225,6 +226,25 @@ impl<'t> Entry<'t> {
         let items = self.value.get_ref().as_array().ok_or_else(|| self.refuse(allowed))?;
         let entry = |value| Self { source: self.source, key: self.key.clone(), value };
         Ok(items.iter().map(entry).collect())
+    }
+
+    /// A section whose keys are free words, each with a text or a list of texts.
+    pub fn word_lists(&self, allowed: &str) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+        let table = self.value.get_ref().as_table().ok_or_else(|| self.refuse(allowed))?;
+        let mut lists = BTreeMap::new();
+        for (name, value) in table {
+            let name = printable(name.get_ref());
+            let entry = Self { source: self.source, key: format!("{}.{name}", self.key), value };
+            let texts = match value.get_ref() {
+                DeValue::Array(_) => {
+                    let items = entry.list(allowed)?;
+                    items.iter().map(|item| Ok(item.string(allowed)?.to_owned())).collect::<Result<_, _>>()?
+                }
+                _ => vec![entry.string(allowed)?.to_owned()],
+            };
+            lists.insert(name, texts);
+        }
+        Ok(lists)
     }
 
     /// A text its type checks; the type's error says what is allowed.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream, KeyEvent};
+use crossterm::event::{Event as Input, EventStream, KeyEvent, MouseButton, MouseEventKind};
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures_util::{Stream, StreamExt};
@@ -40,7 +40,7 @@ pub async fn run(
     options: ConsoleOptions,
 ) -> io::Result<Exit> {
     let signals = Signals::new()?;
-    let (mut screen, _taken) = terminal::enter(options.color)?;
+    let (mut screen, _taken) = terminal::enter(options.color, options.habits.mouse)?;
     Ok(drive(&mut screen, EventStream::new(), signals.next(), feeds, requests, options).await)
 }
 
@@ -73,6 +73,8 @@ pub trait Surface: Backend {
     fn begin(&mut self) -> io::Result<()>;
     /// The frame is complete.
     fn end(&mut self) -> io::Result<()>;
+    /// Says something beside the frames: the bell, the clipboard.
+    fn say(&mut self, escape: &str) -> io::Result<()>;
 }
 
 impl<W: Write> Surface for CrosstermBackend<W> {
@@ -83,6 +85,10 @@ impl<W: Write> Surface for CrosstermBackend<W> {
         queue!(self, EndSynchronizedUpdate)?;
         Write::flush(self)
     }
+    fn say(&mut self, escape: &str) -> io::Result<()> {
+        self.write_all(escape.as_bytes())?;
+        Write::flush(self)
+    }
 }
 
 impl Surface for TestBackend {
@@ -90,6 +96,9 @@ impl Surface for TestBackend {
         Ok(())
     }
     fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    fn say(&mut self, _: &str) -> io::Result<()> {
         Ok(())
     }
 }
@@ -111,7 +120,7 @@ pub async fn drive<S: Surface>(
     loop {
         if session.frame_is_due() {
             session.drain(&mut feeds);
-            if session.draw(screen).is_none() {
+            if session.speak(screen).is_none() || session.draw(screen).is_none() {
                 return Exit::TerminalGone;
             }
         }
@@ -157,16 +166,32 @@ struct Session {
     due: Instant,
     /// What is on the screen.
     shown: Buffer,
+    /// What waits to be said to the terminal beside the frames.
+    spoken: Vec<Spoken>,
+    mouse: bool,
     /// Whether nothing will be heard any more.
     ended: bool,
+}
+
+/// What is said to the terminal beside the frames.
+enum Spoken {
+    Bell,
+    Copy(String),
+    Suspend,
+    Redraw,
 }
 
 impl Session {
     fn new(requests: Sender<Request>, options: ConsoleOptions) -> Self {
         let mut state = State::starting();
         state.read_only = options.read_only;
+        state.keys = options.habits.keys;
+        state.zone = options.habits.zone;
+        state.ascii = options.habits.ascii;
+        state.suspendable = options.habits.suspendable;
         let now = Instant::now();
         let theme = options.theme.with_depth(options.color);
+        state.themes = (theme.siblings(), theme.name().to_owned());
         Self {
             state,
             theme,
@@ -175,6 +200,8 @@ impl Session {
             dirty: true,
             due: now,
             shown: Buffer::default(),
+            spoken: Vec::new(),
+            mouse: options.habits.mouse,
             ended: false,
         }
     }
@@ -193,6 +220,11 @@ impl Session {
                 Effect::Send(command) => self.send(command),
                 Effect::Ask(id, query) => self.ask(id, query),
                 Effect::NextTheme => self.next_theme(),
+                Effect::Theme(name) => self.take_theme(&name),
+                Effect::Bell => self.spoken.push(Spoken::Bell),
+                Effect::Copy(text) => self.spoken.push(Spoken::Copy(text)),
+                Effect::Suspend => self.spoken.push(Spoken::Suspend),
+                Effect::Redraw => self.spoken.push(Spoken::Redraw),
             }
         }
         false
@@ -230,7 +262,17 @@ impl Session {
             }
             Input::Resize(columns, rows) => self.apply(Msg::Resize(*columns, *rows)),
             // Pasted text is never taken for keys: a stray clipboard must not trade.
-            Input::Paste(_) | Input::Mouse(_) | Input::FocusGained | Input::FocusLost => false,
+            Input::Paste(text) => {
+                self.due = Instant::now();
+                self.apply(Msg::Paste(text.clone()))
+            }
+            Input::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollDown => self.apply(Msg::Wheel(true)),
+                MouseEventKind::ScrollUp => self.apply(Msg::Wheel(false)),
+                MouseEventKind::Down(MouseButton::Left) => self.apply(Msg::Click(mouse.column, mouse.row)),
+                _ => false,
+            },
+            Input::FocusGained | Input::FocusLost => false,
         }
     }
 
@@ -276,15 +318,55 @@ impl Session {
         })
     }
 
+    fn take_theme(&mut self, name: &str) {
+        match self.theme.sibling(name) {
+            Ok(theme) => {
+                self.theme = theme;
+                name.clone_into(&mut self.state.themes.1);
+            }
+            Err(error) => {
+                update(&mut self.state, Msg::Told(Severity::Warning, error.to_string()));
+            }
+        }
+    }
+
     fn next_theme(&mut self) {
         let (theme, unusable) = self.theme.next();
         self.theme = theme;
+        self.theme.name().clone_into(&mut self.state.themes.1);
         let name = format!("theme: {}", self.theme.name());
         let msg = match unusable.first() {
             None => Msg::Told(Severity::Info, name),
             Some(error) => Msg::Told(Severity::Warning, format!("{name}; skipped {error}")),
         };
         update(&mut self.state, msg);
+    }
+
+    /// Says what waits to be said. `None` when the terminal does not take it.
+    fn speak<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
+        for spoken in std::mem::take(&mut self.spoken) {
+            match spoken {
+                Spoken::Bell => screen.backend_mut().say("\u{7}").ok()?,
+                Spoken::Copy(text) => screen.backend_mut().say(&terminal::clipboard(&text)).ok()?,
+                Spoken::Suspend => {
+                    if let Err(error) = terminal::suspend(self.mouse) {
+                        update(
+                            &mut self.state,
+                            Msg::Told(Severity::Warning, format!("not stopped: {error}")),
+                        );
+                    }
+                    self.forget_screen(screen)?;
+                }
+                Spoken::Redraw => self.forget_screen(screen)?,
+            }
+        }
+        Some(())
+    }
+
+    /// Nothing of what was drawn is on the screen any more.
+    fn forget_screen<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
+        self.shown = Buffer::default();
+        screen.clear().ok()
     }
 
     /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.

@@ -64,6 +64,16 @@ pub fn quantity(quantity: Quantity) -> String {
     grouped(value, value.scale())
 }
 
+/// A count: `812`, `19.8k`, `1.2M`.
+pub fn thousands(count: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", count / unit, count % unit * 10 / unit);
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{}k", tenths(1_000)),
+        _ => format!("{}M", tenths(1_000_000)),
+    }
+}
+
 /// How long something has lasted, in two units: `45s`, `12m08s`, `3h12m`, `5d04h`.
 pub fn lasted(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -90,11 +100,15 @@ pub fn held(seconds: i64) -> String {
     }
 }
 
-/// Time left: `24:07`, `1:24:07`.
+/// Time left, written so that it is not taken for a time of day: `in 24m 07s`, `in 1h 24m`.
 pub fn countdown(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{rest:02}") } else { format!("{minutes:02}:{rest:02}") }
+    match (hours, minutes) {
+        (0, 0) => format!("in {rest}s"),
+        (0, _) => format!("in {minutes}m {rest:02}s"),
+        _ => format!("in {hours}h {minutes:02}m"),
+    }
 }
 
 /// The time of day, UTC.
@@ -163,12 +177,13 @@ mod tests {
         let shown: Vec<_> = [-5, 45, 728, 11_520, 446_400].into_iter().map(lasted).collect();
         assert_eq!(shown, ["0s", "45s", "12m08s", "3h12m", "5d04h"]);
         assert_eq!([held(-1), held(59), held(60), held(11_520)], ["<1m", "<1m", "1m", "3h12m"]);
-        assert_eq!([countdown(1447), countdown(5047)], ["24:07", "1:24:07"]);
+        assert_eq!([countdown(1447), countdown(5047), countdown(7)], ["in 24m 07s", "in 1h 24m", "in 7s"]);
     }
 
     #[test]
     fn sizes_and_waits_are_short() {
         assert_eq!([bytes(812), bytes(1_250), bytes(3_400_000)], ["812 B", "1.2 KB", "3.4 MB"]);
+        assert_eq!([thousands(812), thousands(19_870), thousands(1_250_000)], ["812", "19.8k", "1.2M"]);
         assert_eq!([millis(0.42), millis(38.4), millis(1234.0)], ["0.4 ms", "38 ms", "1.2 s"]);
     }
 }

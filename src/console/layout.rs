@@ -2,7 +2,9 @@
 
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::screens::Screen;
 use super::state::{Panel, State};
+use super::view;
 
 /// The smallest terminal that shows the desk: columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 20);
@@ -15,6 +17,10 @@ const FRAME_ROWS: u16 = 3;
 pub struct Areas {
     /// Mode, badges, model, time.
     pub header: Rect,
+    /// The names of the screens.
+    pub bar: Rect,
+    /// Everything between the bars: what a screen other than the desk fills.
+    pub body: Rect,
     /// The strip of prices.
     pub prices: Option<Rect>,
     /// The newest alarm.
@@ -46,10 +52,11 @@ pub fn areas(screen: Rect, state: &State) -> Option<Areas> {
     if screen.width < SMALLEST.0 || screen.height < SMALLEST.1 {
         return None;
     }
-    let alarm = u16::from(!state.open_alarms().is_empty());
-    let prices = u16::from(screen.height >= 24);
-    let [header, prices_row, alarm_row, body, status, footer] = Layout::vertical([
+    let alarm = view::alarms::rows(state, screen);
+    let prices = u16::from(screen.height >= 24 && state.screen == Screen::Desk);
+    let [header, bar, prices_row, alarm_row, body, status, footer] = Layout::vertical([
         Constraint::Length(2),
+        Constraint::Length(1),
         Constraint::Length(prices),
         Constraint::Length(alarm),
         Constraint::Fill(1),
@@ -59,12 +66,17 @@ pub fn areas(screen: Rect, state: &State) -> Option<Areas> {
     .areas(screen);
     let mut areas = Areas {
         header,
+        bar,
+        body,
         prices: (prices > 0).then_some(prices_row),
         alarm: (alarm > 0).then_some(alarm_row),
         status,
         footer,
         ..Areas::default()
     };
+    if state.screen != Screen::Desk {
+        return Some(areas);
+    }
     match screen.width {
         ..80 => narrow(&mut areas, body, state),
         80..110 => medium(&mut areas, body, state),
@@ -72,6 +84,11 @@ pub fn areas(screen: Rect, state: &State) -> Option<Areas> {
         _ => widest(&mut areas, body, state),
     }
     Some(areas)
+}
+
+/// The body of the screen in sight; empty when the terminal is too small.
+pub fn body(state: &State) -> Rect {
+    areas(Rect::new(0, 0, state.size.0, state.size.1), state).map_or(Rect::ZERO, |areas| areas.body)
 }
 
 /// Rows all accounts and positions would like to have.
@@ -155,6 +172,7 @@ mod tests {
             let mut all: Vec<Rect> = areas.panels.iter().map(|(_, area)| *area).collect();
             all.extend(areas.log.iter().chain(&areas.prices).chain([
                 &areas.header,
+                &areas.bar,
                 &areas.status,
                 &areas.footer,
             ]));

@@ -3,9 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::keymap::Keymap;
+use super::screens::Screen;
+use super::screens::cycles::Cycles;
+use super::screens::guards::Guards;
+use super::screens::log::Events;
+use super::screens::market::Market;
+use super::screens::money::Money;
+use super::screens::prompt::Prompt;
 use crate::domain::{
-    AccountName, AccountState, Alarm, Command, CommandId, Direction, Mode, Position, Price, Quantity,
-    Severity, Snapshot, Symbol, Timestamp, Usdt,
+    AccountName, AccountState, Alarm, Command, CommandId, CycleId, DecisionWord, Direction, HaltLevel,
+    HaltScope, Mode, OutcomeKind, Position, Price, Quantity, QueryId, Severity, Snapshot, Symbol, Timestamp,
+    Usdt,
 };
 
 /// How many past happenings are kept for the log panel.
@@ -57,6 +66,107 @@ pub enum Overlay {
     Help(usize),
     /// A question that must be answered first.
     Confirm(Confirm),
+    /// A line to be typed.
+    Entry(Entry),
+    /// Every action by name.
+    Palette {
+        /// What has been typed so far.
+        typed: String,
+        /// The selected action among those that match.
+        selected: usize,
+    },
+    /// The themes by name; the selected one is in sight.
+    Themes {
+        /// The selected one.
+        selected: usize,
+        /// The one that comes back on escape.
+        before: String,
+    },
+}
+
+/// A line to be typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What for.
+    pub purpose: Purpose,
+    /// What has been typed so far.
+    pub typed: String,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+}
+
+/// What a typed line is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Words for the model in the next cycle.
+    Note,
+    /// The price of a stop.
+    Stop {
+        /// Whose.
+        account: AccountName,
+        /// Which.
+        symbol: Symbol,
+    },
+    /// For how long something opens nothing, and why.
+    Pause(HaltScope),
+    /// The words a list is narrowed by; the list follows while they are typed.
+    Filter {
+        /// The words that come back on escape.
+        before: String,
+    },
+}
+
+/// How the decision table is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As the model was asked.
+    #[default]
+    Asked,
+    /// The surest first.
+    Confidence,
+    /// What changed or traded first.
+    Outcome,
+    /// By coin.
+    Coin,
+}
+
+impl Order {
+    /// Its name.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Asked => "by account",
+            Self::Confidence => "by confidence",
+            Self::Outcome => "by outcome",
+            Self::Coin => "by coin",
+        }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Asked => Self::Confidence,
+            Self::Confidence => Self::Outcome,
+            Self::Outcome => Self::Coin,
+            Self::Coin => Self::Asked,
+        }
+    }
+}
+
+/// What was decided for an account and a coin.
+pub type Word = (AccountName, Symbol, Option<DecisionWord>);
+
+/// How decisions are shown.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Table {
+    /// Their order.
+    pub order: Order,
+    /// Only rows that contain this.
+    pub filter: String,
+    /// Accounts against coins instead of a list.
+    pub grid: bool,
+    /// The words of the cycle before, to tell what changed, and which cycle these are the words before.
+    pub before: Option<(CycleId, Vec<Word>)>,
 }
 
 /// A question before something that cannot be taken back.
@@ -64,7 +174,7 @@ pub enum Overlay {
 pub struct Confirm {
     /// What is asked.
     pub question: Question,
-    /// The word that must be typed; `None` when the key `y` is enough.
+    /// The word that must be typed; `None` when the key `y` is enough, because no money moves.
     pub word: Option<String>,
     /// What has been typed so far.
     pub typed: String,
@@ -84,6 +194,34 @@ pub enum Question {
         /// How large it was.
         quantity: Quantity,
     },
+    /// Take a rung of the halt ladder.
+    Halt {
+        /// What.
+        scope: HaltScope,
+        /// How far.
+        level: HaltLevel,
+        /// Market time it runs out by itself.
+        until: Option<Timestamp>,
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// Take a halt back.
+    Resume(HaltScope),
+    /// Put a stop at another price.
+    MoveStop {
+        /// Whose.
+        account: AccountName,
+        /// Which.
+        symbol: Symbol,
+        /// The price that triggers it from then on.
+        trigger: Price,
+    },
+    /// Let a live account send orders.
+    Arm(AccountName),
+    /// Use the draft of a prompt file.
+    ApplyPrompt(String),
+    /// Go back to the built-in text of a prompt file.
+    RevertPrompt(String),
     /// Leave dry-run: orders are sent from now on.
     Trade,
     /// Leave the console, and the desk inside it.
@@ -119,10 +257,40 @@ pub struct State {
     pub tools_top: Option<usize>,
     /// The last answer to the operator.
     pub status: Option<Notice>,
+    /// When it was given, in wall time since the console began.
+    pub status_since: Duration,
     /// What happened lately, oldest first.
     pub log: VecDeque<Notice>,
-    /// How many of the desk's alarms the operator has put aside on this console, newest counted from the start.
-    pub alarms_seen: usize,
+    /// The screen in sight.
+    pub screen: Screen,
+    /// How the decision table is shown.
+    pub table: Table,
+    /// The market screen.
+    pub market: Market,
+    /// The cycles screen.
+    pub cycles: Cycles,
+    /// The money screen.
+    pub money: Money,
+    /// The guards screen.
+    pub guards: Guards,
+    /// The prompt screen.
+    pub prompt: Prompt,
+    /// The log screen.
+    pub events: Events,
+    /// The id of the next question.
+    pub next_query: QueryId,
+    /// Which key does what.
+    pub keys: Keymap,
+    /// The themes there are, and the name of the one in force.
+    pub themes: (Vec<String>, String),
+    /// Where the operator's clock stands, as an offset from UTC in seconds.
+    pub zone: chrono::FixedOffset,
+    /// Whether the terminal shows letters only: no box drawing, no symbols.
+    pub ascii: bool,
+    /// Whether this console can be stopped and resumed: not when the desk lives in the same process.
+    pub suspendable: bool,
+    /// When the bell last rang, in wall time since the console began.
+    pub rang: Option<Duration>,
     /// Commands that have not been answered.
     pub asked: Vec<(CommandId, Command)>,
     /// The id of the next command.
@@ -152,8 +320,23 @@ impl State {
             analysis_top: None,
             tools_top: None,
             status: None,
+            status_since: Duration::ZERO,
             log: VecDeque::new(),
-            alarms_seen: 0,
+            screen: Screen::Desk,
+            table: Table::default(),
+            market: Market::default(),
+            cycles: Cycles::default(),
+            money: Money::default(),
+            guards: Guards::default(),
+            prompt: Prompt::default(),
+            events: Events::default(),
+            next_query: 1,
+            keys: Keymap::default(),
+            themes: (Vec::new(), String::new()),
+            zone: chrono::Offset::fix(&chrono::Utc),
+            ascii: false,
+            suspendable: false,
+            rang: None,
             asked: Vec::new(),
             next_command: 1,
             size: (80, 24),
@@ -228,8 +411,81 @@ impl State {
         all.get(index).map(|(account, position)| (index, *account, *position))
     }
 
-    /// The alarms the operator has not put aside, oldest first.
-    pub fn open_alarms(&self) -> &[Alarm] {
-        self.desk.as_ref().map_or(&[], |desk| desk.alarms.get(self.alarms_seen..).unwrap_or(&[]))
+    /// The alarms nobody has acknowledged, oldest first.
+    pub fn open_alarms(&self) -> Vec<&Alarm> {
+        let alarms = self.desk.iter().flat_map(|desk| &desk.alarms);
+        alarms.filter(|alarm| !alarm.acknowledged).collect()
+    }
+
+    /// A moment in the operator's time zone.
+    pub fn clock(&self, at: Timestamp, pattern: &str) -> String {
+        at.with_timezone(&self.zone).format(pattern).to_string()
+    }
+
+    /// What the operator's time zone is called.
+    pub fn zone_name(&self) -> String {
+        if self.zone.local_minus_utc() == 0 { "UTC".to_owned() } else { format!("UTC{}", self.zone) }
+    }
+
+    /// The time of day in the operator's time zone.
+    pub fn time(&self, at: Timestamp) -> String {
+        self.clock(at, "%H:%M:%S")
+    }
+
+    /// The running cycle, or the last one.
+    pub fn cycle(&self) -> Option<&crate::domain::CycleView> {
+        self.desk.as_ref()?.cycle.as_ref()
+    }
+
+    /// The decisions that pass the filter, in the chosen order, by their place in the cycle.
+    pub fn decision_rows(&self) -> Vec<usize> {
+        let Some(cycle) = self.cycle() else { return Vec::new() };
+        let words = self.table.filter.to_lowercase();
+        let mut rows: Vec<usize> = (0..cycle.decisions.len()).collect();
+        rows.retain(|index| {
+            words.is_empty()
+                || cycle.decisions.get(*index).is_some_and(|(proposal, outcome)| {
+                    let kind = outcome.as_ref().map_or("", |outcome| outcome.kind.as_str());
+                    let rule =
+                        outcome.as_ref().and_then(|outcome| outcome.rule).map_or("", |rule| rule.as_str());
+                    let word = proposal.decision.map_or("", DecisionWord::as_str);
+                    let text = format!("{} {} {word} {kind} {rule}", proposal.account, proposal.symbol);
+                    text.to_lowercase().contains(&words)
+                })
+        });
+        let row = |index: &usize| cycle.decisions.get(*index);
+        match self.table.order {
+            Order::Asked => {}
+            Order::Confidence => rows.sort_by_key(|index| {
+                std::cmp::Reverse(row(index).and_then(|(proposal, _)| proposal.confidence))
+            }),
+            Order::Outcome => rows.sort_by_key(|index| {
+                let kind = row(index).and_then(|(_, outcome)| outcome.as_ref()).map(|outcome| outcome.kind);
+                match kind {
+                    Some(OutcomeKind::Failed | OutcomeKind::Invalid) => 0,
+                    Some(OutcomeKind::Opened | OutcomeKind::Closed) => 1,
+                    Some(OutcomeKind::DryRun) => 2,
+                    Some(OutcomeKind::Refused) => 3,
+                    None => 4,
+                    Some(OutcomeKind::None) => 5,
+                }
+            }),
+            Order::Coin => rows.sort_by_key(|index| row(index).map(|(proposal, _)| proposal.symbol.clone())),
+        }
+        rows
+    }
+
+    /// What a decision was in the cycle before; `None` when that is not known.
+    pub fn word_before(&self, account: &AccountName, symbol: &Symbol) -> Option<Option<DecisionWord>> {
+        let (id, words) = self.table.before.as_ref()?;
+        if self.cycle().is_none_or(|cycle| &cycle.id != id) {
+            return None;
+        }
+        words.iter().find(|(owner, coin, _)| owner == account && coin == symbol).map(|(.., word)| *word)
+    }
+
+    /// The accounts a live desk may send orders for.
+    pub fn is_armed(&self, account: &AccountName) -> bool {
+        self.desk.as_ref().is_some_and(|desk| desk.armed.contains(account))
     }
 }

@@ -197,6 +197,16 @@ impl Theme {
         (self.clone(), unusable)
     }
 
+    /// The names of all themes it can be changed for, itself among them.
+    pub fn siblings(&self) -> Vec<String> {
+        Self::names(self.folder.as_deref())
+    }
+
+    /// Another theme at the same depth.
+    pub fn sibling(&self, name: &str) -> Result<Self, ThemeError> {
+        Ok(Self::load(name, self.folder.as_deref())?.with_depth(self.depth))
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -5,20 +5,31 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use ratatui::layout::Rect;
 
-use super::keymap::{self, Action, Key};
+use super::asking::{self, ask, enter};
+use super::keymap::{Action, Key};
 use super::layout::{self, Areas};
-use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Panel, Question, State};
-use super::{format, prose, view};
+use super::screens::{self, Screen, cycles, guards, log, market, money, prompt};
+use super::state::{Notice, Overlay, Panel, Purpose, Question, State};
+use super::{hear, possible, prose, view};
 use crate::domain::{
-    Command, CommandId, Envelope, Event, Feed, Mode, OperatorCommand, OrderPurpose, OrderState, OutcomeKind,
-    Query, QueryId, Severity, Untrusted,
+    Command, CommandId, Feed, HaltLevel, HaltScope, Mode, OperatorCommand, Query, QueryId, Severity,
+    Untrusted,
 };
+
+/// How long an answer to the operator stays in sight.
+const STATUS_STAYS: Duration = Duration::from_secs(20);
 
 /// What can happen to a console.
 #[derive(Debug, Clone)]
 pub enum Msg {
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The wheel turned, one notch; true is down.
+    Wheel(bool),
+    /// The mouse was pressed at this column and row.
+    Click(u16, u16),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// The desk said something.
@@ -42,6 +53,16 @@ pub enum Effect {
     Ask(QueryId, Query),
     /// Take the next theme.
     NextTheme,
+    /// Take this theme.
+    Theme(String),
+    /// Ring the terminal's bell.
+    Bell,
+    /// Put a text into the terminal's clipboard.
+    Copy(String),
+    /// Stop, and go on when the shell says so.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
     /// Leave.
     Quit,
 }
@@ -51,14 +72,27 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(event) if event.kind == KeyEventKind::Release => Vec::new(),
         Msg::Key(event) => press(state, event),
+        Msg::Paste(text) => {
+            // Pasted text is never taken for keys: only into a text does it go.
+            if asking::types_prompt(state) {
+                prompt::paste(state, &text);
+            } else if matches!(state.overlay, Some(Overlay::Entry(_))) {
+                asking::paste(state, &text);
+            }
+            Vec::new()
+        }
+        Msg::Wheel(down) => {
+            if state.overlay.is_some() || asking::types_prompt(state) {
+                return Vec::new();
+            }
+            move_by(state, Step::Lines(if down { 3 } else { -3 }))
+        }
+        Msg::Click(column, row) => click(state, column, row),
         Msg::Resize(columns, rows) => {
             state.size = (columns, rows);
             Vec::new()
         }
-        Msg::Feed(feed) => {
-            take(state, *feed);
-            Vec::new()
-        }
+        Msg::Feed(feed) => hear::take(state, *feed),
         Msg::FeedEnded => {
             state.connected = false;
             tell(state, Severity::Critical, "the desk has stopped; q leaves".to_owned());
@@ -66,6 +100,10 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         }
         Msg::Clock(now) => {
             state.now = state.now.max(now);
+            let old = state.now.saturating_sub(state.status_since) >= STATUS_STAYS;
+            if old && state.status.as_ref().is_some_and(|notice| notice.severity != Severity::Critical) {
+                state.status = None;
+            }
             Vec::new()
         }
         Msg::Undelivered(id, why) => {
@@ -80,271 +118,176 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     }
 }
 
-fn tell(state: &mut State, severity: Severity, text: String) {
+/// Answers the operator on the status line.
+pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
     state.status = Some(Notice { at: state.market_time(), severity, text });
-}
-
-fn record(state: &mut State, notice: Notice) {
-    state.log.push_back(notice);
-    while state.log.len() > LOG_LENGTH {
-        state.log.pop_front();
-    }
-}
-
-// --- what the desk says ---------------------------------------------------------------------------------------------
-
-fn take(state: &mut State, feed: Feed) {
-    match feed {
-        Feed::Starting { step } => state.steps.push(step),
-        Feed::Page { .. } => {}
-        Feed::Lost { reason } => {
-            state.connected = false;
-            tell(state, Severity::Warning, reason);
-        }
-        Feed::Undelivered { id, reason } => {
-            state.asked.retain(|(asked, _)| *asked != id);
-            tell(state, Severity::Warning, reason);
-        }
-        Feed::Snapshot(snapshot) => {
-            if !std::mem::replace(&mut state.connected, true) {
-                tell(state, Severity::Info, "the desk is back".to_owned());
-            }
-            state.heard = Some((snapshot.at, state.now));
-            state.alarms_seen = 0;
-            state.desk = Some(*snapshot);
-            forget_stale_question(state);
-        }
-        Feed::Event(envelope) => {
-            let Some(desk) = state.desk.as_mut() else { return };
-            let missed = desk.apply(&envelope);
-            let dropped = desk.trim_alarms();
-            state.alarms_seen = state.alarms_seen.saturating_sub(dropped);
-            state.heard = Some((envelope.at, state.now));
-            if missed {
-                let text = "some events were missed; what is shown may lag until the next reading".to_owned();
-                record(state, Notice { at: Some(envelope.at), severity: Severity::Warning, text });
-            }
-            announce(state, &envelope);
-            forget_stale_question(state);
-        }
-    }
-}
-
-/// Turns events into sentences: answers into the status line, everything worth keeping into the log.
-fn announce(state: &mut State, envelope: &Envelope) {
-    let mut note = |severity: Severity, text: String| {
-        record(state, Notice { at: Some(envelope.at), severity, text });
-    };
-    match &envelope.event {
-        Event::CommandAccepted { id, detail } => {
-            note(Severity::Info, detail.clone());
-            answer(state, *id, Severity::Info, detail.clone());
-        }
-        Event::CommandRefused { id, reason } => {
-            note(Severity::Warning, reason.clone());
-            answer(state, *id, Severity::Warning, reason.clone());
-        }
-        Event::CycleRefused { reason } => {
-            note(Severity::Warning, format!("no cycle: {reason}"));
-            tell(state, Severity::Warning, format!("no cycle: {reason}"));
-        }
-        Event::CycleStarted { trigger } => {
-            state.analysis_top = None;
-            state.tools_top = None;
-            record(
-                state,
-                Notice {
-                    at: Some(envelope.at),
-                    severity: Severity::Info,
-                    text: format!("cycle started ({})", trigger.as_str()),
-                },
-            );
-        }
-        Event::CycleFinished { report, .. } => {
-            let count = |kind| report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
-            let took = format::millis(report.timings_ms.total);
-            let text = format!(
-                "cycle done in {took}: {} opened, {} closed, {} refused",
-                count(OutcomeKind::Opened),
-                count(OutcomeKind::Closed),
-                count(OutcomeKind::Refused),
-            );
-            note(Severity::Info, text);
-            for error in &report.errors {
-                note(Severity::Warning, error.clone());
-            }
-        }
-        Event::Order { account, symbol, purpose, state: order, price, .. } => {
-            let at = price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
-            let severity = match (order, purpose) {
-                (
-                    OrderState::Rejected | OrderState::Unknown,
-                    OrderPurpose::Stop | OrderPurpose::Emergency,
-                ) => Severity::Critical,
-                (OrderState::Rejected | OrderState::Unknown, _) => Severity::Warning,
-                _ => Severity::Info,
-            };
-            note(
-                severity,
-                format!("{account} {} {} {}{at}", symbol.coin(), purpose.as_str(), order.as_str()),
-            );
-        }
-        Event::DryRun { on } => {
-            let text =
-                if *on { "dry-run: orders are computed, none is sent" } else { "orders are sent again" };
-            note(Severity::Info, text.to_owned());
-        }
-        Event::Alarm { severity, text } => note(*severity, text.clone()),
-        _ => {}
-    }
-}
-
-/// Shows the desk's answer if it was this console that asked.
-fn answer(state: &mut State, id: CommandId, severity: Severity, text: String) {
-    let before = state.asked.len();
-    state.asked.retain(|(asked, _)| *asked != id);
-    if state.asked.len() < before {
-        tell(state, severity, text);
-    }
-}
-
-/// A question about a position that has changed meanwhile must not be answered any more.
-fn forget_stale_question(state: &mut State) {
-    let Some(Overlay::Confirm(Confirm {
-        question: Question::Close { account, symbol, direction, quantity },
-        ..
-    })) = &state.overlay
-    else {
-        return;
-    };
-    let unchanged = state.positions().iter().any(|(owner, held)| {
-        &owner.name == account
-            && &held.symbol == symbol
-            && held.direction == *direction
-            && held.quantity == *quantity
-    });
-    if !unchanged {
-        let text = format!("{account} {} changed meanwhile; nothing was closed", symbol.coin());
-        state.overlay = None;
-        tell(state, Severity::Warning, text);
-    }
+    state.status_since = state.now;
 }
 
 // --- what the operator does -----------------------------------------------------------------------------------------
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
-    let Some(key) = Key::of(event) else { return Vec::new() };
-    match state.overlay.take() {
-        Some(Overlay::Confirm(confirm)) => answer_question(state, confirm, key),
-        Some(Overlay::Help(top)) => read_help(state, top, key),
-        None => keymap::lookup(key).map_or_else(Vec::new, |action| act(state, action)),
-    }
-}
-
-/// In the question, ctrl-c and escape say no, like everything that is not a yes.
-fn answer_question(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Effect> {
-    let Some(word) = confirm.word.clone() else {
-        if matches!(key, Key::Char('y' | 'Y')) {
-            return carry_out(state, confirm.question);
+    if asking::types_prompt(state) {
+        if let Some(Key::Code(KeyCode::Esc) | Key::Ctrl('c')) = Key::of(event) {
+            return prompt::leave_editor(state);
         }
-        tell(state, Severity::Info, "left as it was".to_owned());
+        prompt::type_key(state, event);
         return Vec::new();
-    };
-    match key {
-        Key::Char(character) if confirm.typed.len() < word.len() => {
-            confirm.typed.push(character.to_ascii_uppercase());
-        }
-        Key::Code(KeyCode::Backspace) => {
-            confirm.typed.pop();
-        }
-        Key::Code(KeyCode::Enter) if confirm.typed == word => return carry_out(state, confirm.question),
-        Key::Code(KeyCode::Enter | KeyCode::Esc) | Key::Ctrl('c') => {
-            tell(state, Severity::Info, "left as it was".to_owned());
-            return Vec::new();
-        }
-        _ => {}
     }
-    state.overlay = Some(Overlay::Confirm(confirm));
+    let Some(key) = Key::of(event) else { return Vec::new() };
+    // What was told about the last key is over with the next one.
+    if state.status.as_ref().is_some_and(|notice| notice.severity != Severity::Critical) {
+        state.status = None;
+    }
+    if let Some(overlay) = state.overlay.take() {
+        return asking::press(state, overlay, key);
+    }
+    if let Some(action) = state.keys.lookup(key, state.screen) {
+        return act(state, action);
+    }
+    if let Some(other) = state.keys.elsewhere(key, state.screen).filter(|_| !too_small(state))
+        && let super::keymap::On::Only([screen, ..]) = other.on
+    {
+        let (number, title) = (screen.number(), screen.title());
+        tell(state, Severity::Info, format!("{} works on the {title} screen ({number})", other.name));
+    }
     Vec::new()
 }
 
-fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
-    match question {
-        Question::Close { account, symbol, .. } => send(state, Command::ClosePosition { account, symbol }),
-        Question::Trade => send(state, Command::SetDryRun(false)),
-        Question::Quit => vec![Effect::Quit],
-    }
+fn too_small(state: &State) -> bool {
+    state.size.0 < layout::SMALLEST.0 || state.size.1 < layout::SMALLEST.1
 }
 
-fn send(state: &mut State, command: Command) -> Vec<Effect> {
+/// Hands a command over and remembers that it was asked.
+pub(super) fn send(state: &mut State, command: Command) -> Vec<Effect> {
     let id = state.next_command;
     state.next_command += 1;
     state.asked.push((id, command.clone()));
-    let text = match &command {
-        Command::RunCycle => "asked for a cycle …".to_owned(),
-        Command::SetDryRun(on) => format!("asked to switch dry-run {} …", if *on { "on" } else { "off" }),
-        Command::ClosePosition { account, symbol } => format!("asked to close {account} {symbol} …"),
-        _ => "asked the desk …".to_owned(),
-    };
-    tell(state, Severity::Info, text);
+    tell(state, Severity::Info, asked(&command));
     vec![Effect::Send(OperatorCommand { id, command })]
 }
 
-fn read_help(state: &mut State, top: usize, key: Key) -> Vec<Effect> {
-    let last = view::help::last_top(state);
-    let page = usize::from(state.size.1 / 2).max(1);
-    let top = match keymap::lookup(key) {
-        Some(Action::Quit) if key == Key::Ctrl('c') => return act(state, Action::Quit),
-        Some(Action::Up) => top.saturating_sub(1),
-        Some(Action::Down) => top + 1,
-        Some(Action::PageUp) => top.saturating_sub(page),
-        Some(Action::PageDown) => top + page,
-        Some(Action::First) => 0,
-        Some(Action::Last) => last,
-        Some(Action::NextTheme) => {
-            state.overlay = Some(Overlay::Help(top));
-            return vec![Effect::NextTheme];
+fn asked(command: &Command) -> String {
+    match command {
+        Command::RunCycle => "asked for a cycle …".to_owned(),
+        Command::SetDryRun(on) => format!("asked to switch dry-run {} …", if *on { "on" } else { "off" }),
+        Command::ClosePosition { account, symbol } => format!("asked to close {account} {symbol} …"),
+        Command::Halt { scope, level: HaltLevel::Flattened, .. } => format!("asked to flatten {scope} …"),
+        Command::Halt { scope, .. } => format!("asked to halt {scope} …"),
+        Command::Resume { scope } => format!("asked to resume {scope} …"),
+        Command::MoveStop { account, symbol, trigger } => {
+            format!("asked to move the stop of {account} {} to {trigger} …", symbol.coin())
         }
-        _ => return Vec::new(),
-    };
-    state.overlay = Some(Overlay::Help(top.min(last)));
-    Vec::new()
+        Command::NoteToModel { text } if text.is_empty() => "asked to take the note back …".to_owned(),
+        Command::NoteToModel { .. } => "asked to keep the note for the next cycle …".to_owned(),
+        Command::AcknowledgeAlarms { .. } => "asked to acknowledge the alarms …".to_owned(),
+        Command::Arm { account } => format!("asked to arm {account} …"),
+        Command::Disarm => "asked to disarm …".to_owned(),
+        Command::ApplyPrompt { name, .. } => format!("asked to use the draft of {name} …"),
+        Command::RevertPrompt { name } => format!("asked to revert {name} …"),
+    }
 }
 
-fn act(state: &mut State, action: Action) -> Vec<Effect> {
-    let (columns, rows) = state.size;
-    let too_small = columns < layout::SMALLEST.0 || rows < layout::SMALLEST.1;
-    if too_small && action != Action::Quit {
+/// Does what a key or the palette asks for, or says why not.
+pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    if too_small(state) && action != Action::Quit {
         return Vec::new();
     }
-    if let Some(why) = keymap::disabled(action, state) {
-        tell(state, Severity::Warning, why.to_owned());
+    if let Some(why) = possible::why_not(action, state) {
+        tell(state, Severity::Warning, why);
         return Vec::new();
     }
     match action {
         Action::ForceCycle => return send(state, Command::RunCycle),
         Action::ToggleDryRun => return toggle_dry_run(state),
         Action::ClosePosition => ask_to_close(state),
+        Action::MoveStop => {
+            if let Some((account, symbol)) = anchor(state) {
+                enter(state, Purpose::Stop { account, symbol }, String::new());
+            }
+        }
+        Action::Why => return why(state),
+        Action::Note => {
+            let waiting = state.desk.as_ref().and_then(|desk| desk.note.clone()).unwrap_or_default();
+            enter(state, Purpose::Note, waiting);
+        }
         Action::Acknowledge => {
-            state.alarms_seen = state.desk.as_ref().map_or(0, |desk| desk.alarms.len());
+            let up_to = state.open_alarms().iter().map(|alarm| alarm.id).max().unwrap_or(0);
+            return send(state, Command::AcknowledgeAlarms { up_to });
+        }
+        Action::Arm => ask_to_arm(state),
+        Action::Disarm => return send(state, Command::Disarm),
+        Action::Pause => {
+            if let Some(scope) = guards::selected(state) {
+                enter(state, Purpose::Pause(scope), String::new());
+            }
+        }
+        Action::NoEntries => ask_to_halt(state, HaltLevel::NoEntries),
+        Action::Freeze => ask_to_halt(state, HaltLevel::Frozen),
+        Action::Flatten => ask_to_halt(state, HaltLevel::Flattened),
+        Action::Resume => {
+            if let Some(scope) = guards::selected(state) {
+                ask(state, Question::Resume(scope), Some("resume".to_owned()));
+            }
+        }
+        Action::EditPrompt => prompt::edit(state),
+        Action::CheckPrompt => return prompt::check(state),
+        Action::ApplyPrompt => {
+            if let Some(name) = state.prompt.draft.as_ref().map(|draft| draft.name.clone()) {
+                ask(state, Question::ApplyPrompt(name), Some("use".to_owned()));
+            }
+        }
+        Action::RevertPrompt => revert_prompt(state),
+        Action::LeastSeverity => log::next_severity(state),
+        Action::Left => return turn(state, false),
+        Action::Right => return turn(state, true),
+        Action::Open => return open(state),
+        Action::Back => return back(state),
+        Action::Sort => {
+            state.table.order = state.table.order.next();
+            state.decision = 0;
+            tell(state, Severity::Info, format!("decisions {}", state.table.order.title()));
+        }
+        Action::Grid => {
+            state.table.grid = !state.table.grid;
+            state.focus = Panel::Decisions;
+            state.main = Panel::Decisions;
+        }
+        Action::Filter => {
+            let before = asking::filter(state).to_owned();
+            enter(state, Purpose::Filter { before: before.clone() }, before);
+        }
+        Action::Copy => return copy(state),
+        Action::Palette => state.overlay = Some(Overlay::Palette { typed: String::new(), selected: 0 }),
+        Action::Themes => {
+            let before = state.themes.1.clone();
+            let selected = state.themes.0.iter().position(|name| *name == before).unwrap_or(0);
+            state.overlay = Some(Overlay::Themes { selected, before });
         }
         Action::NextTheme => return vec![Effect::NextTheme],
         Action::Help => state.overlay = Some(Overlay::Help(0)),
         Action::Quit => return quit(state),
+        Action::Show(screen) => return screens::enter(state, screen),
+        Action::FocusNext if state.screen == Screen::Prompt => return prompt::turn_file(state, 1),
+        Action::FocusPrevious if state.screen == Screen::Prompt => {
+            return prompt::turn_file(state, usize::MAX);
+        }
         Action::FocusNext => move_focus(state, 1),
         Action::FocusPrevious => move_focus(state, Panel::ALL.len() - 1),
-        Action::Up => scroll(state, Step::Lines(-1)),
-        Action::Down => scroll(state, Step::Lines(1)),
-        Action::PageUp => scroll(state, Step::Pages(-1)),
-        Action::PageDown => scroll(state, Step::Pages(1)),
-        Action::First => scroll(state, Step::First),
-        Action::Last => scroll(state, Step::Last),
+        Action::Up => return move_by(state, Step::Lines(-1)),
+        Action::Down => return move_by(state, Step::Lines(1)),
+        Action::PageUp => return move_by(state, Step::Pages(-1)),
+        Action::PageDown => return move_by(state, Step::Pages(1)),
+        Action::First => return move_by(state, Step::First),
+        Action::Last => return move_by(state, Step::Last),
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Redraw => return vec![Effect::Redraw],
     }
     Vec::new()
 }
 
 fn quit(state: &mut State) -> Vec<Effect> {
-    if state.mode() != Some(Mode::Live) || !state.connected {
+    if state.mode() != Some(Mode::Live) || !state.connected || state.suspendable {
         return vec![Effect::Quit];
     }
     ask(state, Question::Quit, None);
@@ -353,30 +296,156 @@ fn quit(state: &mut State) -> Vec<Effect> {
 
 fn toggle_dry_run(state: &mut State) -> Vec<Effect> {
     if state.desk.as_ref().is_some_and(|desk| desk.dry_run) {
-        let word = (state.mode() == Some(Mode::Live)).then(|| "TRADE".to_owned());
-        ask(state, Question::Trade, word);
+        ask(state, Question::Trade, Some("trade".to_owned()));
         Vec::new()
     } else {
         send(state, Command::SetDryRun(true))
     }
 }
 
-fn ask_to_close(state: &mut State) {
-    let Some((index, account, position)) = state.selected_position() else { return };
+/// Holds the selection on its position while something about it is asked.
+fn anchor(state: &mut State) -> Option<(crate::domain::AccountName, crate::domain::Symbol)> {
+    let (index, account, position) = state.selected_position()?;
     let chosen = (account.name.clone(), position.symbol.clone());
-    let question = Question::Close {
-        account: account.name.clone(),
-        symbol: position.symbol.clone(),
-        direction: position.direction,
-        quantity: position.quantity,
-    };
-    let word = (state.mode() == Some(Mode::Live)).then(|| position.symbol.as_str().to_owned());
-    state.position = (index, Some(chosen));
-    ask(state, question, word);
+    state.position = (index, Some(chosen.clone()));
+    Some(chosen)
 }
 
-fn ask(state: &mut State, question: Question, word: Option<String>) {
-    state.overlay = Some(Overlay::Confirm(Confirm { question, word, typed: String::new() }));
+fn ask_to_close(state: &mut State) {
+    let Some((account, symbol)) = anchor(state) else { return };
+    let Some((_, _, position)) = state.selected_position() else { return };
+    let (direction, quantity) = (position.direction, position.quantity);
+    // Paper is given back by naming the coin; real money by the whole contract.
+    let word = if state.mode() == Some(Mode::Live) { symbol.as_str() } else { symbol.coin() }.to_owned();
+    ask(state, Question::Close { account, symbol, direction, quantity }, Some(word));
+}
+
+fn ask_to_halt(state: &mut State, level: HaltLevel) {
+    if let Some((question, word)) = guards::ask(state, level) {
+        ask(state, question, Some(word));
+    }
+}
+
+/// The account of the selected position, or the first one that is not armed.
+fn ask_to_arm(state: &mut State) {
+    let selected = state.selected_position().map(|(_, account, _)| account.name.clone());
+    let scope = match guards::selected(state) {
+        Some(HaltScope::Account(name)) if state.screen == Screen::Guards => Some(name),
+        _ => None,
+    };
+    let first = || {
+        let accounts = &state.desk.as_ref()?.accounts;
+        accounts.iter().find(|account| !state.is_armed(&account.name)).map(|account| account.name.clone())
+    };
+    let Some(account) = scope.or(selected).filter(|name| !state.is_armed(name)).or_else(first) else {
+        tell(state, Severity::Info, "every account is armed".to_owned());
+        return;
+    };
+    let word = account.to_string();
+    ask(state, Question::Arm(account), Some(word));
+}
+
+fn revert_prompt(state: &mut State) {
+    if state.prompt.draft.take().is_some() {
+        state.prompt.lint = super::pages::Asked::default();
+        tell(state, Severity::Info, "the draft was thrown away".to_owned());
+    } else if let Some(page) = &state.prompt.page.page {
+        let name = page.name.clone();
+        ask(state, Question::RevertPrompt(name), Some("revert".to_owned()));
+    }
+}
+
+/// The way from a position to the words behind it.
+fn why(state: &mut State) -> Vec<Effect> {
+    let Some((account, symbol)) = anchor(state) else { return Vec::new() };
+    let opened_at = state.selected_position().and_then(|(_, _, position)| position.opened_at);
+    cycles::look_behind(state, cycles::Wanted { account, symbol, opened_at })
+}
+
+fn turn(state: &mut State, forward: bool) -> Vec<Effect> {
+    match state.screen {
+        Screen::Market => market::turn(state, forward),
+        Screen::Money => money::turn(state, forward),
+        Screen::Cycles => {
+            cycles::turn(state, forward);
+            Vec::new()
+        }
+        Screen::Prompt => {
+            prompt::turn_view(state, forward);
+            Vec::new()
+        }
+        Screen::Desk | Screen::Guards | Screen::Log => Vec::new(),
+    }
+}
+
+fn open(state: &mut State) -> Vec<Effect> {
+    match state.screen {
+        Screen::Market if state.market.chart.is_none() => match market::selected(state) {
+            Some(symbol) => market::open(state, symbol),
+            None => Vec::new(),
+        },
+        Screen::Cycles if state.cycles.open.is_none() => cycles::open_selected(state),
+        Screen::Desk => {
+            let section = match state.focus {
+                Panel::Accounts => {
+                    let symbol = state.selected_position().map(|(_, _, held)| held.symbol.clone());
+                    return symbol.map_or_else(Vec::new, |symbol| market::open(state, symbol));
+                }
+                Panel::Decisions => cycles::Section::Decisions,
+                Panel::Analysis => cycles::Section::Analysis,
+                Panel::Tools => cycles::Section::Tools,
+            };
+            cycles::open_present(state, section)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn back(state: &mut State) -> Vec<Effect> {
+    match state.screen {
+        Screen::Market if state.market.chart.is_some() => return market::back(state),
+        Screen::Cycles if state.cycles.open.is_some() => return cycles::back(state),
+        Screen::Desk if state.table.grid => state.table.grid = false,
+        Screen::Desk | Screen::Cycles | Screen::Log => asking::set_filter(state, String::new()),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Puts what is selected into the clipboard.
+fn copy(state: &mut State) -> Vec<Effect> {
+    let text = view::copied(state);
+    if text.is_empty() {
+        tell(state, Severity::Warning, "nothing is selected that could be copied".to_owned());
+        return Vec::new();
+    }
+    tell(state, Severity::Info, format!("copied: {}", Untrusted::new(text.as_str()).line(60)));
+    vec![Effect::Copy(text)]
+}
+
+/// A press of the mouse: a name in the bar, or a panel.
+fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
+    let screen = Rect::new(0, 0, state.size.0, state.size.1);
+    let Some(areas) = layout::areas(screen, state).filter(|_| state.overlay.is_none()) else {
+        return Vec::new();
+    };
+    if let Some(named) = view::bar::screen_at(areas.bar, column, row) {
+        return screens::enter(state, named);
+    }
+    let place = ratatui::layout::Position::new(column, row);
+    let hit = areas.panels.iter().find(|(_, area)| area.contains(place)).map(|(panel, _)| *panel);
+    if let Some(panel) = hit {
+        state.focus = panel;
+    }
+    Vec::new()
+}
+
+fn move_by(state: &mut State, step: Step) -> Vec<Effect> {
+    if state.screen == Screen::Desk {
+        scroll(state, step);
+        return Vec::new();
+    }
+    screens::scroll(state, step)
 }
 
 fn move_focus(state: &mut State, by: usize) {
@@ -393,7 +462,8 @@ fn move_focus(state: &mut State, by: usize) {
 
 /// A movement within a panel.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+#[expect(missing_docs, reason = "each name is its meaning")]
+pub enum Step {
     Lines(isize),
     Pages(isize),
     First,
@@ -402,7 +472,7 @@ enum Step {
 
 impl Step {
     /// Where a movement from `at` leads in a list of `count` with `page` rows visible.
-    fn from(self, at: usize, count: usize, page: usize) -> usize {
+    pub fn from(self, at: usize, count: usize, page: usize) -> usize {
         let page = isize::try_from(page.max(1)).unwrap_or(1);
         let last = count.saturating_sub(1);
         match self {
@@ -419,7 +489,7 @@ fn scroll(state: &mut State, step: Step) {
     let Some(place) = layout::areas(screen, state).and_then(|areas: Areas| areas.of(state.focus)) else {
         return;
     };
-    let rows = view::capacity(state.focus, place);
+    let rows = view::capacity(state.focus, place, state);
     match state.focus {
         Panel::Accounts => {
             let here = state.selected_position().map_or(0, |(index, ..)| index);
@@ -429,8 +499,7 @@ fn scroll(state: &mut State, step: Step) {
             state.position = (index, chosen);
         }
         Panel::Decisions => {
-            let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
-            let count = cycle.map_or(0, |cycle| cycle.decisions.len());
+            let count = state.decision_rows().len();
             state.decision = step.from(state.decision.min(count.saturating_sub(1)), count, rows);
         }
         Panel::Analysis => {
@@ -448,7 +517,7 @@ fn scroll(state: &mut State, step: Step) {
 }
 
 /// The first line shown after a movement; `None` when the end is in sight and followed again.
-fn new_top(top: Option<usize>, step: Step, lines: usize, rows: usize) -> Option<usize> {
+pub(super) fn new_top(top: Option<usize>, step: Step, lines: usize, rows: usize) -> Option<usize> {
     let end = lines.saturating_sub(rows);
     let moved = step.from(top.unwrap_or(end).min(end), end + 1, rows);
     (moved < end).then_some(moved)

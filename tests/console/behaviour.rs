@@ -20,7 +20,7 @@ fn commands(effects: &[Effect]) -> Vec<&Command> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Send(OperatorCommand { command, .. }) => Some(command),
-            Effect::Ask(..) | Effect::NextTheme | Effect::Quit => None,
+            _ => None,
         })
         .collect()
 }
@@ -58,32 +58,39 @@ fn x_without_a_position_says_why_it_does_nothing() {
     assert_eq!(desk.state.overlay, None);
 }
 
-#[test]
-fn closing_takes_a_yes() {
-    let mut desk = Desk::new(busy());
-    desk.press(KeyCode::Down);
-    assert!(desk.press(KeyCode::Char('x')).is_empty());
-    let effects = desk.press(KeyCode::Char('y'));
-    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("ETH") };
-    assert_eq!(commands(&effects), [&close]);
-    assert!(desk.press(KeyCode::Enter).is_empty(), "the enter after the y must do nothing more");
+fn type_word(desk: &mut Desk, word: &str) {
+    for letter in word.chars() {
+        assert!(desk.press(KeyCode::Char(letter)).is_empty());
+    }
 }
 
 #[test]
-fn everything_but_yes_is_no() {
-    for key in [
-        KeyCode::Enter,
-        KeyCode::Esc,
-        KeyCode::Char('n'),
-        KeyCode::Char('x'),
-        KeyCode::Char('q'),
-        KeyCode::Tab,
-    ] {
+fn closing_takes_the_name_of_the_coin() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Down);
+    assert!(desk.press(KeyCode::Char('x')).is_empty());
+    type_word(&mut desk, "eth");
+    let effects = desk.press(KeyCode::Enter);
+    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("ETH") };
+    assert_eq!(commands(&effects), [&close]);
+    desk.press(KeyCode::Char('1'));
+    assert_eq!(desk.state.overlay, None);
+}
+
+#[test]
+fn everything_but_the_word_is_no() {
+    for keys in ["", "y", "btx", "eth"] {
         let mut desk = Desk::new(busy());
         desk.press(KeyCode::Char('x'));
-        assert!(desk.press(key).is_empty(), "{key:?}");
-        assert_eq!((status(&desk), &desk.state.overlay), ("left as it was", &None), "{key:?}");
+        type_word(&mut desk, keys);
+        assert!(desk.press(KeyCode::Enter).is_empty(), "{keys:?}");
+        assert_eq!((status(&desk), &desk.state.overlay), ("left as it was", &None), "{keys:?}");
     }
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Char('x'));
+    type_word(&mut desk, "btc");
+    assert!(desk.press(KeyCode::Esc).is_empty());
+    assert_eq!(status(&desk), "left as it was");
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn a_question_about_a_position_that_changed_is_withdrawn() {
     desk.tell(Event::Account { state: account });
     assert_eq!(desk.state.overlay, None);
     assert_eq!(status(&desk), "mirat BTC changed meanwhile; nothing was closed");
-    assert!(desk.press(KeyCode::Char('y')).is_empty());
+    assert!(desk.press(KeyCode::Enter).iter().all(|effect| !matches!(effect, Effect::Send(_))));
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn the_selection_follows_the_position_and_not_its_row() {
 }
 
 #[test]
-fn dry_run_starts_at_once_and_ends_only_after_a_yes() {
+fn dry_run_starts_at_once_and_ends_only_after_a_word() {
     let mut desk = Desk::new(busy());
     assert_eq!(commands(&desk.press(KeyCode::Char('d'))), [&Command::SetDryRun(true)]);
     desk.tell(Event::DryRun { on: true });
@@ -135,7 +142,8 @@ fn dry_run_starts_at_once_and_ends_only_after_a_yes() {
     assert!(
         matches!(&desk.state.overlay, Some(Overlay::Confirm(confirm)) if confirm.question == Question::Trade)
     );
-    assert_eq!(commands(&desk.press(KeyCode::Char('y'))), [&Command::SetDryRun(false)]);
+    type_word(&mut desk, "trade");
+    assert_eq!(commands(&desk.press(KeyCode::Enter)), [&Command::SetDryRun(false)]);
 }
 
 #[test]
@@ -195,7 +203,7 @@ fn the_clock_runs_on_between_events_at_the_speed_of_the_world() {
     let mut desk = Desk::new(snapshot);
     desk.apply(Msg::Clock(Duration::from_secs(10)));
     assert_eq!(desk.state.market_time(), Some(time("2026-03-02T12:14:59Z")));
-    assert!(text(&draw(&desk.state, &theme(), (120, 40))).contains("next cycle 50:01"));
+    assert!(text(&draw(&desk.state, &theme(), (120, 40))).contains("next cycle in 50m 01s"));
 }
 
 #[test]
@@ -257,15 +265,51 @@ fn a_gap_in_the_events_is_not_kept_quiet() {
 }
 
 #[test]
-fn the_loudest_alarm_is_shown_until_it_is_put_aside() {
+fn the_loudest_alarm_is_shown_until_somebody_acknowledges_it() {
     let mut desk = Desk::new(busy());
     desk.tell(alarm(Severity::Critical, "no stop")).wait(5).tell(alarm(Severity::Warning, "slow data"));
     let screen = text(&draw(&desk.state, &theme(), (80, 24)));
     assert!(screen.contains("■ 12:04:59 no stop") && screen.contains("+1 more"), "{screen}");
-    desk.press(KeyCode::Char('a'));
+    let effects = desk.press(KeyCode::Char('a'));
+    assert_eq!(commands(&effects), [&Command::AcknowledgeAlarms { up_to: 12 }]);
+    assert!(
+        text(&draw(&desk.state, &theme(), (80, 24))).contains("no stop"),
+        "only the desk says it is seen"
+    );
+    desk.tell(Event::AlarmsAcknowledged { up_to: 12 });
     assert!(!text(&draw(&desk.state, &theme(), (80, 24))).contains("no stop"));
     desk.wait(5).tell(alarm(Severity::Info, "back again"));
     assert!(text(&draw(&desk.state, &theme(), (80, 24))).contains("back again"));
+}
+
+#[test]
+fn a_long_alarm_is_shown_whole_where_a_row_is_too_short_for_it() {
+    let mut desk = Desk::new(busy());
+    let words =
+        "mirat DOGE has no stop at the exchange; placing one failed twice with -2021, trying again in 5 s";
+    desk.tell(alarm(Severity::Critical, words));
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        let screen = text(&draw(&desk.state, &theme(), size));
+        let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(words), "{size:?}\n{screen}");
+    }
+}
+
+#[test]
+fn the_bell_rings_for_an_alarm_and_not_again_at_once() {
+    let mut desk = Desk::new(busy());
+    let ring = |desk: &mut Desk, severity| {
+        let seq = desk.state.desk.as_ref().unwrap().seq + 1;
+        let at = desk.state.desk.as_ref().unwrap().at;
+        let event = alarm(severity, "again");
+        let envelope = jarvis::domain::Envelope { seq, at, cycle: None, event };
+        desk.apply(Msg::Feed(Box::new(jarvis::domain::Feed::Event(envelope))))
+    };
+    assert_eq!(ring(&mut desk, Severity::Critical), [Effect::Bell]);
+    assert_eq!(ring(&mut desk, Severity::Critical), []);
+    desk.apply(Msg::Clock(Duration::from_secs(11)));
+    assert_eq!(ring(&mut desk, Severity::Info), []);
+    assert_eq!(ring(&mut desk, Severity::Warning), [Effect::Bell]);
 }
 
 #[test]

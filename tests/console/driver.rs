@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::stream;
-use jarvis::console::{ColorDepth, ConsoleOptions, Exit, drive};
+use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
 use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::fixture::{busy, empty, text, theme};
 
 fn options() -> ConsoleOptions {
-    ConsoleOptions { theme: theme(), read_only: false, color: ColorDepth::True }
+    ConsoleOptions { theme: theme(), read_only: false, color: ColorDepth::True, habits: Habits::default() }
 }
 
 fn key(character: char) -> Input {

@@ -9,8 +9,12 @@ mod driver;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod real_terminal;
 #[cfg(test)]
 mod robustness;
 #[cfg(test)]
 mod screens;
+#[cfg(test)]
+mod walks;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use jarvis::console::{ColorDepth, ConsoleOptions, Exit, run};
+use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, run};
 use jarvis::domain::Feed;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use tokio::sync::mpsc;
@@ -24,7 +24,12 @@ fn inside_the_pty() {
         let (feeds, incoming) = mpsc::channel(4);
         let (outgoing, _commands) = mpsc::channel(4);
         feeds.send(Feed::Snapshot(Box::new(busy()))).await.unwrap();
-        let options = ConsoleOptions { theme: theme(), read_only: false, color: ColorDepth::Ansi256 };
+        let options = ConsoleOptions {
+            theme: theme(),
+            read_only: false,
+            color: ColorDepth::Ansi256,
+            habits: Habits::default(),
+        };
         run(incoming, outgoing, options).await
     });
     std::process::exit(match exit {

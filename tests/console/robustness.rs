@@ -97,7 +97,8 @@ fn text_from_outside_never_steers_the_terminal() {
 
 fn key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
-        "[a-zA-Z?: ]".prop_map(|text| KeyCode::Char(text.chars().next().unwrap())),
+        "[a-zA-Z?:/ ]".prop_map(|text| KeyCode::Char(text.chars().next().unwrap())),
+        "[1-7]".prop_map(|text| KeyCode::Char(text.chars().next().unwrap())),
         any::<char>().prop_map(KeyCode::Char),
         prop_oneof![
             Just(KeyCode::Tab),
@@ -173,6 +174,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Whether a command may change a position or what may be opened.
+fn moves_money(command: &jarvis::domain::Command) -> bool {
+    use jarvis::domain::Command;
+    matches!(
+        command,
+        Command::ClosePosition { .. }
+            | Command::SetDryRun(false)
+            | Command::Halt { .. }
+            | Command::Resume { .. }
+            | Command::MoveStop { .. }
+            | Command::Arm { .. }
+            | Command::ApplyPrompt { .. }
+            | Command::RevertPrompt { .. }
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -180,6 +197,7 @@ proptest! {
     fn no_sequence_of_keys_and_events_breaks_the_console(
         is_live: bool,
         read_only: bool,
+        answers: bool,
         steps in proptest::collection::vec(step(), 0..60),
     ) {
         let mut desk = Desk::new(busy());
@@ -201,12 +219,14 @@ proptest! {
                 Step::Again => desk.apply(Msg::Feed(Box::new(Feed::Snapshot(Box::new(busy()))))),
                 Step::Ended => desk.apply(Msg::FeedEnded),
             };
-            for effect in effects {
+            for effect in &effects {
                 if let Effect::Send(command) = effect {
                     prop_assert!(!read_only, "a read-only console sent {:?}", command);
-                    let closes = matches!(command.command, jarvis::domain::Command::ClosePosition { .. });
-                    prop_assert!(!closes || asked, "a position was closed without a question");
+                    prop_assert!(!moves_money(&command.command) || asked, "without a question: {:?}", command);
                 }
+            }
+            if answers {
+                crate::pages::answer(&mut desk, effects);
             }
             draw(&desk.state, &theme(), desk.state.size);
         }

@@ -6,6 +6,7 @@ use jarvis::domain::Feed;
 use ratatui::crossterm::event::KeyCode;
 
 use crate::fixture::{Desk, SIZES, busy, draw, empty, finished, live, streaming, text, theme};
+use crate::pages::{answer, guarded};
 
 fn snapshot(name: &str, state: &State) {
     for size in SIZES {
@@ -77,6 +78,47 @@ fn help() {
     let mut desk = Desk::new(busy());
     desk.press(KeyCode::Char('?'));
     snapshot("help", &desk.state);
+}
+
+#[test]
+fn every_other_screen() {
+    for (name, keys) in [
+        ("market", "2"),
+        ("chart", "2\n"),
+        ("cycles", "3"),
+        ("cycle", "w"),
+        ("money", "4"),
+        ("prompt", "6→→"),
+        ("log", "7"),
+        ("palette", ":halt"),
+        ("note", "nCalm today?"),
+        ("stop", "s61000"),
+    ] {
+        let mut desk = Desk::new(busy());
+        type_keys(&mut desk, keys);
+        snapshot(name, &desk.state);
+    }
+}
+
+#[test]
+fn guards_and_the_halt_ladder() {
+    let mut desk = Desk::new(guarded());
+    type_keys(&mut desk, "5");
+    snapshot("guards", &desk.state);
+    type_keys(&mut desk, "X");
+    snapshot("flatten", &desk.state);
+}
+
+fn type_keys(desk: &mut Desk, keys: &str) {
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '→' => KeyCode::Right,
+            other => KeyCode::Char(other),
+        };
+        let effects = desk.press(code);
+        answer(desk, effects);
+    }
 }
 
 #[test]

@@ -28,13 +28,13 @@ const COLUMNS: [Column; 11] = [
     Column::left("", 1, 0),
     Column::left("coin", 5, 0),
     Column::left("side", 5, 0),
-    Column::right("quantity", 9, 3),
-    Column::right("entry", 9, 4),
-    Column::right("mark", 9, 2),
+    Column::right("quantity", 9, 4),
+    Column::right("entry", 9, 2),
+    Column::right("mark", 9, 1),
     Column::right("PnL", 9, 0),
     Column::right("PnL %", 7, 0),
     Column::right("stop", 9, 0),
-    Column::right("held", 6, 1),
+    Column::right("held", 6, 3),
     Column::right("notional", 10, 5),
 ];
 
@@ -157,7 +157,15 @@ fn position_row(
     };
     let side = if position.direction.as_str() == "LONG" { Meaning::Gain } else { Meaning::Loss };
     let line = fitted.row(&[
-        cell(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
+        // The one position that x and s act on stays marked while another panel has the focus.
+        cell(
+            match (selected, state.focus == Panel::Accounts) {
+                (true, true) => "▸",
+                (true, false) => "▹",
+                (false, _) => " ",
+            },
+            theme.style(Meaning::Focus),
+        ),
         cell(position.symbol.coin().to_owned(), text),
         cell(position.direction.as_str(), theme.style(side)),
         cell(format::quantity(position.quantity), text),

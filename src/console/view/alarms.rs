@@ -1,34 +1,58 @@
-//! What an operator should know: the loudest open alarm on one row, and the log where there is room.
+//! What an operator should know: the loudest open alarm as a banner that stays until it is acknowledged, and the log where there is room.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::super::format;
+use super::super::keymap::Action;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
-use super::{framed, placeholder, severity};
+use super::{framed, mark, placeholder, severity};
+use crate::domain::Severity;
 
-/// Draws the loudest open alarm, the newest of several.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+/// How many rows the banner takes on a screen: all of the text where that is possible, never more than three.
+pub fn rows(state: &State, screen: Rect) -> u16 {
+    let most = if screen.height < 24 { 2 } else { 3 };
+    u16::try_from(lines(state, screen.width, most).1.len()).unwrap_or(0)
+}
+
+/// The loudest open alarm, the newest of several, broken into at most so many lines.
+fn lines(state: &State, width: u16, most: usize) -> (Severity, Vec<String>) {
     let open = state.open_alarms();
-    let Some(alarm) = open.iter().max_by_key(|alarm| (alarm.severity, alarm.at)) else { return };
-    let (style, mark) = severity(alarm.severity, theme);
-    let more = match open.len() {
-        1 => " a: put aside ".to_owned(),
-        count => format!(" +{} more, a: put aside ", count - 1),
+    let Some(alarm) = open.iter().max_by_key(|alarm| (alarm.severity, alarm.at)) else {
+        return (Severity::Info, Vec::new());
     };
-    let head = format!(" {mark} {} ", format::time(alarm.at));
-    let room = usize::from(area.width).saturating_sub(head.chars().count() + more.len());
-    let text = safe(&alarm.text, room);
-    let line = Line::from(vec![Span::styled(head, style), Span::styled(text, style)]);
-    let end = Line::styled(more, theme.style(Meaning::Muted)).right_aligned();
-    frame.render_widget(end, area);
-    let width = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
-    frame.render_widget(line, Rect { width, ..area });
+    let mark = mark(alarm.severity);
+    let age = state.market_time().map(|now| format::held((now - alarm.at).num_seconds()));
+    let more = match open.len() {
+        1 => String::new(),
+        count => format!(", +{} more", count - 1),
+    };
+    let key = state.keys.key_of(Action::Acknowledge);
+    let end = format!(" ({} old{more}; {key} acknowledges)", age.unwrap_or_default());
+    let head = format!("{mark} {} ", state.time(alarm.at));
+    let columns = usize::from(width.saturating_sub(2)).max(1);
+    // Breaking between words wastes some columns of every line.
+    let room = (columns * most).saturating_sub(head.width() + end.width() + 10 * (most - 1));
+    let text = format!("{head}{}{end}", safe(&alarm.text, room));
+    let mut lines = wrap(&text, columns);
+    lines.truncate(most);
+    (alarm.severity, lines)
+}
+
+/// Draws the loudest open alarm: all of what was said, how old it is, how many more there are.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let (loud, lines) = lines(state, area.width, usize::from(area.height));
+    let (style, _) = severity(loud, theme);
+    let lines: Vec<Line<'_>> =
+        lines.into_iter().map(|line| Line::styled(format!(" {line}"), style)).collect();
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 /// Draws what happened lately, the newest at the bottom.
@@ -43,7 +67,7 @@ pub fn draw_log(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme)
     let mut lines: Vec<Line<'_>> = Vec::new();
     for notice in state.log.iter().rev() {
         let (style, mark) = severity(notice.severity, theme);
-        let time = notice.at.map_or_else(|| " ".repeat(8), format::time);
+        let time = notice.at.map_or_else(|| " ".repeat(8), |at| state.time(at));
         let mut block = Vec::new();
         for (index, text) in wrap(&safe(&notice.text, width * 4), width).into_iter().enumerate() {
             let head = if index == 0 { format!(" {time} ") } else { " ".repeat(10) };

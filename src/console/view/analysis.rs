@@ -31,6 +31,13 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
             format!("line {} of {}, end: follow", top + 1, lines.len()),
             theme.style(Meaning::Warn),
         ),
+        // What is above the first line in sight is said, so that nobody takes the tail for the whole.
+        None if top > 0 => {
+            let warn = cycle.is_some_and(|cycle| cycle.sources.iter().any(|s| s.stale || s.error.is_some()));
+            let mark = if warn { "▲ sources, " } else { "" };
+            let style = theme.style(if warn { Meaning::Warn } else { Meaning::Muted });
+            Span::styled(format!("{mark}↑ {top} lines above"), style)
+        }
         _ => cycle.map_or_else(Span::default, |cycle| progress(cycle, area.width, theme)),
     };
     let inner = framed(frame, area, state, theme, Panel::Analysis.title(), &note, focused);

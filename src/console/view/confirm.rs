@@ -3,17 +3,31 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 use rust_decimal::Decimal;
 
 use super::super::format;
+use super::super::screens::guards;
 use super::super::state::{Confirm, Question, State};
+use super::super::telling;
 use super::super::theme::{Meaning, Theme};
-use super::framed;
-use crate::domain::{AccountName, Direction, Mode, Quantity, Symbol, Usdt};
+use super::super::update::safe;
+use super::super::wrap::wrap;
+use super::boxed;
+use super::guards::{estimate, held_words};
+use crate::domain::{
+    AccountName, Direction, HaltLevel, HaltScope, Mode, Price, Quantity, Symbol, Timestamp, Usdt,
+};
 
 /// Taker fee of one side, a share of the notional (facts: fee schedule, 0.05 %).
-const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
+pub const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
+
+/// Columns of the box.
+const WIDTH: u16 = 62;
+
+const APPLY: &str = "The model reads the new text from the next cycle on.";
+const REVERT: &str =
+    "The file of the settings folder is put aside; the model reads the built-in text from the next cycle on.";
 
 /// Draws the question over the screen.
 pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &State, theme: &Theme) {
@@ -21,18 +35,32 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
         Question::Close { account, symbol, direction, quantity } => {
             ("Close this position?", close(state, theme, account, symbol, *direction, *quantity))
         }
-        Question::Trade => ("Trade again?", trade(state, theme)),
+        Question::Halt { scope, level, until, reason } => (
+            match level {
+                HaltLevel::NoEntries => "Open nothing?",
+                HaltLevel::Frozen => "Freeze?",
+                HaltLevel::Flattened => "Close everything?",
+            },
+            halt(state, theme, scope, *level, *until, reason),
+        ),
+        Question::Resume(scope) => ("Trade again?", resume(state, theme, scope)),
+        Question::MoveStop { account, symbol, trigger } => {
+            ("Move the stop?", move_stop(state, theme, account, symbol, *trigger))
+        }
+        Question::Arm(account) => ("Arm this account?", arm(state, theme, account)),
+        Question::ApplyPrompt(name) => ("Use this draft?", prompt(state, theme, name, APPLY)),
+        Question::RevertPrompt(name) => ("Go back to the built-in text?", prompt(state, theme, name, REVERT)),
+        Question::Trade => ("Send orders again?", trade(state, theme)),
         Question::Quit => ("Leave?", quit(theme)),
     };
+    let lines_before_answer = lines.len();
+    lines.truncate(usize::from(screen.height).saturating_sub(4).min(lines_before_answer));
     lines.push(Line::default());
     lines.push(answer(confirm, theme));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = screen
-        .centered(Constraint::Length(58.min(screen.width)), Constraint::Length(height.min(screen.height)));
-    let around = Rect { x: area.x.saturating_sub(1), width: area.width + 2, ..area }.intersection(screen);
-    frame.render_widget(Clear, around);
-    frame.buffer_mut().set_style(around, theme.style(Meaning::Text));
-    let inner = framed(frame, area, state, theme, title, &Span::default(), true);
+        .centered(Constraint::Length(WIDTH.min(screen.width)), Constraint::Length(height.min(screen.height)));
+    let inner = boxed(frame, area, state, theme, title, "");
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
@@ -42,6 +70,15 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::Close { account, symbol, direction, quantity } => {
             format!("Close {account} {symbol} {} {}?", direction.as_str(), format::quantity(*quantity))
         }
+        Question::Halt { scope, level: HaltLevel::Flattened, .. } => format!("Close everything: {scope}?"),
+        Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
+        Question::Resume(scope) => format!("Let {scope} trade again?"),
+        Question::MoveStop { account, symbol, trigger } => {
+            format!("Move the stop of {account} {symbol} to {}?", format::price(*trigger))
+        }
+        Question::Arm(account) => format!("Arm {account} with real money?"),
+        Question::ApplyPrompt(name) => format!("Use the draft of {name}?"),
+        Question::RevertPrompt(name) => format!("Revert {name}?"),
         Question::Trade => "Send orders again?".to_owned(),
         Question::Quit => "Leave the live desk?".to_owned(),
     };
@@ -57,7 +94,7 @@ fn answer(confirm: &Confirm, theme: &Theme) -> Line<'static> {
         Some(word) => Line::from(vec![
             Span::styled(" type ", text),
             Span::styled(word.clone(), key),
-            Span::styled(" and enter: ", text),
+            Span::styled(" and press enter, or esc: ", text),
             Span::styled(format!("{}▏", confirm.typed), key),
         ]),
         None => Line::from(vec![
@@ -70,7 +107,7 @@ fn answer(confirm: &Confirm, theme: &Theme) -> Line<'static> {
 }
 
 fn field(theme: &Theme, name: &str, value: Span<'static>) -> Line<'static> {
-    Line::from(vec![Span::styled(format!(" {name:<11}"), theme.style(Meaning::Muted)), value])
+    Line::from(vec![Span::styled(format!(" {name:<10}"), theme.style(Meaning::Muted)), value])
 }
 
 fn mode_field(state: &State, theme: &Theme) -> Line<'static> {
@@ -141,7 +178,138 @@ fn close(
             ),
         ));
     }
-    lines.push(field(theme, "stop", Span::styled("is removed after the close", text)));
+    lines.push(field(theme, "stop", Span::styled("removed after the close", text)));
+    lines
+}
+
+/// A sentence, broken to the width of the box.
+fn say(theme: &Theme, lines: &mut Vec<Line<'static>>, meaning: Meaning, sentence: &str) {
+    for line in wrap(sentence, usize::from(WIDTH) - 4) {
+        lines.push(Line::styled(format!(" {line}"), theme.style(meaning)));
+    }
+}
+
+fn halt(
+    state: &State,
+    theme: &Theme,
+    scope: &HaltScope,
+    level: HaltLevel,
+    until: Option<Timestamp>,
+    reason: &str,
+) -> Vec<Line<'static>> {
+    let (text, title) = (theme.style(Meaning::Text), theme.style(Meaning::Title));
+    let mut lines = vec![
+        Line::default(),
+        mode_field(state, theme),
+        field(theme, "halts", Span::styled(scope.to_string(), title)),
+    ];
+    let (count, notional, fee) = estimate(state, scope);
+    let held = match count {
+        0 => "nothing is open there".to_owned(),
+        1 => format!("1 position, {} USDT", format::usdt(notional)),
+        count => format!("{count} positions, {} USDT", format::usdt(notional)),
+    };
+    lines.push(field(theme, "holds", Span::styled(held, text)));
+    let words = match level {
+        HaltLevel::NoEntries => "Nothing is opened. The model may still close; stops stay.",
+        HaltLevel::Frozen => "The model changes nothing at all. Stops stay, and you may still close by hand.",
+        HaltLevel::Flattened => {
+            "Everything held is closed at market, reduce-only, and nothing is opened afterwards."
+        }
+    };
+    if level == HaltLevel::Flattened {
+        if count > 0 {
+            say(theme, &mut lines, Meaning::Text, &held_words(state, scope, 6));
+        }
+        let cost = format!("about {} USDT (taker 0.05 %) and slippage", format::usdt(fee));
+        lines.push(field(theme, "cost", Span::styled(cost, text)));
+    }
+    let end = until.map_or_else(
+        || "until it is resumed".to_owned(),
+        |at| format!("until {} {}", state.clock(at, "%d %b %H:%M"), state.zone_name()),
+    );
+    lines.push(field(theme, "lasts", Span::styled(end, text)));
+    if !reason.is_empty() {
+        lines.push(field(theme, "reason", Span::styled(safe(reason, 46), text)));
+    }
+    lines.push(Line::default());
+    say(theme, &mut lines, Meaning::Text, words);
+    lines
+}
+
+fn resume(state: &State, theme: &Theme, scope: &HaltScope) -> Vec<Line<'static>> {
+    let title = theme.style(Meaning::Title);
+    let mut lines = vec![
+        Line::default(),
+        mode_field(state, theme),
+        field(theme, "resumes", Span::styled(scope.to_string(), title)),
+    ];
+    if let Some(halt) = guards::halt(state, scope) {
+        say(theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt), 300));
+    }
+    say(theme, &mut lines, Meaning::Text, "The model may open positions there again from the next cycle on.");
+    lines
+}
+
+fn move_stop(
+    state: &State,
+    theme: &Theme,
+    account: &AccountName,
+    symbol: &Symbol,
+    trigger: Price,
+) -> Vec<Line<'static>> {
+    let (text, title) = (theme.style(Meaning::Text), theme.style(Meaning::Title));
+    let positions = state.positions();
+    let held = positions.iter().find(|(owner, held)| &owner.name == account && &held.symbol == symbol);
+    let mut lines = vec![
+        Line::default(),
+        mode_field(state, theme),
+        field(theme, "account", Span::styled(account.to_string(), title)),
+    ];
+    if let Some((_, held)) = held {
+        let size = format!("{symbol} {} {}", held.direction.as_str(), format::quantity(held.quantity));
+        lines.push(field(theme, "position", Span::styled(size, title)));
+        let now = held.stop.as_ref().map_or_else(|| "■ none".to_owned(), |stop| format::price(stop.trigger));
+        let moved = format!("{now} to {}", format::price(trigger));
+        lines.push(field(theme, "stop", Span::styled(moved, title)));
+        let result = held.unrealised_at(trigger);
+        let words =
+            format!("{} USDT when it triggers, before fees and slippage", format::signed_usdt(result));
+        let meaning = if result < Usdt::ZERO { Meaning::Loss } else { Meaning::Gain };
+        lines.push(field(theme, "result", Span::styled(words, theme.style(meaning))));
+    }
+    lines.push(field(theme, "order", Span::styled("the new stop rests before the old one goes", text)));
+    lines
+}
+
+fn arm(state: &State, theme: &Theme, account: &AccountName) -> Vec<Line<'static>> {
+    let mut lines = vec![
+        Line::default(),
+        mode_field(state, theme),
+        field(theme, "account", Span::styled(account.to_string(), theme.style(Meaning::Title))),
+    ];
+    let equity = state.desk.iter().flat_map(|desk| &desk.accounts).find(|known| &known.name == account);
+    if let Some(known) = equity {
+        let worth =
+            format!("{} USDT, {}x", format::usdt(known.wallet + state.account_profit(known)), known.leverage);
+        lines.push(field(theme, "equity", Span::styled(worth, theme.style(Meaning::Text))));
+    }
+    say(
+        theme,
+        &mut lines,
+        Meaning::Warn,
+        "From the next cycle on, the desk sends orders for it with real money.",
+    );
+    lines
+}
+
+fn prompt(state: &State, theme: &Theme, name: &str, sentence: &str) -> Vec<Line<'static>> {
+    let mut lines = vec![
+        Line::default(),
+        mode_field(state, theme),
+        field(theme, "file", Span::styled(safe(name, 46), theme.style(Meaning::Title))),
+    ];
+    say(theme, &mut lines, Meaning::Text, sentence);
     lines
 }
 

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::super::state::{Panel, State};
+use super::super::state::{Order, Panel, State};
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
@@ -25,6 +25,11 @@ const DETAIL: usize = 9;
 /// Cells a confidence bar may have, the threshold's tick not counted; the first that fits is taken.
 const BAR_CELLS: [u16; 3] = [12, 8, 4];
 
+/// Whether a long word may need the room for a mark behind it.
+fn widened(cycle: &CycleView) -> bool {
+    cycle.decisions.iter().any(|(proposal, _)| proposal.decision == Some(DecisionWord::NoTrade))
+}
+
 /// Rank says which column goes first when room is short.
 fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
     let widest = |least: usize, most: usize, name: fn(&Proposal) -> &str| {
@@ -35,7 +40,7 @@ fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
         Column::left("", 1, 0),
         Column::left("account", widest(7, 10, |proposal| proposal.account.as_str()), 1),
         Column::left("coin", widest(4, 9, |proposal| proposal.symbol.coin()), 0),
-        Column::left("decision", 8, 0),
+        Column::left("decision", if widened(cycle) { 10 } else { 8 }, 0),
         Column::left("", bar_cells + 1, 3),
         Column::left("conf", 4, 0),
         Column::left("", 1, 0),
@@ -63,7 +68,14 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(desk) = &state.desk else { return };
     let focused = state.focus == Panel::Decisions;
     let threshold = desk.facts.threshold;
-    let note = Span::styled(format!("opens from {threshold}"), theme.style(Meaning::Muted));
+    let mut words = format!("opens from {threshold}");
+    if state.table.order != Order::Asked {
+        words = format!("{}, {words}", state.table.order.title());
+    }
+    if !state.table.filter.is_empty() {
+        words = format!("with {:?}, {words}", state.table.filter);
+    }
+    let note = Span::styled(words, theme.style(Meaning::Muted));
     let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
     let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
         if let Some((cycle, phase)) =
@@ -80,15 +92,25 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     };
-    let selected = state.decision.min(cycle.decisions.len() - 1);
-    let details = detail_lines(cycle, selected, inner, theme);
+    let rows = state.decision_rows();
+    let Some(last) = rows.len().checked_sub(1) else {
+        placeholder(frame, inner, theme, &["No decision contains these words; esc takes the filter away."]);
+        return;
+    };
+    let selected = state.decision.min(last);
+    let place = rows.get(selected).copied().unwrap_or(0);
+    let details = detail_lines(cycle, place, inner, theme);
     let detail_rows = u16::try_from(details.len()).unwrap_or(0);
     let list = Rect { height: inner.height - detail_rows, ..inner };
-    draw_list(frame, list, state, theme, cycle, selected);
     let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
     frame.render_widget(Paragraph::new(details), below);
+    if state.table.grid {
+        draw_grid(frame, list, state, theme, cycle, place);
+        return;
+    }
+    draw_list(frame, list, state, theme, cycle, &rows, selected);
     let room = usize::from(list.height.saturating_sub(1));
-    let count = cycle.decisions.len();
+    let count = rows.len();
     mark_part(frame, area, theme, window(selected, count, room), room, count);
 }
 
@@ -98,21 +120,26 @@ fn draw_list(
     state: &State,
     theme: &Theme,
     cycle: &CycleView,
+    rows: &[usize],
     selected: usize,
 ) {
     let (fitted, bar_cells) = fit(cycle, area.width);
     let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
     let room = usize::from(area.height.saturating_sub(1));
-    let first = window(selected, cycle.decisions.len(), room);
+    let first = window(selected, rows.len(), room);
     let mut lines = vec![fitted.titles(theme.style(Meaning::Muted))];
     let mut account_above = None;
-    for (index, (proposal, outcome)) in cycle.decisions.iter().enumerate().skip(first).take(room) {
+    for (index, place) in rows.iter().enumerate().skip(first).take(room) {
+        let Some((proposal, outcome)) = cycle.decisions.get(*place) else { continue };
         let same_account = account_above == Some(&proposal.account) && index != selected;
         account_above = Some(&proposal.account);
-        let row =
-            Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: index == selected };
-        let line = row.line(theme, &fitted, bar_cells);
         let focused = index == selected && state.focus == Panel::Decisions;
+        let changed = state
+            .word_before(&proposal.account, &proposal.symbol)
+            .is_some_and(|before| before != proposal.decision);
+        let row =
+            Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: focused, changed };
+        let line = row.line(theme, &fitted, bar_cells);
         lines.push(if focused { highlighted(line, theme) } else { line });
     }
     frame.render_widget(Paragraph::new(lines), area);
@@ -125,6 +152,8 @@ struct Row<'a> {
     threshold: Option<Confidence>,
     same_account: bool,
     selected: bool,
+    /// Whether the word was another one in the cycle before.
+    changed: bool,
 }
 
 impl Row<'_> {
@@ -135,7 +164,13 @@ impl Row<'_> {
         let level_style = level.map_or(muted, |level| theme.style(level.meaning()));
         let word = decision.map_or_else(
             || cell("?", theme.style(Meaning::Danger)),
-            |word| cell(word.as_str(), word_style(word, theme)),
+            |word| {
+                let mut word = cell(word.as_str(), word_style(word, theme));
+                if self.changed {
+                    word.push(Span::styled(" ◇", theme.style(Meaning::Key)));
+                }
+                word
+            },
         );
         let bar = match confidence.zip(self.threshold) {
             Some((value, threshold)) => bar(value, threshold, bar_cells, theme),
@@ -253,15 +288,124 @@ fn outcome_style(kind: OutcomeKind, theme: &Theme) -> Style {
     })
 }
 
-/// Why the selected row is what it is, in as many rows as the panel can spare.
-fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) -> Vec<Line<'static>> {
-    let rows = match inner.height {
+/// The selected decision with what became of it.
+pub fn selected(state: &State) -> Option<&(Proposal, Option<Outcome>)> {
+    let rows = state.decision_rows();
+    let place = rows.get(state.decision.min(rows.len().checked_sub(1)?))?;
+    state.cycle()?.decisions.get(*place)
+}
+
+/// How many decisions an area shows at once.
+pub fn capacity(area: Rect, state: &State) -> usize {
+    let rows = area.height.saturating_sub(2);
+    if state.table.grid {
+        return state.desk.as_ref().map_or(1, |desk| desk.accounts.len()).max(1);
+    }
+    usize::from(rows.saturating_sub(detail_rows(rows) + 1))
+}
+
+/// Accounts against coins: the word in two letters, and a mark for what became of it.
+fn draw_grid(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    theme: &Theme,
+    cycle: &CycleView,
+    selected: usize,
+) {
+    let muted = theme.style(Meaning::Muted);
+    let chosen = cycle.decisions.get(selected).map(|(proposal, _)| (&proposal.account, &proposal.symbol));
+    let mut accounts: Vec<_> = Vec::new();
+    let mut coins: Vec<_> = Vec::new();
+    for (proposal, _) in &cycle.decisions {
+        if !accounts.contains(&&proposal.account) {
+            accounts.push(&proposal.account);
+        }
+        if !coins.contains(&&proposal.symbol) {
+            coins.push(&proposal.symbol);
+        }
+    }
+    // Coins go down, accounts across: there are more of the first, and names are wide.
+    let width = usize::from(area.width.saturating_sub(7)) / accounts.len().max(1);
+    let width = width.clamp(9, 20);
+    let mut head = Line::styled(" ".repeat(7), muted);
+    for account in &accounts {
+        head.push_span(Span::styled(format!("{:<width$}", safe(account.as_str(), width - 1)), muted));
+    }
+    let rows = usize::from(area.height.saturating_sub(1));
+    let at = chosen.and_then(|(_, symbol)| coins.iter().position(|coin| *coin == symbol)).unwrap_or(0);
+    let first = window(at, coins.len(), rows);
+    let mut lines = vec![head];
+    for coin in coins.iter().skip(first).take(rows) {
+        let mut line = Line::styled(format!(" {:<6}", safe(coin.coin(), 5)), theme.style(Meaning::Text));
+        for account in &accounts {
+            let found = cycle
+                .decisions
+                .iter()
+                .find(|(proposal, _)| &proposal.account == *account && &proposal.symbol == *coin);
+            let here = chosen == Some((*account, *coin));
+            line.spans.extend(grid_cell(found, state, theme, width, here));
+        }
+        lines.push(line);
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// One account and coin: word, confidence, and a mark for its end.
+fn grid_cell(
+    found: Option<&(Proposal, Option<Outcome>)>,
+    state: &State,
+    theme: &Theme,
+    width: usize,
+    here: bool,
+) -> Vec<Span<'static>> {
+    let Some((proposal, outcome)) = found else { return vec![Span::raw(" ".repeat(width))] };
+    let word = match proposal.decision {
+        Some(DecisionWord::Long) => "L",
+        Some(DecisionWord::Short) => "S",
+        Some(DecisionWord::Hold) => "H",
+        Some(DecisionWord::Close) => "C",
+        Some(DecisionWord::NoTrade) => "–",
+        None => "?",
+    };
+    let end = match outcome.as_ref().map(|outcome| outcome.kind) {
+        Some(OutcomeKind::Opened | OutcomeKind::Closed) => "✓",
+        Some(OutcomeKind::Refused) => "✕",
+        Some(OutcomeKind::Invalid | OutcomeKind::Failed) => "■",
+        Some(OutcomeKind::DryRun) => "○",
+        Some(OutcomeKind::None) => " ",
+        None => "…",
+    };
+    let sure = proposal.confidence.map_or_else(|| "–".to_owned(), |value| value.to_string());
+    let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
+    let level = proposal.confidence.zip(threshold).map(|(value, threshold)| level(value, threshold));
+    let level = level.map_or(Meaning::Muted, Level::meaning);
+    let word_look = proposal.decision.map_or(theme.style(Meaning::Danger), |word| word_style(word, theme));
+    let end_look = outcome.as_ref().map_or(theme.style(Meaning::Muted), |end| outcome_style(end.kind, theme));
+    let spans = vec![
+        Span::styled(if here { "▸" } else { " " }, theme.style(Meaning::Focus)),
+        Span::styled(word, word_look),
+        Span::styled(format!(" {sure:<4}"), theme.style(level)),
+        Span::styled(end, end_look),
+        Span::raw(" ".repeat(width.saturating_sub(8))),
+    ];
+    if here { highlighted(Line::from(spans), theme).spans } else { spans }
+}
+
+/// How many rows the details may take in a panel of so many.
+const fn detail_rows(height: u16) -> u16 {
+    match height {
         ..6 => 0,
         6..9 => 1,
         9..14 => 3,
         14..24 => 5,
         _ => 6,
-    };
+    }
+}
+
+/// Why the selected row is what it is, in as many rows as the panel can spare.
+fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) -> Vec<Line<'static>> {
+    let rows = usize::from(detail_rows(inner.height));
     let Some((proposal, outcome)) = cycle.decisions.get(selected).filter(|_| rows > 0) else {
         return Vec::new();
     };

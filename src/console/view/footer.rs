@@ -4,9 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::format;
-use super::super::keymap::{Action, BINDINGS, disabled};
+use super::super::keymap::{Action, BINDINGS, Binding};
 use super::super::layout::Areas;
+use super::super::possible::{commands, why_not};
+use super::super::screens::Screen;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
@@ -16,7 +17,7 @@ use super::severity;
 pub fn draw_status(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(notice) = &state.status else { return };
     let (style, mark) = severity(notice.severity, theme);
-    let time = notice.at.map(|at| format!("{} ", format::time(at))).unwrap_or_default();
+    let time = notice.at.map(|at| format!("{} ", state.time(at))).unwrap_or_default();
     let room = usize::from(area.width).saturating_sub(time.len() + 4);
     let line = Line::from(vec![
         Span::styled(format!(" {mark} "), style),
@@ -26,26 +27,73 @@ pub fn draw_status(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &The
     frame.render_widget(line, area);
 }
 
-/// Draws as many keys as fit, the most important first; what is not possible now is muted.
+/// Draws as many keys as fit, the most important first; help and the way out always. What is not possible now is muted,
+/// and a console that only watches is offered no commands at all.
 pub fn draw_keys(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme, areas: &Areas) {
+    let offered = |binding: &&Binding| {
+        !binding.hint.is_empty()
+            && binding.on.includes(state.screen)
+            && !(state.read_only && commands(binding.action))
+    };
+    let always = |action: Action| matches!(action, Action::Help | Action::Quit);
+    let room = usize::from(area.width);
+    let all: Vec<(&Binding, [Span<'static>; 2])> = BINDINGS
+        .iter()
+        .filter(offered)
+        .map(|binding| (binding, pair(binding, state, theme, areas)))
+        .collect();
+    let width = |pair: &[Span<'_>; 2]| pair.iter().map(Span::width).sum::<usize>();
+    let mut reserved: usize =
+        all.iter().filter(|(binding, _)| always(binding.action)).map(|(_, pair)| width(pair)).sum();
     let mut line = Line::default();
-    for binding in BINDINGS.iter().filter(|binding| !binding.hint.is_empty()) {
-        let off = disabled(binding.action, state).is_some();
-        let key = theme.style(if off { Meaning::Muted } else { Meaning::Key });
-        let hint = match binding.action {
-            Action::FocusNext => next_panel(state, areas),
-            Action::ToggleDryRun if state.desk.as_ref().is_some_and(|desk| desk.dry_run) => "trade again",
-            _ => binding.hint,
-        };
-        let pair = [
-            Span::styled(format!(" {} ", binding.label), key),
-            Span::styled(format!("{hint} "), theme.style(Meaning::Muted)),
-        ];
-        if line.width() + pair.iter().map(Span::width).sum::<usize>() <= usize::from(area.width) {
+    for (binding, pair) in all {
+        if always(binding.action) {
+            reserved -= width(&pair);
+        }
+        if line.width() + width(&pair) + reserved <= room {
             line.spans.extend(pair);
         }
     }
     frame.render_widget(line, area);
+}
+
+/// A key and two words about it.
+fn pair(binding: &Binding, state: &State, theme: &Theme, areas: &Areas) -> [Span<'static>; 2] {
+    let off = why_not(binding.action, state).is_some();
+    let key = theme.style(if off { Meaning::Muted } else { Meaning::Key });
+    let dry_run = state.desk.as_ref().is_some_and(|desk| desk.dry_run);
+    let hint = match binding.action {
+        Action::FocusNext if state.screen == Screen::Desk => next_panel(state, areas),
+        Action::FocusNext => "file",
+        Action::Open if state.screen == Screen::Market && state.market.chart.is_some() => "",
+        Action::Open | Action::ForceCycle | Action::Filter
+            if state.screen == Screen::Cycles && state.cycles.open.is_some() =>
+        {
+            ""
+        }
+        Action::Back => match state.screen {
+            Screen::Market if state.market.chart.is_some() => "back",
+            Screen::Cycles if state.cycles.open.is_some() => "back",
+            _ => "",
+        },
+        Action::Right => match state.screen {
+            Screen::Market if state.market.chart.is_none() => "",
+            Screen::Market => "interval",
+            Screen::Money => "period",
+            Screen::Cycles if state.cycles.open.is_none() => "",
+            Screen::Cycles => "part",
+            _ => "view",
+        },
+        Action::ToggleDryRun if dry_run => "trade again",
+        _ => binding.hint,
+    };
+    if hint.is_empty() {
+        return [Span::default(), Span::default()];
+    }
+    [
+        Span::styled(format!(" {} ", state.keys.key_of(binding.action)), key),
+        Span::styled(format!("{hint} "), theme.style(Meaning::Muted)),
+    ]
 }
 
 /// Where tab leads, by name when that panel is out of sight.

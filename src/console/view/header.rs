@@ -91,8 +91,9 @@ fn when(state: &State, theme: &Theme, on_live_row: bool, long: bool) -> Line<'st
         ],
         (None, None) => vec![Span::styled(" no cycle scheduled", pick(Meaning::Muted))],
     };
-    spans.push(Span::styled(format!("  {}", format::time(now)), pick(Meaning::Text)));
-    spans.push(Span::styled(if long { " UTC " } else { " " }, pick(Meaning::Muted)));
+    spans.push(Span::styled(format!("  {}", state.time(now)), pick(Meaning::Text)));
+    let zone = if long { format!(" {} ", state.zone_name()) } else { " ".to_owned() };
+    spans.push(Span::styled(zone, pick(Meaning::Muted)));
     Line::from(spans)
 }
 
@@ -152,7 +153,7 @@ fn last_cycle(state: &State, theme: &Theme) -> Line<'static> {
         (OutcomeKind::Invalid, "invalid", Meaning::Danger),
         (OutcomeKind::Failed, "failed", Meaning::Danger),
     ];
-    let mut spans = vec![Span::styled(format!("{} ", report.market_time.format("%H:%M")), muted)];
+    let mut spans = vec![Span::styled(format!("{} ", state.clock(report.market_time, "%H:%M")), muted)];
     for (kind, word, meaning) in kinds {
         let count = report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
         if count > 0 {

@@ -3,19 +3,21 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
-use super::super::keymap::{BINDINGS, disabled};
+use super::super::keymap::{BINDINGS, Binding, On};
+use super::super::possible::why_not;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
-use super::framed;
+use super::boxed;
 
 /// What the marks on the screen mean.
-const MARKS: [(&str, &str); 9] = [
+const MARKS: [(&str, &str); 10] = [
     ("● ○", "confidence at or above the threshold, below it"),
     ("━━│──", "confidence as a bar; the tick is the threshold"),
-    ("▸", "the selected row; x acts on the selected position"),
+    ("▸ ▹", "the selected row; the hollow one is the position that x and s act on from another panel"),
+    ("◇", "a decision that is another word than in the cycle before"),
     ("▲ ■", "a warning, something critical"),
     ("stale", "a source of the brief older than its kind allows; failed: one that did not answer"),
     ("NO STOP", "a position without a stop at the exchange"),
@@ -49,21 +51,31 @@ pub fn last_top(state: &State) -> usize {
 }
 
 /// One line of the page: a key or mark, what it does, and whether it works at the moment.
-type Entry = (&'static str, String, bool);
+type Entry = (String, String, bool);
 
 /// The whole page, broken to the width of a screen.
 fn entries(state: &State, screen: u16) -> Vec<Entry> {
     let columns = usize::from(width(screen)).saturating_sub(KEYS + 4);
     let mut entries = Vec::new();
-    let mut add = |key: &'static str, text: &str, on: bool| {
+    let mut add = |key: &str, text: &str, on: bool| {
         for (index, line) in wrap(text, columns).into_iter().enumerate() {
-            entries.push((if index == 0 { key } else { "" }, line, on));
+            entries.push((if index == 0 { key.to_owned() } else { String::new() }, line, on));
         }
     };
-    for binding in BINDINGS {
-        match disabled(binding.action, state) {
-            Some(why) => add(binding.label, &format!("{} (not now: {why})", binding.help), false),
-            None => add(binding.label, binding.help, true),
+    let (here, elsewhere): (Vec<&Binding>, Vec<&Binding>) =
+        BINDINGS.iter().partition(|binding| binding.on.includes(state.screen));
+    for binding in here {
+        let label = state.keys.label(binding);
+        match why_not(binding.action, state) {
+            Some(why) => add(&label, &format!("{} (not now: {why})", binding.help), false),
+            None => add(&label, binding.help, true),
+        }
+    }
+    add("", " ", true);
+    for binding in elsewhere {
+        if let On::Only([first, ..]) = binding.on {
+            let text = format!("on {}: {}", first.title(), binding.help);
+            add(&state.keys.label(binding), &text, true);
         }
     }
     add("", " ", true);
@@ -77,12 +89,9 @@ fn entries(state: &State, screen: u16) -> Vec<Entry> {
 pub fn draw(frame: &mut Frame<'_>, screen: Rect, top: usize, state: &State, theme: &Theme) {
     let entries = entries(state, screen.width);
     let area = place(screen, entries.len());
-    frame.render_widget(Clear, area);
-    frame.buffer_mut().set_style(area, theme.style(Meaning::Text));
     let hidden = entries.len().saturating_sub(usize::from(area.height.saturating_sub(2)));
     let note = if hidden > 0 { "↑↓ scroll, any other key closes" } else { "any key closes" };
-    let note = Span::styled(note, theme.style(Meaning::Muted));
-    let inner = framed(frame, area, state, theme, "Keys and marks", &note, true);
+    let inner = boxed(frame, area, state, theme, "Keys and marks", note);
     let lines: Vec<Line<'_>> = entries
         .into_iter()
         .skip(top.min(hidden))

@@ -3,14 +3,27 @@
 pub mod accounts;
 pub mod alarms;
 pub mod analysis;
+pub mod bar;
+pub mod chart;
 pub mod columns;
 pub mod confirm;
+pub mod cycle;
+pub mod cycles;
 pub mod decisions;
+pub mod entry;
 pub mod footer;
+pub mod guards;
 pub mod header;
 pub mod help;
+pub mod log;
+pub mod market;
+pub mod money;
+pub mod page;
+pub mod palette;
+mod plain;
 pub mod prices;
 pub mod progress;
+pub mod prompt;
 pub mod starting;
 pub mod too_small;
 pub mod tools;
@@ -22,6 +35,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph};
 
 use super::layout;
+use super::screens::Screen;
 use super::state::{Overlay, Panel, State};
 use super::theme::{Meaning, Theme};
 use crate::domain::{Mode, Severity};
@@ -32,6 +46,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
     frame.buffer_mut().set_style(screen, theme.style(Meaning::Text));
     let Some(areas) = layout::areas(screen, state) else {
         too_small::draw(frame, screen, state, theme);
+        if state.ascii {
+            plain::spell(frame.buffer_mut());
+        }
         return;
     };
     header::draw(frame, areas.header, state, theme);
@@ -46,16 +63,16 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
         if let Some(area) = areas.alarm {
             alarms::draw(frame, area, state, theme);
         }
-        for (panel, area) in &areas.panels {
-            match panel {
-                Panel::Accounts => accounts::draw(frame, *area, state, theme),
-                Panel::Decisions => decisions::draw(frame, *area, state, theme),
-                Panel::Analysis => analysis::draw(frame, *area, state, theme),
-                Panel::Tools => tools::draw(frame, *area, state, theme),
-            }
-        }
-        if let Some(area) = areas.log {
-            alarms::draw_log(frame, area, state, theme);
+        bar::draw(frame, areas.bar, state, theme);
+        let body = areas.body;
+        match state.screen {
+            Screen::Desk => draw_desk(frame, &areas, state, theme),
+            Screen::Market => market::draw(frame, body, state, theme),
+            Screen::Cycles => cycles::draw(frame, body, state, theme),
+            Screen::Money => money::draw(frame, body, state, theme),
+            Screen::Guards => guards::draw(frame, body, state, theme),
+            Screen::Prompt => prompt::draw(frame, body, state, theme),
+            Screen::Log => log::draw(frame, body, state, theme),
         }
     }
     footer::draw_status(frame, areas.status, state, theme);
@@ -63,7 +80,97 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
     match &state.overlay {
         Some(Overlay::Help(top)) => help::draw(frame, screen, *top, state, theme),
         Some(Overlay::Confirm(confirm)) => confirm::draw(frame, screen, confirm, state, theme),
+        Some(Overlay::Entry(entry)) => entry::draw(frame, screen, areas.footer, entry, state, theme),
+        Some(Overlay::Palette { typed, selected }) => {
+            palette::draw(frame, screen, typed, *selected, state, theme);
+        }
+        Some(Overlay::Themes { selected, .. }) => {
+            palette::draw_themes(frame, screen, *selected, state, theme);
+        }
         None => {}
+    }
+    if state.ascii {
+        plain::spell(frame.buffer_mut());
+    }
+}
+
+fn draw_desk(frame: &mut Frame<'_>, areas: &layout::Areas, state: &State, theme: &Theme) {
+    for (panel, area) in &areas.panels {
+        match panel {
+            Panel::Accounts => accounts::draw(frame, *area, state, theme),
+            Panel::Decisions => decisions::draw(frame, *area, state, theme),
+            Panel::Analysis => analysis::draw(frame, *area, state, theme),
+            Panel::Tools => tools::draw(frame, *area, state, theme),
+        }
+    }
+    if let Some(area) = areas.log {
+        alarms::draw_log(frame, area, state, theme);
+    }
+}
+
+/// Clears a box over the screen and frames it; what is left inside is returned.
+fn boxed(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme, title: &str, note: &str) -> Rect {
+    let screen = frame.area();
+    let around = Rect { x: area.x.saturating_sub(1), width: area.width + 2, ..area }.intersection(screen);
+    frame.render_widget(ratatui::widgets::Clear, around);
+    frame.buffer_mut().set_style(around, theme.style(Meaning::Text));
+    let note = Span::styled(note.to_owned(), theme.style(Meaning::Muted));
+    let edges = [theme.style(Meaning::Focus); 2];
+    framed_as(frame, area, state, title, &note, edges)
+}
+
+/// What is selected, as text for the clipboard.
+pub fn copied(state: &State) -> String {
+    use super::screens::{cycles as past, market as coins};
+    match state.screen {
+        Screen::Desk => match state.focus {
+            Panel::Accounts => state.selected_position().map_or_else(String::new, |(_, account, held)| {
+                format!(
+                    "{} {} {} {} entry {} mark {}",
+                    account.name,
+                    held.symbol,
+                    held.direction.as_str(),
+                    held.quantity,
+                    held.entry,
+                    state.mark_of(held)
+                )
+            }),
+            Panel::Decisions => decisions::selected(state).map_or_else(String::new, |(proposal, outcome)| {
+                let word = proposal.decision.map_or("?", crate::domain::DecisionWord::as_str);
+                let end = outcome.as_ref().map_or_else(String::new, |outcome| format!(" {}", outcome.detail));
+                format!(
+                    "{} {} {word}: {}{end}",
+                    proposal.account,
+                    proposal.symbol,
+                    proposal.reason.line(2_000)
+                )
+            }),
+            Panel::Analysis => {
+                state.cycle().map_or_else(String::new, |cycle| super::prose::lines(cycle, 10_000).join("\n"))
+            }
+            Panel::Tools => state.cycle().map_or_else(String::new, |cycle| {
+                let call = |call: &crate::domain::ToolCallView| {
+                    format!("{} {}", call.endpoint.line(200), call.params.line(1_000))
+                };
+                cycle.tool_calls.iter().map(call).collect::<Vec<_>>().join("\n")
+            }),
+        },
+        Screen::Market => coins::selected(state).map_or_else(String::new, |symbol| symbol.to_string()),
+        Screen::Cycles => match &state.cycles.open {
+            Some(open) => open.id.to_string(),
+            None => past::shown(state)
+                .get(past::selected(state))
+                .map_or_else(String::new, |line| line.id.to_string()),
+        },
+        Screen::Prompt => state.prompt.page.page.as_ref().map_or_else(String::new, |page| page.text.clone()),
+        Screen::Log => {
+            let lines = super::screens::log::shown(state).into_iter().rev().take(200);
+            let mut lines: Vec<String> =
+                lines.map(|(at, _, text)| format!("{} {text}", at.to_rfc3339())).collect();
+            lines.reverse();
+            lines.join("\n")
+        }
+        Screen::Money | Screen::Guards => String::new(),
     }
 }
 
@@ -78,7 +185,25 @@ fn framed(
     focused: bool,
 ) -> Rect {
     let edge = if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Border) };
-    let name = alone(if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Title) });
+    let name = if focused { theme.style(Meaning::Focus) } else { theme.style(Meaning::Title) };
+    if focused {
+        // Brackets say the same without colour.
+        return framed_as(frame, area, state, &format!("[{title}]"), note, [edge, name]);
+    }
+    framed_as(frame, area, state, title, note, [edge, name])
+}
+
+/// A frame with the styles of its edge and its title.
+fn framed_as(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    title: &str,
+    note: &Span<'_>,
+    [edge, name]: [Style; 2],
+) -> Rect {
+    let name = alone(name);
+    let title = crate::domain::untrusted::truncate_columns(title, usize::from(area.width.saturating_sub(4)));
     let room = usize::from(area.width).saturating_sub(title.chars().count() + 7);
     let note =
         Span::styled(crate::domain::untrusted::truncate_columns(&note.content, room), alone(note.style));
@@ -104,13 +229,17 @@ fn border_type(state: &State) -> BorderType {
     if state.mode() == Some(Mode::Live) { BorderType::Thick } else { BorderType::Rounded }
 }
 
-/// How many entries of a panel's list an area shows at once.
-pub fn capacity(panel: Panel, area: Rect) -> usize {
+/// How many entries of a panel's list an area shows at once; so far a page goes.
+pub fn capacity(panel: Panel, area: Rect, state: &State) -> usize {
     let rows = usize::from(area.height.saturating_sub(2));
     match panel {
         Panel::Analysis => rows,
-        Panel::Accounts | Panel::Decisions => rows.saturating_sub(1),
-        Panel::Tools => tools::capacity(area),
+        // Every account has a row of its own between the positions.
+        Panel::Accounts => {
+            rows.saturating_sub(1 + state.desk.as_ref().map_or(0, |desk| desk.accounts.len())).max(1)
+        }
+        Panel::Decisions => decisions::capacity(area, state),
+        Panel::Tools => tools::capacity(area, state),
     }
 }
 
@@ -139,10 +268,20 @@ fn placeholder(frame: &mut Frame<'_>, area: Rect, theme: &Theme, sentences: &[&s
 
 /// How loud a severity looks, and the mark that says so without colour.
 fn severity(severity: Severity, theme: &Theme) -> (Style, &'static str) {
+    let meaning = match severity {
+        Severity::Info => Meaning::Text,
+        Severity::Warning => Meaning::Warn,
+        Severity::Critical => Meaning::Danger,
+    };
+    (theme.style(meaning), mark(severity))
+}
+
+/// The mark of a severity.
+const fn mark(severity: Severity) -> &'static str {
     match severity {
-        Severity::Info => (theme.style(Meaning::Text), "·"),
-        Severity::Warning => (theme.style(Meaning::Warn), "▲"),
-        Severity::Critical => (theme.style(Meaning::Danger), "■"),
+        Severity::Info => "·",
+        Severity::Warning => "▲",
+        Severity::Critical => "■",
     }
 }
 

@@ -26,10 +26,16 @@ const COLUMNS: [Column; 5] = [
 /// Below this width a call takes two rows: what was asked, and how it went.
 const ONE_ROW: u16 = 70;
 
+/// Whether the calls take two rows each: only where they are narrow and there is room for all of them.
+fn spacious(area: Rect, state: &State) -> bool {
+    let calls = state.cycle().map_or(0, |cycle| cycle.tool_calls.len());
+    area.width < ONE_ROW && 2 * calls <= usize::from(area.height.saturating_sub(2))
+}
+
 /// How many calls an area shows at once.
-pub fn capacity(area: Rect) -> usize {
+pub fn capacity(area: Rect, state: &State) -> usize {
     let rows = usize::from(area.height.saturating_sub(2));
-    if area.width < ONE_ROW { rows / 2 } else { rows.saturating_sub(1) }
+    if spacious(area, state) { rows / 2 } else { rows.saturating_sub(1) }
 }
 
 /// Draws the panel.
@@ -57,11 +63,11 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     }
-    let room = capacity(area);
+    let room = capacity(area, state);
     let end = calls.len().saturating_sub(room);
     let top = state.tools_top.unwrap_or(end).min(end);
     let shown = calls.iter().skip(top).take(room);
-    let lines: Vec<Line<'_>> = if area.width < ONE_ROW {
+    let lines: Vec<Line<'_>> = if spacious(area, state) {
         shown.flat_map(|call| two_rows(call, state, theme, inner.width)).collect()
     } else {
         let fitted = Fitted::new(&COLUMNS, inner.width, CALL);
@@ -97,7 +103,7 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let params = params(&call.params, fitted.width(CALL).saturating_sub(endpoint.width() + 1));
     let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
     let [status, size, took] = progress(call, state, theme);
-    let time = cell(format!(" {}", format::time(call.started_at)), muted);
+    let time = cell(format!(" {}", state.time(call.started_at)), muted);
     fitted.row(&[time, asked, vec![status], vec![size], vec![took]])
 }
 

@@ -1,0 +1,220 @@
+//! What the desk says, taken into the state.
+
+use std::time::Duration;
+
+use super::screens::{self, log};
+use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
+use super::telling::sentences;
+use super::update::{Effect, tell};
+use crate::domain::{
+    AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol,
+};
+
+/// The least wall time between two rings of the bell.
+const BELL: Duration = Duration::from_secs(10);
+
+/// Takes a feed.
+pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
+    match feed {
+        Feed::Starting { step } => {
+            state.steps.push(step);
+            Vec::new()
+        }
+        Feed::Page { id, page } => screens::answer(state, id, page),
+        Feed::Lost { reason } => {
+            state.connected = false;
+            tell(state, Severity::Warning, reason);
+            Vec::new()
+        }
+        Feed::Undelivered { id, reason } => {
+            state.asked.retain(|(asked, _)| *asked != id);
+            tell(state, Severity::Warning, reason);
+            Vec::new()
+        }
+        Feed::Snapshot(snapshot) => {
+            let first = state.desk.is_none();
+            let away = !std::mem::replace(&mut state.connected, true);
+            for line in state.desk.iter().flat_map(|before| happened(before, &snapshot)).collect::<Vec<_>>() {
+                record(state, Notice { at: Some(snapshot.at), ..line });
+            }
+            if away {
+                tell(
+                    state,
+                    Severity::Info,
+                    "the desk is back; the log says what happened meanwhile".to_owned(),
+                );
+            }
+            state.heard = Some((snapshot.at, state.now));
+            state.desk = Some(*snapshot);
+            anchor_selection(state);
+            forget_stale_question(state);
+            // Whatever was asked of the desk before may have been lost with the events in between.
+            if first { Vec::new() } else { screens::ask(state) }
+        }
+        Feed::Event(envelope) => hear(state, &envelope),
+    }
+}
+
+/// What is different after a gap in what was heard, in sentences.
+fn happened(before: &Snapshot, after: &Snapshot) -> Vec<Notice> {
+    let mut lines = Vec::new();
+    let mut note = |severity, text: String| {
+        lines.push(Notice { at: None, severity, text: format!("while you were away: {text}") });
+    };
+    if let Some(cycle) =
+        after.cycle.as_ref().filter(|cycle| before.cycle.as_ref().map(|c| &c.id) != Some(&cycle.id))
+    {
+        note(Severity::Info, format!("cycle {}", cycle.id));
+    }
+    let held = |desk: &Snapshot| -> Vec<(AccountName, Symbol)> {
+        let of = |account: &AccountState| {
+            let name = account.name.clone();
+            account.positions.iter().map(move |held| (name.clone(), held.symbol.clone())).collect::<Vec<_>>()
+        };
+        desk.accounts.iter().flat_map(of).collect()
+    };
+    let (earlier, now) = (held(before), held(after));
+    for (account, symbol) in now.iter().filter(|held| !earlier.contains(held)) {
+        note(Severity::Info, format!("{account} opened {}", symbol.coin()));
+    }
+    for (account, symbol) in earlier.iter().filter(|held| !now.contains(held)) {
+        note(Severity::Info, format!("{account} {} was closed", symbol.coin()));
+    }
+    let last = before.alarms.iter().map(|alarm| alarm.id).max().unwrap_or(0);
+    for alarm in after.alarms.iter().filter(|alarm| alarm.id > last && before.seq > 0) {
+        note(alarm.severity, alarm.text.clone());
+    }
+    for halt in after.halts.iter().filter(|halt| !before.halts.contains(halt)) {
+        note(Severity::Warning, super::telling::halted(halt));
+    }
+    lines
+}
+
+fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
+    remember_words(state, envelope);
+    let Some(desk) = state.desk.as_mut() else { return Vec::new() };
+    let missed = desk.apply(envelope);
+    desk.trim_alarms();
+    state.heard = Some((envelope.at, state.now));
+    if missed {
+        let text = "some events were missed; what is shown may lag until the next reading".to_owned();
+        record(state, Notice { at: Some(envelope.at), severity: Severity::Warning, text });
+    }
+    log::hear(state, envelope);
+    let mut effects = announce(state, envelope);
+    anchor_selection(state);
+    forget_stale_question(state);
+    effects.extend(screens::overtaken_by(state, &envelope.event));
+    effects
+}
+
+/// Keeps the words of the last cycle when another begins, to tell what has changed.
+fn remember_words(state: &mut State, envelope: &Envelope) {
+    let (Event::CycleStarted { .. }, Some(id)) = (&envelope.event, &envelope.cycle) else { return };
+    let Some(last) = state.cycle().filter(|last| &last.id != id && !last.decisions.is_empty()) else {
+        return;
+    };
+    let word = |(proposal, _): &(crate::domain::Proposal, Option<crate::domain::Outcome>)| {
+        (proposal.account.clone(), proposal.symbol.clone(), proposal.decision)
+    };
+    state.table.before = Some((id.clone(), last.decisions.iter().map(word).collect()));
+}
+
+fn record(state: &mut State, notice: Notice) {
+    state.log.push_back(notice);
+    while state.log.len() > LOG_LENGTH {
+        state.log.pop_front();
+    }
+}
+
+/// Turns events into sentences: answers into the status line, everything worth keeping into the log.
+fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
+    for (severity, text) in sentences(&envelope.event) {
+        record(state, Notice { at: Some(envelope.at), severity, text });
+    }
+    match &envelope.event {
+        Event::CommandAccepted { id, detail } => answer(state, *id, Severity::Info, detail.clone()),
+        Event::CommandRefused { id, reason } => answer(state, *id, Severity::Warning, reason.clone()),
+        Event::CycleRefused { reason } => tell(state, Severity::Warning, format!("no cycle: {reason}")),
+        Event::CycleStarted { .. } => {
+            state.analysis_top = None;
+            state.tools_top = None;
+            state.decision = 0;
+        }
+        Event::Alarm { severity, .. } if *severity > Severity::Info => return ring(state),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// The bell, unless it rang a moment ago.
+fn ring(state: &mut State) -> Vec<Effect> {
+    let again = state.rang.is_none_or(|rang| state.now.saturating_sub(rang) >= BELL);
+    if again {
+        state.rang = Some(state.now);
+        return vec![Effect::Bell];
+    }
+    Vec::new()
+}
+
+/// Shows the desk's answer if it was this console that asked, and lets go of a draft that is in force now.
+fn answer(state: &mut State, id: CommandId, severity: Severity, text: String) {
+    let asked = state.asked.iter().position(|(asked, _)| *asked == id).map(|at| state.asked.remove(at));
+    let Some((_, command)) = asked else { return };
+    tell(state, severity, text);
+    if severity == Severity::Info {
+        super::asking::carried_out(state, &command);
+    }
+}
+
+/// Keeps the selection on its position. When that is gone, its neighbour in the same account is next, and stays.
+fn anchor_selection(state: &mut State) {
+    let all = state.positions();
+    let (row, chosen) = &state.position;
+    let Some((account, symbol)) = chosen else { return };
+    let same = |(owner, held): &(&AccountState, &crate::domain::Position)| {
+        &owner.name == account && &held.symbol == symbol
+    };
+    let place = all.iter().position(same).or_else(|| {
+        let mine = all.iter().enumerate().filter(|(_, (owner, _))| &owner.name == account);
+        let nearest = mine.min_by_key(|(place, _)| place.abs_diff(*row)).map(|(place, _)| place);
+        nearest.or_else(|| all.len().checked_sub(1).map(|last| last.min(*row)))
+    });
+    let next =
+        place.and_then(|place| all.get(place)).map(|(owner, held)| (owner.name.clone(), held.symbol.clone()));
+    state.position = (place.unwrap_or(0), next);
+}
+
+/// A question about a position that has changed meanwhile must not be answered any more.
+fn forget_stale_question(state: &mut State) {
+    let Some(Overlay::Confirm(Confirm { question, .. })) = &state.overlay else { return };
+    let (account, symbol, unchanged) = match question {
+        Question::Close { account, symbol, direction, quantity } => {
+            let same = state.positions().iter().any(|(owner, held)| {
+                &owner.name == account
+                    && &held.symbol == symbol
+                    && held.direction == *direction
+                    && held.quantity == *quantity
+            });
+            (account, symbol, same)
+        }
+        Question::MoveStop { account, symbol, .. } => {
+            let held = |(owner, held): &(&AccountState, &crate::domain::Position)| {
+                &owner.name == account && &held.symbol == symbol
+            };
+            (account, symbol, state.positions().iter().any(held))
+        }
+        _ => return,
+    };
+    if unchanged {
+        return;
+    }
+    let what = if matches!(question, Question::Close { .. }) {
+        "nothing was closed"
+    } else {
+        "its stop was not moved"
+    };
+    let text = format!("{account} {} changed meanwhile; {what}", symbol.coin());
+    state.overlay = None;
+    tell(state, Severity::Warning, text);
+}

@@ -1,0 +1,55 @@
+//! Limits against present values, and the halt ladder.
+
+use super::super::state::{Question, State};
+use super::super::update::Step;
+use crate::domain::{AccountState, Halt, HaltLevel, HaltScope, Position};
+
+/// What the screen knows beside the desk's own readings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guards {
+    /// The selected rung: the desk, an account, a coin.
+    pub selected: usize,
+}
+
+/// Everything that can be halted: the desk, every account, every coin.
+pub fn scopes(state: &State) -> Vec<HaltScope> {
+    let Some(desk) = &state.desk else { return Vec::new() };
+    let accounts = desk.accounts.iter().map(|account| HaltScope::Account(account.name.clone()));
+    let coins = desk.facts.symbols.iter().map(|symbol| HaltScope::Coin(symbol.clone()));
+    std::iter::once(HaltScope::Desk).chain(accounts).chain(coins).collect()
+}
+
+/// The selected scope.
+pub fn selected(state: &State) -> Option<HaltScope> {
+    let scopes = scopes(state);
+    scopes.get(state.guards.selected.min(scopes.len().checked_sub(1)?)).cloned()
+}
+
+/// The halt in force over exactly this scope.
+pub fn halt<'a>(state: &'a State, scope: &HaltScope) -> Option<&'a Halt> {
+    state.desk.as_ref()?.halts.iter().find(|halt| &halt.scope == scope)
+}
+
+/// The positions a scope covers.
+pub fn covered<'a>(state: &'a State, scope: &HaltScope) -> Vec<(&'a AccountState, &'a Position)> {
+    let covers = |(account, held): &(&AccountState, &Position)| scope.covers(&account.name, &held.symbol);
+    state.positions().into_iter().filter(covers).collect()
+}
+
+/// The question before a rung of the ladder is taken.
+pub fn ask(state: &State, level: HaltLevel) -> Option<(Question, String)> {
+    let scope = selected(state)?;
+    let word = match (level, &scope) {
+        (HaltLevel::NoEntries, _) => "halt".to_owned(),
+        (HaltLevel::Frozen, _) => "freeze".to_owned(),
+        (HaltLevel::Flattened, HaltScope::Account(account)) => account.to_string(),
+        (HaltLevel::Flattened, HaltScope::Coin(symbol)) => symbol.to_string(),
+        (HaltLevel::Flattened, HaltScope::Desk) => "FLATTEN ALL".to_owned(),
+    };
+    Some((Question::Halt { scope, level, until: None, reason: String::new() }, word))
+}
+
+/// Another rung.
+pub fn scroll(state: &mut State, step: Step) {
+    state.guards.selected = step.from(state.guards.selected, scopes(state).len(), 5);
+}

@@ -1,0 +1,98 @@
+//! Events as sentences: for the log, the same words whether an event was just told or comes from the store.
+
+use super::format;
+use crate::domain::{Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity};
+
+/// What is worth keeping of an event; most of a cycle's stream is not.
+pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
+    let one = |severity, text: String| vec![(severity, text)];
+    match event {
+        Event::CommandAccepted { detail, .. } => one(Severity::Info, detail.clone()),
+        Event::CommandRefused { reason, .. } => one(Severity::Warning, reason.clone()),
+        Event::CycleRefused { reason } => one(Severity::Warning, format!("no cycle: {reason}")),
+        Event::CycleStarted { trigger } => {
+            one(Severity::Info, format!("cycle started ({})", trigger.as_str()))
+        }
+        Event::CycleFinished { report, .. } => {
+            let count = |kind| report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
+            let took = format::millis(report.timings_ms.total);
+            let text = format!(
+                "cycle done in {took}: {} opened, {} closed, {} refused",
+                count(OutcomeKind::Opened),
+                count(OutcomeKind::Closed),
+                count(OutcomeKind::Refused),
+            );
+            let errors = report.errors.iter().map(|error| (Severity::Warning, error.clone()));
+            std::iter::once((Severity::Info, text)).chain(errors).collect()
+        }
+        Event::Order { account, symbol, purpose, state, price, .. } => {
+            let at = price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
+            let severity = match (state, purpose) {
+                (
+                    OrderState::Rejected | OrderState::Unknown,
+                    OrderPurpose::Stop | OrderPurpose::Emergency,
+                ) => Severity::Critical,
+                (OrderState::Rejected | OrderState::Unknown, _) => Severity::Warning,
+                _ => Severity::Info,
+            };
+            one(severity, format!("{account} {} {} {}{at}", symbol.coin(), purpose.as_str(), state.as_str()))
+        }
+        Event::DryRun { on: true } => {
+            one(Severity::Info, "dry-run: orders are computed, none is sent".to_owned())
+        }
+        Event::DryRun { on: false } => one(Severity::Info, "orders are sent again".to_owned()),
+        Event::Alarm { severity, text } => one(*severity, text.clone()),
+        Event::AlarmsAcknowledged { .. } => one(Severity::Info, "alarms acknowledged".to_owned()),
+        Event::Halted { halt } => one(Severity::Warning, halted(halt)),
+        Event::Resumed { scope, reason } => {
+            one(Severity::Info, with_reason(format!("{scope} trades again"), reason))
+        }
+        Event::Flattened { flattening } => match (&flattening.trouble, flattening.remaining.len()) {
+            (Some(trouble), _) => one(
+                Severity::Critical,
+                format!("{} could not be flattened completely: {trouble}", flattening.account),
+            ),
+            (None, 0) => {
+                one(Severity::Info, format!("{} is flat, read from the exchange", flattening.account))
+            }
+            (None, left) => {
+                one(Severity::Warning, format!("{}: {left} positions left to close", flattening.account))
+            }
+        },
+        Event::Note { text: Some(text) } => one(Severity::Info, format!("note for the next cycle: {text}")),
+        Event::Note { text: None } => one(Severity::Info, "no note waits for the next cycle".to_owned()),
+        Event::Armed { accounts } if accounts.is_empty() => {
+            one(Severity::Warning, "the desk is disarmed: no account may send orders".to_owned())
+        }
+        Event::Armed { accounts } => {
+            let names: Vec<&str> = accounts.iter().map(crate::domain::AccountName::as_str).collect();
+            one(Severity::Warning, format!("armed: {} may send orders", names.join(", ")))
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A halt in a sentence.
+pub fn halted(halt: &Halt) -> String {
+    let what = match halt.level {
+        HaltLevel::NoEntries => "opens nothing",
+        HaltLevel::Frozen => "is frozen",
+        HaltLevel::Flattened => "is closed out and opens nothing",
+    };
+    let until = halt.until.map(|at| format!(" until {}", at.format("%d %b %H:%M"))).unwrap_or_default();
+    with_reason(format!("{} {what}{until}, by {}", halt.scope, origin(&halt.origin)), &halt.reason)
+}
+
+/// Who or what began a halt.
+pub fn origin(origin: &HaltOrigin) -> String {
+    match origin {
+        HaltOrigin::Operator => "the operator".to_owned(),
+        HaltOrigin::File => "the halt file".to_owned(),
+        HaltOrigin::Guard(rule) => format!("the guard {}", rule.as_str()),
+        HaltOrigin::Desk => "the desk".to_owned(),
+    }
+}
+
+fn with_reason(text: String, reason: &str) -> String {
+    if reason.is_empty() { text } else { format!("{text}: {reason}") }
+}

@@ -1,0 +1,341 @@
+//! Candles of one coin with what we did on them: entries, exits, the stop and the model's decisions.
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::super::format;
+use super::super::screens::market::{Chart, INTERVALS};
+use super::super::state::State;
+use super::super::theme::{Meaning, Theme};
+use super::{framed, page, placeholder};
+use crate::domain::{
+    Candle, ChartPage, DecisionMark, DecisionWord, FillLine, OrderPurpose, OutcomeKind, Price, Side,
+};
+
+/// Columns of the price axis.
+const AXIS: u16 = 11;
+
+/// What stands in a half of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Empty,
+    Wick,
+    Body,
+}
+
+/// Draws the chart.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, theme: &Theme) {
+    let title = format!("{} {}", chart.symbol.coin(), chart.interval);
+    let note = page::age(&chart.page, state, theme);
+    let inner = framed(frame, area, state, theme, &title, &note, true);
+    let [head, below] =
+        [0, inner.height.saturating_sub(1)].map(|row| Rect { y: inner.y + row, height: 1, ..inner });
+    frame.render_widget(intervals(chart, theme), head);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let Some(page) = &chart.page.page else {
+        page::awaited(frame, body, &chart.page, state, theme);
+        return;
+    };
+    if page.candles.is_empty() || inner.height < 6 {
+        placeholder(frame, body, theme, &["There are no candles of this coin and interval."]);
+        return;
+    }
+    let plot =
+        Rect { height: inner.height.saturating_sub(4), width: inner.width.saturating_sub(AXIS), ..body };
+    let decisions = Rect { height: 1, y: plot.bottom(), ..plot };
+    let times = Rect { y: plot.bottom() + 1, ..decisions };
+    let shown = in_sight(page, chart.back, usize::from(plot.width));
+    let Some(scale) = Scale::new(shown, plot, lines_of(state, chart)) else { return };
+    let buffer = frame.buffer_mut();
+    let mut names = Vec::new();
+    for (price, label, meaning) in lines_of(state, chart) {
+        level(buffer, &scale, price, theme.style(meaning));
+        names.push((price, label, meaning));
+    }
+    for (column, candle) in (0..).zip(shown) {
+        draw_candle(buffer, &scale, column, candle, theme);
+    }
+    draw_fills(buffer, &scale, shown, page, theme);
+    draw_axis(buffer, &scale, shown, state, chart, theme);
+    for (price, label, meaning) in names {
+        if let Some(row) = scale.row(price) {
+            let text = format!("{label:<width$}", width = usize::from(AXIS - 2));
+            buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
+        }
+    }
+    draw_decisions(buffer, decisions, shown, &page.decisions, theme);
+    draw_times(buffer, times, shown, state, theme);
+    frame.render_widget(legend(theme, inner.width), below.intersection(inner));
+}
+
+/// The intervals, the one in sight in brackets.
+fn intervals(chart: &Chart, theme: &Theme) -> Line<'static> {
+    let mut line = Line::styled(" ← → ", theme.style(Meaning::Key));
+    for interval in INTERVALS {
+        let here = interval == chart.interval;
+        let style = theme.style(if here { Meaning::Focus } else { Meaning::Muted });
+        line.push_span(Span::styled(
+            if here { format!("[{interval}]") } else { format!(" {interval} ") },
+            style,
+        ));
+    }
+    line
+}
+
+fn legend(theme: &Theme, width: u16) -> Line<'static> {
+    let (muted, key) = (theme.style(Meaning::Muted), theme.style(Meaning::Key));
+    let parts = [
+        ("▲▼", "bought, sold to open"),
+        ("✕", "closed"),
+        ("┈", "entry, stop"),
+        ("L S H C", "decided; capitals traded"),
+    ];
+    let mut line = Line::default();
+    for (mark, meaning) in parts {
+        let pair = [Span::styled(format!(" {mark} "), key), Span::styled(format!("{meaning} "), muted)];
+        if line.width() + pair.iter().map(Span::width).sum::<usize>() <= usize::from(width) {
+            line.spans.extend(pair);
+        }
+    }
+    line
+}
+
+/// The candles of the stretch in sight: one a column, the newest at the right.
+fn in_sight(page: &ChartPage, back: usize, columns: usize) -> &[Candle] {
+    let end = page.candles.len().saturating_sub(back.min(page.candles.len().saturating_sub(1)));
+    page.candles.get(end.saturating_sub(columns)..end).unwrap_or_default()
+}
+
+/// The entry and the stop of what is held in this coin.
+fn lines_of(state: &State, chart: &Chart) -> Vec<(Price, &'static str, Meaning)> {
+    let mut lines = Vec::new();
+    for (_, held) in state.positions().iter().filter(|(_, held)| held.symbol == chart.symbol) {
+        lines.push((held.entry, "entry", Meaning::Key));
+        if let Some(stop) = &held.stop {
+            lines.push((stop.trigger, "stop", Meaning::Danger));
+        }
+    }
+    lines
+}
+
+/// Prices to rows.
+struct Scale {
+    plot: Rect,
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    /// Spans the candles, and lines that are not further away than the candles' own span.
+    fn new(candles: &[Candle], plot: Rect, lines: Vec<(Price, &'static str, Meaning)>) -> Option<Self> {
+        let float = |price: Price| price.value().to_f64();
+        let mut low = candles.iter().filter_map(|candle| float(candle.low)).reduce(f64::min)?;
+        let mut high = candles.iter().filter_map(|candle| float(candle.high)).reduce(f64::max)?;
+        let span = (high - low).max(high * 1e-6);
+        for (price, ..) in lines {
+            let Some(price) = float(price).filter(|price| *price > low - span && *price < high + span) else {
+                continue;
+            };
+            (low, high) = (low.min(price), high.max(price));
+        }
+        let margin = (high - low).max(high * 1e-6) * 0.02;
+        (plot.height > 0 && plot.width > 0).then_some(Self { plot, low: low - margin, high: high + margin })
+    }
+
+    /// The half row of a price, counted from the top; beyond the plot when it lies outside.
+    fn half(&self, price: Price) -> Option<i64> {
+        let share = (self.high - price.value().to_f64()?) / (self.high - self.low);
+        (share * f64::from(self.plot.height) * 2.0).floor().to_i64()
+    }
+
+    /// The row of a price, if it is in sight.
+    fn row(&self, price: Price) -> Option<u16> {
+        let half = u16::try_from(self.half(price)?).ok()?;
+        (half / 2 < self.plot.height).then_some(self.plot.y + half / 2)
+    }
+
+    /// The price in the middle of a row.
+    fn price_at(&self, row: u16) -> Option<Price> {
+        let share = (f64::from(row) + 0.5) / f64::from(self.plot.height);
+        Price::new(Decimal::from_f64_retain(self.high - share * (self.high - self.low))?).ok()
+    }
+}
+
+/// The glyph of two halves.
+const fn glyph(upper: Half, lower: Half) -> &'static str {
+    match (upper, lower) {
+        (Half::Empty, Half::Empty) => " ",
+        (Half::Wick, Half::Wick) => "│",
+        (Half::Body, Half::Body) => "┃",
+        (Half::Wick, Half::Body) => "╽",
+        (Half::Body, Half::Wick) => "╿",
+        (Half::Empty, Half::Wick) => "╷",
+        (Half::Wick, Half::Empty) => "╵",
+        (Half::Empty, Half::Body) => "╻",
+        (Half::Body, Half::Empty) => "╹",
+    }
+}
+
+fn draw_candle(buffer: &mut Buffer, scale: &Scale, column: u16, candle: &Candle, theme: &Theme) {
+    let rising = candle.close >= candle.open;
+    let style = theme.style(if rising { Meaning::Gain } else { Meaning::Loss });
+    let (top, bottom) = (candle.open.max(candle.close), candle.open.min(candle.close));
+    let halves = [candle.high, top, bottom, candle.low].map(|price| scale.half(price));
+    let [Some(high), Some(top), Some(bottom), Some(low)] = halves else { return };
+    let at = |half: i64| {
+        if (top..=bottom).contains(&half) {
+            Half::Body
+        } else if (high..=low).contains(&half) {
+            Half::Wick
+        } else {
+            Half::Empty
+        }
+    };
+    for row in 0..scale.plot.height {
+        let half = 2 * i64::from(row);
+        let symbol = glyph(at(half), at(half + 1));
+        if symbol != " " {
+            set(buffer, scale.plot.x + column, scale.plot.y + row, symbol, style);
+        }
+    }
+}
+
+fn set(buffer: &mut Buffer, column: u16, row: u16, symbol: &str, style: Style) {
+    if buffer.area.contains((column, row).into()) {
+        buffer.set_string(column, row, symbol, style);
+    }
+}
+
+/// A dotted line at a price.
+fn level(buffer: &mut Buffer, scale: &Scale, price: Price, style: Style) {
+    let Some(row) = scale.row(price) else { return };
+    for column in 0..scale.plot.width {
+        set(buffer, scale.plot.x + column, row, "┈", style);
+    }
+}
+
+/// The column of a moment, if its candle is in sight.
+fn column_of(candles: &[Candle], millis: i64) -> Option<u16> {
+    let after = candles.partition_point(|candle| candle.open_time <= millis);
+    u16::try_from(after.checked_sub(1)?).ok()
+}
+
+fn draw_fills(buffer: &mut Buffer, scale: &Scale, candles: &[Candle], page: &ChartPage, theme: &Theme) {
+    for fill in &page.fills {
+        let column = column_of(candles, fill.at.timestamp_millis());
+        let (Some(column), Some(row)) = (column, scale.row(fill.price)) else { continue };
+        let (symbol, meaning) = mark_of(fill);
+        let style = theme.style(meaning).patch(Style::new().add_modifier(ratatui::style::Modifier::BOLD));
+        set(buffer, scale.plot.x + column, row, symbol, style);
+    }
+}
+
+const fn mark_of(fill: &FillLine) -> (&'static str, Meaning) {
+    match (fill.purpose, fill.side) {
+        (Some(OrderPurpose::Open) | None, Side::Buy) => ("▲", Meaning::Key),
+        (Some(OrderPurpose::Open) | None, Side::Sell) => ("▼", Meaning::Key),
+        (Some(OrderPurpose::Stop | OrderPurpose::Emergency), _) => ("✕", Meaning::Danger),
+        (Some(OrderPurpose::Close), _) => ("✕", Meaning::Warn),
+    }
+}
+
+/// Prices at the right, the present one marked.
+fn draw_axis(
+    buffer: &mut Buffer,
+    scale: &Scale,
+    candles: &[Candle],
+    state: &State,
+    chart: &Chart,
+    theme: &Theme,
+) {
+    let left = scale.plot.right() + 1;
+    let every = (scale.plot.height / 6).max(2);
+    for row in (0..scale.plot.height).step_by(usize::from(every)) {
+        if let Some(price) = scale.price_at(row) {
+            buffer.set_string(left, scale.plot.y + row, format::price(price), theme.style(Meaning::Muted));
+        }
+    }
+    let last = state.mark(&chart.symbol).or(candles.last().map(|candle| candle.close));
+    if let Some((price, row)) = last.and_then(|price| Some((price, scale.row(price)?))) {
+        let text = format!("{:<width$}", format::price(price), width = usize::from(AXIS - 2));
+        buffer.set_string(left - 1, row, "◂", theme.style(Meaning::Focus));
+        buffer.set_string(left, row, text, theme.style(Meaning::Title));
+    }
+}
+
+/// One letter under the candle in which something was decided; what traded stands in capitals.
+fn draw_decisions(
+    buffer: &mut Buffer,
+    area: Rect,
+    candles: &[Candle],
+    decisions: &[DecisionMark],
+    theme: &Theme,
+) {
+    for mark in decisions {
+        let Some(column) = column_of(candles, mark.at.timestamp_millis()) else { continue };
+        let traded = matches!(mark.outcome, Some(OutcomeKind::Opened | OutcomeKind::Closed));
+        let letter = match mark.decision {
+            Some(DecisionWord::Long) => "l",
+            Some(DecisionWord::Short) => "s",
+            Some(DecisionWord::Hold) => "h",
+            Some(DecisionWord::Close) => "c",
+            Some(DecisionWord::NoTrade) => "·",
+            None => "?",
+        };
+        let already = buffer.cell((area.x + column, area.y)).is_some_and(|cell| {
+            cell.symbol().chars().all(char::is_uppercase) && !cell.symbol().trim().is_empty()
+        });
+        if already && !traded {
+            continue;
+        }
+        let (text, meaning) = if traded {
+            (letter.to_uppercase(), Meaning::Above)
+        } else {
+            (letter.to_owned(), Meaning::Muted)
+        };
+        set(buffer, area.x + column, area.y, &text, theme.style(meaning));
+    }
+}
+
+fn draw_times(buffer: &mut Buffer, area: Rect, candles: &[Candle], state: &State, theme: &Theme) {
+    let days = candles
+        .first()
+        .zip(candles.get(16))
+        .is_some_and(|(one, other)| other.open_time - one.open_time >= 24 * 3_600_000);
+    let (pattern, every) = if days { ("%d %b", 16) } else { ("%d %b %H:%M", 18) };
+    for (column, candle) in (0_u16..).zip(candles).step_by(every) {
+        let Some(at) = crate::domain::Timestamp::from_timestamp_millis(candle.open_time) else { continue };
+        let text = format!("╵{}", state.clock(at, pattern));
+        if usize::from(column) + text.chars().count() <= usize::from(area.width) {
+            buffer.set_string(area.x + column, area.y, text, theme.style(Meaning::Muted));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_belongs_to_the_candle_it_lies_in() {
+        let one = "1".parse().unwrap();
+        let candle = |open_time| Candle {
+            open_time,
+            open: one,
+            high: one,
+            low: one,
+            close: one,
+            volume: Decimal::ONE,
+        };
+        let candles = [candle(100), candle(200), candle(300)];
+        assert_eq!(
+            [99, 100, 199, 200, 999].map(|at| column_of(&candles, at)),
+            [None, Some(0), Some(0), Some(1), Some(2)]
+        );
+    }
+}

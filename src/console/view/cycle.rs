@@ -1,0 +1,345 @@
+//! One cycle, down to the exact words.
+
+use std::fmt::Write as _;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::super::format;
+use super::super::layout;
+use super::super::prose;
+use super::super::screens::cycles::{OpenCycle, Section};
+use super::super::state::State;
+use super::super::theme::{Meaning, Theme};
+use super::super::wrap::wrap;
+use super::{framed, mark_part, page};
+use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, Usage};
+
+/// The most bytes of one text that are laid out; a stream can be far longer than anyone reads on a screen.
+const LONGEST: usize = 64 * 1024;
+
+/// A text in the making: what each line means, and the line before it is broken.
+type Text = Vec<(Meaning, String)>;
+
+/// How many lines the part in sight has, and how many rows there are for them.
+pub fn extent(state: &State) -> (usize, usize) {
+    let area = layout::body(state);
+    let Some(open) = &state.cycles.open else { return (0, 0) };
+    let lines = broken(open, state, area.width).len();
+    (lines, usize::from(area.height.saturating_sub(3)))
+}
+
+/// Draws the opened cycle.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, open: &OpenCycle, state: &State, theme: &Theme) {
+    let time = open.page.page.as_ref().map(|page| state.clock(page.line.market_time, "%d %b %H:%M"));
+    let title = format!("Cycle {}", time.unwrap_or_else(|| open.id.to_string()));
+    let inner = framed(frame, area, state, theme, &title, &page::age(&open.page, state, theme), true);
+    let head = Rect { height: 1, ..inner };
+    frame.render_widget(sections(open, theme, inner.width), head);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    if page::awaited(frame, body, &open.page, state, theme) {
+        return;
+    }
+    let lines = broken(open, state, area.width);
+    let rows = usize::from(body.height);
+    let count = lines.len();
+    let top = open.top.min(count.saturating_sub(rows));
+    let shown: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(top)
+        .take(rows)
+        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
+        .collect();
+    frame.render_widget(Paragraph::new(shown), body);
+    mark_part(frame, area, theme, top, rows, count);
+}
+
+/// The parts, the one in sight in brackets; where room is short only the neighbours.
+fn sections(open: &OpenCycle, theme: &Theme, width: u16) -> Line<'static> {
+    let mut line = Line::styled(" ← → ", theme.style(Meaning::Key));
+    let here = Section::ALL.iter().position(|section| *section == open.section).unwrap_or(0);
+    let whole: usize = Section::ALL.iter().map(|section| section.title().len() + 2).sum::<usize>() + 5;
+    let short = whole > usize::from(width);
+    for (index, section) in Section::ALL.into_iter().enumerate() {
+        let name = section.title();
+        if index == here {
+            line.push_span(Span::styled(format!("[{name}]"), theme.style(Meaning::Focus)));
+        } else if !short || index.abs_diff(here) <= 2 {
+            line.push_span(Span::styled(format!(" {name} "), theme.style(Meaning::Muted)));
+        }
+    }
+    line
+}
+
+/// The part in sight, broken to a width.
+fn broken(open: &OpenCycle, state: &State, width: u16) -> Text {
+    let Some(page) = &open.page.page else { return Vec::new() };
+    let columns = usize::from(width.saturating_sub(4)).max(1);
+    let text = match open.section {
+        Section::Decisions => decisions(open, page),
+        Section::Analysis => return analysis(page, columns),
+        Section::Prompts => prompts(page),
+        Section::Turns => turns(page),
+        Section::Tools => tools(page),
+        Section::Orders => orders(page, state),
+        Section::Cost => cost(page, state),
+    };
+    text.into_iter()
+        .flat_map(|(meaning, line)| wrap(&line, columns).into_iter().map(move |line| (meaning, line)))
+        .collect()
+}
+
+fn heading(text: &mut Text, title: impl Into<String>) {
+    if !text.is_empty() {
+        text.push((Meaning::Text, String::new()));
+    }
+    text.push((Meaning::Title, title.into()));
+}
+
+fn nothing(sentence: &str) -> Text {
+    vec![(Meaning::Muted, sentence.to_owned())]
+}
+
+/// Words of others, cut where nobody reads on.
+fn quote(text: &mut Text, meaning: Meaning, words: &crate::domain::Untrusted) {
+    let clean = words.lines();
+    let mut end = clean.len().min(LONGEST);
+    while !clean.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (shown, rest) = clean.split_at(end);
+    text.extend(shown.lines().map(|line| (meaning, line.to_owned())));
+    if !rest.is_empty() {
+        let more = format::bytes(rest.len() as u64);
+        text.push((Meaning::Warn, format!("… and {more} more, kept in the store")));
+    }
+}
+
+fn decisions(open: &OpenCycle, page: &CyclePage) -> Text {
+    let Some(report) = &page.report else {
+        let why = page.line.failure.clone().unwrap_or_else(|| "it is still running".to_owned());
+        return nothing(&format!("There is no report: {why}"));
+    };
+    let mut text = Vec::new();
+    // What the cycle was opened for stands first.
+    let is_wanted = |row: &&crate::domain::DecisionRow| {
+        open.behind.as_ref().is_some_and(|(account, symbol)| {
+            &row.proposal.account == account && &row.proposal.symbol == symbol
+        })
+    };
+    let first = report.decisions.iter().filter(is_wanted);
+    let rest = report.decisions.iter().filter(|row| !is_wanted(row));
+    for row in first.chain(rest) {
+        let proposal = &row.proposal;
+        let word = proposal.decision.map_or("?", crate::domain::DecisionWord::as_str);
+        let sure = proposal.confidence.map_or_else(|| "–".to_owned(), |value| value.to_string());
+        let rule = row.outcome.rule.map(|rule| format!(" ({})", rule.as_str())).unwrap_or_default();
+        let mark = if is_wanted(&row) { "▸ " } else { "" };
+        heading(
+            &mut text,
+            format!(
+                "{mark}{} {}  {word} {sure}  {}{rule}",
+                proposal.account,
+                proposal.symbol.coin(),
+                row.outcome.kind.as_str()
+            ),
+        );
+        let meaning = match row.outcome.kind {
+            OutcomeKind::Opened | OutcomeKind::Closed => Meaning::Above,
+            OutcomeKind::None => Meaning::Muted,
+            OutcomeKind::Refused | OutcomeKind::DryRun => Meaning::Warn,
+            OutcomeKind::Invalid | OutcomeKind::Failed => Meaning::Danger,
+        };
+        if !row.outcome.detail.is_empty() {
+            text.push((meaning, super::super::update::safe(&row.outcome.detail, 1_000)));
+        }
+        if !proposal.reason.is_empty() {
+            text.push((Meaning::Text, proposal.reason.line(2_000)));
+        }
+        if let Some(note) = proposal.risk_note.as_ref().filter(|note| !note.is_empty()) {
+            text.push((Meaning::Warn, format!("Risk: {}", note.line(1_000))));
+        }
+        for order in &row.outcome.orders {
+            text.push((Meaning::Muted, format!("order {order}")));
+        }
+    }
+    if text.is_empty() { nothing("The cycle ended without a decision.") } else { text }
+}
+
+fn analysis(page: &CyclePage, columns: usize) -> Text {
+    let Some(report) = &page.report else { return nothing("There is no report.") };
+    let lines = prose::lines(&CycleView::from_report(report.clone()), columns);
+    if lines.is_empty() {
+        return nothing("The analyst wrote no analysis in this cycle.");
+    }
+    lines.into_iter().map(|line| (Meaning::Text, line)).collect()
+}
+
+fn prompts(page: &CyclePage) -> Text {
+    let mut text = Vec::new();
+    for (title, prompt) in [("System prompt", &page.system_prompt), ("User prompt", &page.user_prompt)] {
+        if let Some(prompt) = prompt {
+            heading(&mut text, format!("{title}, {}", format::bytes(prompt.raw().len() as u64)));
+            quote(&mut text, Meaning::Text, prompt);
+        }
+    }
+    if text.is_empty() { nothing("No prompt is on record for this cycle.") } else { text }
+}
+
+fn turns(page: &CyclePage) -> Text {
+    let mut text = Vec::new();
+    for turn in &page.turns {
+        heading(
+            &mut text,
+            format!(
+                "Turn {}  {}  {} sent  stopped: {}  {}",
+                turn.iteration,
+                format::millis(turn.ms),
+                format::bytes(turn.request_bytes),
+                turn.stop_reason.as_deref().unwrap_or("–"),
+                tokens(&turn.usage)
+            ),
+        );
+        if let Some(error) = &turn.error {
+            text.push((Meaning::Danger, super::super::update::safe(error, 1_000)));
+        }
+        quote(&mut text, Meaning::Muted, &turn.response);
+    }
+    if text.is_empty() { nothing("No turn of the model is on record for this cycle.") } else { text }
+}
+
+fn tools(page: &CyclePage) -> Text {
+    let mut text = Vec::new();
+    for call in &page.tool_calls {
+        let status = if call.status == 0 { "failed".to_owned() } else { call.status.to_string() };
+        heading(
+            &mut text,
+            format!(
+                "{}  {status}  {}  {}  in turn {}",
+                call.endpoint.line(80),
+                format::bytes(call.body.raw().len() as u64),
+                format::millis(call.ms),
+                call.iteration
+            ),
+        );
+        text.push((Meaning::Key, call.params.line(2_000)));
+        let good = (200..300).contains(&call.status);
+        quote(&mut text, if good { Meaning::Text } else { Meaning::Danger }, &call.body);
+    }
+    if text.is_empty() { nothing("The analyst asked for nothing beyond its brief.") } else { text }
+}
+
+fn orders(page: &CyclePage, state: &State) -> Text {
+    let mut text = Vec::new();
+    for order in &page.orders {
+        let quantity = order.quantity.map_or_else(|| "whole position".to_owned(), format::quantity);
+        heading(
+            &mut text,
+            format!(
+                "{}  {} {}  {} {} {quantity}  {}",
+                state.time(order.at),
+                order.account,
+                order.symbol.coin(),
+                order.purpose.as_str(),
+                order.side.as_str(),
+                order.state.as_str()
+            ),
+        );
+        let mut figures = format!("order {}", order.client_order_id);
+        for (name, price) in [("trigger", order.trigger), ("average price", order.average_price)] {
+            if let Some(price) = price {
+                // Writing to a String cannot fail.
+                let _ = write!(figures, ", {name} {}", format::price(price));
+            }
+        }
+        text.push((Meaning::Muted, figures));
+        if let Some(error) = &order.error {
+            text.push((Meaning::Danger, super::super::update::safe(error, 1_000)));
+        }
+        for fill in &page.fills {
+            if fill.client_order_id.as_ref() == Some(&order.client_order_id) {
+                text.push((
+                    Meaning::Text,
+                    format!(
+                        "filled {} at {} on {}: commission {}, realised {}",
+                        format::quantity(fill.quantity),
+                        format::price(fill.price),
+                        state.time(fill.at),
+                        format::grouped(fill.commission.value(), 4),
+                        format::signed_usdt(fill.realised)
+                    ),
+                ));
+            }
+        }
+    }
+    if text.is_empty() { nothing("The cycle caused no order.") } else { text }
+}
+
+fn tokens(usage: &Usage) -> String {
+    format!(
+        "{} in, {} out, {} read from the cache, {} written to it, ${}",
+        format::thousands(usage.input_tokens),
+        format::thousands(usage.output_tokens),
+        format::thousands(usage.cache_read_input_tokens),
+        format::thousands(usage.cache_creation_input_tokens),
+        format::grouped(usage.cost_usd, 4)
+    )
+}
+
+fn cost(page: &CyclePage, state: &State) -> Text {
+    let mut text = Vec::new();
+    let line = &page.line;
+    heading(&mut text, format!("{}  {}", line.id, line.state));
+    text.push((
+        Meaning::Text,
+        format!(
+            "market time {}, started {} by {}{}",
+            state.clock(line.market_time, "%Y-%m-%d %H:%M:%S"),
+            state.clock(line.started_at, "%Y-%m-%d %H:%M:%S"),
+            line.trigger.as_str(),
+            if line.dry_run { ", dry-run" } else { "" }
+        ),
+    ));
+    if let Some(report) = &page.report {
+        timings(&mut text, report);
+        for turn in &page.turns {
+            text.push((Meaning::Muted, format!("turn {}: {}", turn.iteration, tokens(&turn.usage))));
+        }
+        if !report.errors.is_empty() {
+            heading(&mut text, "Errors");
+        }
+        for error in &report.errors {
+            text.push((Meaning::Warn, super::super::update::safe(error, 1_000)));
+        }
+        let wrong = report.brief.sources.iter().filter(|source| source.stale || source.error.is_some());
+        for (index, source) in wrong.enumerate() {
+            if index == 0 {
+                heading(&mut text, "Sources that failed or were stale");
+            }
+            let why = source.error.as_deref().unwrap_or("stale");
+            text.push((Meaning::Warn, super::super::update::safe(&format!("{}: {why}", source.name), 400)));
+        }
+    }
+    text
+}
+
+fn timings(text: &mut Text, report: &CycleReport) {
+    let model = &report.model;
+    heading(text, format!("Model {} ({})", model.id, model.provider));
+    text.push((Meaning::Text, tokens(&report.usage)));
+    text.push((Meaning::Text, format!("{} requests, stopped: {}", model.iterations, model.stop_reason)));
+    heading(text, "Time");
+    let steps = [
+        ("accounts", report.timings_ms.accounts),
+        ("brief", report.timings_ms.brief),
+        ("prompt", report.timings_ms.prompt),
+        ("model", report.timings_ms.model),
+        ("execution", report.timings_ms.execution),
+        ("all of it", report.timings_ms.total),
+    ];
+    for (name, ms) in steps {
+        text.push((Meaning::Text, format!("{name:<10} {:>9}", format::millis(ms))));
+    }
+}

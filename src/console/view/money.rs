@@ -1,0 +1,242 @@
+//! What was earned, what it cost, and what is left.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::symbols::Marker;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use ratatui::widgets::canvas::{Canvas, Line as Stroke};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use super::super::format;
+use super::super::layout;
+use super::super::screens::money::Period;
+use super::super::state::State;
+use super::super::theme::{Meaning, Theme};
+use super::columns::{Column, Fitted, cell};
+use super::{framed, mark_part, page, placeholder};
+use crate::domain::{AccountName, MoneyPage, MoneyRow, Timestamp};
+
+/// Rank says which goes first when room is short.
+const COLUMNS: [Column; 7] = [
+    Column::left("", 10, 0),
+    Column::right("gross", 9, 0),
+    Column::right("commission", 10, 2),
+    Column::right("funding", 8, 3),
+    Column::right("model $", 8, 1),
+    Column::right("net", 9, 0),
+    Column::right("trades", 6, 4),
+];
+
+/// From this width on the curves stand beside the tables.
+const BESIDE: u16 = 110;
+
+/// Where the tables and the curves lie.
+fn places(area: Rect) -> (Rect, Rect) {
+    let [tables, curves] = if area.width >= BESIDE {
+        Layout::horizontal([Constraint::Percentage(52), Constraint::Fill(1)]).areas(area)
+    } else {
+        Layout::vertical([Constraint::Fill(1), Constraint::Percentage(if area.height > 20 { 40 } else { 0 })])
+            .areas(area)
+    };
+    (tables, curves)
+}
+
+/// How many rows the tables have, and how many are in sight.
+pub fn extent(state: &State) -> (usize, usize) {
+    let (tables, _) = places(layout::body(state));
+    let count = state.money.page.page.as_ref().map_or(0, |page| rows(page).len());
+    (count, usize::from(tables.height.saturating_sub(4)))
+}
+
+/// Draws the screen.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let (tables, curves) = places(area);
+    let asked = &state.money.page;
+    let inner = framed(frame, tables, state, theme, "Money", &page::age(asked, state, theme), true);
+    frame.render_widget(periods(state, theme), Rect { height: 1, ..inner });
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    if let (false, Some(page)) = (page::awaited(frame, body, asked, state, theme), &asked.page) {
+        draw_tables(frame, tables, body, page, state, theme);
+    }
+    if curves.height > 3 && curves.width > 20 {
+        draw_curves(frame, curves, asked.page.as_ref(), state, theme);
+    }
+}
+
+fn periods(state: &State, theme: &Theme) -> Line<'static> {
+    let mut line = Line::styled(" ← → ", theme.style(Meaning::Key));
+    for period in Period::ALL {
+        let here = period == state.money.period;
+        let style = theme.style(if here { Meaning::Focus } else { Meaning::Muted });
+        let title = period.title();
+        line.push_span(Span::styled(if here { format!("[{title}]") } else { format!(" {title} ") }, style));
+    }
+    line
+}
+
+/// One row of the tables.
+enum Row<'a> {
+    Title(&'static str),
+    Other(&'a str, Decimal),
+    Figures(&'a str, &'a MoneyRow, bool),
+}
+
+/// All tables as one list: the total first.
+fn rows(page: &MoneyPage) -> Vec<Row<'_>> {
+    let mut rows = vec![Row::Figures("all", &page.total, true)];
+    let tables = [
+        ("by account", &page.accounts, false),
+        ("by coin", &page.coins, false),
+        ("by day", &page.days, true),
+    ];
+    for (title, table, model) in tables {
+        if !table.is_empty() {
+            rows.push(Row::Title(title));
+            rows.extend(table.iter().map(|row| Row::Figures(row.label.as_str(), row, model)));
+        }
+    }
+    if !page.other_assets.is_empty() {
+        rows.push(Row::Title("in other assets, in no row above"));
+        rows.extend(page.other_assets.iter().map(|(asset, sum)| Row::Other(asset, *sum)));
+    }
+    rows
+}
+
+fn draw_tables(
+    frame: &mut Frame<'_>,
+    around: Rect,
+    area: Rect,
+    page: &MoneyPage,
+    state: &State,
+    theme: &Theme,
+) {
+    let fitted = Fitted::new(&COLUMNS, area.width.saturating_sub(1), 0);
+    let rows = rows(page);
+    let room = usize::from(area.height.saturating_sub(1));
+    let top = state.money.top.min(rows.len().saturating_sub(room));
+    let mut lines = vec![indented(fitted.titles(theme.style(Meaning::Muted)))];
+    for row in rows.iter().skip(top).take(room) {
+        lines.push(indented(match row {
+            Row::Title(title) => Line::styled(*title, theme.style(Meaning::Title)),
+            Row::Other(asset, sum) => Line::from(vec![
+                Span::styled(
+                    format!("{:<10} ", super::super::update::safe(asset, 10)),
+                    theme.style(Meaning::Text),
+                ),
+                Span::styled(sum.normalize().to_string(), gain(*sum, theme)),
+            ]),
+            Row::Figures(label, row, model) => figures(label, row, *model, theme, &fitted),
+        }));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+    mark_part(frame, around, theme, top, room, rows.len());
+}
+
+fn indented(mut line: Line<'static>) -> Line<'static> {
+    line.spans.insert(0, Span::raw(" "));
+    line
+}
+
+fn figures(label: &str, row: &MoneyRow, model: bool, theme: &Theme, fitted: &Fitted) -> Line<'static> {
+    let muted = theme.style(Meaning::Muted);
+    let label = label.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(label);
+    let money = |value: Decimal| cell(amount(value), gain(value, theme));
+    let cost = if model { cell(format::grouped(row.model_cost, 2), muted) } else { cell("", muted) };
+    fitted.row(&[
+        cell(label.to_owned(), theme.style(Meaning::Text)),
+        money(row.gross),
+        money(row.commission),
+        money(row.funding),
+        cost,
+        money(row.net()),
+        cell(row.trades.to_string(), muted),
+    ])
+}
+
+fn amount(value: Decimal) -> String {
+    format::signed_usdt(crate::domain::Usdt::of(value))
+}
+
+fn gain(value: Decimal, theme: &Theme) -> Style {
+    match value.round_dp(2) {
+        value if value > Decimal::ZERO => theme.style(Meaning::Gain),
+        value if value < Decimal::ZERO => theme.style(Meaning::Loss),
+        _ => theme.style(Meaning::Muted),
+    }
+}
+
+/// The equity of every account over time, each on a scale of its own.
+fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, state: &State, theme: &Theme) {
+    let note = Span::styled("each on its own scale", theme.style(Meaning::Muted));
+    let inner = framed(frame, area, state, theme, "Equity", &note, false);
+    let curves: Vec<_> =
+        page.map_or(&[][..], |page| &page.equity).iter().filter(|(_, points)| points.len() > 1).collect();
+    if curves.is_empty() {
+        placeholder(frame, inner, theme, &["Curves appear here once the accounts were read a few times."]);
+        return;
+    }
+    let count = u32::try_from(curves.len()).unwrap_or(1);
+    let areas = Layout::vertical(curves.iter().map(|_| Constraint::Ratio(1, count))).split(inner);
+    for ((name, points), area) in curves.iter().zip(areas.iter()) {
+        draw_curve(frame, *area, name, points, state, theme);
+    }
+}
+
+fn draw_curve(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    name: &AccountName,
+    points: &[(Timestamp, Decimal)],
+    state: &State,
+    theme: &Theme,
+) {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return };
+    if area.height < 3 {
+        return;
+    }
+    let change = last.1 - first.1;
+    let low = points.iter().map(|(_, value)| *value).min().unwrap_or_default();
+    let high = points.iter().map(|(_, value)| *value).max().unwrap_or_default();
+    let head = Line::from(vec![
+        Span::styled(format!(" {name} "), theme.style(Meaning::Title)),
+        Span::styled(format::grouped(last.1, 2), theme.style(Meaning::Text)),
+        Span::styled(format!(" {}", amount(change)), gain(change, theme)),
+        Span::styled(
+            format!("  {} to {}", format::grouped(low, 2), format::grouped(high, 2)),
+            theme.style(Meaning::Muted),
+        ),
+    ]);
+    frame.render_widget(head, Rect { height: 1, ..area });
+    let span = |at: Timestamp| (at - first.0).num_seconds().to_f64().unwrap_or(0.0);
+    let plot: Vec<(f64, f64)> =
+        points.iter().filter_map(|(at, value)| Some((span(*at), value.to_f64()?))).collect();
+    let (low, high) = (low.to_f64().unwrap_or(0.0), high.to_f64().unwrap_or(0.0));
+    let margin = ((high - low) * 0.05).max(high.abs() * 1e-6).max(1e-9);
+    let style = gain(change, theme).fg.or(theme.style(Meaning::Text).fg).unwrap_or_default();
+    let canvas = Canvas::default()
+        .marker(Marker::Braille)
+        .background_color(theme.style(Meaning::Text).bg.unwrap_or_default())
+        .x_bounds([0.0, span(last.0).max(1.0)])
+        .y_bounds([low - margin, high + margin])
+        .paint(move |context| {
+            for pair in plot.windows(2) {
+                if let [(x1, y1), (x2, y2)] = *pair {
+                    context.draw(&Stroke { x1, y1, x2, y2, color: style });
+                }
+            }
+        });
+    let body = Rect {
+        x: area.x + 1,
+        y: area.y + 1,
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    };
+    frame.render_widget(canvas, body);
+    let times = Rect { y: area.bottom() - 1, height: 1, ..body };
+    let muted = theme.style(Meaning::Muted);
+    frame.render_widget(Line::styled(state.clock(first.0, "%d %b %H:%M"), muted), times);
+    frame.render_widget(Line::styled(state.clock(last.0, "%d %b %H:%M"), muted).right_aligned(), times);
+}

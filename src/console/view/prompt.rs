@@ -1,0 +1,187 @@
+//! The prompt files: text, editor, comparison, and what is wrong with a draft.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::super::layout;
+use super::super::screens::prompt::{self, Change, View};
+use super::super::state::State;
+use super::super::theme::{Meaning, Theme};
+use super::super::update::safe;
+use super::super::wrap::wrap;
+use super::{framed, mark_part, page};
+use crate::domain::Untrusted;
+
+/// How many rows the findings may take.
+const FINDINGS: usize = 6;
+
+/// How many lines are shown altogether, and how many rows there are for them.
+pub fn extent(state: &State) -> (usize, usize) {
+    let area = layout::body(state);
+    let columns = usize::from(area.width.saturating_sub(4)).max(1);
+    let rows = usize::from(area.height.saturating_sub(3)).saturating_sub(findings(state, columns).len());
+    (lines(state, columns).len(), rows)
+}
+
+/// Draws the screen.
+pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let asked = &state.prompt.page;
+    let title = asked.page.as_ref().map_or("Prompt", |page| page.name.as_str());
+    let note = match (&state.prompt.draft, prompt::is_editing(state)) {
+        (Some(_), true) => Span::styled("editing; esc leaves and checks", theme.style(Meaning::Warn)),
+        (Some(draft), false) if draft.name == title => {
+            Span::styled("▲ draft, not in force", theme.style(Meaning::Warn))
+        }
+        _ => page::age(asked, state, theme),
+    };
+    let inner = framed(frame, area, state, theme, title, &note, true);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    if page::awaited(frame, inner, asked, state, theme) {
+        return;
+    }
+    frame.render_widget(files(state, theme, inner.width), Rect { height: 1, ..inner });
+    let columns = usize::from(area.width.saturating_sub(4)).max(1);
+    let findings = findings(state, columns);
+    let below = u16::try_from(findings.len()).unwrap_or(0).min(body.height / 2);
+    let text = Rect { height: body.height - below, ..body };
+    let notes: Vec<Line<'_>> = findings
+        .into_iter()
+        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
+        .collect();
+    frame.render_widget(Paragraph::new(notes), Rect { y: text.bottom(), height: below, ..body });
+    if prompt::is_editing(state) {
+        draw_editor(frame, text, state, theme);
+        return;
+    }
+    let lines = lines(state, columns);
+    let rows = usize::from(text.height);
+    let top = state.prompt.top.min(lines.len().saturating_sub(rows));
+    let count = lines.len();
+    let shown: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(top)
+        .take(rows)
+        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
+        .collect();
+    frame.render_widget(Paragraph::new(shown), text);
+    mark_part(frame, area, theme, top, rows, count);
+}
+
+fn draw_editor(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let Some(draft) = &state.prompt.draft else { return };
+    let mut editor = draft.editor.clone();
+    editor.set_style(theme.style(Meaning::Text));
+    editor.set_cursor_line_style(ratatui::style::Style::new());
+    editor.set_cursor_style(theme.style(Meaning::Text).add_modifier(ratatui::style::Modifier::REVERSED));
+    editor.set_selection_style(theme.style(Meaning::Selection));
+    editor.set_line_number_style(theme.style(Meaning::Muted));
+    frame.render_widget(&editor, area);
+}
+
+/// The files with a mark where one of the settings folder is in force, and what is shown of the one in sight.
+fn files(state: &State, theme: &Theme, width: u16) -> Line<'static> {
+    let mut line = Line::styled(" tab ", theme.style(Meaning::Key));
+    let Some(page) = &state.prompt.page.page else { return line };
+    for file in &page.files {
+        let here = file.name == page.name;
+        let style = theme.style(if here { Meaning::Focus } else { Meaning::Muted });
+        let own = if file.is_override { "*" } else { "" };
+        let name = safe(&file.name, 24);
+        line.push_span(Span::styled(
+            if here { format!("[{name}{own}]") } else { format!(" {name}{own} ") },
+            style,
+        ));
+    }
+    let view = [
+        Span::styled("  ← → ", theme.style(Meaning::Key)),
+        Span::styled(state.prompt.view.title(), theme.style(Meaning::Text)),
+    ];
+    if line.width() + view.iter().map(Span::width).sum::<usize>() <= usize::from(width) {
+        line.spans.extend(view);
+    }
+    line
+}
+
+/// The text, or how it differs, broken to a width.
+fn lines(state: &State, columns: usize) -> Vec<(Meaning, String)> {
+    let Some(page) = &state.prompt.page.page else { return Vec::new() };
+    let draft = state.prompt.draft.as_ref().filter(|draft| draft.name == page.name);
+    let text = draft.map_or_else(|| page.text.clone(), prompt::Draft::text);
+    let clean = |line: &str| Untrusted::new(line).lines();
+    let broken = |meaning: Meaning, line: &str| {
+        wrap(&clean(line), columns).into_iter().map(move |line| (meaning, line)).collect::<Vec<_>>()
+    };
+    let before = match state.prompt.view {
+        View::Text => {
+            return text.lines().flat_map(|line| broken(Meaning::Text, line)).collect();
+        }
+        View::AgainstInForce => &page.text,
+        View::AgainstBuiltIn => &page.built_in,
+    };
+    let changes = prompt::compared(before, &text);
+    if changes.iter().all(|(change, _)| *change == Change::Same) {
+        return vec![(Meaning::Muted, "There is no difference.".to_owned())];
+    }
+    let near = |place: usize| {
+        let around = changes.get(place.saturating_sub(2)..(place + 3).min(changes.len()));
+        around.is_some_and(|lines| lines.iter().any(|(change, _)| *change != Change::Same))
+    };
+    let mut lines = Vec::new();
+    let mut skipped = 0;
+    for (place, (change, line)) in changes.iter().enumerate() {
+        if !near(place) {
+            skipped += 1;
+            continue;
+        }
+        if skipped > 0 {
+            lines.push((Meaning::Muted, format!("  … {skipped} lines the same")));
+            skipped = 0;
+        }
+        let (mark, meaning) = match change {
+            Change::Same => (" ", Meaning::Muted),
+            Change::Added => ("+", Meaning::Gain),
+            Change::Removed => ("-", Meaning::Loss),
+        };
+        lines.extend(broken(meaning, &format!("{mark} {line}")));
+    }
+    if skipped > 0 {
+        lines.push((Meaning::Muted, format!("  … {skipped} lines the same")));
+    }
+    lines
+}
+
+/// What is wrong with the draft, or with the file on disk.
+fn findings(state: &State, columns: usize) -> Vec<(Meaning, String)> {
+    let Some(page) = &state.prompt.page.page else { return Vec::new() };
+    let mut lines = Vec::new();
+    let mut add = |meaning: Meaning, text: String| {
+        lines.extend(wrap(&safe(&text, 400), columns).into_iter().map(|line| (meaning, line)));
+    };
+    if state.prompt.draft.is_some() {
+        match (&state.prompt.lint.page, &state.prompt.lint.trouble, state.prompt.lint.waiting) {
+            (_, _, Some(_)) => add(Meaning::Muted, "checking the draft …".to_owned()),
+            (Some(findings), ..) if findings.is_empty() => {
+                add(
+                    Meaning::Gain,
+                    "✓ nothing is wrong with the draft; u uses it from the next cycle on".to_owned(),
+                );
+            }
+            (Some(findings), ..) => {
+                for finding in findings {
+                    add(Meaning::Danger, format!("■ {finding}"));
+                }
+            }
+            (None, Some(trouble), None) => {
+                add(Meaning::Warn, format!("▲ the draft could not be checked: {trouble}"));
+            }
+            (None, None, None) => {}
+        }
+    }
+    for finding in &page.findings {
+        add(Meaning::Warn, format!("▲ the file on disk is not in force: {finding}"));
+    }
+    lines.truncate(FINDINGS);
+    lines
+}
