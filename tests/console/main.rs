@@ -9,6 +9,7 @@ mod driver;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "made-up candles")]
 mod pages;
 #[cfg(test)]
 mod real_terminal;
