@@ -11,10 +11,10 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;
 
 #[path = "../tests/console/fixture.rs"]
-#[allow(dead_code, reason = "the tests use all of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it, and fail by panicking")]
 mod fixture;
 #[path = "../tests/console/pages.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it, and fail by panicking")]
 mod pages;
 
 /// Counted frames of each screen.
