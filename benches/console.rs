@@ -10,12 +10,11 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::KeyCode;
 
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a fixture fails by panicking")]
 #[path = "../tests/console/fixture.rs"]
-#[allow(dead_code, reason = "the tests use all of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it, and fail by panicking")]
 mod fixture;
 #[path = "../tests/console/pages.rs"]
-#[allow(dead_code, clippy::unwrap_used, clippy::pedantic, reason = "the tests use all of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it, and fail by panicking")]
 mod pages;
 
 /// Counted frames of each screen.

@@ -1,5 +1,11 @@
 //! Fixed answers of a desk, for the screens that ask.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "made-up curves of small numbers"
+)]
+
 use jarvis::console::update::{Effect, Msg};
 use jarvis::domain::{
     Candle, ChartPage, ClientOrderId, CycleId, CycleLine, CycleOutcomes, CyclePage, DecisionMark,
@@ -267,7 +273,7 @@ fn money(from: Timestamp, to: Timestamp) -> MoneyPage {
             row("tugrul", ["-5.00", "-2.00", "0", "0"], 4),
         ],
         coins: COINS.iter().map(|(name, _)| coin(name)).collect(),
-        other_assets: Default::default(),
+        other_assets: Vec::new(),
         equity: vec![curve("mirat", 1), curve("mevlut", -1), curve("tugrul", 0)],
     }
 }

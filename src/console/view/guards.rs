@@ -57,6 +57,8 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     let scopes = guards::scopes(state);
     let details = details(state, theme, inner);
     let below = u16::try_from(details.len()).unwrap_or(0).min(inner.height / 3);
+    // A line alone would part nothing from nothing.
+    let below = if below < 2 { 0 } else { below };
     let list = Rect { height: inner.height - below, ..inner };
     let selected = state.guards.selected.min(scopes.len().saturating_sub(1));
     let rows = usize::from(list.height);
