@@ -35,13 +35,15 @@ fn the_commented_file_says_exactly_the_defaults() {
 
 #[test]
 fn every_optional_key_of_the_commented_file_works_when_its_comment_sign_is_removed() {
+    let is_key = |rest: &str| rest.starts_with('[') || rest.contains(" = \"") || rest.contains(" = [");
     let uncommented: Vec<&str> = DEFAULT_FILE
         .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")).unwrap_or(line))
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line))
         .collect();
     assert!(uncommented.join("\n").contains("\nws_url"));
     let settings = settings(&uncommented.join("\n"));
     assert_eq!(settings.exchange.ws_url.as_deref(), Some("ws://127.0.0.1:8080"));
+    assert_eq!(settings.console.keys["quit"], ["q", "ctrl-c"]);
     assert_eq!(settings.accounts[0].api_secret, Some(SecretRef::Variable("MIRAT_API_SECRET".into())));
 }
 
@@ -371,7 +373,7 @@ fn finnhubs_key_may_be_absent_but_not_where_the_settings_name_it() {
         format!("[market]\nfinnhub_api_key_env = \"NEWS_KEY\"\n{TRADING}").replace("mode = \"testnet\"", "");
     let text = format!("mode = \"testnet\"\n{text}");
     let refusal = load_text(&text, &keys).unwrap_err().to_string();
-    assert!(refusal.contains("jarvis.toml, line 2: market.finnhub_api_key: "), "{refusal}");
+    assert!(refusal.contains("jarvis.toml, line 2: market.finnhub_api_key_env: "), "{refusal}");
     assert!(refusal.contains("export NEWS_KEY="), "{refusal}");
     let all = |name: &str| Some(name.to_owned());
     let named = load_text(&text, &all).unwrap().settings.market.finnhub_api_key;
