@@ -308,7 +308,7 @@ impl ExchangeClient {
     /// Why nothing may be sent now, after a 429 or a ban.
     fn closed(&self) -> Option<String> {
         let wait = self.inner.limits.closed_for()?;
-        Some(format!("the exchange asked this address to wait {}s more", wait.as_secs()))
+        Some(format!("the exchange asked this address to wait {}s more", wait.as_secs_f64().ceil()))
     }
 
     /// Sends once with the given security and classifies what came back.

@@ -42,7 +42,7 @@ pub enum ExchangeError {
         body: Untrusted,
     },
     /// Not asked: the exchange told this address to wait.
-    #[error("{endpoint}: not sent, because the exchange asked this address to wait {}s more", wait.as_secs())]
+    #[error("{endpoint}: not sent, because the exchange asked this address to wait {}s more", wait.as_secs_f64().ceil())]
     Throttled {
         /// What would have been asked.
         endpoint: String,
