@@ -106,8 +106,8 @@ impl Guardian {
 
     /// One look at the account, and what has to be done about it.
     pub async fn pass(&mut self) {
-        let state = match self.account.read().await {
-            Ok(state) => state,
+        let (state, stops) = match self.account.read_with_stops().await {
+            Ok(read) => read,
             Err(error) => {
                 if !self.unreadable {
                     let text = format!("{}: the account cannot be read: {error}", self.account.name());
@@ -124,10 +124,8 @@ impl Guardian {
         self.told_naked
             .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
         self.account.resolve_unresolved().await;
-        if let Ok(stops) = self.account.resting_stops().await {
-            self.mend_stops(&state, &stops).await;
-            self.sweep_orphans(&state, &stops).await;
-        }
+        self.mend_stops(&state, &stops).await;
+        self.sweep_orphans(&state, &stops).await;
         self.vanished(&state).await;
         self.account.book_what_is_left(&self.changed(&state)).await;
         // Repairs change what is seen, so the account is told as it is after them.
@@ -160,8 +158,8 @@ impl Guardian {
         self.booked = Some(Instant::now());
         self.account.book_equity(state).await;
         self.account.book_income().await;
-        self.reconciler.look(&self.account).await;
-        match self.account.look_for_others(is_first).await {
+        let Some(names) = self.reconciler.look(&self.account).await else { return };
+        match self.account.look_for_others(names, is_first).await {
             Ok(None) => {}
             Ok(Some(halt)) => {
                 let text = format!("{}: nothing is traded: {}", self.account.name(), halt.reason);

@@ -34,7 +34,7 @@ use super::bulletin::Bulletin;
 use super::halts::Halts;
 use super::sizing::CoinAllocation;
 use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol, Timestamp};
-use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolRules};
+use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolConfig, SymbolRules};
 use crate::store::Store;
 
 /// What the settings say about an account.
@@ -236,6 +236,17 @@ impl AccountDesk {
     pub async fn prepare_account(&self) -> Result<(), String> {
         self.ensure_one_way().await?;
         if !self.is_dry() {
+            // All coins in one read; each by itself only where something has to be changed.
+            match self.client.symbol_configs(None).await {
+                Ok(configs) => {
+                    for config in configs.iter().filter(|config| self.is_as_wanted(config)) {
+                        self.set_prepared(&config.symbol);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(account = %self.name(), %error, "leverage and margin modes could not be read at once");
+                }
+            }
             let prepared =
                 futures_util::future::join_all(self.terms.symbols.iter().map(|coin| self.prepare_coin(coin)))
                     .await;
@@ -244,6 +255,10 @@ impl AccountDesk {
             }
         }
         Ok(())
+    }
+
+    fn is_as_wanted(&self, config: &SymbolConfig) -> bool {
+        config.isolated && config.leverage == self.terms.leverage
     }
 
     /// In hedge mode an order needs a side of its own, and a stop or a close without one is refused: nothing may be

@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 
 use super::AccountDesk;
 use super::ids::{tag_in, tag_of};
-use crate::domain::{ClientOrderId, Halt, HaltLevel, HaltOrigin, HaltScope};
+use crate::domain::{ClientOrderId, Halt, HaltLevel, HaltOrigin, HaltScope, Symbol};
 use crate::exchange::ExchangeError;
+use crate::store::StoreError;
 
 /// How far back another desk's orders count.
 const HOURS_BACK: TimeDelta = TimeDelta::hours(6);
@@ -19,6 +20,17 @@ const HOURS_BACK: TimeDelta = TimeDelta::hours(6);
 pub(super) struct Others {
     seen: BTreeSet<String>,
     accepted: BTreeSet<String>,
+}
+
+/// Why another desk could not be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The exchange does not tell.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// Our own fills cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl AccountDesk {
@@ -40,24 +52,24 @@ impl AccountDesk {
         !self.others.lock().unwrap_or_else(PoisonError::into_inner).accepted.contains(tag)
     }
 
-    /// Looks for orders of another desk: those that rest and, with `history`, those of the last hours. Returns the halt
-    /// that follows; a dry run shares an account with everybody.
-    pub async fn look_for_others(&self, history: bool) -> Result<Option<Halt>, ExchangeError> {
+    /// Looks for orders of another desk: those that rest, `names`, and with `history` those of the last hours. Returns the
+    /// halt that follows; a dry run shares an account with everybody.
+    pub async fn look_for_others(
+        &self,
+        mut names: Vec<ClientOrderId>,
+        history: bool,
+    ) -> Result<Option<Halt>, HistoryError> {
         if self.is_dry() {
             return Ok(None);
         }
-        let (stops, orders) =
-            tokio::try_join!(self.client.open_algo_orders(None), self.client.open_orders(None))?;
-        let mut names: Vec<ClientOrderId> =
-            stops.into_iter().filter_map(|stop| stop.client_order_id).collect();
-        names.extend(orders.into_iter().filter_map(|order| order.client_order_id));
         if history {
             let since = self.shared.clock.now() - HOURS_BACK;
-            let past = join_all(
-                self.terms.symbols.iter().map(|symbol| self.client.all_algo_orders(symbol, Some(since))),
-            )
-            .await;
-            for order in past.into_iter().flatten().flatten() {
+            // A desk that traded left fills, and they are booked by now: the other coins need not be asked about.
+            let fills = self.shared.store.fills_since(self.name(), since).await?;
+            let traded: BTreeSet<Symbol> = fills.into_iter().map(|fill| fill.symbol).collect();
+            let past =
+                join_all(traded.iter().map(|symbol| self.client.all_algo_orders(symbol, Some(since)))).await;
+            for order in past.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
                 if order.created_at.is_none_or(|at| at >= since) {
                     names.extend(order.client_order_id);
                 }

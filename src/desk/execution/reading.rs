@@ -17,6 +17,12 @@ const INCOME_OVERLAP: TimeDelta = TimeDelta::minutes(1);
 impl AccountDesk {
     /// Balances, positions and stops in one reading.
     pub async fn read(&self) -> Result<AccountState, ExchangeError> {
+        self.read_with_stops().await.map(|(state, _)| state)
+    }
+
+    /// The same, with every conditional order that rests: the list of all coins is the dearest read there is, and is not
+    /// asked for twice.
+    pub async fn read_with_stops(&self) -> Result<(AccountState, Vec<AlgoOrder>), ExchangeError> {
         let (balance, positions, stops) = tokio::try_join!(
             self.client.account(),
             self.client.positions(),
@@ -26,7 +32,7 @@ impl AccountDesk {
         for position in positions {
             read.push(self.described(position, &stops).await);
         }
-        Ok(AccountState {
+        let state = AccountState {
             name: self.name().clone(),
             leverage: self.terms.leverage,
             symbols: self.terms.symbols.clone(),
@@ -36,7 +42,8 @@ impl AccountDesk {
             positions: read,
             as_of: self.shared.clock.now(),
             trouble: None,
-        })
+        };
+        Ok((state, stops))
     }
 
     async fn described(&self, position: ExchangePosition, stops: &[AlgoOrder]) -> Position {

@@ -4,7 +4,7 @@ use super::journal::Cause;
 use super::protect::Protection;
 use super::{AccountDesk, is_ours};
 use crate::domain::{AccountState, ClientOrderId, Event, Symbol, Usdt};
-use crate::exchange::{AlgoOrder, ExchangeError};
+use crate::exchange::AlgoOrder;
 
 /// What looking at a position without a stop led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +56,6 @@ impl AccountDesk {
             }
             Protection::Naked { reason } => Finding::Unrepaired(reason),
         }
-    }
-
-    /// Every conditional order that rests.
-    pub async fn resting_stops(&self) -> Result<Vec<AlgoOrder>, ExchangeError> {
-        self.client.open_algo_orders(None).await
     }
 
     /// Stops of ours that rest although their coin has no position.

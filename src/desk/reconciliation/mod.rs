@@ -44,10 +44,17 @@ impl Reconciler {
         !self.doubts.is_empty()
     }
 
-    /// One look at an account whose books were just brought up to date.
-    pub async fn look(&mut self, account: &AccountDesk) {
-        let Some(seen) = read(account).await else { return };
-        let found = match differences(account, &seen).await {
+    /// One look at an account whose books were just brought up to date. Returns the names of everything that rests there;
+    /// `None` when the account could not be read.
+    pub async fn look(&mut self, account: &AccountDesk) -> Option<Vec<ClientOrderId>> {
+        let seen = read(account).await?;
+        self.compare(account, &seen).await;
+        let stops = seen.stops.into_iter().filter_map(|stop| stop.client_order_id);
+        Some(stops.chain(seen.orders.into_iter().filter_map(|order| order.client_order_id)).collect())
+    }
+
+    async fn compare(&mut self, account: &AccountDesk, seen: &Seen) {
+        let found = match differences(account, seen).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(account = %account.name(), %error, "the books could not be read for reconciliation");
