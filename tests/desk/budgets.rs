@@ -4,7 +4,7 @@ use jarvis::config::{Provider, Settings};
 use jarvis::domain::{CycleReport, OutcomeKind};
 use rust_decimal::Decimal;
 
-use crate::rig::{PATIENCE, Plan, Rig};
+use crate::rig::{Plan, Rig};
 
 fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
     let mut settings = Settings::default();
@@ -96,11 +96,7 @@ fn tokens_of(stream: &[u8]) -> [u64; 4] {
 
 #[tokio::test]
 async fn three_cycles_counted_by_hand_from_what_was_recorded_cost_what_the_desk_says() {
-    let plan = Plan {
-        settings: settings(|settings| settings.dry_run = true),
-        patience: PATIENCE,
-        ..Plan::default()
-    };
+    let plan = Plan { settings: settings(|settings| settings.dry_run = true), ..Plan::default() };
     let rig = Rig::new(plan).await;
     let mut all = Decimal::ZERO;
     for number in 1..=3 {

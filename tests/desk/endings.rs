@@ -4,12 +4,12 @@ use jarvis::domain::{Event, OutcomeKind, Phase, Trigger};
 use jarvis::store::CycleState;
 use jarvis::world::analyst::{AnalystOptions, Fault};
 
-use crate::rig::{PATIENCE, Plan, Rig};
+use crate::rig::{Plan, Rig};
 
 #[tokio::test]
 async fn a_cycle_that_ends_with_the_desk_is_stored_as_cut_off_and_no_row_is_called_invalid() {
     let analyst = AnalystOptions { fault: Some(Fault::Stall), ..AnalystOptions::default() };
-    let rig = Rig::new(Plan { analyst, patience: PATIENCE, ..Plan::default() }).await;
+    let rig = Rig::new(Plan { analyst, ..Plan::default() }).await;
     let (_, mut events) = rig.floor.bulletin().subscribe();
     let floor = std::sync::Arc::clone(&rig.floor);
     let running = tokio::spawn(async move { floor.run_cycle(Trigger::Manual).await.unwrap() });

@@ -1,5 +1,7 @@
 //! Every way the analyst can go wrong, and what the desk makes of it.
 
+use std::time::Duration;
+
 use jarvis::domain::{CycleReport, DecisionRow, OutcomeKind, Rule};
 use jarvis::world::analyst::{AnalystOptions, Fault};
 
@@ -7,7 +9,12 @@ use crate::rig::{Plan, Rig};
 
 async fn rig_with(fault: Fault) -> Rig {
     let analyst = AnalystOptions { fault: Some(fault), ..AnalystOptions::default() };
-    Rig::new(Plan { analyst, ..Plan::default() }).await
+    let mut plan = Plan { analyst, ..Plan::default() };
+    if fault == Fault::Stall {
+        // Whether it is silent from the first turn on or, on a slow machine, seems so a little earlier: nothing comes.
+        plan.patience = Duration::from_millis(300);
+    }
+    Rig::new(plan).await
 }
 
 fn invalid(report: &CycleReport) -> usize {

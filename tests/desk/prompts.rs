@@ -5,7 +5,7 @@ use std::fs;
 use jarvis::config::Settings;
 use jarvis::domain::{CycleReport, OutcomeKind, Severity};
 
-use crate::rig::{PATIENCE, Plan, Rig};
+use crate::rig::{Plan, Rig};
 
 async fn system_of(rig: &Rig, report: &CycleReport) -> String {
     let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
@@ -25,7 +25,6 @@ async fn the_next_cycle_uses_an_edited_file_and_a_broken_one_is_alarmed_and_chan
     let rig = Rig::new(Plan {
         settings_dir: Some(folder.path().to_owned()),
         settings: Settings { dry_run: true, ..Settings::default() },
-        patience: PATIENCE,
         ..Plan::default()
     })
     .await;

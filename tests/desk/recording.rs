@@ -7,7 +7,7 @@ use jarvis::llm::{Recorded, RecordedCall};
 use jarvis::store::Store;
 use jarvis::world::analyst::{AnalystOptions, Fault};
 
-use crate::rig::{PATIENCE, Plan, Rig};
+use crate::rig::{Plan, Rig};
 
 /// Everything of a row but the names of its orders.
 fn rows(report: &CycleReport) -> Vec<DecisionRow> {
@@ -52,7 +52,7 @@ async fn a_stored_cycle_is_replayed_to_the_byte_repair_included() {
 fn quiet() -> Plan {
     let mut settings = Settings { dry_run: true, ..Settings::default() };
     settings.model.prompt = PromptLanguage::English;
-    Plan { settings, patience: PATIENCE, ..Plan::default() }
+    Plan { settings, ..Plan::default() }
 }
 
 #[tokio::test]

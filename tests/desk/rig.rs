@@ -29,8 +29,8 @@ use serde_json::{Value, json};
 /// Where everything is reached; nothing ever looks it up.
 const HERE: &str = "http://here";
 
-/// More patience with the model than any machine needs.
-pub const PATIENCE: Duration = Duration::from_hours(1);
+/// More patience with the model than any machine needs: only a test of a silent one takes less.
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// How a rig is put together.
 pub struct Plan {
@@ -81,7 +81,7 @@ impl Default for Plan {
             recorded: None,
             script: Vec::new(),
             settings_dir: None,
-            patience: Duration::from_millis(300),
+            patience: PATIENCE,
             priced_as: Some("claude-sonnet-4-6"),
             world: None,
             between: None,

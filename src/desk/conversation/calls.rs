@@ -91,7 +91,7 @@ impl Conversation<'_> {
             let number = self.announce(asked);
             let began = Instant::now();
             let answer = self.market.answer(asked).await;
-            (key, (number, answer, began.elapsed().as_secs_f64() * 1000.0))
+            (key, (number, answer, super::millis(began.elapsed())))
         }))
         .await
         .into_iter()

@@ -111,6 +111,11 @@ pub fn tools_of(llm: &LlmClient) -> Vec<Tool> {
     offered
 }
 
+/// Milliseconds to a thousandth: so few digits that they are read back as they were written.
+fn millis(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
 impl<'a> Conversation<'a> {
     /// Begins with the two prompts.
     pub fn new(around: Around<'a>, budget: Budget, system: String, user: String) -> Self {
@@ -279,7 +284,7 @@ impl<'a> Conversation<'a> {
 
     /// Stores a call and returns what it cost.
     async fn keep(&self, result: &Result<Turn, LlmError>, began: Instant) -> Usage {
-        let ms = began.elapsed().as_secs_f64() * 1000.0;
+        let ms = millis(began.elapsed());
         let call = match result {
             Ok(turn) => ModelCall {
                 cycle: self.cycle.clone(),

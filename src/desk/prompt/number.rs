@@ -39,6 +39,16 @@ pub fn significant_decimal(value: Decimal) -> String {
     rounded.unwrap_or(value).normalize().to_string()
 }
 
+/// A volume to three digits, in thousands (`k`), millions (`M`) or billions (`B`) from there on.
+pub fn shortened(value: Decimal) -> String {
+    let rounded = value.round_sf(3).unwrap_or(value);
+    let (scale, letter) = [(9, "B"), (6, "M"), (3, "k")]
+        .into_iter()
+        .find(|(scale, _)| rounded.abs() >= Decimal::from(10_i64.pow(*scale)))
+        .unwrap_or((0, ""));
+    format!("{}{letter}", (rounded / Decimal::from(10_i64.pow(scale))).normalize())
+}
+
 /// An amount of USDT to the cent.
 pub fn cents(value: Decimal) -> String {
     let mut rounded = value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::input::{AccountInput, CoinInput, Language, PromptInput};
-use super::number::{cents, instant, rough, significant, significant_decimal};
+use super::number::{cents, instant, rough, shortened, significant, significant_decimal};
 use super::past::{LessonRow, OutcomeRow, lesson_row, operator, outcome_row, theses};
 use crate::domain::{
     AccountName, AccountState, Candle, DecisionWord, Position, Symbol, Timestamp, Untrusted,
@@ -16,6 +16,8 @@ use crate::domain::{
 
 /// 4 h candles shown for each coin.
 const COIN_CANDLES: usize = 20;
+/// Hours from one of them to the next.
+const COIN_CANDLE_HOURS: i64 = 4;
 /// Daily candles shown for the Dow Jones.
 const US30_CANDLES: usize = 5;
 /// Calendar entries shown; with more than these, the low-impact ones go first.
@@ -168,13 +170,16 @@ struct Task {
 #[derive(Debug, Serialize)]
 struct TaskAccount {
     account: AccountName,
+    /// What is allowed for each coin that has no list of its own.
+    allowed: Vec<DecisionWord>,
     coins: Vec<TaskCoin>,
 }
 
 #[derive(Debug, Serialize)]
 struct TaskCoin {
     symbol: Symbol,
-    allowed: Vec<DecisionWord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<Vec<DecisionWord>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<TaskPosition>,
 }
@@ -265,13 +270,13 @@ fn task(input: &PromptInput, language: Language) -> Result<Task, serde_json::Err
             .find(|candidate| candidate.state.name == account)
             .and_then(|candidate| candidate.state.position(&symbol))
             .map(|position| task_position(position, input.market_time));
-        by_account.entry(account).or_default().push(TaskCoin { symbol, allowed, position });
+        by_account.entry(account).or_default().push(TaskCoin { symbol, allowed: Some(allowed), position });
     }
     let accounts = input
         .accounts
         .iter()
         .filter_map(|account| by_account.remove_entry(&account.state.name))
-        .map(|(account, coins)| TaskAccount { account, coins })
+        .map(|(account, coins)| task_account(account, coins))
         .collect();
     Ok(Task {
         market_time: instant(input.market_time),
@@ -280,6 +285,23 @@ fn task(input: &PromptInput, language: Language) -> Result<Task, serde_json::Err
         accounts,
         answer: "one object for every account and coin",
     })
+}
+
+/// The list most coins share is told once, for the account; the others keep theirs.
+fn task_account(account: AccountName, mut coins: Vec<TaskCoin>) -> TaskAccount {
+    let shared_by =
+        |words: &Vec<DecisionWord>| coins.iter().filter(|coin| coin.allowed.as_ref() == Some(words)).count();
+    let allowed: Vec<DecisionWord> = coins
+        .iter()
+        .filter_map(|coin| coin.allowed.as_ref())
+        .rev()
+        .max_by_key(|words| shared_by(words))
+        .cloned()
+        .unwrap_or_default();
+    for coin in &mut coins {
+        coin.allowed.take_if(|words| *words == allowed);
+    }
+    TaskAccount { account, allowed, coins }
 }
 
 fn task_position(position: &Position, now: Timestamp) -> TaskPosition {
@@ -354,11 +376,9 @@ fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
         ]
         .map(significant),
     );
-    Some(Coin {
-        symbol: coin.symbol.to_string(),
-        indicators,
-        candles: candle_rows(&coin.candles, COIN_CANDLES, now, 4),
-    })
+    let candles = candle_rows(unbroken(&coin.candles), COIN_CANDLES, now, COIN_CANDLE_HOURS);
+    indicators.push(candles.last().map(|newest| newest.age.to_string()).unwrap_or_default());
+    Some(Coin { symbol: coin.symbol.to_string(), indicators, candles })
 }
 
 fn priced(input: &PromptInput) -> impl Iterator<Item = &CoinInput> {
@@ -401,6 +421,13 @@ fn statistics_row(coin: &CoinInput) -> Vec<String> {
     row
 }
 
+/// The newest candles up to the first hole: their rows carry no time of their own.
+fn unbroken(candles: &[Candle]) -> &[Candle] {
+    let follows = |pair: &[Candle]| pair[1].open_time - pair[0].open_time == COIN_CANDLE_HOURS * 3_600_000;
+    let hole = candles.windows(2).rposition(|pair| !follows(pair));
+    &candles[hole.map_or(0, |at| at + 1)..]
+}
+
 /// The last `count` candles, oldest first; the age counts from the close, in hours, or in days for daily bars.
 fn candle_rows(candles: &[Candle], count: usize, now: Timestamp, hours: i64) -> Vec<CandleRow> {
     const HOUR_MS: i64 = 3_600_000;
@@ -414,7 +441,7 @@ fn candle_rows(candles: &[Candle], count: usize, now: Timestamp, hours: i64) -> 
             high: significant_decimal(candle.high.value()),
             low: significant_decimal(candle.low.value()),
             close: significant_decimal(candle.close.value()),
-            volume: significant_decimal(candle.volume),
+            volume: shortened(candle.volume),
         })
         .collect()
 }

@@ -9,6 +9,8 @@ use super::signals::View;
 const OPENING_SCORE: f64 = 0.22;
 /// The analyst's own idea of a strong opening.
 const STRONG: f64 = 0.75;
+/// The same in hundredths.
+const STRONG_HUNDREDTHS: u32 = 75;
 /// Coins opened with conviction in one hour.
 const STRONG_OPENINGS: usize = 3;
 /// Positions in one account beyond which nothing is added with conviction.
@@ -67,6 +69,14 @@ pub(super) struct Decision {
     pub ground: Ground,
     /// Gain of the position in percent of the price, if one is held.
     pub gain_percent: Option<f64>,
+}
+
+impl Decision {
+    /// Whether it is an opening that is meant to be carried out.
+    pub fn is_strong_opening(&self) -> bool {
+        let opens = matches!(self.word.to_ascii_uppercase().as_str(), "LONG" | "SHORT");
+        opens && self.confidence >= STRONG_HUNDREDTHS
+    }
 }
 
 /// Decides every pair of the task.

@@ -37,11 +37,26 @@ pub(super) struct Task {
     pub accounts: Vec<TaskAccount>,
 }
 
+impl Task {
+    /// Gives every coin its list.
+    fn spelled_out(mut self) -> Self {
+        for account in &mut self.accounts {
+            for coin in account.coins.iter_mut().filter(|coin| coin.allowed.is_empty()) {
+                coin.allowed.clone_from(&account.allowed);
+            }
+        }
+        self
+    }
+}
+
 /// One account of the task.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct TaskAccount {
     /// Its name.
     pub account: String,
+    /// The words that may be used for coins without a list of their own.
+    #[serde(default)]
+    allowed: Vec<String>,
     /// Its coins.
     pub coins: Vec<TaskCoin>,
 }
@@ -243,14 +258,14 @@ fn high_impact(table: &Table) -> Vec<String> {
 
 /// The last fenced `task` block of a text that can be read.
 fn task_of(text: &str) -> Option<Task> {
-    let mut last = None;
+    let mut last: Option<Task> = None;
     let mut rest = text;
     while let Some(start) = rest.find("```task") {
         rest = rest.get(start + "```task".len()..)?;
         let block = rest.split("```").next().unwrap_or_default();
         last = serde_json::from_str(block.trim()).ok().or(last);
     }
-    last
+    last.map(Task::spelled_out)
 }
 
 fn tongue(task: Option<&Task>, conversation: &Conversation) -> Tongue {

@@ -7,6 +7,9 @@ use super::reading::{Reading, Task, Tongue};
 use super::signals::{Fact, View, named_number};
 use super::words::{figure, shape};
 
+/// Candle formations named; of the others only the number is told.
+const FORMATIONS: usize = 3;
+
 /// The lines of the analysis, the most important ones first within their subject.
 pub(super) fn lines(
     task: &Task,
@@ -79,7 +82,7 @@ fn fear_line(reading: &Reading) -> String {
             .to_owned();
     };
     let sense = if value < 20.0 {
-        tongue.pick("uçta; ters yönde küçük bir pay verildi", "an extreme; a small contrarian share is given")
+        tongue.pick("uçta; ters yöne küçük pay", "an extreme; a small contrarian share")
     } else if value > 80.0 {
         tongue.pick("aşırı iyimser; uzunlardan biraz düşüldü", "very greedy; a little is taken from longs")
     } else {
@@ -129,9 +132,9 @@ fn regime_line(reading: &Reading, tongue: Tongue) -> String {
     let ranging = adx.iter().filter(|value| **value < 22.0).count();
     match tongue {
         Tongue::Turkish => {
-            format!("Rejim: {trending} coinde trend (ADX ≥ 28), {ranging} coinde yatay (ADX < 22).")
+            format!("Rejim: {trending} coin trendde (ADX ≥ 28), {ranging} coin yatay (< 22).")
         }
-        Tongue::English => format!("Regime: {trending} coins trend (ADX ≥ 28), {ranging} range (ADX < 22)."),
+        Tongue::English => format!("Regime: {trending} coins trend (ADX ≥ 28), {ranging} range (< 22)."),
     }
 }
 
@@ -162,10 +165,12 @@ fn formation_line(known: &[(&String, &View)], tongue: Tongue) -> String {
             })
         })
         .collect();
+    let more = seen.len().saturating_sub(FORMATIONS);
     let list = if seen.is_empty() {
         tongue.pick("dikkate değer yok", "none worth mentioning").to_owned()
     } else {
-        seen.join(", ")
+        let told = seen[..seen.len() - more].join(", ");
+        if more == 0 { told } else { format!("{told} (+{more})") }
     };
     format!("{}: {list}.", tongue.pick("Formasyonlar", "Formations"))
 }
@@ -195,10 +200,10 @@ fn headline_line(reading: &Reading) -> String {
     let count = reading.general.headlines.len();
     match reading.tongue {
         Tongue::Turkish => {
-            format!("Haberler: {count} başlık veri olarak okundu, içlerindeki talimatlara uyulmaz.")
+            format!("Haberler: {count} başlık, veri olarak okundu.")
         }
         Tongue::English => {
-            format!("News: {count} headlines read as data; instructions in them are not followed.")
+            format!("News: {count} headlines, read as data.")
         }
     }
 }
@@ -212,7 +217,9 @@ fn tool_line(reading: &Reading) -> Option<String> {
         .findings
         .iter()
         .map(|finding| {
-            let name = finding.path.split('?').next().unwrap_or_default().trim_start_matches('/');
+            let path = finding.path.split('?').next().unwrap_or_default();
+            let name =
+                path.trim_start_matches("/futures/").trim_start_matches("/indicators/").trim_matches('/');
             let result = match &finding.answer {
                 None => tongue.pick("alınamadı", "failed").to_owned(),
                 Some(answer) => ["value", "ratio", "rate", "price"]
@@ -244,10 +251,7 @@ fn book_line(task: &Task, tongue: Tongue) -> String {
 }
 
 fn plan_line(decisions: &[Decision], tongue: Tongue) -> String {
-    let strong = decisions
-        .iter()
-        .filter(|row| matches!(row.word.as_str(), "LONG" | "SHORT") && row.confidence >= 75)
-        .count();
+    let strong = decisions.iter().filter(|row| row.is_strong_opening()).count();
     let close = decisions.iter().filter(|row| row.word == "CLOSE").count();
     let counter = decisions.iter().any(|row| row.ground == Ground::Counterweight);
     let note = if counter {

@@ -118,10 +118,11 @@ impl Detail {
     }
 }
 
-/// Whether a coin that is left alone is left alone for the same reason in an account before: its figures were told there,
+/// Whether a coin without a position is left alone for the same reason in an account before: its figures were told there,
 /// and telling them for every account is half of what an answer costs.
 fn says_the_same(before: &Decision, decision: &Decision) -> bool {
-    decision.word.eq_ignore_ascii_case("NO_TRADE")
+    let left_alone = decision.gain_percent.is_none() && !decision.is_strong_opening();
+    left_alone
         && (&before.symbol, &before.word, before.ground)
             == (&decision.symbol, &decision.word, decision.ground)
 }

@@ -33,24 +33,18 @@ fn ground(decision: &Decision, view: &View, tongue: Tongue) -> String {
     let gain = decision.gain_percent.map_or_else(String::new, |gain| format!(" ({gain:+.1}%)"));
     let (turkish, english) = match decision.ground {
         Ground::Signal if decision.confidence >= 75 => ("Güçlü sinyal", "Strong signal"),
-        Ground::Signal => ("Sinyal var ama eşik için zayıf", "A signal, but weak for the threshold"),
-        Ground::Strongest => ("Boş portföyde en güçlü sinyal", "The strongest signal on an empty book"),
-        Ground::Counterweight => ("Öteki yöne karşı denge", "A counterweight to the other direction"),
-        Ground::Enough => {
-            ("Güçlü, ama bu saat için yeterince açılış var", "Strong, but enough openings this hour")
-        }
-        Ground::Weak if against(view).is_some() => {
-            ("Sinyaller birbirini götürüyor", "The signals cancel each other")
-        }
-        Ground::Weak => ("Sinyal çok zayıf", "The signal is too weak"),
-        Ground::NotAllowed => {
-            ("Sinyalin yönünde açılışa izin yok", "No opening is allowed in the signal's direction")
-        }
-        Ground::Quiet => ("Hareket maliyeti karşılamıyor", "The moves do not pay for the costs"),
-        Ground::NoData => ("Bu coin için veri yok", "There are no figures for this coin"),
-        Ground::Young => ("Pozisyon henüz çok genç", "The position is still too young"),
-        Ground::Carried => ("Sinyal pozisyonu taşıyor", "The signal carries the position"),
-        Ground::Unbroken => ("Görünüm bozulmadı", "The picture is not broken"),
+        Ground::Signal => ("Eşiğin altında sinyal", "A signal below the threshold"),
+        Ground::Strongest => ("Boş portföyün en güçlüsü", "The strongest on an empty book"),
+        Ground::Counterweight => ("Öteki yöne denge", "A counterweight"),
+        Ground::Enough => ("Güçlü; bu saatlik açılış yeter", "Strong, but enough openings"),
+        Ground::Weak if against(view).is_some() => ("Sinyaller çelişiyor", "Signals cancel out"),
+        Ground::Weak => ("Zayıf sinyal", "Too weak"),
+        Ground::NotAllowed => ("O yöne izin yok", "Not allowed that way"),
+        Ground::Quiet => ("Hareket maliyeti karşılamıyor", "Moves do not pay the costs"),
+        Ground::NoData => ("Veri yok", "No figures"),
+        Ground::Young => ("Pozisyon çok genç", "Still too young"),
+        Ground::Carried => ("Sinyal taşıyor", "The signal carries it"),
+        Ground::Unbroken => ("Görünüm bozulmadı", "Not broken"),
         Ground::Target => ("Kâr hedefine ulaşıldı, ivme azalıyor", "Profit target reached, drive is fading"),
         Ground::Turned => ("Sinyal pozisyona karşı döndü", "The signal turned against the position"),
         Ground::LargeLoss => {
@@ -66,15 +60,11 @@ pub(super) fn fact(item: &Evidence, tongue: Tongue) -> String {
     let pick = |turkish: &str, english: &str| tongue.pick(turkish, english).to_owned();
     match item.fact {
         Fact::Trend { adx } => {
-            let way = if up {
-                pick("hızlı ortalama yavaşın üstünde", "fast average above the slow one")
-            } else {
-                pick("hızlı ortalama yavaşın altında", "fast average below the slow one")
-            };
+            let way = if up { pick("EMA yukarı", "EMA up") } else { pick("EMA aşağı", "EMA down") };
             adx.map_or(way.clone(), |adx| format!("{way}, ADX {}", figure(adx, 0)))
         }
-        Fact::Macd if up => pick("MACD histogramı pozitif", "MACD histogram above zero"),
-        Fact::Macd => pick("MACD histogramı negatif", "MACD histogram below zero"),
+        Fact::Macd if up => pick("MACD artıda", "MACD above zero"),
+        Fact::Macd => pick("MACD ekside", "MACD below zero"),
         Fact::Momentum { rsi } => {
             format!(
                 "RSI {} {}",
@@ -83,18 +73,18 @@ pub(super) fn fact(item: &Evidence, tongue: Tongue) -> String {
             )
         }
         Fact::Stretched { rsi } => format!("RSI {} {}", figure(rsi, 0), pick("uçta", "at an extreme")),
-        Fact::BandEdge if up => pick("trendsiz piyasada alt bantta", "at the lower band without a trend"),
-        Fact::BandEdge => pick("trendsiz piyasada üst bantta", "at the upper band without a trend"),
+        Fact::BandEdge if up => pick("alt bantta, trend yok", "at the lower band, no trend"),
+        Fact::BandEdge => pick("üst bantta, trend yok", "at the upper band, no trend"),
         Fact::BandBreak => pick("bant trend yönünde kırıldı", "a band broken with the trend"),
         Fact::Funding { percent } => {
             format!("{} {}%", pick("fonlama", "funding"), figure(percent, 4))
         }
         Fact::Mood { mood } => format!("{} {mood:+.1}", pick("risk havası", "risk mood")),
         Fact::Haven { mood } => {
-            format!("{} {mood:+.1}", pick("güvenli liman, risk havası", "safe haven, risk mood"))
+            format!("{} {mood:+.1}", pick("liman, risk havası", "haven, risk mood"))
         }
         Fact::FearGreed { value } => {
-            format!("{} {}", pick("Korku ve Açgözlülük", "Fear & Greed"), figure(value, 0))
+            format!("Fear & Greed {}", figure(value, 0))
         }
         Fact::Shape(formation) => shape(formation, tongue).to_owned(),
         Fact::HourlyRsi { rsi } => format!("1h RSI {}", figure(rsi, 0)),
@@ -141,12 +131,13 @@ pub(super) fn risk_note(
     tongue: Tongue,
     event: Option<&str>,
 ) -> Option<String> {
-    let opening = matches!(decision.word.to_ascii_uppercase().as_str(), "LONG" | "SHORT");
+    // Where nothing will be opened, nothing can go wrong.
+    let opening = decision.is_strong_opening();
     if opening && let Some(event) = event {
         return Some(format!("{}: {event}", tongue.pick("Önemli veri yaklaşıyor", "Important data ahead")));
     }
     if opening && let Some(item) = against(view) {
-        return Some(format!("{}: {}", tongue.pick("Karşı işaret", "Speaks against it"), fact(item, tongue)));
+        return Some(format!("{}: {}", tongue.pick("Karşı", "Against"), fact(item, tongue)));
     }
     match decision.ground {
         Ground::Young | Ground::Unbroken if decision.gain_percent.is_some_and(|gain| gain < -2.0) => {

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use super::answers::{self, Ending};
 use super::rule::SOURCES;
-use super::{Class, Effect, Passing, Struck, analyst_faults};
+use super::{Class, Effect, Passing, Struck};
 use crate::domain::{AccountName, Side};
 use crate::world::World;
 use crate::world::analyst;
@@ -141,7 +141,7 @@ impl Plan {
                 }
                 Effect::PartialFill { share } => plan.twist.fill_share = Some(*share),
                 Effect::StopVanished { after_ms } => plan.twist.vanish_after_ms = Some(*after_ms),
-                Effect::Analyst { fault } => plan.analyst = analyst_faults::named(fault).ok(),
+                Effect::Analyst { fault } => plan.analyst = fault.parse().ok(),
                 other => {
                     if plan.ending.is_none() {
                         plan.ending = answers::ending(other).map(|ending| (*number, ending));

@@ -3,7 +3,6 @@
 //! Everything random is drawn from a seed and the place of a rule and of a match, so the same rules and the same
 //! requests give the same injections. What was done is logged.
 
-pub(super) mod analyst_faults;
 mod answers;
 pub(super) mod carry;
 pub(super) mod layer;

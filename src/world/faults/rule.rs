@@ -5,8 +5,8 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::analyst_faults;
 use crate::domain::{AccountName, Side, Symbol};
+use crate::world::analyst;
 
 /// Longest latency or hang a rule may ask for, ms: ten minutes.
 const LONGEST_MS: u64 = 600_000;
@@ -398,7 +398,9 @@ impl Effect {
             Self::Answer { status, .. } if !(200..=599).contains(status) => {
                 Err(format!("status is {status}; allowed are 200 to 599"))
             }
-            Self::Analyst { fault } => analyst_faults::named(fault).map(|_| ()),
+            Self::Analyst { fault } => {
+                fault.parse::<analyst::Fault>().map(|_| ()).map_err(|unknown| unknown.to_string())
+            }
             _ => Ok(()),
         }
     }

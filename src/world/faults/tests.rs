@@ -76,7 +76,7 @@ async fn a_rule_that_makes_no_sense_is_refused_with_what_is_allowed_and_nothing_
         (json!({"effect": {"kind": "price_gap", "symbol": "BTCUSDT", "percent": "-100"}}), "more than -100"),
         (json!({"effect": {"kind": "price_gap", "symbol": "MOONUSDT", "percent": "5"}}), "BTCUSDT"),
         (json!({"effect": {"kind": "partial_fill", "share": 1}}), "less than 1"),
-        (json!({"effect": {"kind": "analyst", "fault": "drunk"}}), "prose_only"),
+        (json!({"effect": {"kind": "analyst", "fault": "drunk"}}), "prose-only"),
         (json!({"effect": {"kind": "answer", "status": 42}}), "200 to 599"),
         (json!({"effect": {"kind": "clock_skew", "ms": 0}}), "without 0"),
         (json!({"effect": {"kind": "reset"}, "match": {"klass": "order"}}), "`class`"),
