@@ -12,7 +12,8 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::faults::{
@@ -175,6 +176,37 @@ fn run(seed: u64, cycles: u64) -> Run {
     Run { cycles: done, crashes, wrong, orders: orders_sent(&bench.faults.log()), log: bench.faults.log() }
 }
 
+/// Every seed, as many side by side as there are cores: each has a world, a clock and a runtime of its own.
+fn run_all(seeds: std::ops::Range<u64>, cycles: u64) -> Vec<(u64, Run)> {
+    let next = AtomicU64::new(seeds.start);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= seeds.end {
+                return;
+            }
+            let run = run(seed, cycles);
+            eprintln!(
+                "seed {seed}: {} cycles, {} crashes, {} orders",
+                run.cycles,
+                run.crashes,
+                run.orders.len()
+            );
+            done.lock().unwrap().push((seed, run));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let mut runs = done.into_inner().unwrap();
+    runs.sort_by_key(|(seed, _)| *seed);
+    assert_eq!(runs.len(), usize::try_from(seeds.end - seeds.start).unwrap());
+    runs
+}
+
 #[test]
 fn random_faults_leave_no_position_naked_and_send_no_opening_twice() {
     let seeds = number("JARVIS_SIM_SEEDS", 4);
@@ -182,9 +214,7 @@ fn random_faults_leave_no_position_naked_and_send_no_opening_twice() {
     let first = number("JARVIS_SIM_FIRST", 1);
     let mut wrong = Vec::new();
     let (mut ran, mut crashes, mut orders) = (0, 0, 0);
-    for seed in first..first + seeds {
-        let run = run(seed, cycles);
-        eprintln!("seed {seed}: {} cycles, {} crashes, {} orders", run.cycles, run.crashes, run.orders.len());
+    for (seed, run) in run_all(first..first + seeds, cycles) {
         ran += run.cycles;
         crashes += run.crashes;
         orders += run.orders.len();

@@ -262,7 +262,7 @@ impl Run<'_> {
                 let began = Instant::now();
                 (self.floor.read_brief().await, millis(began))
             },
-            self.floor.learn_brackets()
+            self.floor.learn_terms()
         );
         self.timings.accounts = accounts.1;
         self.timings.brief = brief.1;

@@ -21,7 +21,7 @@ mod safety;
 use rust_decimal::Decimal;
 
 pub use bias::Trend;
-pub use case::{AccountFacts, Action, Book, Case, CoinFacts, Facts, Holding, MarketFacts};
+pub use case::{AccountFacts, Action, Book, Case, CoinFacts, Facts, Holding, LastSeen, MarketFacts};
 pub use judging::{Bar, Judged};
 pub use keeping::GuardRoom;
 pub use past::{AccountPast, Past, Standing, Track};

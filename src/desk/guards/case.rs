@@ -39,6 +39,8 @@ pub struct CoinFacts {
     pub beta: Option<Decimal>,
     /// Correlation to bitcoin over 30 days.
     pub correlation: Option<Decimal>,
+    /// A source of its price or candles that was older than its kind allows when the brief was gathered.
+    pub stale: Option<String>,
 }
 
 impl CoinFacts {
@@ -55,6 +57,7 @@ impl CoinFacts {
             atr: decimal(coin.atr).filter(|atr| *atr > Decimal::ZERO),
             beta: decimal(coin.beta_btc),
             correlation: decimal(coin.correlation_btc),
+            stale: None,
         }
     }
 
@@ -73,6 +76,8 @@ pub struct MarketFacts {
     pub trend: Trend,
     /// High-impact calendar entries: when, and a name made harmless.
     pub events: Vec<(Timestamp, String)>,
+    /// When the brief was gathered (market time); `None` while there was none.
+    pub as_of: Option<Timestamp>,
 }
 
 impl MarketFacts {
@@ -81,6 +86,7 @@ impl MarketFacts {
         let fresh = |coin: &CoinBrief| {
             let mut facts = CoinFacts::of(coin);
             facts.now = mark_of(&facts.symbol).or(facts.now);
+            facts.stale = stale_source(brief, &facts.symbol);
             facts
         };
         let high = brief.calendar.iter().filter(|entry| entry.impact == "high");
@@ -92,6 +98,7 @@ impl MarketFacts {
                     (entry.at, format!("{} {}", entry.country, entry.event.line(40)).trim().to_owned())
                 })
                 .collect(),
+            as_of: Some(brief.as_of),
         }
     }
 
@@ -99,6 +106,13 @@ impl MarketFacts {
     pub fn coin(&self, symbol: &Symbol) -> Option<&CoinFacts> {
         self.coins.iter().find(|coin| &coin.symbol == symbol)
     }
+}
+
+/// The name of a source that a size, a stop or a price check of the coin hangs on, and that was stale.
+fn stale_source(brief: &Brief, symbol: &Symbol) -> Option<String> {
+    let needed = [format!("binance/price/{symbol}"), format!("binance/klines/{symbol}/4h")];
+    let stale = brief.sources.iter().find(|source| source.stale && needed.contains(&source.name));
+    stale.map(|source| source.name.clone())
 }
 
 /// A position, or an opening that was approved earlier in the same cycle.
@@ -131,11 +145,35 @@ pub struct AccountFacts {
     pub standing: Standing,
 }
 
+/// What an account was worth and held when it was read last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSeen {
+    /// Whose.
+    pub name: AccountName,
+    /// Wallet plus unrealised profit and loss then, USDT.
+    pub equity: Decimal,
+    /// What it held then, at the prices of then.
+    pub holdings: Vec<Holding>,
+}
+
+impl LastSeen {
+    /// From a reading; `None` when it failed.
+    pub fn of(state: &AccountState) -> Option<Self> {
+        state.trouble.is_none().then(|| Self {
+            name: state.name.clone(),
+            equity: state.equity.value(),
+            holdings: state.positions.iter().map(holding).collect(),
+        })
+    }
+}
+
 /// Every account that can be read, with its past, and what was promised in this cycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Book {
     /// The accounts, in the settings' order.
     pub accounts: Vec<AccountFacts>,
+    /// Accounts that cannot be read now, as they were seen last: what they hold is still held.
+    pub unreadable: Vec<LastSeen>,
     /// What all of them together made and lost.
     pub standing: Standing,
     /// The directions of the last openings of all accounts, oldest first.
@@ -143,8 +181,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// The accounts as they were read last. One that cannot be read is left out: neither what it holds nor what it is
-    /// worth is known.
+    /// The accounts as they were read last. One that cannot be read is not among them: nothing may be sized by what it
+    /// was once worth.
     pub fn of(states: &[AccountState], past: &Past) -> Self {
         let readable = states.iter().filter(|state| state.trouble.is_none());
         let accounts = readable.map(|state| {
@@ -163,7 +201,20 @@ impl Book {
         });
         let accounts: Vec<AccountFacts> = accounts.collect();
         let worth = accounts.iter().map(|account| (&account.name, account.equity));
-        Self { standing: past.desk.standing(worth), openings: past.openings.clone(), accounts }
+        Self {
+            standing: past.desk.standing(worth),
+            openings: past.openings.clone(),
+            unreadable: Vec::new(),
+            accounts,
+        }
+    }
+
+    /// What all accounts hold, those that cannot be read included, and what they are worth together.
+    pub fn whole_desk(&self) -> (impl Iterator<Item = &Holding>, Decimal) {
+        let equity = self.accounts.iter().map(|account| account.equity);
+        let equity = equity.chain(self.unreadable.iter().map(|account| account.equity)).sum();
+        let readable = self.accounts.iter().flat_map(|account| &account.holdings);
+        (readable.chain(self.unreadable.iter().flat_map(|account| &account.holdings)), equity)
     }
 
     /// One account.
@@ -219,6 +270,8 @@ pub struct Facts<'a> {
     pub rules: Option<&'a SymbolRules>,
     /// The largest notional the exchange allows at the account's leverage, USDT, where it is known.
     pub most_notional: Option<Decimal>,
+    /// What opening and closing at market costs this account, as a share of the notional, where it is known.
+    pub round_trip: Option<Decimal>,
     /// How far from the entry the stop will rest.
     pub stop_distance: PricePercent,
     /// Leverage of the account.

@@ -10,7 +10,7 @@ use crate::domain::{Direction, GuardReading, Rule};
 /// Taker commission of one side as a share of the notional (the desk's fee table).
 const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
 
-/// Commission of opening and closing at market, as a share of the notional.
+/// Commission of opening and closing at market, as a share of the notional, while an account's own rate is not known.
 pub(super) fn round_trip() -> Decimal {
     Decimal::TWO * TAKER_FEE
 }
@@ -174,7 +174,8 @@ impl Guard for Turnover {
     }
 }
 
-/// A coin that hardly moves cannot earn back what opening and closing it costs.
+/// A coin that hardly moves cannot earn back what opening and closing it costs: by the account's own commission where it
+/// is known, else by the usual one.
 #[derive(Debug)]
 pub struct ExpectedMove(pub Option<Decimal>);
 
@@ -191,7 +192,7 @@ impl Guard for ExpectedMove {
 
     fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
         case.opens()?;
-        let least = self.0? * round_trip();
+        let least = self.0? * case.round_trip.unwrap_or_else(round_trip);
         let price = case.coin.price()?;
         let refusal = |detail: String| Some(Refusal::new(Rule::ExpectedMove, detail));
         let Some(atr) = case.coin.atr else {

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::readings::{Sight, reading};
-use super::{AccountFacts, Case, CoinFacts, Guard, Holding, MarketFacts, Refusal, percent};
+use super::{Case, CoinFacts, Guard, Holding, MarketFacts, Refusal, percent};
 use crate::config::EquityMultiple;
 use crate::domain::{AccountName, Direction, GuardReading, Rule};
 
@@ -12,6 +12,8 @@ use crate::domain::{AccountName, Direction, GuardReading, Rule};
 ///
 /// Only a coin whose measured correlation reaches `hedge_correlation` takes anything off the other direction. What is
 /// less correlated hedges nothing: long gold beside long coins is more exposure, not less.
+///
+/// An account that cannot be read counts for the desk with what it held when it was seen last.
 #[derive(Debug)]
 pub struct Exposure {
     /// Both directions added, as a multiple of equity.
@@ -113,14 +115,7 @@ impl Exposure {
         })
     }
 
-    fn reading(
-        &self,
-        account: Option<&AccountName>,
-        accounts: &[&AccountFacts],
-        market: &MarketFacts,
-    ) -> GuardReading {
-        let equity: Decimal = accounts.iter().map(|account| account.equity).sum();
-        let sums = self.sums(accounts.iter().flat_map(|account| &account.holdings), market);
+    fn reading(&self, account: Option<&AccountName>, sums: Sums, equity: Decimal) -> GuardReading {
         let share = |amount: Decimal| {
             if equity > Decimal::ZERO { amount / equity } else { Decimal::ZERO }
         };
@@ -163,17 +158,18 @@ impl Guard for Exposure {
         let own = self.sums(account.holdings.iter(), case.market);
         let who = format!("account {}", account.name);
         self.beyond(&who, account.equity, own, grown(own)).or_else(|| {
-            let accounts = &case.book.accounts;
-            let equity = accounts.iter().map(|account| account.equity).sum();
-            let all = self.sums(accounts.iter().flat_map(|account| &account.holdings), case.market);
+            let (holdings, equity) = case.book.whole_desk();
+            let all = self.sums(holdings, case.market);
             self.beyond("the whole desk", equity, all, grown(all))
         })
     }
 
     fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
-        let accounts = &sight.book.accounts;
-        let each = accounts.iter().map(|account| self.reading(Some(&account.name), &[account], sight.market));
-        let all: Vec<&AccountFacts> = accounts.iter().collect();
-        each.chain([self.reading(None, &all, sight.market)]).collect()
+        let each = sight.book.accounts.iter().map(|account| {
+            let sums = self.sums(account.holdings.iter(), sight.market);
+            self.reading(Some(&account.name), sums, account.equity)
+        });
+        let (holdings, equity) = sight.book.whole_desk();
+        each.chain([self.reading(None, self.sums(holdings, sight.market), equity)]).collect()
     }
 }

@@ -63,6 +63,7 @@ impl<'a> Bench<'a> {
             unresolved: seat.desk.is_unresolved(&proposal.symbol),
             rules: seat.rules.as_ref(),
             most_notional: self.floor.guards.most_notional(&proposal.account, &proposal.symbol),
+            round_trip: self.floor.guards.round_trip(&proposal.account),
             stop_distance: seat.desk.terms().stop_distance,
             leverage: seat.desk.terms().leverage,
             profile: settings.profile,
@@ -92,7 +93,7 @@ impl Floor {
         proposals: &[Proposal],
     ) -> Judged {
         let past = self.guards.past();
-        let mut book = Book::of(states, &past);
+        let mut book = self.guards.book(states, &past);
         let market = MarketFacts::of(&gathered.brief, |symbol| self.mark_of(symbol));
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
         let bench = Bench { floor: self, market: &market, halts: &halts };
@@ -160,7 +161,7 @@ impl Floor {
     /// Every decision that the guards refuse whatever the model says.
     pub(in crate::desk) fn bars(&self, accounts: &[AccountState], brief: &Brief) -> Vec<Bar> {
         let past = self.guards.past();
-        let book = Book::of(accounts, &past);
+        let book = self.guards.book(accounts, &past);
         let market = MarketFacts::of(brief, |symbol| self.mark_of(symbol));
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
         let bench = Bench { floor: self, market: &market, halts: &halts };

@@ -9,17 +9,18 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::past::{Past, Resumed};
 use super::readings::Sight;
-use super::{Book, Guards, MarketFacts, Trend};
+use super::{Book, Guards, LastSeen, MarketFacts, Trend};
 use crate::config::{Provider, Settings};
 use crate::desk::floor::Floor;
 use crate::domain::{
-    AccountName, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule, Severity, Symbol, Timestamp,
+    AccountName, AccountState, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule, Severity,
+    Symbol, Timestamp,
 };
 use crate::market::Brief;
 use crate::store::StoreError;
 
-/// How long the exchange's leverage steps are taken to hold.
-const BRACKETS_AGE: TimeDelta = TimeDelta::hours(24);
+/// How long the exchange's leverage steps and the account's commission are taken to hold.
+const TERMS_AGE: TimeDelta = TimeDelta::hours(24);
 
 /// The guards and what they remember.
 #[derive(Debug)]
@@ -34,13 +35,23 @@ struct Memory {
     market: Arc<MarketFacts>,
     /// The largest notional an account may hold of a coin at its leverage, and when it was read.
     brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, Decimal>)>,
+    /// What opening and closing at market costs an account, as a share of the notional, and when it was read.
+    round_trips: BTreeMap<AccountName, (Timestamp, Decimal)>,
+    /// Every account as it was read last.
+    last_seen: BTreeMap<AccountName, LastSeen>,
 }
 
 impl GuardRoom {
     /// The guards as the settings want them, with nothing remembered yet.
     pub fn new(settings: &Settings) -> Self {
-        let market = MarketFacts { coins: Vec::new(), trend: Trend::Flat, events: Vec::new() };
-        let memory = Memory { past: Arc::default(), market: Arc::new(market), brackets: BTreeMap::new() };
+        let market = MarketFacts { coins: Vec::new(), trend: Trend::Flat, events: Vec::new(), as_of: None };
+        let memory = Memory {
+            past: Arc::default(),
+            market: Arc::new(market),
+            brackets: BTreeMap::new(),
+            round_trips: BTreeMap::new(),
+            last_seen: BTreeMap::new(),
+        };
         Self { guards: Guards::of(settings), memory: Mutex::new(memory) }
     }
 
@@ -59,6 +70,19 @@ impl GuardRoom {
 
     pub(super) fn most_notional(&self, account: &AccountName, symbol: &Symbol) -> Option<Decimal> {
         self.memory().brackets.get(account)?.1.get(symbol).copied()
+    }
+
+    pub(super) fn round_trip(&self, account: &AccountName) -> Option<Decimal> {
+        self.memory().round_trips.get(account).map(|(_, share)| *share)
+    }
+
+    /// The book of these readings. What could be read is remembered, and what could not is in it as it was seen last.
+    pub(super) fn book(&self, states: &[AccountState], past: &Past) -> Book {
+        let mut memory = self.memory();
+        memory.last_seen.extend(states.iter().filter_map(LastSeen::of).map(|seen| (seen.name.clone(), seen)));
+        let lost = states.iter().filter(|state| state.trouble.is_some());
+        let unreadable = lost.filter_map(|state| memory.last_seen.get(&state.name).cloned()).collect();
+        Book { unreadable, ..Book::of(states, past) }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -84,13 +108,40 @@ impl Floor {
         Ok(())
     }
 
-    /// Reads the exchange's leverage steps where they are not known or old. Without them the exchange itself refuses
-    /// what is too large.
-    pub(in crate::desk) async fn learn_brackets(&self) {
+    /// Reads what the exchange grants and charges each account, where that is not known or old.
+    pub(in crate::desk) async fn learn_terms(&self) {
+        tokio::join!(self.learn_brackets(), self.learn_commission());
+    }
+
+    /// The account's commission, read for its first coin: it goes by the account's volume. Without it the usual rate
+    /// counts.
+    async fn learn_commission(&self) {
+        let now = self.shared.clock.now();
+        let fresh = |name: &AccountName| {
+            self.guards.memory().round_trips.get(name).is_some_and(|(read, _)| now - *read < TERMS_AGE)
+        };
+        let old = self.accounts.iter().filter(|account| !fresh(account.name()));
+        futures_util::future::join_all(old.map(|account| async {
+            let Some(symbol) = account.terms().symbols.first() else { return };
+            match account.client().commission_rate(symbol).await {
+                Ok(rate) => {
+                    let known = (now, rate.taker_round_trip());
+                    self.guards.memory().round_trips.insert(account.name().clone(), known);
+                }
+                Err(error) => {
+                    tracing::warn!(account = %account.name(), %error, "the account's commission could not be read");
+                }
+            }
+        }))
+        .await;
+    }
+
+    /// The exchange's leverage steps. Without them the exchange itself refuses what is too large.
+    async fn learn_brackets(&self) {
         let now = self.shared.clock.now();
         let fresh = |name: &AccountName| {
             let memory = self.guards.memory();
-            memory.brackets.get(name).is_some_and(|(read, _)| now - *read < BRACKETS_AGE)
+            memory.brackets.get(name).is_some_and(|(read, _)| now - *read < TERMS_AGE)
         };
         let old = self.accounts.iter().filter(|account| !fresh(account.name()));
         futures_util::future::join_all(old.map(|account| async {
@@ -98,8 +149,8 @@ impl Floor {
                 Ok(steps) => {
                     let leverage = account.terms().leverage;
                     let most = steps.into_iter().filter_map(|step| {
-                        let allowed = step.brackets.iter().filter(|bracket| bracket.leverage >= leverage);
-                        Some((step.symbol, allowed.map(|bracket| bracket.notional_cap).max()?))
+                        let most = step.largest_notional(leverage)?;
+                        Some((step.symbol, most))
                     });
                     let known = (now, most.collect());
                     self.guards.memory().brackets.insert(account.name().clone(), known);
@@ -142,8 +193,10 @@ impl Floor {
     /// The halts that present equity calls for, without those that a halt of the same scope covers already.
     fn halts_due(&self) -> Vec<Halt> {
         let past = self.guards.past();
-        let (book, halts) =
-            self.shared.bulletin.read(|present| (Book::of(&present.accounts, &past), present.halts.clone()));
+        let (book, halts) = self
+            .shared
+            .bulletin
+            .read(|present| (self.guards.book(&present.accounts, &past), present.halts.clone()));
         let mut due = self.guards.guards().halts(&book, self.shared.clock.now());
         due.retain(|halt| !halts.iter().any(|standing| standing.scope == halt.scope));
         // The same scope twice would replace itself; the one that ends later stays.
@@ -162,7 +215,7 @@ impl Floor {
         let (past, market) = (self.guards.past(), self.guards.market());
         let model = &self.settings.model;
         let (told, readings) = self.shared.bulletin.read(|present| {
-            let book = Book::of(&present.accounts, &past);
+            let book = self.guards.book(&present.accounts, &past);
             let sight = Sight {
                 book: &book,
                 market: &market,

@@ -261,6 +261,48 @@ fn a_coin_must_move_three_round_trips_in_four_hours() {
 }
 
 #[test]
+fn the_accounts_own_commission_counts_where_it_is_known() {
+    let mut scene = Scene::long();
+    scene.round_trip = Some(dec!(0.0008));
+    scene.coin().atr = Some(dec!(144));
+    assert_eq!(scene.refused_by(), None, "three times 0.08 % of 60000");
+    scene.coin().atr = Some(dec!(143.99));
+    assert_eq!(scene.refused_by(), Some(Rule::ExpectedMove));
+}
+
+#[test]
+fn what_was_old_when_it_was_shown_or_is_by_now_opens_nothing() {
+    let mut scene = Scene::long();
+    scene.market.as_of = Some(scene.now - TimeDelta::hours(1));
+    assert_eq!(scene.refused_by(), None);
+    scene.market.as_of = Some(scene.now - TimeDelta::hours(1) - TimeDelta::seconds(1));
+    assert_eq!(scene.refused_by(), Some(Rule::StaleData));
+    let mut scene = Scene::long();
+    scene.coin().stale = Some("binance/price/BTCUSDT".to_owned());
+    assert_eq!(scene.refused_by(), Some(Rule::StaleData));
+    scene.settings.risk.guards.stale_data = None;
+    assert_eq!(scene.refused_by(), None, "switched off");
+}
+
+#[test]
+fn an_account_that_cannot_be_read_counts_for_the_desk_with_what_it_held() {
+    let mut scene = Scene::long();
+    let lost = |notional| LastSeen {
+        name: name("tugrul"),
+        equity: dec!(0),
+        holdings: vec![held("ETHUSDT", Direction::Long, notional)],
+    };
+    let limit = scene.settings.risk.guards.exposure_direction.unwrap().share() * dec!(2000);
+    // The opening itself is 240 USDT.
+    scene.book.unreadable = vec![lost(limit - dec!(240))];
+    assert_eq!(scene.refused_by(), None);
+    scene.book.unreadable = vec![lost(limit - dec!(239))];
+    assert_eq!(scene.refused_by(), Some(Rule::Exposure));
+    scene.book.unreadable[0].equity = dec!(1000);
+    assert_eq!(scene.refused_by(), None, "what it was worth counts, too");
+}
+
+#[test]
 fn openings_against_the_market_are_told_then_halved_then_refused() {
     use Direction::{Long, Short};
     for (trend, direction, make) in

@@ -1,5 +1,6 @@
 //! The guards that hold in every profile: they ask whether an order can be right at all, not whether it is wise.
 
+use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
 use super::readings::{Sight, reading};
@@ -150,9 +151,13 @@ impl Guard for NoPrice {
     }
 }
 
-/// The model's reasons belong to the price it saw; once the market ran away from it, they belong to nothing.
+/// The model's reasons belong to the price it saw; once the market ran away from it, or time did, they belong to
+/// nothing. Neither does a price that was old when it was shown.
 #[derive(Debug)]
 pub struct StaleData(pub Option<PricePercent>);
+
+/// Market time after which a brief belongs to the next cycle.
+const OLDEST_BRIEF: TimeDelta = TimeDelta::hours(1);
 
 impl Guard for StaleData {
     fn rule(&self) -> Rule {
@@ -166,6 +171,14 @@ impl Guard for StaleData {
     fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
         case.opens()?;
         let limit = self.0?;
+        if let Some(source) = &case.coin.stale {
+            let detail = format!("{source} was too old when the brief was gathered");
+            return Some(Refusal::new(Rule::StaleData, detail));
+        }
+        if let Some(age) = case.market.as_of.map(|as_of| case.now - as_of).filter(|age| *age > OLDEST_BRIEF) {
+            let detail = format!("the model saw a market that is {} min old by now", age.num_minutes());
+            return Some(Refusal::new(Rule::StaleData, detail));
+        }
         let (seen, now) = (case.coin.seen?, case.coin.now?);
         let moved = apart(seen, now);
         let detail = || {

@@ -20,6 +20,7 @@ pub(crate) struct Scene {
     pub unresolved: bool,
     pub rules: Option<SymbolRules>,
     pub most_notional: Option<Decimal>,
+    pub round_trip: Option<Decimal>,
     pub stop_distance: &'static str,
     pub leverage: u32,
 }
@@ -57,6 +58,7 @@ pub(crate) fn coin(text: &str) -> CoinFacts {
         atr: Some(dec!(600)),
         beta: Some(dec!(1)),
         correlation: Some(dec!(1)),
+        stale: None,
     }
 }
 
@@ -92,9 +94,11 @@ impl Scene {
                 coins: ["BTCUSDT", "ETHUSDT", "PAXGUSDT"].map(coin).to_vec(),
                 trend: Trend::Flat,
                 events: Vec::new(),
+                as_of: Timestamp::from_timestamp_millis(1_772_438_700_000),
             },
             book: Book {
                 accounts: vec![account("mirat"), account("mevlut")],
+                unreadable: Vec::new(),
                 standing: Standing::default(),
                 openings: Vec::new(),
             },
@@ -102,6 +106,7 @@ impl Scene {
             unresolved: false,
             rules: Some(rules_of("BTCUSDT", "100")),
             most_notional: None,
+            round_trip: None,
             stop_distance: "10%",
             leverage: 3,
         }
@@ -150,6 +155,7 @@ impl Scene {
             unresolved: self.unresolved,
             rules: self.rules.as_ref(),
             most_notional: self.most_notional,
+            round_trip: self.round_trip,
             stop_distance: self.stop_distance.parse().unwrap(),
             leverage: self.leverage,
             profile: self.settings.profile,
