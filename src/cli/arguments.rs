@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Watch without being able to command.
     #[arg(long)]
     pub read_only: bool,
+    /// Print a line for every event of record instead of drawing: for screen readers and pipes
+    #[arg(long)]
+    pub plain: bool,
     /// What to do; the console when absent.
     #[command(subcommand)]
     pub command: Option<Subcommand>,
@@ -132,6 +135,9 @@ pub struct AttachOptions {
     /// Watch without being able to command
     #[arg(long)]
     pub read_only: bool,
+    /// Print a line for every event of record instead of drawing: for screen readers and pipes
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// `jarvis cycle`

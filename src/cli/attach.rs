@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::arguments::Global;
 use super::failure::Failure;
@@ -22,6 +23,20 @@ pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> 
     // Only the console stops on ctrl-z; the desk it looks at goes on.
     options.habits.suspendable = true;
     let data_dir = setup::data_dir(global)?;
+    let (requests, asked) = mpsc::channel(16);
+    let (fed, relay) = connect(data_dir, read_only, asked).await?;
+    let exit = crate::console::run(fed, requests, options).await?;
+    relay.abort();
+    Ok(console::exit_code(exit))
+}
+
+/// A line to the desk that looks for the desk again whenever it goes away; what it says comes out of the receiver until
+/// the task is ended.
+pub async fn connect(
+    data_dir: PathBuf,
+    read_only: bool,
+    asked: mpsc::Receiver<Request>,
+) -> Result<(mpsc::Receiver<Feed>, JoinHandle<()>), Failure> {
     let line = socket::connect(&data_dir, read_only).await.map_err(|error| {
         Failure::failed(format!(
             "no desk answers at {}: {error}; start one with `jarvis serve`",
@@ -29,11 +44,7 @@ pub async fn run(global: &Global, read_only: bool) -> Result<ExitCode, Failure> 
         ))
     })?;
     let (feeds, fed) = mpsc::channel(1024);
-    let (requests, asked) = mpsc::channel(16);
-    let relay = tokio::spawn(relay(line, data_dir, read_only, asked, feeds));
-    let exit = crate::console::run(fed, requests, options).await?;
-    relay.abort();
-    Ok(console::exit_code(exit))
+    Ok((fed, tokio::spawn(relay(line, data_dir, read_only, asked, feeds))))
 }
 
 /// Passes on what both sides say, and looks for the desk again whenever it goes away.

@@ -10,6 +10,7 @@ mod halt;
 mod init;
 mod logs;
 mod panics;
+mod plain;
 mod prompt;
 mod reception;
 mod running;
@@ -54,8 +55,10 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let global = arguments.global;
     match arguments.command {
+        None if arguments.plain => plain::run(&global).await,
         None => console::run(&global, arguments.read_only).await,
         Some(Subcommand::Serve) => serve::run(&global).await,
+        Some(Subcommand::Attach(options)) if options.plain => plain::attach(&global).await,
         Some(Subcommand::Attach(options)) => attach::run(&global, options.read_only).await,
         Some(Subcommand::Cycle(options)) => cycle::run(&global, &options).await,
         Some(Subcommand::Simsar(options)) => simsar::run(&global, &options).await,

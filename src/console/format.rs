@@ -126,6 +126,12 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// About how many tokens a text of so many bytes is: `≈1.2k tokens`. Four bytes a token holds for JSON of figures within
+/// a third either way.
+pub fn tokens_in(bytes: u64) -> String {
+    format!("≈{} tokens", thousands(bytes.div_ceil(4)))
+}
+
 /// A duration: `0.4 ms`, `38 ms`, `1.2 s`.
 pub fn millis(ms: f64) -> String {
     if ms < 9.95 {

@@ -138,7 +138,7 @@ fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
         Event::CycleRefused { reason } => tell(state, Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { .. } => {
             state.analysis_top = None;
-            state.tools_top = None;
+            state.call = None;
             state.decision = 0;
         }
         Event::Alarm { severity, .. } if *severity > Severity::Info => return ring(state),

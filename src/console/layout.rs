@@ -99,6 +99,20 @@ fn accounts_rows(state: &State) -> u16 {
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(FRAME_ROWS)
 }
 
+/// Rows the tool calls get beside the analysis: what they need, and no more than four in ten.
+fn tools_rows(state: &State, right: Rect) -> u16 {
+    let calls = state.cycle().map_or(0, |cycle| cycle.tool_calls.len());
+    let most = right.height * 42 / 100;
+    if right.width >= 80 {
+        // The log stands beside them and fills any number of rows.
+        return most;
+    }
+    let rows = |calls: usize| u16::try_from(calls).unwrap_or(u16::MAX).saturating_add(2);
+    let spacious = rows(2 * calls);
+    let needed = if spacious <= most { spacious } else { rows(calls + 1) };
+    needed.clamp(5.min(most), most)
+}
+
 /// Accounts over one other panel.
 fn narrow(areas: &mut Areas, body: Rect, state: &State) {
     let most = if state.focus == Panel::Accounts { body.height * 6 / 10 } else { body.height * 45 / 100 };
@@ -119,7 +133,7 @@ fn wide(areas: &mut Areas, body: Rect, state: &State) {
     let share = if body.width < 170 { 60 } else { 50 };
     let [left, right] = Layout::horizontal([Constraint::Percentage(share), Constraint::Fill(1)]).areas(body);
     let (accounts, decisions) = split_rows(left, accounts_rows(state).min(body.height * 55 / 100));
-    let (analysis, tools) = split_rows(right, body.height * 58 / 100);
+    let (analysis, tools) = split_rows(right, body.height - tools_rows(state, right));
     areas.panels = vec![
         (Panel::Accounts, accounts),
         (Panel::Decisions, decisions),

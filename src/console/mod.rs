@@ -18,6 +18,7 @@ pub mod format;
 mod hear;
 pub mod keymap;
 pub mod layout;
+pub mod line_log;
 mod pages;
 pub mod picture;
 mod possible;

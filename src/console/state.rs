@@ -253,8 +253,8 @@ pub struct State {
     pub decision: usize,
     /// First line shown of the analysis; `None` follows its end.
     pub analysis_top: Option<usize>,
-    /// First line shown of the tool calls; `None` follows their end.
-    pub tools_top: Option<usize>,
+    /// The selected tool call; `None` follows the newest.
+    pub call: Option<usize>,
     /// The last answer to the operator.
     pub status: Option<Notice>,
     /// When it was given, in wall time since the console began.
@@ -318,7 +318,7 @@ impl State {
             position: (0, None),
             decision: 0,
             analysis_top: None,
-            tools_top: None,
+            call: None,
             status: None,
             status_since: Duration::ZERO,
             log: VecDeque::new(),

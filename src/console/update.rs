@@ -272,6 +272,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusPrevious if state.screen == Screen::Prompt => {
             return prompt::turn_file(state, usize::MAX);
         }
+        Action::FocusNext | Action::FocusPrevious if state.screen == Screen::Guards => {
+            state.guards.reading = !state.guards.reading;
+        }
         Action::FocusNext => move_focus(state, 1),
         Action::FocusPrevious => move_focus(state, Panel::ALL.len() - 1),
         Action::Up => return move_by(state, Step::Lines(-1)),
@@ -393,7 +396,7 @@ fn open(state: &mut State) -> Vec<Effect> {
                 }
                 Panel::Decisions => cycles::Section::Decisions,
                 Panel::Analysis => cycles::Section::Analysis,
-                Panel::Tools => cycles::Section::Tools,
+                Panel::Tools => return cycles::open_call(state),
             };
             cycles::open_present(state, section)
         }
@@ -509,9 +512,10 @@ fn scroll(state: &mut State, step: Step) {
             state.analysis_top = new_top(state.analysis_top, step, lines, rows);
         }
         Panel::Tools => {
-            let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
-            let calls = cycle.map_or(0, |cycle| cycle.tool_calls.len());
-            state.tools_top = new_top(state.tools_top, step, calls, rows);
+            let calls = state.cycle().map_or(0, |cycle| cycle.tool_calls.len());
+            let last = calls.saturating_sub(1);
+            let moved = step.from(state.call.unwrap_or(last).min(last), calls, rows);
+            state.call = (moved < last).then_some(moved);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::update::{Effect, Step};
 use super::super::view;
 use crate::domain::{
     AccountName, CycleId, CycleLine, CyclePage, Outcome, OutcomeKind, Proposal, Query, QueryId, Symbol,
-    Timestamp,
+    Timestamp, Untrusted,
 };
 
 /// How many cycles are asked for at once.
@@ -89,6 +89,21 @@ pub struct OpenCycle {
     pub behind: Option<(AccountName, Symbol)>,
     /// What is looked for in it, and how many cycles were looked into before.
     pub searching: Option<(Wanted, usize)>,
+    /// The tool call it was opened for.
+    pub call: Option<SoughtCall>,
+}
+
+/// A tool call among those of a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoughtCall {
+    /// The path asked for.
+    pub endpoint: Untrusted,
+    /// Its parameters.
+    pub params: Untrusted,
+    /// How many of the same came before it.
+    pub before: usize,
+    /// Whether it was found and shown; from then on the lines stay where the operator puts them.
+    pub found: bool,
 }
 
 /// What the shown part needs.
@@ -163,6 +178,7 @@ fn open(state: &mut State, id: CycleId, behind: Option<(AccountName, Symbol)>) -
         top: 0,
         behind,
         searching: None,
+        call: None,
     });
     super::enter(state, super::Screen::Cycles)
 }
@@ -175,6 +191,37 @@ pub fn open_present(state: &mut State, section: Section) -> Vec<Effect> {
         open.section = section;
     }
     effects
+}
+
+/// Opens the running cycle or the last one at the selected tool call.
+pub fn open_call(state: &mut State) -> Vec<Effect> {
+    let calls = state.cycle().map_or(&[][..], |cycle| &cycle.tool_calls);
+    let at = state.call.unwrap_or(usize::MAX).min(calls.len().saturating_sub(1));
+    let sought = calls.get(at).map(|call| SoughtCall {
+        endpoint: call.endpoint.clone(),
+        params: call.params.clone(),
+        before: calls
+            .iter()
+            .take(at)
+            .filter(|other| other.endpoint == call.endpoint && other.params == call.params)
+            .count(),
+        found: false,
+    });
+    let effects = open_present(state, Section::Tools);
+    if let Some(open) = &mut state.cycles.open {
+        open.call = sought;
+    }
+    effects
+}
+
+/// Puts the call the cycle was opened for to the top, once it is on record.
+fn show_call(state: &mut State) {
+    let line = view::cycle::line_of_call(state);
+    let Some(open) = &mut state.cycles.open else { return };
+    if let (Some(call), Some(line)) = (&mut open.call, line) {
+        call.found = true;
+        open.top = line;
+    }
 }
 
 /// Leaves the opened cycle.
@@ -243,7 +290,10 @@ pub fn answer_cycle(state: &mut State, id: QueryId, page: CyclePage, now: Option
     if !open.page.answer(id, page, now) {
         return Vec::new();
     }
-    let Some((wanted, tried)) = open.searching.take() else { return Vec::new() };
+    let Some((wanted, tried)) = open.searching.take() else {
+        show_call(state);
+        return Vec::new();
+    };
     let report = open.page.page.as_ref().and_then(|page| page.report.as_ref());
     let is_it = report.is_some_and(|report| {
         report.decisions.iter().any(|row| opened(&row.proposal, Some(&row.outcome), &wanted))

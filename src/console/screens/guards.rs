@@ -1,7 +1,9 @@
 //! Limits against present values, and the halt ladder.
 
+use super::super::layout;
 use super::super::state::{Question, State};
 use super::super::update::Step;
+use super::super::view;
 use crate::domain::{AccountState, Halt, HaltLevel, HaltScope, Position};
 
 /// What the screen knows beside the desk's own readings.
@@ -9,6 +11,10 @@ use crate::domain::{AccountState, Halt, HaltLevel, HaltScope, Position};
 pub struct Guards {
     /// The selected rung: the desk, an account, a coin.
     pub selected: usize,
+    /// Whether the keys move the readings and not the ladder.
+    pub reading: bool,
+    /// The first line of the readings in sight.
+    pub top: usize,
 }
 
 /// Everything that can be halted: the desk, every account, every coin.
@@ -49,7 +55,14 @@ pub fn ask(state: &State, level: HaltLevel) -> Option<(Question, String)> {
     Some((Question::Halt { scope, level, until: None, reason: String::new() }, word))
 }
 
-/// Another rung.
+/// Another rung, or other readings.
 pub fn scroll(state: &mut State, step: Step) {
-    state.guards.selected = step.from(state.guards.selected, scopes(state).len(), 5);
+    if !state.guards.reading {
+        state.guards.selected = step.from(state.guards.selected, scopes(state).len(), 5);
+        return;
+    }
+    let [_, place] = view::guards::places(layout::body(state), state);
+    let rows = usize::from(place.height.saturating_sub(2));
+    let last = view::readings::count(state, place.width).saturating_sub(rows);
+    state.guards.top = step.from(state.guards.top.min(last), last + 1, rows);
 }

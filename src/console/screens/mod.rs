@@ -161,6 +161,14 @@ pub fn overtaken_by(state: &mut State, event: &Event) -> Vec<Effect> {
         }
         touched.push(Screen::Market);
     }
+    // The running cycle, opened: every answer of its tool is more of it.
+    if matches!(event, Event::ToolCallFinished { .. }) && state.cycle_runs() {
+        let running = state.cycle().map(|cycle| cycle.id.clone());
+        if let Some(open) = state.cycles.open.as_mut().filter(|open| Some(&open.id) == running.as_ref()) {
+            open.page.overtaken();
+            touched.push(Screen::Cycles);
+        }
+    }
     if cycle {
         state.cycles.list.overtaken();
         if let Some(open) = state.cycles.open.as_mut().filter(|_| finished) {

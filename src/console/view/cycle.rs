@@ -15,7 +15,7 @@ use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
 use super::{framed, mark_part, page};
-use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, Usage};
+use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, ToolCallPage, Usage};
 
 /// The most bytes of one text that are laid out; a stream can be far longer than anyone reads on a screen.
 const LONGEST: usize = 64 * 1024;
@@ -29,6 +29,22 @@ pub fn extent(state: &State) -> (usize, usize) {
     let Some(open) = &state.cycles.open else { return (0, 0) };
     let lines = broken(open, state, area.width).len();
     (lines, usize::from(area.height.saturating_sub(3)))
+}
+
+/// The line at which the tool call begins that the cycle was opened for; `None` when there is nothing to look for, or it
+/// is not on record yet.
+pub fn line_of_call(state: &State) -> Option<usize> {
+    let open = state.cycles.open.as_ref().filter(|open| open.section == Section::Tools)?;
+    let (page, sought) = (open.page.page.as_ref()?, open.call.as_ref().filter(|call| !call.found)?);
+    let same = |call: &ToolCallPage| call.endpoint == sought.endpoint && call.params == sought.params;
+    let place = page.tool_calls.iter().enumerate().filter(|(_, call)| same(call)).nth(sought.before)?.0;
+    // Only headings are titles, and a heading is never so long that it is broken twice within a call.
+    let lines = broken(open, state, layout::body(state).width);
+    let begins = |(at, (meaning, _)): (usize, &(Meaning, String))| {
+        let goes_on = at > 0 && lines.get(at - 1).is_some_and(|(before, _)| *before == Meaning::Title);
+        (*meaning == Meaning::Title && !goes_on).then_some(at)
+    };
+    lines.iter().enumerate().filter_map(begins).nth(place)
 }
 
 /// Draws the opened cycle.
@@ -82,7 +98,7 @@ fn broken(open: &OpenCycle, state: &State, width: u16) -> Text {
         Section::Analysis => return analysis(page, columns),
         Section::Prompts => prompts(page),
         Section::Turns => turns(page),
-        Section::Tools => tools(page),
+        Section::Tools => tools(open, page),
         Section::Orders => orders(page, state),
         Section::Cost => cost(page, state),
     };
@@ -210,16 +226,18 @@ fn turns(page: &CyclePage) -> Text {
     if text.is_empty() { nothing("No turn of the model is on record for this cycle.") } else { text }
 }
 
-fn tools(page: &CyclePage) -> Text {
+fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
     let mut text = Vec::new();
-    for call in &page.tool_calls {
+    for (index, call) in page.tool_calls.iter().enumerate() {
         let status = if call.status == 0 { "failed".to_owned() } else { call.status.to_string() };
+        let bytes = call.body.raw().len() as u64;
         heading(
             &mut text,
             format!(
-                "{}  {status}  {}  {}  in turn {}",
+                "{}  {status}  {}, {}  {}  in turn {}",
                 call.endpoint.line(80),
-                format::bytes(call.body.raw().len() as u64),
+                format::bytes(bytes),
+                format::tokens_in(bytes),
                 format::millis(call.ms),
                 call.iteration
             ),
@@ -227,8 +245,35 @@ fn tools(page: &CyclePage) -> Text {
         text.push((Meaning::Key, call.params.line(2_000)));
         let good = (200..300).contains(&call.status);
         quote(&mut text, if good { Meaning::Text } else { Meaning::Danger }, &call.body);
+        // Behind the last call of a turn: what all of them cost the next one.
+        let last = page.tool_calls.get(index + 1).is_none_or(|next| next.iteration != call.iteration);
+        if let Some(added) = added_by_turn(page, call.iteration).filter(|_| last) {
+            let count = page.tool_calls.iter().filter(|other| other.iteration == call.iteration).count();
+            text.push((
+                Meaning::Muted,
+                format!(
+                    "the answers of turn {} ({count}) added {} tokens to the next one",
+                    call.iteration,
+                    format::thousands(added)
+                ),
+            ));
+        }
+    }
+    if open.call.as_ref().is_some_and(|call| !call.found) {
+        let sentence = "The call this was opened for is not on record yet; it appears when it is answered.";
+        text.insert(0, (Meaning::Warn, sentence.to_owned()));
     }
     if text.is_empty() { nothing("The analyst asked for nothing beyond its brief.") } else { text }
+}
+
+/// Tokens the tool's answers of a turn added to the next: what that one read, less what this one read and wrote.
+fn added_by_turn(page: &CyclePage, iteration: u32) -> Option<u64> {
+    let usage = |wanted: u32| page.turns.iter().find(|turn| turn.iteration == wanted).map(|turn| &turn.usage);
+    let read = |usage: &Usage| {
+        usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+    };
+    let (this, next) = (usage(iteration)?, usage(iteration + 1)?);
+    read(next).checked_sub(read(this) + this.output_tokens)
 }
 
 fn orders(page: &CyclePage, state: &State) -> Text {

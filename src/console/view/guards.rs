@@ -4,7 +4,6 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
-use rust_decimal::prelude::ToPrimitive;
 
 use super::super::format;
 use super::super::screens::guards;
@@ -14,36 +13,32 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
-use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, placeholder, window};
-use crate::domain::{Flattening, GuardReading, HaltLevel, HaltScope};
+use super::{framed, mark_part, readings, window};
+use crate::domain::{Flattening, HaltLevel, HaltScope};
 
-/// Cells of a bar.
-const BAR: u16 = 8;
+/// Columns of the ladder beside the readings: as much as its longest line needs.
+const LADDER: u16 = 40;
 
-/// Rank says which goes first when room is short.
-const READINGS: [Column; 6] = [
-    Column::left("guard", 17, 0),
-    Column::left("account", 7, 2),
-    Column::left("", BAR, 1),
-    Column::right("value", 12, 0),
-    Column::right("limit", 12, 3),
-    Column::left("", 9, 0),
-];
+/// Columns of a rung before what it says.
+const NAMED: usize = 24;
 
 /// Draws the screen.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
-    let scopes = u16::try_from(guards::scopes(state).len() + 2).unwrap_or(u16::MAX);
-    let [ladder, readings] = if area.width >= 110 {
-        Layout::horizontal([Constraint::Percentage(38), Constraint::Fill(1)]).areas(area)
-    } else {
-        let most = area.height / 2;
-        Layout::vertical([Constraint::Length((scopes + 3).min(most.max(7))), Constraint::Fill(1)]).areas(area)
-    };
+    let [ladder, readings] = places(area, state);
     draw_ladder(frame, ladder, state, theme);
     if readings.height > 2 {
-        draw_readings(frame, readings, state, theme);
+        readings::draw(frame, readings, state, theme);
     }
+}
+
+/// The places of the ladder and of the readings: side by side, or the one in focus the larger.
+pub fn places(area: Rect, state: &State) -> [Rect; 2] {
+    if area.width >= 110 {
+        return Layout::horizontal([Constraint::Length(LADDER), Constraint::Fill(1)]).areas(area);
+    }
+    let scopes = u16::try_from(guards::scopes(state).len() + 5).unwrap_or(u16::MAX);
+    let most = if state.guards.reading { area.height / 3 } else { area.height / 2 };
+    Layout::vertical([Constraint::Length(scopes.min(most.max(5))), Constraint::Fill(1)]).areas(area)
 }
 
 /// What trades and what does not; the selected row is what the keys act on.
@@ -53,7 +48,7 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
         0 => Span::styled("nothing is halted", theme.style(Meaning::Muted)),
         count => Span::styled(format!("■ {count} in force"), theme.style(Meaning::Danger)),
     };
-    let inner = framed(frame, area, state, theme, "Halt ladder", &note, true);
+    let inner = framed(frame, area, state, theme, "Halt ladder", &note, !state.guards.reading);
     let scopes = guards::scopes(state);
     let details = details(state, theme, inner);
     let below = u16::try_from(details.len()).unwrap_or(0).min(inner.height / 3);
@@ -92,17 +87,17 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
             let until = halt.until.map(|at| format!(" until {}", state.clock(at, "%d %b %H:%M")));
             let whole = format!("{word}{}", until.unwrap_or_default());
             // When it ends is said below too; half of it says nothing.
-            let fits = whole.chars().count() + 30 <= width;
+            let fits = whole.chars().count() + NAMED <= width;
             (if fits { whole } else { word.to_owned() }, Meaning::Danger)
         }
-        None if covered_from_above(state, scope) => ("halted with the desk".to_owned(), Meaning::Warn),
+        None if covered_from_above(state, scope) => ("with the desk".to_owned(), Meaning::Warn),
         None => ("trades".to_owned(), Meaning::Gain),
     };
-    let room = width.saturating_sub(30);
+    let room = width.saturating_sub(NAMED);
     Line::from(vec![
         Span::styled(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
-        Span::styled(format!("{name:<19}"), text),
-        Span::styled(format!("{held:<8} "), muted),
+        Span::styled(format!("{name:<15}"), text),
+        Span::styled(format!("{held:<7} "), muted),
         Span::styled(safe(&word, room), theme.style(meaning)),
     ])
 }
@@ -166,80 +161,6 @@ fn progress(flattening: &Flattening, state: &State) -> (String, Meaning) {
         (None, true) => (format!("✓ {account} is flat, {proof}"), Meaning::Gain),
         (None, false) => (format!("… {account} still holds {}, {proof}", left.join(" ")), Meaning::Warn),
     }
-}
-
-fn draw_readings(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
-    let Some(desk) = &state.desk else { return };
-    let refusing = desk.guards.iter().filter(|reading| reading.refuses).count();
-    let note = match refusing {
-        0 => Span::styled("none would refuse an opening now", theme.style(Meaning::Muted)),
-        count => Span::styled(format!("▲ {count} would refuse an opening now"), theme.style(Meaning::Warn)),
-    };
-    let inner = framed(frame, area, state, theme, "Guards", &note, false);
-    if desk.guards.is_empty() {
-        placeholder(frame, inner, theme, &["The guards have not been read yet; they are with every cycle."]);
-        return;
-    }
-    let fitted = Fitted::new(&READINGS, inner.width.saturating_sub(1), 5);
-    let room = usize::from(inner.height.saturating_sub(1));
-    let mut title = fitted.titles(theme.style(Meaning::Muted));
-    title.spans.insert(0, Span::raw(" "));
-    let mut lines = vec![title];
-    // What refuses comes first, then what is nearest to its limit: the list may be longer than the panel.
-    let mut readings: Vec<&GuardReading> = desk.guards.iter().collect();
-    if readings.len() > room {
-        readings.sort_by(|one, other| {
-            let rank = |reading: &GuardReading| {
-                (reading.on && reading.refuses, reading.on, reading.used.unwrap_or(0.0))
-            };
-            rank(other).partial_cmp(&rank(one)).unwrap_or(std::cmp::Ordering::Equal)
-        });
-    }
-    lines.extend(readings.iter().take(room).map(|reading| row(reading, theme, &fitted)));
-    frame.render_widget(Paragraph::new(lines), inner);
-    mark_part(frame, area, theme, 0, room, readings.len());
-}
-
-fn row(reading: &GuardReading, theme: &Theme, fitted: &Fitted) -> Line<'static> {
-    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
-    let (word, meaning) = match (reading.on, reading.refuses) {
-        (false, _) => ("off", Meaning::Muted),
-        (true, true) => ("■ refuses", Meaning::Danger),
-        (true, false) => ("allows", Meaning::Gain),
-    };
-    let account = reading.account.as_ref().map_or("all", |account| account.as_str());
-    let value = if reading.value.is_empty() { "–".to_owned() } else { safe(&reading.value, 20) };
-    let style = if reading.on { text } else { muted };
-    let mut line = fitted.row(&[
-        cell(reading.rule.as_str().replace('_', " "), style),
-        cell(account.to_owned(), muted),
-        bar(reading, theme),
-        cell(value, style),
-        cell(safe(&reading.limit, 20), muted),
-        cell(word, theme.style(meaning)),
-    ]);
-    line.spans.insert(0, Span::raw(" "));
-    line
-}
-
-/// How much of its limit is used up; beyond it the bar ends in a mark.
-fn bar(reading: &GuardReading, theme: &Theme) -> Vec<Span<'static>> {
-    let Some(used) = reading.used.filter(|used| used.is_finite() && reading.on) else {
-        return cell("", theme.style(Meaning::Track));
-    };
-    let cells = usize::from(BAR);
-    let filled = (used.clamp(0.0, 1.0) * f64::from(BAR)).round().to_usize().unwrap_or(0).min(cells);
-    let meaning = match used {
-        used if used >= 1.0 => Meaning::Danger,
-        used if used >= 0.8 => Meaning::Warn,
-        _ => Meaning::Above,
-    };
-    let full = "━".repeat(filled.saturating_sub(usize::from(used > 1.0)));
-    let over = if used > 1.0 { "▶" } else { "" };
-    vec![
-        Span::styled(format!("{full}{over}"), theme.style(meaning)),
-        Span::styled("─".repeat(cells - filled), theme.style(Meaning::Track)),
-    ]
 }
 
 /// What a halt would do, in a sentence, with what it costs.

@@ -35,8 +35,8 @@ const COLUMNS: [Column; 13] = [
     Column::right("beta", 5, 7),
 ];
 
-/// The rows a sparkline is drawn with.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// What a sparkline is drawn with. No block fills its cell: full ones of two rows would grow together.
+const LEVELS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 
 /// Draws the screen, or the chart over it.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
@@ -153,7 +153,7 @@ pub fn sparkline(closes: &[f64], columns: usize) -> String {
     let high = closes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let level = |close: &f64| {
         let share = if high > low { (close - low) / (high - low) } else { 0.5 };
-        let index = (share * 7.0).round().to_usize().unwrap_or(0);
+        let index = (share * 6.0).round().to_usize().unwrap_or(0);
         LEVELS.get(index).copied().unwrap_or(' ')
     };
     closes.iter().map(level).collect()
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn a_sparkline_shows_the_last_closes_from_low_to_high() {
-        assert_eq!(sparkline(&[9.0, 1.0, 2.0, 3.0], 3), "▁▅█");
-        assert_eq!(sparkline(&[5.0, 5.0], 4), "▅▅");
+        assert_eq!(sparkline(&[9.0, 1.0, 2.0, 3.0], 3), "▁▄▇");
+        assert_eq!(sparkline(&[5.0, 5.0], 4), "▄▄");
         assert_eq!(sparkline(&[], 4), "");
     }
 

@@ -24,6 +24,7 @@ mod plain;
 pub mod prices;
 pub mod progress;
 pub mod prompt;
+pub mod readings;
 pub mod starting;
 pub mod too_small;
 pub mod tools;

@@ -9,17 +9,19 @@ use unicode_width::UnicodeWidthStr;
 use super::super::format;
 use super::super::state::{Panel, State};
 use super::super::theme::{Meaning, Theme};
+use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, placeholder};
+use super::{framed, mark_part, placeholder, window};
 use crate::domain::{ToolCallView, Untrusted};
 
 const CALL: usize = 1;
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column::left(" time", 9, 3),
     Column::left("call", 18, 0),
     Column::right("status", 6, 0),
     Column::right("size", 8, 2),
+    Column::right("tokens", 7, 4),
     Column::right("took", 7, 1),
 ];
 
@@ -64,15 +66,21 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         return;
     }
     let room = capacity(area, state);
-    let end = calls.len().saturating_sub(room);
-    let top = state.tools_top.unwrap_or(end).min(end);
-    let shown = calls.iter().skip(top).take(room);
+    let last = calls.len() - 1;
+    let selected = state.call.unwrap_or(last).min(last);
+    let top = window(selected, calls.len(), room);
+    let shown = calls.iter().enumerate().skip(top).take(room);
+    let marked = |(index, line): (usize, Line<'static>)| {
+        if focused && index == selected { highlighted(line, theme) } else { line }
+    };
     let lines: Vec<Line<'_>> = if spacious(area, state) {
-        shown.flat_map(|call| two_rows(call, state, theme, inner.width)).collect()
+        let rows = |(index, call)| two_rows(call, state, theme, inner.width).map(|line| (index, line));
+        shown.flat_map(rows).map(marked).collect()
     } else {
         let fitted = Fitted::new(&COLUMNS, inner.width, CALL);
         let titles = fitted.titles(theme.style(Meaning::Muted));
-        std::iter::once(titles).chain(shown.map(|call| row(call, state, theme, &fitted))).collect()
+        let rows = shown.map(|(index, call)| (index, row(call, state, theme, &fitted)));
+        std::iter::once(titles).chain(rows.map(marked)).collect()
     };
     frame.render_widget(Paragraph::new(lines), inner);
     mark_part(frame, area, theme, top, room, calls.len());
@@ -104,7 +112,9 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
     let [status, size, took] = progress(call, state, theme);
     let time = cell(format!(" {}", state.time(call.started_at)), muted);
-    fitted.row(&[time, asked, vec![status], vec![size], vec![took]])
+    let tokens = call.finished.map_or_else(String::new, |(_, bytes, _)| format::tokens_in(bytes));
+    let tokens = cell(tokens.trim_end_matches(" tokens").to_owned(), muted);
+    fitted.row(&[time, asked, vec![status], vec![size], tokens, vec![took]])
 }
 
 fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [Line<'static>; 2] {
