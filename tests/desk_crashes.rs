@@ -94,8 +94,8 @@ fn a_death_at_every_named_step_is_recovered_from() {
         ("after the close was executed", Call::is_close, true),
         ("before the second close arrives", |call| call.is_close() && call.nth == 3, false),
         ("after the second close was executed", |call| call.is_close() && call.nth == 3, true),
-        ("before the stop of a closed position is removed", |call| call.is("DELETE", "/v1/algoOrder"), false),
-        ("after the stop of a closed position was removed", |call| call.is("DELETE", "/v1/algoOrder"), true),
+        ("before the end of a closed position's stop is read", |call| call.is("GET", "/v1/algoOrder"), false),
+        ("after the end of a closed position's stop was read", |call| call.is("GET", "/v1/algoOrder"), true),
         ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth == 2, false),
     ];
     let mut wrong = Vec::new();
