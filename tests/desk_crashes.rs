@@ -54,19 +54,49 @@ fn live_until_death(bench: &Bench, cycles: &[&[(usize, &str, &str, &str)]]) -> b
 #[test]
 fn a_death_at_every_named_step_is_recovered_from() {
     type Step = (&'static str, fn(&Call) -> bool, bool);
-    let steps: [Step; 12] = [
+    let steps: [Step; 34] = [
+        ("before the exchange's clock is read", |call| call.is("GET", "/time"), false),
+        ("before the exchange's rules are read", |call| call.is("GET", "/exchangeInfo"), false),
+        ("before the positions are read at the start", |call| call.is("GET", "/positionRisk"), false),
+        ("after the positions were read at the start", |call| call.is("GET", "/positionRisk"), true),
+        ("before the position mode is read", |call| call.is("GET", "/positionSide/dual"), false),
+        ("before leverage is set", |call| call.is("POST", "/leverage"), false),
+        ("after leverage was set", |call| call.is("POST", "/leverage"), true),
+        ("before margin is set", |call| call.is("POST", "/marginType"), false),
+        ("after margin was set", |call| call.is("POST", "/marginType"), true),
+        ("before the leverage steps are read", |call| call.is("GET", "/leverageBracket"), false),
+        ("after the commission was read", |call| call.is("GET", "/commissionRate"), true),
+        (
+            "before the account is read for a cycle",
+            |call| call.is("GET", "/v3/account") && call.nth > 0,
+            false,
+        ),
         ("before the opening arrives", Call::is_opening, false),
         ("after the opening was executed", Call::is_opening, true),
+        ("before the second opening arrives", |call| call.is_opening() && call.nth == 1, false),
+        ("after the second opening was executed", |call| call.is_opening() && call.nth == 1, true),
         ("after the fill, before it is asked for", |call| call.is("GET", "/v1/order"), false),
         ("after the fill was told, before the stop", |call| call.is("GET", "/v1/order"), true),
         ("before the stop arrives", Call::is_stop, false),
         ("after the stop, before it is journaled", Call::is_stop, true),
+        ("before the second stop arrives", |call| call.is_stop() && call.nth == 1, false),
+        ("after the second stop, before it is journaled", |call| call.is_stop() && call.nth == 1, true),
+        ("before the stop is seen", |call| call.is("GET", "/openAlgoOrders") && call.nth > 4, false),
         ("after the stop was seen", |call| call.is("GET", "/openAlgoOrders") && call.nth > 4, true),
         ("before fills are read", |call| call.is("GET", "/userTrades") && call.nth > 1, false),
+        (
+            "after fills were read, before they are booked",
+            |call| call.is("GET", "/userTrades") && call.nth > 1,
+            true,
+        ),
+        ("before income is read", |call| call.is("GET", "/income"), false),
         ("before the close arrives", Call::is_close, false),
         ("after the close was executed", Call::is_close, true),
-        ("before leverage is set", |call| call.is("POST", "/leverage"), false),
-        ("after margin was set", |call| call.is("POST", "/marginType"), true),
+        ("before the second close arrives", |call| call.is_close() && call.nth == 3, false),
+        ("after the second close was executed", |call| call.is_close() && call.nth == 3, true),
+        ("before the end of a closed position's stop is read", |call| call.is("GET", "/v1/algoOrder"), false),
+        ("after the end of a closed position's stop was read", |call| call.is("GET", "/v1/algoOrder"), true),
+        ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth == 2, false),
     ];
     let mut wrong = Vec::new();
     for (name, step, delivered) in steps {
@@ -80,6 +110,82 @@ fn a_death_at_every_named_step_is_recovered_from() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_death_in_the_middle_of_the_recovery_from_a_death_is_recovered_from() {
+    type Step = (&'static str, fn(&Call) -> bool, bool);
+    let again: [Step; 6] = [
+        ("before the clock is read", |call| call.is("GET", "/time"), false),
+        ("before the positions are read", |call| call.is("GET", "/positionRisk"), false),
+        ("after the positions were read", |call| call.is("GET", "/positionRisk"), true),
+        ("before the stop arrives", Call::is_stop, false),
+        ("after the stop, before it is journaled", Call::is_stop, true),
+        ("before the fills are read", |call| call.is("GET", "/userTrades"), false),
+    ];
+    let mut wrong = Vec::new();
+    for (name, step, delivered) in again {
+        let bench = Bench::new(&Setup::default());
+        bench.faults.latency(100, 100);
+        bench.faults.first(1, Call::is_opening, Fate::Crash { delivered: true });
+        assert!(live_until_death(&bench, &[OPENINGS]));
+        bench.faults.heal();
+        bench.faults.first(1, step, Fate::Crash { delivered });
+        assert!(live_until_death(&bench, &[]), "{name}: this step was never reached");
+        let found = recovered(&bench);
+        if !found.is_empty() {
+            wrong.push(format!("{name}: {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Three accounts die with ten openings each under way, executed and unanswered.
+#[test]
+fn thirty_open_intents_are_settled_and_protected_within_two_seconds_of_a_start() {
+    const COINS: &[&str] = &[
+        "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT", "LINKUSDT",
+        "PAXGUSDT",
+    ];
+    let bench = Bench::new(&Setup { accounts: 3, coins: COINS, ..Setup::default() });
+    bench.faults.latency(100, 100);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        bench.faults.first(30, Call::is_opening, Fate::LoseAnswer);
+        let rows: Vec<_> = (0..3)
+            .flat_map(|account| COINS.iter().map(move |coin| (account, *coin, "LONG", "0.9")))
+            .collect();
+        let all_out = async {
+            while bench.faults.held().len() < 30 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = all_out => {}
+            _ = desk.cycle(bench, &rows) => panic!("the cycle ended before its orders were executed"),
+        }
+    });
+    let unresolved = bench.faults.windows().len();
+    assert_eq!(unresolved, 30, "every position was naked when the desk died");
+    bench.faults.heal();
+    bench.live(async |bench| {
+        let began = bench.clock.now_ms();
+        let desk = bench.open().await;
+        let took = bench.clock.now_ms() - began;
+        eprintln!("30 open intents settled and protected {took} ms after the start, at 100 ms a round trip");
+        assert!(took < 2_000, "{took} ms");
+        assert!(desk.store.unresolved_orders().await.unwrap().is_empty());
+        for account in 0..3 {
+            assert_eq!(bench.truth(account).open_algo_orders(None).await.unwrap().len(), 10);
+        }
+        desk.wait(240).await;
+        let mut wrong = check_windows(bench, STOP_LIMIT_MS);
+        wrong.extend(check_log(bench));
+        wrong.extend(check_rest(bench, &desk).await);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        desk.end().await;
+    });
 }
 
 #[test]

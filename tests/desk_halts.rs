@@ -16,7 +16,7 @@ use jarvis::domain::{
     OrderState, OutcomeKind, Price, Rule, Side, Trigger,
 };
 use jarvis::exchange::{AlgoOrder, Outcome, StopOrder, StopSize};
-use jarvis::store::DifferenceKind;
+use jarvis::store::{DifferenceKind, LedgerKind, LedgerRow};
 use rust_decimal::Decimal;
 
 const COINS: &[&str] = &["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"];
@@ -425,6 +425,42 @@ fn a_trade_by_hand_is_named_once_and_kept() {
         bench.world.advance(25 * 3_600);
         desk.wait(120).await;
         assert!(desk.store.open_differences(name).await.unwrap().is_empty());
+        assert_eq!(desk.store.differences_since(epoch()).await.unwrap().len(), 1, "it stays queryable");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_wallet_that_is_not_what_the_ledger_says_is_named_once_and_ends_when_it_is_again() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(120).await;
+        let name = &bench.names[0];
+        assert_eq!(desk.store.open_differences(name).await.unwrap(), []);
+        let booking = |source_id: &str, amount: &str| LedgerRow {
+            account: name.clone(),
+            kind: LedgerKind::Other,
+            amount: amount.parse().unwrap(),
+            asset: "USDT".to_owned(),
+            symbol: None,
+            at: bench.world.clock().now(),
+            source_id: source_id.to_owned(),
+        };
+        desk.store.add_ledger(&booking("less than a cent", "0.009")).await.unwrap();
+        desk.wait(120).await;
+        assert_eq!(desk.store.open_differences(name).await.unwrap(), []);
+        desk.store.add_ledger(&booking("to the cent", "0.001")).await.unwrap();
+        desk.wait(240).await;
+        let open = desk.store.open_differences(name).await.unwrap();
+        assert_eq!(open.len(), 1, "{open:?}");
+        assert_eq!(open[0].kind, DifferenceKind::Wallet);
+        assert!(open[0].detail.contains("10000.01") || open[0].detail.contains("10000 USDT"), "{open:?}");
+        let told = desk.alarms().iter().filter(|alarm| alarm.contains("the wallet and the ledger")).count();
+        assert_eq!(told, 1, "{:?}", desk.alarms());
+        desk.store.add_ledger(&booking("taken back", "-0.01")).await.unwrap();
+        desk.wait(120).await;
+        assert_eq!(desk.store.open_differences(name).await.unwrap(), []);
         assert_eq!(desk.store.differences_since(epoch()).await.unwrap().len(), 1, "it stays queryable");
         desk.end().await;
     });

@@ -9,6 +9,7 @@ use super::arguments::{CycleOptions, Global};
 use super::failure::{FAILED, Failure, PARTLY};
 use super::venue::Venue;
 use super::{desk, logs, setup};
+use crate::desk::parity::{ParityLeg, parity};
 use crate::desk::playback;
 use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, Trigger, Usage};
 use crate::store::{CycleState, DeskLock, FILE_NAME, Store};
@@ -51,6 +52,7 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         super::say(&serde_json::to_string(&report)?);
     } else {
         print(&report);
+        print_parity(&store.at(&venue.id), &report).await?;
         print_cost(&store, &report).await?;
     }
     if !report.decisions.iter().any(is_usable) {
@@ -90,6 +92,31 @@ async fn play_back(global: &Global, cycle: &str) -> Result<ExitCode, Failure> {
         super::note(&format!("jarvis: {}", crate::domain::Untrusted::new(difference.as_str()).line(200)));
     }
     Ok(if played.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// One plan in several accounts: a line for each coin that more than one of them has and any of them acted on.
+async fn print_parity(store: &Store, report: &CycleReport) -> Result<(), Failure> {
+    let mut accounts: Vec<_> = report.decisions.iter().map(|row| &row.proposal.account).collect();
+    accounts.dedup();
+    let mut fills = Vec::new();
+    for account in accounts {
+        fills.extend(store.fills_since(account, report.market_time).await?);
+    }
+    for row in parity(report, &fills).into_iter().filter(|row| row.legs.len() > 1) {
+        let legs: Vec<String> = row.legs.iter().map(leg).collect();
+        let plan = if row.is_same_decision { "same decision" } else { "decisions differ" };
+        let gap = row.gap_bps.map_or_else(String::new, |gap| format!(", {gap} bp apart"));
+        super::say(&format!("parity {:<9} {plan}{gap}: {}", row.symbol, legs.join("; ")));
+    }
+    Ok(())
+}
+
+fn leg(leg: &ParityLeg) -> String {
+    let price = leg.price.map_or_else(String::new, |price| format!(" at {price}"));
+    let skipped = leg.skipped_because.as_ref().map_or_else(String::new, |why| {
+        format!(" ({})", crate::domain::Untrusted::new(why.as_str()).line(60))
+    });
+    format!("{} {}{price}{skipped}", leg.account, leg.kind.as_str())
 }
 
 /// What the model cost: this cycle, each usable decision of it, today and this month (UTC, market time, all venues).

@@ -30,6 +30,7 @@ pub async fn open(
     install: Arc<str>,
     data_dir: Option<&Path>,
 ) -> Result<Arc<Floor>, Failure> {
+    store.at(&venue.id).claim_for_venue().await?;
     let parts = parts(settings, settings_dir, venue, store, install, data_dir)?;
     Ok(Floor::open(parts).await?)
 }

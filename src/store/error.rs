@@ -61,6 +61,14 @@ pub enum StoreError {
     /// An order of this name was written down before.
     #[error("order {0} is already in the journal; it must not be sent again")]
     DuplicateOrder(ClientOrderId),
+    /// It holds the journal of another exchange, or of a world.
+    #[error("this journal belongs to {owner}, not to {asked}; use another data folder (--data-dir)")]
+    Elsewhere {
+        /// Whose orders it holds.
+        owner: String,
+        /// Who asked.
+        asked: String,
+    },
     /// It was opened for reading.
     #[error("the store was opened for reading only; nothing is written")]
     ReadOnly,

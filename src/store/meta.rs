@@ -10,6 +10,9 @@ use super::values::{count, uncount, unreadable};
 use crate::domain::Timestamp;
 
 const CYCLE_NUMBER: &str = "cycle_number";
+const OWNER: &str = "journal_of";
+/// Begins the name of every venue that is made up.
+const WORLD: &str = "world:";
 
 impl Store {
     /// A fact noted earlier; facts are of the file, whatever the venue.
@@ -33,6 +36,22 @@ impl Store {
                 [key, value],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Notes that this journal is a venue's, and refuses it to every other: an exchange's orders stand in no journal of
+    /// another exchange or of a world. Worlds come and go and share one.
+    pub async fn claim_for_venue(&self) -> Result<(), StoreError> {
+        let asked = if self.venue.starts_with(WORLD) { "a world".to_owned() } else { self.venue.to_string() };
+        self.write(move |connection| {
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                [OWNER, &asked],
+            )?;
+            let owner: String =
+                connection.query_row("SELECT value FROM meta WHERE key = ?1", [OWNER], |row| row.get(0))?;
+            if owner == asked { Ok(()) } else { Err(StoreError::Elsewhere { owner, asked }) }
         })
         .await
     }

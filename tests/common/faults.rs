@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jarvis::domain::{Direction, Symbol};
-use jarvis::exchange::{Credentials, ExchangeClient};
+use jarvis::exchange::{Credentials, ExchangeClient, ExchangePosition};
 use jarvis::net::{Body, NetError, Transport};
 use jarvis::world::World;
 use rust_decimal::Decimal;
@@ -122,6 +122,8 @@ struct State {
     log: Vec<Entry>,
     naked: BTreeMap<(usize, Symbol), i64>,
     holding: BTreeSet<(usize, Symbol)>,
+    /// Signed sizes at the last look.
+    held: BTreeMap<(usize, Symbol), Decimal>,
     windows: Vec<Window>,
     violations: Vec<String>,
     latency: Option<(u64, u64)>,
@@ -297,7 +299,7 @@ impl Faults {
             nth: *nth - 1,
             symbol: get(&["symbol"]),
             id: get(&["newClientOrderId", "clientAlgoId", "origClientOrderId"]),
-            reduce_only: get(&["reduceOnly"]) == "true",
+            reduce_only: [get(&["reduceOnly"]), get(&["closePosition"])].iter().any(|flag| flag == "true"),
             method,
             path,
         }
@@ -305,6 +307,12 @@ impl Faults {
 
     async fn carry(self: &Arc<Self>, request: Request<Bytes>) -> Result<Response<Body>, NetError> {
         let call = self.call_of(&request);
+        // The third letter of our names says what an order is for.
+        let is_to_reduce =
+            call.id.starts_with("j2") && matches!(call.id.as_bytes().get(2), Some(b'c' | b'e' | b's'));
+        if call.method == "POST" && is_to_reduce && !call.reduce_only {
+            self.blame(format!("{call:?} may do more than reduce"));
+        }
         let fate = self.rules.lock().unwrap().iter().find_map(|rule| rule(&call)).unwrap_or(Fate::Pass);
         let index = {
             let mut state = self.state.lock().unwrap();
@@ -367,6 +375,7 @@ impl Faults {
         index: usize,
     ) -> Result<Response<Bytes>, NetError> {
         let before = (call.is_opening() && self.is_holding(call)).then(|| call.symbol.clone());
+        let to_shrink = if call.is_close() { self.signed(call).await } else { Decimal::ZERO };
         let (parts, body) = self.inner.send(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         if parts.status.is_success()
@@ -374,11 +383,33 @@ impl Faults {
         {
             self.blame(format!("an opening in {symbol} was executed although a position was there"));
         }
+        if call.is_close() {
+            self.only_reduced(&call.symbol, to_shrink, self.signed(call).await);
+        }
         self.state.lock().unwrap().log[index].status = Some(parts.status.as_u16());
         if call.mutates() {
             self.look(call.account).await;
         }
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// What an account holds of a call's coin, shorts negative.
+    async fn signed(&self, call: &Call) -> Decimal {
+        let Some(truth) = self.truths.get(call.account) else { return Decimal::ZERO };
+        let positions = truth.positions().await.unwrap();
+        positions.iter().find(|held| held.symbol.as_str() == call.symbol).map_or(Decimal::ZERO, signed_size)
+    }
+
+    /// I7: what closes never adds and never turns a position around.
+    pub fn only_reduced(&self, symbol: &str, before: Decimal, after: Decimal) {
+        if after.abs() > before.abs() || after * before < Decimal::ZERO {
+            self.blame(format!("{symbol}: a close made {before} into {after}"));
+        }
+    }
+
+    /// What all accounts held at the last look, shorts negative.
+    pub fn held(&self) -> BTreeMap<(usize, Symbol), Decimal> {
+        self.state.lock().unwrap().held.clone()
     }
 
     fn is_holding(&self, call: &Call) -> bool {
@@ -402,6 +433,8 @@ impl Faults {
         let held: BTreeMap<Symbol, Direction> =
             positions.iter().map(|position| (position.symbol.clone(), position.direction)).collect();
         state.holding.retain(|(whose, _)| *whose != account);
+        state.held.retain(|(whose, _), _| *whose != account);
+        state.held.extend(positions.iter().map(|held| ((account, held.symbol.clone()), signed_size(held))));
         state.holding.extend(held.keys().map(|symbol| (account, symbol.clone())));
         for (symbol, direction) in &held {
             let is_safe = stops.iter().any(|stop| {
@@ -435,6 +468,13 @@ impl State {
             let (account, symbol) = whose.clone();
             self.windows.push(Window { account, symbol, from_ms, lasted_ms: now - from_ms, end });
         }
+    }
+}
+
+fn signed_size(position: &ExchangePosition) -> Decimal {
+    match position.direction {
+        Direction::Long => position.quantity.value(),
+        Direction::Short => -position.quantity.value(),
     }
 }
 

@@ -256,10 +256,17 @@ impl Bench {
     /// Moves a coin's price by a share of itself, and looks at what that did.
     pub async fn shock(&self, symbol: &Symbol, share: rust_decimal::Decimal) {
         let price = self.mark(symbol) * (rust_decimal::Decimal::ONE + share);
+        self.faults.look_everywhere().await;
+        let before = self.faults.held();
         let on_the_grid =
             (0..=5).rev().any(|digits| self.world.set_price(symbol, price.round_dp(digits)).is_ok());
         assert!(on_the_grid, "{symbol} takes no price near {price}");
         self.faults.look_everywhere().await;
+        // Whatever a price triggers is a stop or a liquidation: it reduces.
+        for ((account, coin), after) in self.faults.held() {
+            let before = before.get(&(account, coin.clone())).copied().unwrap_or_default();
+            self.faults.only_reduced(coin.as_str(), before, after);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub fn check_windows(bench: &Bench, limit_ms: i64) -> Vec<String> {
         .collect()
 }
 
-/// I2: no opening left twice. Closes only reduce (I7), and what the layer saw itself.
+/// I2: no opening left twice. I7, which the layer watches at every close, stop and price: what closes only reduces.
 pub fn check_log(bench: &Bench) -> Vec<String> {
     let mut wrong = bench.faults.violations();
     let mut seen = std::collections::BTreeSet::new();

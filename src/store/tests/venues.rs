@@ -45,6 +45,24 @@ fn two_venues(fixture: &Fixture) -> [Store; 2] {
 }
 
 #[tokio::test]
+async fn a_journal_is_an_exchanges_or_the_worlds_and_refuses_the_other() {
+    for (first, same, others) in [
+        ("world:1", "world:2", ["live:https://fapi.binance.com", "testnet:https://demo-fapi.binance.com"]),
+        ("live:https://fapi.binance.com", "live:https://fapi.binance.com", ["testnet:https://x", "world:1"]),
+    ] {
+        let fixture = Fixture::new();
+        fixture.store.at(first).claim_for_venue().await.unwrap();
+        fixture.store.at(same).claim_for_venue().await.unwrap();
+        let again = Store::open(&fixture.path()).unwrap();
+        for other in others {
+            let refused = again.at(other).claim_for_venue().await.unwrap_err();
+            assert!(matches!(refused, StoreError::Elsewhere { .. }), "{first} and {other}: {refused}");
+        }
+        again.at(same).claim_for_venue().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_same_trade_id_at_two_venues_is_two_trades() {
     let fixture = Fixture::new();
     let [first, second] = two_venues(&fixture);
