@@ -210,7 +210,8 @@ fn check_row(row: &Row, pair: &Pair) -> CheckedRow {
         Some(fault) => Err(fault.clone()),
         None => texts_are_texts(object)
             .and_then(|()| word_of(object))
-            .and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?))),
+            .and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?)))
+            .and_then(|said| nothing_within(object).map(|()| said)),
     };
     match checked {
         Ok((word, confidence, bias)) => {
@@ -230,6 +231,17 @@ fn texts_are_texts(object: &Map<String, Value>) -> Checked<()> {
     let is_text = |field: &&str| matches!(object.get(*field), None | Some(Value::String(_) | Value::Null));
     match ["reason", "risk_note"].iter().find(|field| !is_text(field)) {
         Some(field) => Err((Rule::Malformed, format!("{field} is not a text"))),
+        None => Ok(()),
+    }
+}
+
+/// A row is flat. Whatever stands deeper may be another decision, and nobody can tell which was meant.
+fn nothing_within(object: &Map<String, Value>) -> Checked<()> {
+    match object.iter().find(|(_, value)| value.is_array() || value.is_object()) {
+        Some((field, _)) => {
+            let shown = Untrusted::new(field.as_str()).line(30);
+            Err((Rule::Malformed, format!("the field {shown:?} holds a list or an object")))
+        }
         None => Ok(()),
     }
 }

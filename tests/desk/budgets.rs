@@ -128,7 +128,7 @@ async fn three_cycles_counted_by_hand_from_what_was_recorded_cost_what_the_desk_
         assert_eq!(told, sum);
         assert_eq!(usage.cost_usd, dollars.normalize());
         assert_eq!(calls.len(), 3, "two turns with tool calls, then the answer");
-        assert!(usual <= Decimal::new(10, 2), "a cycle with two tool turns costs ${usual}");
+        assert!(usual.max(dollars) <= Decimal::new(10, 2), "a cycle with two tool turns costs ${dollars}");
         all += dollars;
     }
     let day = rig.store.usage_since(crate::rig::now() - chrono::Duration::hours(1)).await.unwrap();

@@ -238,3 +238,15 @@ fn a_right_row_counts_the_same_by_call() {
     let by_call = Answer::check_handed(&Handed::Call(input), &pairs());
     assert_eq!(by_call, Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8")]), &pairs()));
 }
+
+#[test]
+fn a_row_that_holds_another_one_is_malformed_and_a_strange_plain_field_is_not() {
+    let with = |extra: &str| row("BTCUSDT", "LONG", "0.9").replacen('{', &format!("{{{extra},"), 1);
+    for extra in [r#""x":{"decision":"SHORT"}"#, r#""x":[1]"#, r#""x":[{"account":"mirat"}]"#] {
+        let answer = Answer::check(&format!("[{}]", with(extra)), &pairs());
+        assert_eq!(answer.rows[0].fault.as_ref().unwrap().0, Rule::Malformed, "{extra}");
+        assert_eq!(answer.rows[0].proposal.decision, None);
+    }
+    let answer = Answer::check(&format!("[{}]", with(r#""x":7"#)), &pairs());
+    assert_eq!(answer.rows[0].fault, None);
+}

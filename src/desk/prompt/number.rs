@@ -128,6 +128,16 @@ mod tests {
         assert_eq!(cents("-0.001".parse().unwrap()), "0.00");
     }
 
+    #[test]
+    fn volumes_keep_three_digits_and_carry_their_scale() {
+        let told = |text: &str| shortened(text.parse().unwrap());
+        assert_eq!(
+            ["0", "6.2379", "999.4", "999.6", "42018", "1507300", "999999", "233680000", "2668800000"]
+                .map(told),
+            ["0", "6.24", "999", "1k", "42k", "1.51M", "1M", "234M", "2.67B"]
+        );
+    }
+
     proptest! {
         #[test]
         fn a_written_number_is_within_five_digits_of_the_real_one(value in -1e9_f64..1e9) {
@@ -135,7 +145,7 @@ mod tests {
             prop_assert!((written - value).abs() <= value.abs() * 5.1e-5 + 1e-300);
         }
 
-        #[test]
+    #[test]
         fn decimals_and_floats_are_written_alike(units in 1_i64..9_999_999, scale in 0_u32..8) {
             let exact = Decimal::new(units, scale);
             let written = significant_decimal(exact);

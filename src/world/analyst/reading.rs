@@ -28,9 +28,6 @@ impl Tongue {
 /// The `task` block.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct Task {
-    /// The hour, as written.
-    #[serde(default)]
-    pub market_time: String,
     #[serde(default)]
     language: String,
     /// Who is asked about.

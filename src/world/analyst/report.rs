@@ -41,19 +41,13 @@ pub(super) fn lines(
 }
 
 fn opening_line(task: &Task, tongue: Tongue, coins: usize) -> String {
-    let hour = &task.market_time;
+    let accounts = task.accounts.len();
     match tongue {
         Tongue::Turkish => {
-            format!(
-                "Yerleşik kural tabanlı analist, {hour}: {} hesap, verisi olan {coins} coin.",
-                task.accounts.len()
-            )
+            format!("Yerleşik kural tabanlı analist: {accounts} hesap, verisi olan {coins} coin.")
         }
         Tongue::English => {
-            format!(
-                "Built-in rule-based analyst, {hour}: {} accounts, {coins} coins with figures.",
-                task.accounts.len()
-            )
+            format!("Built-in rule-based analyst: {accounts} accounts, {coins} coins with figures.")
         }
     }
 }

@@ -87,7 +87,7 @@ fn crowd(symbol: &str, tongue: Tongue) -> Wish {
         Tongue::Turkish => format!("{symbol} için son bir soru: kalabalık hangi tarafta?"),
         Tongue::English => format!("One last question about {symbol}: where does the crowd stand?"),
     };
-    Wish { path: format!("/futures/long-short-ratio/{symbol}"), query: Vec::new(), why }
+    Wish { path: format!("/futures/long-short-ratio/{symbol}"), query: vec![("limit", "2")], why }
 }
 
 fn news(tongue: Tongue) -> Wish {

@@ -33,11 +33,11 @@ fn ground(decision: &Decision, view: &View, tongue: Tongue) -> String {
     let gain = decision.gain_percent.map_or_else(String::new, |gain| format!(" ({gain:+.1}%)"));
     let (turkish, english) = match decision.ground {
         Ground::Signal if decision.confidence >= 75 => ("Güçlü sinyal", "Strong signal"),
-        Ground::Signal => ("Eşiğin altında sinyal", "A signal below the threshold"),
+        Ground::Signal => ("Eşik altı sinyal", "Below the threshold"),
         Ground::Strongest => ("Boş portföyün en güçlüsü", "The strongest on an empty book"),
         Ground::Counterweight => ("Öteki yöne denge", "A counterweight"),
         Ground::Enough => ("Güçlü; bu saatlik açılış yeter", "Strong, but enough openings"),
-        Ground::Weak if against(view).is_some() => ("Sinyaller çelişiyor", "Signals cancel out"),
+        Ground::Weak if against(view).is_some() => ("Çelişkili", "Mixed signals"),
         Ground::Weak => ("Zayıf sinyal", "Too weak"),
         Ground::NotAllowed => ("O yöne izin yok", "Not allowed that way"),
         Ground::Quiet => ("Hareket maliyeti karşılamıyor", "Moves do not pay the costs"),
@@ -73,8 +73,8 @@ pub(super) fn fact(item: &Evidence, tongue: Tongue) -> String {
             )
         }
         Fact::Stretched { rsi } => format!("RSI {} {}", figure(rsi, 0), pick("uçta", "at an extreme")),
-        Fact::BandEdge if up => pick("alt bantta, trend yok", "at the lower band, no trend"),
-        Fact::BandEdge => pick("üst bantta, trend yok", "at the upper band, no trend"),
+        Fact::BandEdge if up => pick("trendsiz, alt bantta", "lower band, no trend"),
+        Fact::BandEdge => pick("trendsiz, üst bantta", "upper band, no trend"),
         Fact::BandBreak => pick("bant trend yönünde kırıldı", "a band broken with the trend"),
         Fact::Funding { percent } => {
             format!("{} {}%", pick("fonlama", "funding"), figure(percent, 4))
