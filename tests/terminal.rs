@@ -328,8 +328,9 @@ fn word_asked(text: &str) -> Option<String> {
 #[test]
 fn a_position_is_closed_and_the_desk_is_frozen_and_resumed_by_typed_answers_alone() {
     let mut console = Console::start(40, 120, &[]);
-    console
-        .wait_for("the first cycle to end", |text| text.contains("next cycle in") && text.contains("opened"));
+    // The header tells how a cycle went once it is over.
+    let told = |text: &str| text.lines().nth(1).is_some_and(|line| line.contains("opened"));
+    console.wait_for("the first cycle to end", told);
     let held = |text: &str| text.lines().filter(|line| line.contains(" LONG ") && line.contains('│')).count();
     console.press("x");
     console.wait_for("the question", |text| word_asked(text).is_some());
@@ -366,7 +367,7 @@ fn an_attached_console_stops_on_ctrl_z_and_goes_on_where_it_was() {
     let binary = env!("CARGO_BIN_EXE_jarvis");
     // A shell with job control, as at any prompt: it gets the terminal while the console is stopped.
     let script = format!("{binary} attach; echo STOPPED; read line; fg; echo ENDED $?");
-    let mut shell = Console::run(Rc::clone(&home), 24, 80, "sh", &["-m", "-c", &script]);
+    let mut shell = Console::run(Rc::clone(&home), 24, 80, "/bin/sh", &["-m", "-c", &script]);
     shell.wait_for("the desk", |text| text.contains("[Accounts]"));
     shell.press("\u{1a}");
     shell.wait_for("the shell", |text| text.contains("STOPPED"));
@@ -393,4 +394,74 @@ fn killing_an_attached_console_leaves_the_desk_and_the_next_one_alone() {
     next.press("q");
     assert_eq!(next.end().0, 0);
     assert_eq!(desk.end(), Some(0));
+}
+
+/// Keys a monkey presses on a real console; as many as `JARVIS_MONKEY_KEYS` says.
+const MONKEY_KEYS: usize = 2_000;
+
+/// A key of a monkey, as a terminal sends it. It leaves only by way of the palette: the keys that quit are not among
+/// them. Escape comes in its long form: the short one and the next key would be read as the beginning of a sequence.
+fn monkey_key(random: u64) -> String {
+    const SPECIAL: [&str; 16] = [
+        "\r",
+        "\t",
+        "\u{1b}[27u",
+        "\u{7f}",
+        "\u{1b}[A",
+        "\u{1b}[B",
+        "\u{1b}[C",
+        "\u{1b}[D",
+        "\u{1b}[5~",
+        "\u{1b}[6~",
+        "\u{1b}[H",
+        "\u{1b}[F",
+        "\u{1b}[Z",
+        "\u{10}",
+        "ğ",
+        "日",
+    ];
+    let pick = usize::try_from(random >> 8).unwrap();
+    if random.is_multiple_of(3) {
+        return SPECIAL[pick % SPECIAL.len()].to_owned();
+    }
+    match char::from(b' ' + u8::try_from(pick % 95).unwrap()) {
+        'q' => "1".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn a_monkey_at_the_keys_breaks_neither_the_console_nor_the_desk() {
+    let keys = std::env::var("JARVIS_MONKEY_KEYS").map_or(MONKEY_KEYS, |count| count.parse().unwrap());
+    let home = Rc::new(tempfile::tempdir().unwrap());
+    let desk = Served::start(&home);
+    let start = || Console::start_at_home(Rc::clone(&home), 40, 120, &["attach"]);
+    let mut console = start();
+    console.wait_for("the desk", |text| text.contains("[Accounts]"));
+    let mut random: u64 = 7;
+    for pressed in 0..keys {
+        // A full-period generator of 64 bits (Knuth's MMIX constants); its upper bits are the random ones.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let key = monkey_key(random >> 24);
+        let gone = console.keys.write_all(key.as_bytes()).is_err();
+        while let Ok(bytes) = console.bytes.try_recv() {
+            console.screen.process(&bytes);
+        }
+        if gone || (pressed % 64 == 0 && console.child.try_wait().unwrap().is_some()) {
+            let (code, screen) = console.end();
+            assert_eq!(code, 0, "after {pressed} keys");
+            assert_restored(&screen);
+            console = start();
+            console.wait_for("the desk", |text| text.contains("1 Desk"));
+        }
+    }
+    // Leaves whatever lies over the screen, then the console.
+    for _ in 0..6 {
+        // One that has left already takes no more keys.
+        let _ = console.keys.write_all(b"\x03");
+    }
+    let (code, screen) = console.end();
+    assert_eq!(code, 0);
+    assert_restored(&screen);
+    assert_eq!(desk.end(), Some(0), "the desk lives through all of it");
 }
