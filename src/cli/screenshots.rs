@@ -18,7 +18,8 @@ use crate::console::update::{Effect, Msg, update};
 use crate::console::{ColorDepth, Theme, picture};
 use crate::desk::Floor;
 use crate::domain::{
-    Clock, CycleReport, Event, Feed, ManualClock, Page, Profile, Symbol, Timestamp, TimingsMs, Trigger, Usdt,
+    Clock, CycleReport, Envelope, Event, Feed, ManualClock, Page, Profile, Symbol, Timestamp, TimingsMs,
+    Trigger, Usdt,
 };
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
@@ -200,8 +201,14 @@ async fn after_some_cycles(folder: &Path) -> Result<(State, Arc<Floor>), Failure
     }
     floor.look_again().await;
     floor.bulletin().flush().await;
+    let mut heard = Vec::new();
     while let Ok(envelope) = events.try_recv() {
-        let mut envelope = envelope.as_ref().clone();
+        heard.push(envelope.as_ref().clone());
+    }
+    let places: Vec<u64> = heard.iter().map(|envelope| envelope.seq).collect();
+    steady_order(&mut heard, |envelope| envelope);
+    for (mut envelope, seq) in heard.into_iter().zip(places) {
+        envelope.seq = seq;
         steady_event(&mut envelope.event);
         update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope))));
     }
@@ -215,6 +222,19 @@ const TIMINGS: TimingsMs =
 
 /// In place of how long a call of the tool took.
 const CALL_MS: f64 = 1.2;
+
+/// The accounts trade side by side, so which is told first differs as well: here one goes after the other, each in its
+/// own order.
+fn steady_order<T>(told: &mut [T], envelope: impl Fn(&T) -> &Envelope) {
+    let account = |one: &T| match &envelope(one).event {
+        Event::Order { account, .. } | Event::Settled { account, .. } => Some(account.clone()),
+        Event::Account { state } => Some(state.name.clone()),
+        _ => None,
+    };
+    for run in told.chunk_by_mut(|one, other| account(one).is_some() == account(other).is_some()) {
+        run.sort_by_key(&account);
+    }
+}
 
 fn steady_event(event: &mut Event) {
     match event {
@@ -251,6 +271,7 @@ fn steady_page(page: &mut Page) {
             }
         }
         Page::Log(page) => {
+            steady_order(&mut page.lines, |(_, envelope)| envelope);
             for (_, envelope) in &mut page.lines {
                 steady_event(&mut envelope.event);
             }
