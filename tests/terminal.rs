@@ -29,13 +29,9 @@ impl Console {
     }
 
     fn start_at_home(home: Rc<TempDir>, rows: u16, cols: u16, arguments: &[&str]) -> Self {
-        Self::run(home, rows, cols, env!("CARGO_BIN_EXE_jarvis"), arguments)
-    }
-
-    fn run(home: Rc<TempDir>, rows: u16, cols: u16, program: &str, arguments: &[&str]) -> Self {
         let pty =
             native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
-        let mut command = CommandBuilder::new(program);
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis"));
         command.env_clear();
         command.env("HOME", home.path());
         command.env("TERM", "xterm-256color");
@@ -317,67 +313,6 @@ fn a_plain_log_of_a_served_desk_comes_and_goes() {
     let (code, _) = log.end("-TERM");
     assert_eq!(code, Some(0));
     assert_eq!(desk.end(), Some(0), "the desk did not notice");
-}
-
-/// The word that answers the question on the screen.
-fn word_asked(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("type ")?;
-    rest.split_once(" and press enter").map(|(word, _)| word.to_owned())
-}
-
-#[test]
-fn a_position_is_closed_and_the_desk_is_frozen_and_resumed_by_typed_answers_alone() {
-    let mut console = Console::start(40, 120, &[]);
-    console
-        .wait_for("the first cycle to end", |text| text.contains("next cycle in") && text.contains("opened"));
-    let held = |text: &str| text.lines().filter(|line| line.contains(" LONG ") && line.contains('│')).count();
-    console.press("x");
-    console.wait_for("the question", |text| word_asked(text).is_some());
-    // Neither y nor enter alone is an answer.
-    console.press("y\r");
-    console.wait_for("the question to stay", |text| text.contains("Close this position?") && held(text) > 0);
-    let word = word_asked(&console.text()).unwrap();
-    console.press(&format!("\u{7f}{word}\r"));
-    console.wait_for("the close", |text| !text.contains("Close this position?") && text.contains("closed"));
-
-    console.press("5");
-    console.wait_for("the ladder", |text| text.contains("nothing is halted"));
-    for (key, seen) in [("z", "1 in force"), ("r", "nothing is halted")] {
-        console.press(key);
-        console.wait_for("its question", |text| word_asked(text).is_some());
-        let word = word_asked(&console.text()).unwrap();
-        console.press(&format!("{word}\r"));
-        console.wait_for(seen, |text| text.contains(seen));
-    }
-    console.press("1");
-    console.master.resize(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
-    console.screen.screen_mut().set_size(24, 80);
-    console.wait_for("the desk at the new size", |text| text.contains("[Accounts]"));
-    console.press("q");
-    let (code, screen) = console.end();
-    assert_eq!(code, 0);
-    assert_restored(&screen);
-}
-
-#[test]
-fn an_attached_console_stops_on_ctrl_z_and_goes_on_where_it_was() {
-    let home = Rc::new(tempfile::tempdir().unwrap());
-    let desk = Served::start(&home);
-    let binary = env!("CARGO_BIN_EXE_jarvis");
-    // A shell with job control, as at any prompt: it gets the terminal while the console is stopped.
-    let script = format!("{binary} attach; echo STOPPED; read line; fg; echo ENDED $?");
-    let mut shell = Console::run(Rc::clone(&home), 24, 80, "sh", &["-m", "-c", &script]);
-    shell.wait_for("the desk", |text| text.contains("[Accounts]"));
-    shell.press("\u{1a}");
-    shell.wait_for("the shell", |text| text.contains("STOPPED"));
-    assert_restored(&shell.screen);
-    shell.press("\n");
-    shell.wait_for("the desk again", |text| text.contains("[Accounts]"));
-    shell.press("q");
-    shell.wait_for("the end", |text| text.contains("ENDED 0"));
-    assert_restored(&shell.screen);
-    assert_eq!(shell.end().0, 0);
-    assert_eq!(desk.end(), Some(0));
 }
 
 #[test]

@@ -17,7 +17,10 @@ use crate::console::state::State;
 use crate::console::update::{Effect, Msg, update};
 use crate::console::{ColorDepth, Theme, picture};
 use crate::desk::Floor;
-use crate::domain::{Clock, Feed, ManualClock, Profile, Symbol, Timestamp, Trigger, Usdt};
+use crate::domain::{
+    Clock, CycleReport, Envelope, Event, Feed, ManualClock, Page, Profile, Symbol, Timestamp, TimingsMs,
+    Trigger, Usdt,
+};
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
 
@@ -98,6 +101,10 @@ const SHOTS: &[Shot] = &[
         theme: "jarvis-dark",
         keys: &[KeyCode::Char('5'), KeyCode::Char('X')],
     },
+    Shot { name: "guards-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('5')] },
+    Shot { name: "cycles-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('3')] },
+    Shot { name: "prompt-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('6')] },
+    Shot { name: "log-80x24", size: (80, 24), theme: "jarvis-dark", keys: &[KeyCode::Char('7')] },
     Shot { name: "prompt-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('6')] },
     Shot { name: "log-120x40", size: (120, 40), theme: "jarvis-dark", keys: &[KeyCode::Char('7')] },
     Shot {
@@ -153,7 +160,10 @@ async fn draw_all(
 async fn answer(state: &mut State, floor: &Floor, mut effects: Vec<Effect>) {
     while let Some(effect) = effects.pop() {
         if let Effect::Ask(id, query) = effect {
-            let page = floor.page(query).await.map(Box::new);
+            let page = floor.page(query).await.map(|mut page| {
+                steady_page(&mut page);
+                Box::new(page)
+            });
             effects.extend(update(state, Msg::Feed(Box::new(Feed::Page { id, page }))));
         }
     }
@@ -191,10 +201,83 @@ async fn after_some_cycles(folder: &Path) -> Result<(State, Arc<Floor>), Failure
     }
     floor.look_again().await;
     floor.bulletin().flush().await;
+    let mut heard = Vec::new();
     while let Ok(envelope) = events.try_recv() {
-        update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope.as_ref().clone()))));
+        heard.push(envelope.as_ref().clone());
+    }
+    let places: Vec<u64> = heard.iter().map(|envelope| envelope.seq).collect();
+    steady_order(&mut heard, |envelope| envelope);
+    for (mut envelope, seq) in heard.into_iter().zip(places) {
+        envelope.seq = seq;
+        steady_event(&mut envelope.event);
+        update(&mut state, Msg::Feed(Box::new(Feed::Event(envelope))));
     }
     Ok((state, floor))
+}
+
+/// Durations are the only thing in the pictures that differs from run to run; in their place stand these, in
+/// milliseconds, so that the same code draws the same bytes.
+const TIMINGS: TimingsMs =
+    TimingsMs { accounts: 4.0, brief: 31.0, prompt: 2.0, model: 58.0, execution: 12.0, total: 107.0 };
+
+/// In place of how long a call of the tool took.
+const CALL_MS: f64 = 1.2;
+
+/// The accounts trade side by side, so which is told first differs as well: here one goes after the other, each in its
+/// own order.
+fn steady_order<T>(told: &mut [T], envelope: impl Fn(&T) -> &Envelope) {
+    let account = |one: &T| match &envelope(one).event {
+        Event::Order { account, .. } | Event::Settled { account, .. } => Some(account.clone()),
+        Event::Account { state } => Some(state.name.clone()),
+        _ => None,
+    };
+    for run in told.chunk_by_mut(|one, other| account(one).is_some() == account(other).is_some()) {
+        run.sort_by_key(&account);
+    }
+}
+
+fn steady_event(event: &mut Event) {
+    match event {
+        Event::ToolCallFinished { ms, .. } => *ms = CALL_MS,
+        Event::CycleFinished { report, .. } => steady_report(report),
+        _ => {}
+    }
+}
+
+fn steady_report(report: &mut CycleReport) {
+    report.timings_ms = TIMINGS;
+    for call in &mut report.tool_calls {
+        call.ms = CALL_MS;
+    }
+}
+
+fn steady_page(page: &mut Page) {
+    match page {
+        Page::Cycles { lines } => {
+            for line in lines {
+                line.total_ms = line.total_ms.map(|_| TIMINGS.total);
+            }
+        }
+        Page::Cycle(page) => {
+            if let Some(report) = &mut page.report {
+                steady_report(report);
+            }
+            page.line.total_ms = page.line.total_ms.map(|_| TIMINGS.total);
+            for turn in &mut page.turns {
+                turn.ms = TIMINGS.model;
+            }
+            for call in &mut page.tool_calls {
+                call.ms = CALL_MS;
+            }
+        }
+        Page::Log(page) => {
+            steady_order(&mut page.lines, |(_, envelope)| envelope);
+            for (_, envelope) in &mut page.lines {
+                steady_event(&mut envelope.event);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Three accounts with lists of their own, in English, so that the pictures show what differs between accounts.

@@ -39,10 +39,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let refusing = desk.guards.iter().filter(|reading| reading.on && reading.refuses).count();
     let note = match refusing {
         0 => Span::styled("none would refuse an opening now", theme.style(Meaning::Muted)),
-        count => Span::styled(
-            format!("▲ {count} refuse now: these first, then as asked"),
-            theme.style(Meaning::Warn),
-        ),
+        count => {
+            Span::styled(format!("▲ {count} refusing now: first, then as asked"), theme.style(Meaning::Warn))
+        }
     };
     let inner = framed(frame, area, state, theme, "Guards", &note, state.guards.reading);
     if desk.guards.is_empty() {

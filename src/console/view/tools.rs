@@ -71,7 +71,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let top = window(selected, calls.len(), room);
     let shown = calls.iter().enumerate().skip(top).take(room);
     let marked = |(index, line): (usize, Line<'static>)| {
-        if focused && index == selected { highlighted(line, theme) } else { line }
+        if focused && index == selected { highlighted(pointed(line, theme), theme) } else { line }
     };
     let lines: Vec<Line<'_>> = if spacious(area, state) {
         let rows = |(index, call)| two_rows(call, state, theme, inner.width).map(|line| (index, line));
@@ -84,6 +84,17 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     };
     frame.render_widget(Paragraph::new(lines), inner);
     mark_part(frame, area, theme, top, room, calls.len());
+}
+
+/// A line whose first column says that it is selected.
+fn pointed(mut line: Line<'static>, theme: &Theme) -> Line<'static> {
+    if let Some(first) = line.spans.first_mut() {
+        let rest = first.content.chars().skip(1).collect::<String>();
+        let style = first.style;
+        *first = Span::styled(rest, style);
+        line.spans.insert(0, Span::styled("▸", theme.style(Meaning::Focus)));
+    }
+    line
 }
 
 /// Status, size and duration of a call as they are shown; what is not known yet is waited for.
