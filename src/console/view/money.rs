@@ -30,6 +30,9 @@ const COLUMNS: [Column; 7] = [
     Column::right("trades", 6, 4),
 ];
 
+/// The place of the model's cost among the columns.
+const MODEL: usize = 4;
+
 /// From this width on the curves stand beside the tables.
 const BESIDE: u16 = 110;
 
@@ -113,7 +116,12 @@ fn draw_tables(
     state: &State,
     theme: &Theme,
 ) {
-    let fitted = Fitted::new(&COLUMNS, area.width.saturating_sub(1), 0);
+    let mut columns = COLUMNS;
+    if state.desk.as_ref().is_some_and(|desk| desk.facts.built_in_analyst) {
+        // Nobody was paid: what a model would have cost must not be taken for money spent.
+        columns[MODEL] = Column::right("model ≈$", 8, 1);
+    }
+    let fitted = Fitted::new(&columns, area.width.saturating_sub(1), 0);
     let rows = rows(page);
     let room = usize::from(area.height.saturating_sub(1));
     let top = state.money.top.min(rows.len().saturating_sub(room));
