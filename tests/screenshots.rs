@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Accounts trade side by side, and the log tells of them in the order they happened to be done: pictures that show it
+/// need only be there.
+const SHOW_THE_LOG: [&str; 2] = ["log-", "desk-200x60"];
+
 fn pictures(folder: &Path) -> BTreeMap<String, String> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files
@@ -17,7 +21,6 @@ fn pictures(folder: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-#[ignore = "the order in which accounts are told of still differs now and then"]
 fn the_pictures_are_fresh() {
     let drawn = tempfile::tempdir().unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_jarvis"))
@@ -34,6 +37,7 @@ fn the_pictures_are_fresh() {
     assert_eq!(names(&kept), names(&drawn), "draw them anew: cargo run -- screenshots screenshots");
     let stale: Vec<&String> = drawn
         .iter()
+        .filter(|(name, _)| !SHOW_THE_LOG.iter().any(|shown| name.starts_with(shown)))
         .filter(|(name, picture)| kept.get(*name) != Some(picture))
         .map(|(name, _)| name)
         .collect();
