@@ -258,15 +258,16 @@ impl Home {
         let mut all = self.printed.clone();
         let mut files = Vec::new();
         collect(self.path(), &mut files);
-        for file in files {
-            let name = file.file_name().unwrap().to_string_lossy().into_owned();
-            if ["exchange-secret", "model-key"].contains(&name.as_str()) {
-                continue;
-            }
-            if file.extension().is_some_and(|extension| extension == "db") {
-                all.append(&mut rows(&file));
-            }
-            all.push((file.display().to_string(), std::fs::read(&file).unwrap()));
+        files.retain(|file| {
+            let name = file.file_name().unwrap().to_string_lossy();
+            !["exchange-secret", "model-key"].contains(&name.as_ref())
+        });
+        // The bytes of all files first: whoever opens a database and closes it takes its write-ahead log away.
+        for file in &files {
+            all.push((file.display().to_string(), std::fs::read(file).unwrap()));
+        }
+        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "db")) {
+            all.append(&mut rows(file));
         }
         all
     }
