@@ -21,7 +21,7 @@ use jarvis::desk::answer::{Answer, Handed, Pair};
 use jarvis::desk::bulletin::Bulletin;
 use jarvis::desk::conversation::{Around, Budget, Conversation, Lookup};
 use jarvis::domain::{
-    AccountName, Clock, CycleId, DeskFacts, Event, Mode, Profile, Snapshot, Symbol, SystemClock, Usage,
+    AccountName, Clock, CycleId, DeskFacts, Event, Mode, Profile, Snapshot, Symbol, SystemClock,
 };
 use jarvis::llm::{LlmClient, LlmOptions};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
@@ -204,30 +204,21 @@ async fn shown(sent: &Sent, transport: Transport, base_url: String) -> Vec<f64> 
 
 fn nothing(at: jarvis::domain::Timestamp) -> Snapshot {
     Snapshot {
-        seq: 0,
-        at,
-        facts: DeskFacts {
-            mode: Mode::Paper,
-            profile: Profile::Guarded,
-            threshold: jarvis::domain::Confidence::new(rust_decimal::Decimal::ONE).expect("within 0 to 1"),
-            provider: "measured".to_owned(),
-            model: "measured".to_owned(),
-            built_in_market: true,
-            built_in_analyst: false,
-            clock_speed: 1.0,
-            symbols: Vec::new(),
-        },
         dry_run: true,
-        accounts: Vec::new(),
-        marks: Vec::new(),
-        next_cycle: None,
-        cycle: None,
-        cost_today: Usage::default(),
-        alarms: Vec::new(),
-        halts: Vec::new(),
-        flattenings: Vec::new(),
-        guards: Vec::new(),
-        note: None,
-        armed: Vec::new(),
+        ..Snapshot::beginning(
+            at,
+            DeskFacts {
+                mode: Mode::Paper,
+                profile: Profile::Guarded,
+                threshold: jarvis::domain::Confidence::new(rust_decimal::Decimal::ONE)
+                    .expect("within 0 to 1"),
+                provider: "measured".to_owned(),
+                model: "measured".to_owned(),
+                built_in_market: true,
+                built_in_analyst: false,
+                clock_speed: 1.0,
+                symbols: Vec::new(),
+            },
+        )
     }
 }

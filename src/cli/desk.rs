@@ -55,7 +55,7 @@ fn parts(
     data_dir: Option<&Path>,
 ) -> Result<DeskParts, Failure> {
     let accounts = accounts(settings, venue)?;
-    let symbols = every_symbol(&accounts);
+    let symbols = Symbol::each_once(accounts.iter().flat_map(|(terms, _)| &terms.symbols));
     let language = match settings.model.prompt {
         PromptLanguage::Turkish => Language::Tr,
         PromptLanguage::English => Language::En,
@@ -187,16 +187,6 @@ fn terms_of(settings: &Settings, name: &AccountName) -> Option<AccountSettings> 
         Some(account) => account.enabled.then(|| account.clone()),
         None => Settings::default().accounts.first().cloned(),
     }
-}
-
-fn every_symbol(accounts: &[(AccountTerms, ExchangeClient)]) -> Vec<Symbol> {
-    let mut symbols: Vec<Symbol> = Vec::new();
-    for symbol in accounts.iter().flat_map(|(terms, _)| &terms.symbols) {
-        if !symbols.contains(symbol) {
-            symbols.push(symbol.clone());
-        }
-    }
-    symbols
 }
 
 fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {

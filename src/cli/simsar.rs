@@ -17,12 +17,7 @@ pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, F
     let settings = setup::settings(global)?.settings;
     let (listener, address) = serving::bind(options.listen).await?;
     let venue = Venue::for_reading(&settings, global.world.as_deref()).await?;
-    let mut symbols: Vec<Symbol> = Vec::new();
-    for symbol in settings.accounts.iter().flat_map(|account| &account.symbols) {
-        if !symbols.contains(symbol) {
-            symbols.push(symbol.clone());
-        }
-    }
+    let symbols = Symbol::each_once(settings.accounts.iter().flat_map(|account| &account.symbols));
     let simsar = desk::simsar(&settings, &venue, symbols, None)?;
     let router = simsar.router();
     let (connector, ws_url) = (venue.connector.clone(), venue.ws_url.clone());

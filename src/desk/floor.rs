@@ -255,7 +255,7 @@ impl Floor {
 
     /// All coins of all accounts, in order of first mention.
     pub fn symbols(&self) -> Vec<Symbol> {
-        every_symbol(self.accounts.iter().map(|account| account.terms()))
+        Symbol::each_once(self.accounts.iter().flat_map(|account| &account.terms().symbols))
     }
 
     /// The newest reading of an account: the one given, or a later one that was told since.
@@ -290,16 +290,6 @@ impl Floor {
     }
 }
 
-fn every_symbol<'a>(terms: impl Iterator<Item = &'a AccountTerms>) -> Vec<Symbol> {
-    let mut symbols: Vec<Symbol> = Vec::new();
-    for symbol in terms.flat_map(|terms| &terms.symbols) {
-        if !symbols.contains(symbol) {
-            symbols.push(symbol.clone());
-        }
-    }
-    symbols
-}
-
 async fn first_snapshot(
     parts: &DeskParts,
     schedule: &Schedule,
@@ -311,30 +301,25 @@ async fn first_snapshot(
     let cycle = parts.store.last_report().await?.map(CycleView::from_report);
     let provider = parts.settings.model.provider;
     Ok(Snapshot {
-        seq: 0,
-        at: now,
-        facts: DeskFacts {
-            mode: parts.settings.mode,
-            profile: parts.settings.profile,
-            threshold: parts.settings.model.confidence_threshold,
-            provider: provider.as_str().to_owned(),
-            model: parts.settings.model.id.clone(),
-            built_in_market: parts.built_in_market,
-            built_in_analyst: provider == crate::config::Provider::Builtin,
-            clock_speed: parts.clock.speed(),
-            symbols: every_symbol(parts.accounts.iter().map(|(terms, _)| terms)),
-        },
         dry_run: parts.settings.dry_run,
-        accounts: Vec::new(),
-        marks: Vec::new(),
         next_cycle: if parts.clock.speed() > 0.0 { schedule.next_after(now) } else { None },
         cycle,
         cost_today,
-        alarms: Vec::new(),
         halts: halts.to_vec(),
-        flattenings: Vec::new(),
-        guards: Vec::new(),
         note: parts.store.note().await?,
-        armed: Vec::new(),
+        ..Snapshot::beginning(
+            now,
+            DeskFacts {
+                mode: parts.settings.mode,
+                profile: parts.settings.profile,
+                threshold: parts.settings.model.confidence_threshold,
+                provider: provider.as_str().to_owned(),
+                model: parts.settings.model.id.clone(),
+                built_in_market: parts.built_in_market,
+                built_in_analyst: provider == crate::config::Provider::Builtin,
+                clock_speed: parts.clock.speed(),
+                symbols: Symbol::each_once(parts.accounts.iter().flat_map(|(terms, _)| &terms.symbols)),
+            },
+        )
     })
 }

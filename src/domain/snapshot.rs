@@ -164,6 +164,27 @@ pub struct Alarm {
 const ALARMS_KEPT: usize = 100;
 
 impl Snapshot {
+    /// A desk of which only the facts are known: nothing was read, nothing happened, and it trades.
+    pub fn beginning(at: Timestamp, facts: DeskFacts) -> Self {
+        Self {
+            seq: 0,
+            at,
+            facts,
+            dry_run: false,
+            accounts: Vec::new(),
+            marks: Vec::new(),
+            next_cycle: None,
+            cycle: None,
+            cost_today: Usage::default(),
+            alarms: Vec::new(),
+            halts: Vec::new(),
+            flattenings: Vec::new(),
+            guards: Vec::new(),
+            note: None,
+            armed: Vec::new(),
+        }
+    }
+
     /// The desk one event later. A desk and everyone who watches it fold the same events with this function, so that
     /// they cannot drift apart. Returns whether events before this one were missed; an event that is contained already
     /// changes nothing.

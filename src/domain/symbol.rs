@@ -87,6 +87,17 @@ name!(
 );
 
 impl Symbol {
+    /// Every symbol once, in order of first mention.
+    pub fn each_once<'a>(mentioned: impl IntoIterator<Item = &'a Self>) -> Vec<Self> {
+        let mut symbols: Vec<Self> = Vec::new();
+        for symbol in mentioned {
+            if !symbols.contains(symbol) {
+                symbols.push(symbol.clone());
+            }
+        }
+        symbols
+    }
+
     /// The coin without its quote currency: `BTC` of `BTCUSDT`.
     pub fn coin(&self) -> &str {
         self.0.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(&self.0)

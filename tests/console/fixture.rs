@@ -170,30 +170,23 @@ pub fn empty() -> Snapshot {
     let names = ["mirat", "mevlut", "tugrul"];
     Snapshot {
         seq: 10,
-        at: time("2026-03-02T12:04:59Z"),
-        facts: DeskFacts {
-            mode: Mode::Paper,
-            profile: Profile::Guarded,
-            threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
-            provider: "builtin".into(),
-            model: "built-in-analyst-1".into(),
-            built_in_market: true,
-            built_in_analyst: true,
-            clock_speed: 1.0,
-            symbols: COINS.iter().map(|(coin, _)| symbol(coin)).collect(),
-        },
-        dry_run: false,
         accounts: names.map(|name| account(name, "1000", "1000", &[])).into(),
         marks: marks(),
         next_cycle: Some(time("2026-03-02T12:05:00Z")),
-        cycle: None,
-        cost_today: Usage::default(),
-        alarms: Vec::new(),
-        halts: Vec::new(),
-        flattenings: Vec::new(),
-        guards: Vec::new(),
-        note: None,
-        armed: Vec::new(),
+        ..Snapshot::beginning(
+            time("2026-03-02T12:04:59Z"),
+            DeskFacts {
+                mode: Mode::Paper,
+                profile: Profile::Guarded,
+                threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
+                provider: "builtin".into(),
+                model: "built-in-analyst-1".into(),
+                built_in_market: true,
+                built_in_analyst: true,
+                clock_speed: 1.0,
+                symbols: COINS.iter().map(|(coin, _)| symbol(coin)).collect(),
+            },
+        )
     }
 }
 

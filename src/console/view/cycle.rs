@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
 
 use super::super::format;
 use super::super::layout;
@@ -14,7 +13,7 @@ use super::super::screens::cycles::{OpenCycle, Section};
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
-use super::{framed, mark_part, page};
+use super::{framed, page, stretch};
 use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, ToolCallPage, Usage};
 
 /// The most bytes of one text that are laid out; a stream can be far longer than anyone reads on a screen.
@@ -59,17 +58,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, open: &OpenCycle, state: &State, 
         return;
     }
     let lines = broken(open, state, area.width);
-    let rows = usize::from(body.height);
-    let count = lines.len();
-    let top = open.top.min(count.saturating_sub(rows));
-    let shown: Vec<Line<'_>> = lines
-        .into_iter()
-        .skip(top)
-        .take(rows)
-        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
-        .collect();
-    frame.render_widget(Paragraph::new(shown), body);
-    mark_part(frame, area, theme, top, rows, count);
+    stretch(frame, body, area, lines, open.top, theme);
 }
 
 /// The parts, the one in sight in brackets; where room is short only the neighbours.

@@ -255,6 +255,27 @@ fn mark_part(frame: &mut Frame<'_>, area: Rect, theme: &Theme, first: usize, sho
     frame.render_widget(Line::styled(text, alone(theme.style(Meaning::Muted))), place);
 }
 
+/// The lines of a longer text from `top` on, and on the frame `around` them which part of it that is.
+fn stretch(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    around: Rect,
+    lines: Vec<(Meaning, String)>,
+    top: usize,
+    theme: &Theme,
+) {
+    let (rows, count) = (usize::from(area.height), lines.len());
+    let top = top.min(count.saturating_sub(rows));
+    let shown: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(top)
+        .take(rows)
+        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
+        .collect();
+    frame.render_widget(Paragraph::new(shown), area);
+    mark_part(frame, around, theme, top, rows, count);
+}
+
 /// Muted sentences in an empty panel, saying what will come.
 fn placeholder(frame: &mut Frame<'_>, area: Rect, theme: &Theme, sentences: &[&str]) {
     let width = usize::from(area.width.saturating_sub(2));

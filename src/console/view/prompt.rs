@@ -11,7 +11,7 @@ use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
-use super::{framed, mark_part, page};
+use super::{framed, page, stretch};
 use crate::domain::Untrusted;
 
 /// How many rows the findings may take.
@@ -56,17 +56,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         return;
     }
     let lines = lines(state, columns);
-    let rows = usize::from(text.height);
-    let top = state.prompt.top.min(lines.len().saturating_sub(rows));
-    let count = lines.len();
-    let shown: Vec<Line<'_>> = lines
-        .into_iter()
-        .skip(top)
-        .take(rows)
-        .map(|(meaning, line)| Line::styled(format!(" {line}"), theme.style(meaning)))
-        .collect();
-    frame.render_widget(Paragraph::new(shown), text);
-    mark_part(frame, area, theme, top, rows, count);
+    stretch(frame, text, area, lines, state.prompt.top, theme);
 }
 
 fn draw_editor(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {

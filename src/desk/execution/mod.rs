@@ -34,7 +34,7 @@ use super::bulletin::Bulletin;
 use super::halts::Halts;
 use super::sizing::CoinAllocation;
 use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol, Timestamp};
-use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolConfig, SymbolRules};
+use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolRules};
 use crate::store::Store;
 
 /// What the settings say about an account.
@@ -236,29 +236,24 @@ impl AccountDesk {
     pub async fn prepare_account(&self) -> Result<(), String> {
         self.ensure_one_way().await?;
         if !self.is_dry() {
-            // All coins in one read; each by itself only where something has to be changed.
-            match self.client.symbol_configs(None).await {
-                Ok(configs) => {
-                    for config in configs.iter().filter(|config| self.is_as_wanted(config)) {
-                        self.set_prepared(&config.symbol);
-                    }
+            // One read for all coins: each by itself would cost ten times the weight.
+            let configs = self.client.symbol_configs(None).await.unwrap_or_else(|error| {
+                tracing::warn!(account = %self.name(), %error, "leverage and margin modes could not be read at once");
+                Vec::new()
+            });
+            let configs = &configs;
+            let prepared = futures_util::future::join_all(self.terms.symbols.iter().map(|coin| async move {
+                match configs.iter().find(|config| &config.symbol == coin) {
+                    Some(config) => self.set_up_coin(coin, Some(config)).await,
+                    None => self.prepare_coin(coin).await,
                 }
-                Err(error) => {
-                    tracing::warn!(account = %self.name(), %error, "leverage and margin modes could not be read at once");
-                }
-            }
-            let prepared =
-                futures_util::future::join_all(self.terms.symbols.iter().map(|coin| self.prepare_coin(coin)))
-                    .await;
+            }))
+            .await;
             if let Some(reason) = prepared.into_iter().find_map(Result::err) {
                 tracing::warn!(account = %self.name(), reason, "a coin could not be prepared yet");
             }
         }
         Ok(())
-    }
-
-    fn is_as_wanted(&self, config: &SymbolConfig) -> bool {
-        config.isolated && config.leverage == self.terms.leverage
     }
 
     /// In hedge mode an order needs a side of its own, and a stop or a close without one is refused: nothing may be

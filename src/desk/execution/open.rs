@@ -10,7 +10,7 @@ use crate::desk::guards::{Approved, OpenOrder};
 use crate::domain::{
     ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity, Rule,
 };
-use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, codes};
+use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, SymbolConfig, codes};
 
 /// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
 const FILL_TIME: Duration = Duration::from_secs(1);
@@ -281,14 +281,17 @@ impl AccountDesk {
         if self.is_prepared(symbol) {
             return Ok(());
         }
-        let config = self
-            .client
-            .symbol_configs(Some(symbol))
-            .await
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .find(|config| &config.symbol == symbol);
-        if config.as_ref().is_none_or(|config| !config.isolated) {
+        let configs = self.client.symbol_configs(Some(symbol)).await.map_err(|error| error.to_string())?;
+        self.set_up_coin(symbol, configs.iter().find(|config| &config.symbol == symbol)).await
+    }
+
+    /// Sets what differs from our terms in what was read of a coin.
+    pub(super) async fn set_up_coin(
+        &self,
+        symbol: &crate::domain::Symbol,
+        config: Option<&SymbolConfig>,
+    ) -> Result<(), String> {
+        if config.is_none_or(|config| !config.isolated) {
             confirmed(self.client.set_isolated(symbol).await, codes::MARGIN_TYPE_SET)?;
         }
         if config.is_none_or(|config| config.leverage != self.terms.leverage) {

@@ -13,7 +13,7 @@ use super::*;
 use crate::desk::guardian::Guardian;
 use crate::domain::{
     Confidence, DeskFacts, ManualClock, Mode, OrderPurpose, OrderState, Profile, Side, Snapshot, Timestamp,
-    Usage, Usdt,
+    Usdt,
 };
 use crate::exchange::Credentials;
 use crate::net::Transport;
@@ -128,10 +128,9 @@ impl Room {
 }
 
 fn blank() -> Snapshot {
-    Snapshot {
-        seq: 0,
-        at: at(0),
-        facts: DeskFacts {
+    Snapshot::beginning(
+        at(0),
+        DeskFacts {
             mode: Mode::Paper,
             profile: Profile::Guarded,
             threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
@@ -142,19 +141,7 @@ fn blank() -> Snapshot {
             clock_speed: 0.0,
             symbols: vec![btc()],
         },
-        dry_run: false,
-        accounts: Vec::new(),
-        marks: Vec::new(),
-        next_cycle: None,
-        cycle: None,
-        cost_today: Usage::default(),
-        alarms: Vec::new(),
-        halts: Vec::new(),
-        flattenings: Vec::new(),
-        guards: Vec::new(),
-        note: None,
-        armed: Vec::new(),
-    }
+    )
 }
 
 fn income(kind: &str, amount: &str, id: u32, second: i64) -> String {
