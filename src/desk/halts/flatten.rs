@@ -100,12 +100,12 @@ impl Floor {
     }
 
     fn covered(&self, account: &AccountDesk, positions: Vec<ExchangePosition>) -> Vec<ExchangePosition> {
-        let now = self.shared.clock.now();
-        let is_covered = |symbol: &Symbol| {
-            let halt = self.shared.halts.over(account.name(), symbol, now);
-            halt.is_some_and(|halt| halt.level == HaltLevel::Flattened)
-        };
-        positions.into_iter().filter(|position| is_covered(&position.symbol)).collect()
+        positions.into_iter().filter(|position| self.is_covered(account, &position.symbol)).collect()
+    }
+
+    fn is_covered(&self, account: &AccountDesk, symbol: &Symbol) -> bool {
+        let halt = self.shared.halts.over(account.name(), symbol, self.shared.clock.now());
+        halt.is_some_and(|halt| halt.level == HaltLevel::Flattened)
     }
 
     fn is_to_be_flattened(&self, account: &AccountDesk) -> bool {
@@ -124,12 +124,6 @@ impl Floor {
             let known = present.accounts.iter().filter(|known| &known.name == account.name());
             known.flat_map(|known| &known.positions).map(|position| position.symbol.clone()).collect()
         });
-        let now = self.shared.clock.now();
-        held.into_iter()
-            .filter(|symbol| {
-                let halt = self.shared.halts.over(account.name(), symbol, now);
-                halt.is_some_and(|halt| halt.level == HaltLevel::Flattened)
-            })
-            .collect()
+        held.into_iter().filter(|symbol| self.is_covered(account, symbol)).collect()
     }
 }
