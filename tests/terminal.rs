@@ -168,6 +168,21 @@ fn a_newcomer_sees_a_cycle_and_leaves_by_q_with_the_terminal_restored() {
 }
 
 #[test]
+fn the_screen_is_drawn_anew_without_asking_the_terminal_anything() {
+    let mut console = Console::start(24, 80, &[]);
+    console.wait_for("the badges", |text| text.contains("PAPER"));
+    // What somebody else left on the screen is gone after ctrl-l, and the console goes on.
+    console.screen.process(b"\x1b[1;1Hsomebody else was here");
+    console.press("\u{c}");
+    console.wait_for("a clean screen", |text| text.contains("PAPER") && !text.contains("somebody"));
+    console.press("?");
+    console.wait_for("the help", |text| text.contains("Keys and marks"));
+    console.press("q");
+    console.press("q");
+    assert_eq!(console.end().0, 0);
+}
+
+#[test]
 fn a_hangup_ends_it_in_order() {
     let console = {
         let mut console = Console::start(24, 80, &[]);

@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -364,9 +365,13 @@ impl Session {
     }
 
     /// Nothing of what was drawn is on the screen any more.
+    ///
+    /// Told as a resize: `Terminal::clear` asks the terminal where its cursor is, and the answer would be read by the
+    /// stream of keys, never by the one who asked.
     fn forget_screen<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
         self.shown = Buffer::default();
-        screen.clear().ok()
+        let size = screen.size().ok()?;
+        screen.resize(Rect::from((Position::ORIGIN, size))).ok()
     }
 
     /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.
