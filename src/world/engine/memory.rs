@@ -15,7 +15,9 @@ const KEPT: i64 = 90 * DAY;
 pub const MOST_ROWS: usize = 100_000;
 
 impl Engine {
-    /// Forgets what is too old, once a day of market time.
+    /// Forgets what is too old, once a day of market time. Age is counted to the day's beginning: what is forgotten on a
+    /// day must not depend on the moment of it, or an exchange that was resumed would forget other rows than one that
+    /// never stopped.
     pub(super) fn forget(&mut self, now: i64) {
         let day = now.div_euclid(DAY);
         if day <= self.forgot_day {
@@ -23,7 +25,7 @@ impl Engine {
         }
         self.forgot_day = day;
         for index in 0..self.state.accounts.len() {
-            if self.state.accounts[index].forget_old(now) {
+            if self.state.accounts[index].forget_old(day * DAY) {
                 self.whole = true;
                 self.index_names(AccountId(index));
             }
