@@ -151,9 +151,8 @@ impl ExchangeClient {
         const PATH: &str = "/fapi/v1/time";
         self.inner.limits.measuring_clock();
         let before = self.inner.wall.now().timestamp_millis();
-        let body = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
+        let time: Time = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
         let after = self.inner.wall.now().timestamp_millis();
-        let time: Time = decode(PATH, &body)?;
         let offset = time.server_time.saturating_sub(before + (after - before) / 2);
         self.inner.limits.measured_clock(offset);
         Ok(offset)
@@ -172,30 +171,31 @@ impl ExchangeClient {
         {
             tracing::warn!(%error, "the exchange's clock could not be measured");
         }
-        let body = match self.read_patiently(path, &params, security).await {
+        match self.read_patiently(path, &params, security).await {
             Err(error) if error.is_clock_skew() => {
                 let offset_ms = self.sync_clock().await?;
                 tracing::warn!(offset_ms, "the exchange refused our time stamp; measured its clock anew");
-                self.read_patiently(path, &params, security).await?
+                self.read_patiently(path, &params, security).await
             }
-            result => result?,
-        };
-        decode(path, &body)
+            result => result,
+        }
     }
 
-    /// The retry loop. It stands here and not in `net`, because every try needs a fresh time stamp and the gate.
-    async fn read_patiently(
+    /// The retry loop. It stands here and not in `net`, because every try needs a fresh time stamp and the gate, and
+    /// because only who decodes an answer sees that it broke off.
+    async fn read_patiently<T: DeserializeOwned>(
         &self,
         path: &str,
         params: &Params,
         security: Security,
-    ) -> Result<Bytes, ExchangeError> {
+    ) -> Result<T, ExchangeError> {
         let policy = RetryPolicy::READS;
         let mut pause = policy.first_pause;
         let mut attempt = 1;
         loop {
-            let error = match self.read_once(path, params.clone(), security).await {
-                Ok(body) => return Ok(body),
+            let answer = self.read_once(path, params.clone(), security).await;
+            let error = match answer.and_then(|body| decode(path, &body)) {
+                Ok(read) => return Ok(read),
                 Err(error) => error,
             };
             let Some(wait) = error.worth_waiting(pause) else { return Err(error) };
@@ -406,7 +406,7 @@ impl ExchangeClient {
 
 /// Decodes a success.
 pub(super) fn decode<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, ExchangeError> {
-    serde_json::from_slice(body).map_err(|error| ExchangeError::bad_answer(endpoint, &error, body))
+    serde_json::from_slice(body).map_err(|error| ExchangeError::undecodable(endpoint, &error, body))
 }
 
 /// An edge server may quote the request it refused.

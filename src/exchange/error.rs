@@ -40,6 +40,8 @@ pub enum ExchangeError {
         reason: String,
         /// Its beginning, as it came.
         body: Untrusted,
+        /// Whether it broke off: the same question may be answered whole.
+        is_cut: bool,
     },
     /// Not asked: the exchange told this address to wait.
     #[error("{endpoint}: not sent, because the exchange asked this address to wait {}s more", wait.as_secs_f64().ceil())]
@@ -91,12 +93,23 @@ impl ExchangeError {
         }
     }
 
-    /// From a success that does not decode.
-    pub(super) fn bad_answer(endpoint: &str, reason: &impl ToString, body: &[u8]) -> Self {
+    /// From a success whose content makes no sense.
+    pub(super) fn bad_answer(endpoint: &str, reason: &impl ToString) -> Self {
         Self::BadAnswer {
             endpoint: endpoint.to_owned(),
             reason: reason.to_string(),
+            body: Untrusted::default(),
+            is_cut: false,
+        }
+    }
+
+    /// From a success that does not decode.
+    pub(super) fn undecodable(endpoint: &str, error: &serde_json::Error, body: &[u8]) -> Self {
+        Self::BadAnswer {
+            endpoint: endpoint.to_owned(),
+            reason: error.to_string(),
             body: Untrusted::new(String::from_utf8_lossy(body).chars().take(500).collect::<String>()),
+            is_cut: error.is_eof(),
         }
     }
 
@@ -116,8 +129,10 @@ impl ExchangeError {
     /// How long to wait before the same read may work; `None` when waiting does not help.
     pub(super) fn worth_waiting(&self, pause: Duration) -> Option<Duration> {
         match self {
-            Self::Net { source: NetError::TooLarge { .. }, .. } | Self::BadAnswer { .. } => None,
-            Self::Net { .. } => Some(pause),
+            Self::Net { source: NetError::TooLarge { .. }, .. } | Self::BadAnswer { is_cut: false, .. } => {
+                None
+            }
+            Self::Net { .. } | Self::BadAnswer { is_cut: true, .. } => Some(pause),
             Self::Throttled { wait, .. } | Self::OverBudget { wait, .. } => Some(*wait),
             Self::Refused { rejection, retry_after, .. } => {
                 let status = StatusCode::from_u16(rejection.status).ok()?;

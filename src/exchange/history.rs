@@ -59,7 +59,7 @@ impl ExchangeClient {
         while more && let Some(last) = fills.last().map(|fill| fill.id) {
             let page = self.user_trades(symbol, TradesFrom::Id(last.saturating_add(1))).await?;
             if page.first().is_some_and(|first| first.id <= last) {
-                return Err(ExchangeError::bad_answer(TRADES, &"the pages of fills overlap", &[]));
+                return Err(ExchangeError::bad_answer(TRADES, &"the pages of fills overlap"));
             }
             more = page.len() >= PAGE && page.last().is_some_and(|last| last.at <= until);
             fills.extend(page);
@@ -106,7 +106,7 @@ impl ExchangeClient {
                     Some(last) if full && last > from => from = last,
                     Some(_) if full => {
                         let reason = "more bookings in one millisecond than fit on a page";
-                        return Err(ExchangeError::bad_answer(INCOME, &reason, &[]));
+                        return Err(ExchangeError::bad_answer(INCOME, &reason));
                     }
                     _ => break,
                 }
@@ -125,7 +125,7 @@ impl ExchangeClient {
         rows.into_iter()
             .map(|row| {
                 row.into_income()
-                    .ok_or_else(|| ExchangeError::bad_answer(INCOME, &"a booking without a time", &[]))
+                    .ok_or_else(|| ExchangeError::bad_answer(INCOME, &"a booking without a time"))
             })
             .collect()
     }
@@ -166,7 +166,7 @@ struct RawFill {
 
 impl RawFill {
     fn into_fill(self, symbol: &Symbol, path: &str) -> Result<Fill, ExchangeError> {
-        let missing = |what: &str| ExchangeError::bad_answer(path, &format!("a fill without {what}"), &[]);
+        let missing = |what: &str| ExchangeError::bad_answer(path, &format!("a fill without {what}"));
         Ok(Fill {
             id: self.id,
             order_id: self.order_id,

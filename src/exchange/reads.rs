@@ -64,7 +64,7 @@ impl ExchangeClient {
             .filter(|row| !row.position_amt.0.is_zero())
             .filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row)))
             .map(|(symbol, row)| {
-                row.into_position(symbol).map_err(|reason| ExchangeError::bad_answer(PATH, &reason, &[]))
+                row.into_position(symbol).map_err(|reason| ExchangeError::bad_answer(PATH, &reason))
             })
             .collect()
     }
@@ -86,7 +86,7 @@ impl ExchangeClient {
             .filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row)))
             .map(|(symbol, row)| {
                 let leverage = u32::try_from(row.leverage)
-                    .map_err(|_| ExchangeError::bad_answer(PATH, &"a leverage below zero", &[]))?;
+                    .map_err(|_| ExchangeError::bad_answer(PATH, &"a leverage below zero"))?;
                 Ok(SymbolConfig {
                     symbol,
                     leverage,
@@ -132,7 +132,7 @@ impl ExchangeClient {
         match mode.dual_side_position {
             Some(true) => Ok(PositionMode::Hedge),
             Some(false) => Ok(PositionMode::OneWay),
-            None => Err(ExchangeError::bad_answer(PATH, &"dualSidePosition is neither true nor false", &[])),
+            None => Err(ExchangeError::bad_answer(PATH, &"dualSidePosition is neither true nor false")),
         }
     }
 
@@ -251,14 +251,14 @@ pub(super) fn known_symbol(name: &str) -> Option<Symbol> {
 }
 
 pub(super) fn symbol(name: &str, path: &str) -> Result<Symbol, ExchangeError> {
-    Symbol::new(name).map_err(|error| ExchangeError::bad_answer(path, &error, &[]))
+    Symbol::new(name).map_err(|error| ExchangeError::bad_answer(path, &error))
 }
 
 pub(super) fn side(word: &str, path: &str) -> Result<Side, ExchangeError> {
     match word {
         "BUY" => Ok(Side::Buy),
         "SELL" => Ok(Side::Sell),
-        _ => Err(ExchangeError::bad_answer(path, &"a side that is neither BUY nor SELL", &[])),
+        _ => Err(ExchangeError::bad_answer(path, &"a side that is neither BUY nor SELL")),
     }
 }
 

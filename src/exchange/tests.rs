@@ -264,6 +264,19 @@ async fn positions_are_read_with_direction_and_without_empty_rows() {
     assert_eq!((position.liquidation, position.unrealised.to_string()), (None, "-29.985".to_owned()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_broke_off_is_asked_for_again_and_one_of_another_shape_is_not() {
+    let rows = r#"[{"symbol":"BTCUSDT","positionAmt":"1","entryPrice":"60000","markPrice":"61000","unRealizedProfit":"0"}]"#;
+    let cut = Fake::answering([(200, &rows[..rows.len() / 2]), (200, ""), (200, rows)]);
+    assert_eq!(cut.client().positions().await.unwrap().len(), 1);
+    assert_eq!(cut.seen().len(), 3);
+    for strange in ["<html>gateway</html>", r#"{"positions":[]}"#] {
+        let fake = Fake::answering([(200, strange)]);
+        assert!(fake.client().positions().await.is_err(), "{strange}");
+        assert_eq!(fake.seen().len(), 1, "{strange}");
+    }
+}
+
 #[tokio::test]
 async fn a_position_whose_entry_is_missing_is_an_error_and_not_zero() {
     let rows = r#"[{"symbol":"BTCUSDT","positionAmt":"1","markPrice":"61000","unRealizedProfit":"0"}]"#;
