@@ -555,6 +555,20 @@ fn a_live_desk_sends_nothing_until_the_account_is_armed_and_nothing_again_after_
         desk.command(2, Command::Arm { account: bench.names[0].clone() }).await;
         desk.wait(2).await;
         assert!(desk.floor.bulletin().read(|present| present.armed.is_empty()));
+        // Nor is one whose key may withdraw.
+        bench.faults.first(
+            1,
+            |call| call.is("GET", "/apiRestrictions"),
+            Fate::answer(
+                false,
+                200,
+                r#"{"ipRestrict":true,"enableFutures":true,"enableWithdrawals":true,"enableInternalTransfer":false,
+                    "permitsUniversalTransfer":false,"enableSpotAndMarginTrading":false}"#,
+            ),
+        );
+        desk.command(3, Command::Arm { account: bench.names[0].clone() }).await;
+        desk.wait(2).await;
+        assert!(desk.floor.bulletin().read(|present| present.armed.is_empty()));
         desk.command(3, Command::Arm { account: bench.names[0].clone() }).await;
         desk.wait(2).await;
         assert_eq!(desk.floor.bulletin().read(|present| present.armed.clone()), [bench.names[0].clone()]);

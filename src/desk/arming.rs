@@ -58,15 +58,18 @@ impl Floor {
         let client = account.client();
         let mut found = Vec::new();
         match client.account_flags().await {
-            Ok(flags) => {
-                found.extend(flags.obstacles().into_iter().map(str::to_owned));
-                if flags.can_withdraw == Some(true) {
-                    // Said of the account; the futures API does not say it of the key.
-                    const TEXT: &str = "money may leave this account; make sure that its key may trade only";
+            Ok(flags) => found.extend(flags.obstacles().into_iter().map(str::to_owned)),
+            Err(error) => found.push(format!("its settings cannot be read: {error}")),
+        }
+        match client.key_permissions().await {
+            Ok(key) => {
+                found.extend(key.obstacles().into_iter().map(str::to_owned));
+                if key.ip_restricted != Some(true) {
+                    const TEXT: &str = "its key works from every address; restrict it to this machine's";
                     account.alarm(Severity::Warning, format!("{name}: {TEXT}"));
                 }
             }
-            Err(error) => found.push(format!("its permissions cannot be read: {error}")),
+            Err(error) => found.push(format!("what its key may do cannot be read: {error}")),
         }
         match client.sync_clock().await {
             Ok(offset) if offset.abs() > LARGEST_SKEW_MS => {

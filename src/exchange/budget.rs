@@ -45,6 +45,7 @@ const CALLS: &[(&str, &str, u32, u32, Urgency)] = &[
     ("GET", "/fapi/v3/positionRisk", 5, 5, Urgency::Protective),
     ("GET", "/fapi/v1/symbolConfig", 5, 5, Urgency::Ordinary),
     ("GET", "/fapi/v1/accountConfig", 5, 5, Urgency::Ordinary),
+    ("GET", "/sapi/v1/account/apiRestrictions", 1, 1, Urgency::Ordinary),
     ("GET", "/fapi/v1/positionSide/dual", 30, 30, Urgency::Ordinary),
     ("GET", "/fapi/v1/leverageBracket", 1, 1, Urgency::Background),
     ("GET", "/fapi/v1/commissionRate", 20, 20, Urgency::Background),

@@ -63,6 +63,15 @@ impl Security {
     pub(super) const READ: Self = Self::Signed { window_ms: READ_WINDOW_MS };
 }
 
+/// Where futures are traded, and where the same owner's keys and wallets are asked about.
+const FUTURES_AND_WALLET: (&str, &str) = ("https://fapi.binance.com", "https://api.binance.com");
+
+/// The host that answers `/sapi` beside a futures host. Only the real exchange has one of its own; a world or a
+/// stand-in answers everything at one address.
+fn wallet_url(futures: &str) -> &str {
+    if futures == FUTURES_AND_WALLET.0 { FUTURES_AND_WALLET.1 } else { futures }
+}
+
 struct Inner {
     transport: Transport,
     base_url: String,
@@ -381,7 +390,8 @@ impl ExchangeClient {
         security: Security,
     ) -> Result<Request<Bytes>, ()> {
         let in_body = method == Method::POST || method == Method::PUT;
-        let base = &self.inner.base_url;
+        let base = self.inner.base_url.as_str();
+        let base = if path.starts_with("/sapi/") { wallet_url(base) } else { base };
         let uri = if in_body || params.is_empty() {
             format!("{base}{path}")
         } else {

@@ -30,8 +30,8 @@ pub use outcome::{Outcome, Rejection, codes};
 pub use rules::{Bounds, RuleViolation, SymbolRules, Toward};
 pub use types::{
     AccountBalance, AccountFlags, AlgoAck, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
-    Fill, Income, LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode, SymbolConfig,
-    TradesFrom,
+    Fill, Income, KeyPermissions, LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode,
+    SymbolConfig, TradesFrom,
 };
 pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};
 

@@ -14,7 +14,7 @@ use super::rules::{RawSymbol, SymbolRules};
 use super::signing::Params;
 use super::types::{
     AccountBalance, AccountFlags, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
-    LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig,
+    KeyPermissions, LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig,
 };
 use super::wire::{Num, OneOrMany, instant, int, opt_bool, opt_int, opt_num};
 
@@ -104,8 +104,6 @@ impl ExchangeClient {
             #[serde(default, deserialize_with = "opt_bool")]
             can_trade: Option<bool>,
             #[serde(default, deserialize_with = "opt_bool")]
-            can_withdraw: Option<bool>,
-            #[serde(default, deserialize_with = "opt_bool")]
             dual_side_position: Option<bool>,
             #[serde(default, deserialize_with = "opt_bool")]
             multi_assets_margin: Option<bool>,
@@ -113,9 +111,38 @@ impl ExchangeClient {
         let raw: Raw = self.read("/fapi/v1/accountConfig", Params::new(), Security::READ).await?;
         Ok(AccountFlags {
             can_trade: raw.can_trade,
-            can_withdraw: raw.can_withdraw,
             hedge: raw.dual_side_position,
             multi_assets: raw.multi_assets_margin,
+        })
+    }
+
+    /// What the account's key may do (weight 1, of the host that knows all of an owner's wallets): what arming live
+    /// trading looks at.
+    pub async fn key_permissions(&self) -> Result<KeyPermissions, ExchangeError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            #[serde(default, deserialize_with = "opt_bool")]
+            ip_restrict: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            enable_futures: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            enable_withdrawals: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            enable_internal_transfer: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            permits_universal_transfer: Option<bool>,
+            #[serde(default, deserialize_with = "opt_bool")]
+            enable_spot_and_margin_trading: Option<bool>,
+        }
+        let raw: Raw = self.read("/sapi/v1/account/apiRestrictions", Params::new(), Security::READ).await?;
+        Ok(KeyPermissions {
+            ip_restricted: raw.ip_restrict,
+            trades_futures: raw.enable_futures,
+            withdraws: raw.enable_withdrawals,
+            transfers_internally: raw.enable_internal_transfer,
+            transfers_universally: raw.permits_universal_transfer,
+            trades_spot: raw.enable_spot_and_margin_trading,
         })
     }
 

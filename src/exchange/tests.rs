@@ -464,9 +464,28 @@ async fn an_account_is_ready_only_when_the_exchange_says_so() {
     ]);
     let client = fake.client();
     let ready = client.account_flags().await.unwrap();
-    assert_eq!((ready.obstacles(), ready.can_withdraw), (vec![], Some(false)));
+    assert!(ready.obstacles().is_empty(), "{ready:?}");
     assert_eq!(client.account_flags().await.unwrap().obstacles().len(), 3);
     assert_eq!(client.account_flags().await.unwrap().obstacles().len(), 3, "silence is an obstacle");
+}
+
+#[tokio::test]
+async fn a_key_that_could_move_money_away_is_an_obstacle_and_so_is_silence() {
+    let permissions = |futures: bool, others: bool| {
+        format!(
+            r#"{{"ipRestrict":true,"enableReading":true,"enableFutures":{futures},"enableWithdrawals":{others},
+                "enableInternalTransfer":{others},"permitsUniversalTransfer":{others},
+                "enableSpotAndMarginTrading":{others}}}"#
+        )
+    };
+    let answers =
+        [permissions(true, false), permissions(false, false), permissions(true, true), "{}".to_owned()];
+    let mut found = Vec::new();
+    for answer in &answers {
+        let fake = Fake::answering([(200, answer.as_str())]);
+        found.push(fake.client().key_permissions().await.unwrap().obstacles().len());
+    }
+    assert_eq!(found, [0, 1, 4, 5]);
 }
 
 #[test]

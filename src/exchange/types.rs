@@ -58,14 +58,12 @@ pub enum PositionMode {
     Hedge,
 }
 
-/// What an account may do and how it is set; `None` where the exchange did not say. Whether one of its keys may
-/// withdraw is not among it: no endpoint of the futures API tells.
+/// What an account may do and how it is set; `None` where the exchange did not say. What its key may do is told
+/// elsewhere: [`KeyPermissions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountFlags {
     /// Whether it may trade.
     pub can_trade: Option<bool>,
-    /// Whether money may leave it.
-    pub can_withdraw: Option<bool>,
     /// Whether long and short of one contract stand side by side.
     pub hedge: Option<bool>,
     /// Whether other coins than USDT are margin too.
@@ -90,6 +88,66 @@ impl AccountFlags {
             Some(false) => {}
             Some(true) => found.push("the account is in multi-assets mode; put it into single-asset mode"),
             None => found.push("the exchange does not tell the assets mode"),
+        }
+        found
+    }
+}
+
+/// What an API key may do; `None` where the exchange did not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPermissions {
+    /// Whether it works from chosen addresses only.
+    pub ip_restricted: Option<bool>,
+    /// Whether it may trade futures.
+    pub trades_futures: Option<bool>,
+    /// Whether it may withdraw.
+    pub withdraws: Option<bool>,
+    /// Whether it may move money between a main account and its sub-accounts.
+    pub transfers_internally: Option<bool>,
+    /// Whether it may move money between wallets, and to other accounts.
+    pub transfers_universally: Option<bool>,
+    /// Whether it may trade spot and margin.
+    pub trades_spot: Option<bool>,
+}
+
+impl KeyPermissions {
+    /// What keeps a desk from sending orders with this key, one line each; empty when nothing does. A key that can move
+    /// money away is worth stealing, so it may do no more than trade futures; silence is an obstacle.
+    pub fn obstacles(&self) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        match self.trades_futures {
+            Some(true) => {}
+            Some(false) => found.push("its key may not trade futures; allow it"),
+            None => found.push("the exchange does not say whether its key may trade futures"),
+        }
+        let forbidden = [
+            (
+                self.withdraws,
+                "its key may withdraw; take that away",
+                "the exchange does not say whether its key may withdraw",
+            ),
+            (
+                self.transfers_internally,
+                "its key may move money to other accounts; take that away",
+                "the exchange does not say whether its key may move money to other accounts",
+            ),
+            (
+                self.transfers_universally,
+                "its key may move money between wallets; take that away",
+                "the exchange does not say whether its key may move money between wallets",
+            ),
+            (
+                self.trades_spot,
+                "its key may trade spot and margin; take that away",
+                "the exchange does not say whether its key may trade spot and margin",
+            ),
+        ];
+        for (permission, allowed, unknown) in forbidden {
+            match permission {
+                Some(false) => {}
+                Some(true) => found.push(allowed),
+                None => found.push(unknown),
+            }
         }
         found
     }

@@ -129,7 +129,8 @@ pub(crate) struct Core {
     /// Conditional orders that a fault takes away.
     pub vanishing: Vec<Vanishing>,
     origin: Origin,
-    created_ms: i64,
+    /// When the world began, wall time, ms.
+    pub created_ms: i64,
     seed: u64,
     keys: Vec<WorldKey>,
     dirty: bool,

@@ -265,6 +265,17 @@ pub(super) fn account_config(_call: &mut Call<'_>) -> Result<Value, ApiError> {
     }))
 }
 
+/// `GET /sapi/v1/account/apiRestrictions`: a world's keys trade futures and nothing else.
+#[expect(clippy::unnecessary_wraps, reason = "a row of the endpoint table")]
+pub(super) fn key_permissions(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    Ok(json!({
+        "ipRestrict": true, "createTime": call.core.created_ms, "enableReading": true,
+        "enableWithdrawals": false, "enableInternalTransfer": false, "enableMargin": false, "enableFutures": true,
+        "permitsUniversalTransfer": false, "enableVanillaOptions": false, "enableFixApiTrade": false,
+        "enableFixReadOnly": false, "enableSpotAndMarginTrading": false, "enablePortfolioMarginTrading": false,
+    }))
+}
+
 /// `POST /fapi/v1/leverage`.
 pub(super) fn set_leverage(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol, now) = (call.account()?, call.symbol()?, call.now);

@@ -146,6 +146,7 @@ static ENDPOINTS: &[Endpoint] = &[
     open("/futures/data/openInterestHist", (0, 0), data::open_interest_history),
     open("/futures/data/takerlongshortRatio", (0, 0), data::taker_ratio),
     signed("GET", "/sapi/v1/capital/config/getall", (10, 10), |_| Ok(json!([]))),
+    signed("GET", "/sapi/v1/account/apiRestrictions", (1, 1), account::key_permissions),
     signed("GET", "/fapi/v2/balance", (5, 5), account::balance),
     signed("GET", "/fapi/v3/balance", (5, 5), account::balance),
     signed("GET", "/fapi/v2/account", (5, 5), account::account_v2),

@@ -377,6 +377,7 @@ async fn settings_that_are_already_so_have_their_own_codes() {
         "/fapi/v1/positionSide/dual",
         "/fapi/v1/rateLimit/order",
         "/sapi/v1/capital/config/getall",
+        "/sapi/v1/account/apiRestrictions",
     ] {
         assert_eq!(client.signed("GET", path, "").await.status, 200, "{path}");
     }
