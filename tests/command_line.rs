@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -134,4 +136,83 @@ fn pictures_are_drawn_and_hold_no_escape() {
     let svg = std::fs::read_to_string(folder.join("desk-120x40.svg")).unwrap();
     assert!(svg.contains("<svg") && svg.contains("BUILT") && !svg.contains('\u{1b}'));
     assert!(!svg.contains("no price"), "every coin has a price");
+}
+
+/// A world over TCP, with faults on order.
+struct Served {
+    world: Child,
+    base_url: String,
+}
+
+impl Served {
+    fn start(home: &Path) -> Self {
+        let mut world = std::process::Command::new(env!("CARGO_BIN_EXE_jarvis"))
+            .env_clear()
+            .env("HOME", home)
+            .args(["world", "--listen", "127.0.0.1:0", "--accounts", "mirat"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(world.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        Self { world, base_url: said["base_url"].as_str().unwrap().to_owned() }
+    }
+
+    /// One request of one connection, and the JSON it is answered with.
+    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let host = self.base_url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        // A streamed answer comes in chunks; the document is what lies between its braces.
+        serde_json::from_str(&body[body.find('{').unwrap()..=body.rfind('}').unwrap()]).unwrap()
+    }
+
+    fn account(&self) -> Value {
+        self.ask("GET", "/world/state", "")["accounts"][0].clone()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.world.kill().unwrap();
+        self.world.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_cycle_interrupted_between_an_order_and_its_stop_ends_with_130_and_no_naked_position() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(home.path());
+    let slow = r#"{"match":{"method":"POST","path":"algoOrder"},"effect":{"kind":"latency","ms":1500}}"#;
+    served.ask("POST", "/world/faults", slow);
+    let mut cycle = std::process::Command::new(env!("CARGO_BIN_EXE_jarvis"))
+        .env_clear()
+        .env("HOME", home.path())
+        .args(["cycle", "--json", "--world", &served.base_url])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let held = |account: &Value| account["positions"].as_array().unwrap().len();
+    while held(&served.account()) == 0 {
+        assert!(cycle.try_wait().unwrap().is_none(), "the cycle ended without an opening");
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&cycle), rustix::process::Signal::INT)
+        .unwrap();
+    assert_eq!(cycle.wait().unwrap().code(), Some(130));
+    let account = served.account();
+    let stops = account["algo_orders"].as_array().unwrap();
+    assert!(held(&account) > 0);
+    for position in account["positions"].as_array().unwrap() {
+        assert!(stops.iter().any(|stop| stop["symbol"] == position["symbol"]), "{account}");
+    }
 }

@@ -12,7 +12,7 @@ use common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
 use common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    ClientOrderId, Clock, Command, Flattening, Halt, HaltLevel, HaltOrigin, HaltScope, Mode, OrderPurpose,
+    ClientOrderId, Clock, Command, Flattening, Halt, HaltLevel, HaltOrigin, HaltScope, OrderPurpose,
     OrderState, OutcomeKind, Price, Rule, Side, Trigger,
 };
 use jarvis::exchange::{AlgoOrder, Outcome, StopOrder, StopSize};
@@ -528,67 +528,6 @@ fn the_next_prompt_tells_what_the_operator_did_and_said_and_the_one_after_does_n
         assert_eq!(desk.floor.bulletin().read(|present| present.note.clone()), None);
         desk.end().await;
     });
-}
-
-#[test]
-fn a_live_desk_sends_nothing_until_the_account_is_armed_and_nothing_again_after_a_restart() {
-    let mut bench = Bench::new(&Setup { accounts: 2, ..Setup::default() });
-    bench.settings.mode = Mode::Live;
-    bench.settings.dry_run = true;
-    let rows = [(0, "BTCUSDT", "LONG", "0.9"), (1, "BTCUSDT", "LONG", "0.9")];
-    bench.live(async |bench| {
-        let desk = bench.open().await;
-        desk.command(1, Command::SetDryRun(false)).await;
-        desk.wait(1).await;
-        desk.cycle(bench, &rows).await;
-        assert!(!bench.faults.log().iter().any(|entry| entry.call.mutates()));
-        // An account that may not trade is not armed.
-        bench.faults.first(
-            1,
-            |call| call.is("GET", "/accountConfig"),
-            Fate::answer(
-                false,
-                200,
-                r#"{"canTrade":false,"canWithdraw":true,"dualSidePosition":false,"multiAssetsMargin":false}"#,
-            ),
-        );
-        desk.command(2, Command::Arm { account: bench.names[0].clone() }).await;
-        desk.wait(2).await;
-        assert!(desk.floor.bulletin().read(|present| present.armed.is_empty()));
-        // Nor is one whose key may withdraw.
-        bench.faults.first(
-            1,
-            |call| call.is("GET", "/apiRestrictions"),
-            Fate::answer(
-                false,
-                200,
-                r#"{"ipRestrict":true,"enableFutures":true,"enableWithdrawals":true,"enableInternalTransfer":false,
-                    "permitsUniversalTransfer":false,"enableSpotAndMarginTrading":false}"#,
-            ),
-        );
-        desk.command(3, Command::Arm { account: bench.names[0].clone() }).await;
-        desk.wait(2).await;
-        assert!(desk.floor.bulletin().read(|present| present.armed.is_empty()));
-        desk.command(3, Command::Arm { account: bench.names[0].clone() }).await;
-        desk.wait(2).await;
-        assert_eq!(desk.floor.bulletin().read(|present| present.armed.clone()), [bench.names[0].clone()]);
-        desk.cycle(bench, &rows).await;
-        assert_eq!(bench.truth(0).positions().await.unwrap().len(), 1);
-        assert!(bench.truth(1).positions().await.unwrap().is_empty(), "only the armed account trades");
-        desk.command(4, Command::Disarm).await;
-        desk.wait(1).await;
-        desk.command(5, Command::Arm { account: bench.names[0].clone() }).await;
-        desk.wait(2).await;
-        desk.end().await;
-    });
-    for stays in [false, true] {
-        bench.settings.stay_armed = stays;
-        bench.live(async |bench| {
-            let desk = bench.open().await;
-            assert_eq!(desk.floor.bulletin().read(|present| present.armed.len()), usize::from(stays));
-            desk.end().await;
-        });
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tokio::sync::mpsc;
 
 use super::arguments::{Color, Global};
-use super::failure::Failure;
+use super::failure::{Failure, INTERRUPTED};
 use super::reception::Rights;
 use super::running::Running;
 use super::{logs, setup};
@@ -90,7 +90,7 @@ async fn leave(exit: Exit, running: Option<Running>) -> Result<ExitCode, Failure
 pub fn exit_code(exit: Exit) -> ExitCode {
     match exit {
         Exit::Quit | Exit::Signal(1 | 15) | Exit::TerminalGone => ExitCode::SUCCESS,
-        Exit::Signal(_) => ExitCode::from(130),
+        Exit::Signal(_) => ExitCode::from(INTERRUPTED),
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chrono::Datelike;
 
 use super::arguments::{CycleOptions, Global};
-use super::failure::{FAILED, Failure, PARTLY};
+use super::failure::{FAILED, Failure, INTERRUPTED, PARTLY};
 use super::venue::Venue;
-use super::{desk, logs, setup};
+use super::{desk, logs, serving, setup};
 use crate::desk::parity::{ParityLeg, parity};
-use crate::desk::playback;
-use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, Trigger, Usage};
+use crate::desk::{CycleError, Streams, playback};
+use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, Usage};
 use crate::store::{CycleState, DeskLock, FILE_NAME, Store};
 
 /// Runs the command.
@@ -20,6 +20,8 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
     if let Some(cycle) = &options.played_back {
         return play_back(global, cycle).await;
     }
+    // Heard from the first moment on; nothing that is between send and stop is cut off.
+    let ended = serving::asked_to_end()?;
     let loaded = setup::settings(global)?;
     let mut settings = loaded.settings;
     settings.dry_run |= options.dry_run;
@@ -42,7 +44,22 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         .map_err(|error| Failure::internal(error.to_string()))??;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     let floor = desk::open(&settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
-    let report = floor.run_cycle(Trigger::Manual).await?;
+    let streams = Streams { connector: venue.connector.clone(), ws_url: venue.ws_url.clone() };
+    let mut cycle = std::pin::pin!(floor.run_single_cycle(streams));
+    let (done, was_interrupted) = tokio::select! {
+        done = &mut cycle => (done, false),
+        () = ended => {
+            floor.end();
+            (cycle.await, true)
+        }
+    };
+    let report = match done {
+        Err(CycleError::Ending) => return Ok(ExitCode::from(INTERRUPTED)),
+        done => done?,
+    };
+    for alarm in floor.bulletin().read(|present| present.alarms.clone()) {
+        super::note(&format!("jarvis: {}", crate::domain::Untrusted::new(alarm.text).line(300)));
+    }
     floor.bulletin().flush().await;
     if let Some(driver) = driver {
         driver.abort();
@@ -59,7 +76,7 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         let why = report.errors.first().map_or("no row of the answer was usable", String::as_str);
         super::note(&format!("jarvis: no usable decision: {}", crate::domain::Untrusted::new(why).line(200)));
     }
-    Ok(exit_code(&report))
+    Ok(if was_interrupted { ExitCode::from(INTERRUPTED) } else { exit_code(&report) })
 }
 
 /// Has a stored cycle again. Only the store is read, so it works beside a running desk.

@@ -12,7 +12,7 @@ use super::venue::Venue;
 use crate::config::{self, AccountSettings, Allocation, MarketSettings, PromptLanguage, Provider, Settings};
 use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
-use crate::domain::{AccountName, Mode, Symbol};
+use crate::domain::{AccountName, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
 use crate::llm::price::ModelPrice;
 use crate::llm::{LlmClient, LlmOptions, Protocol};
@@ -60,21 +60,18 @@ fn parts(
         PromptLanguage::Turkish => Language::Tr,
         PromptLanguage::English => Language::En,
     };
-    let mut settings = settings.clone();
-    // Live trading is armed by hand, account by account; until then a live desk only computes.
-    settings.dry_run |= settings.mode == Mode::Live;
     Ok(DeskParts {
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
         store: store.at(&venue.id),
-        simsar: simsar(&settings, venue, symbols, data_dir)?,
-        llm: model(&settings, venue)?,
+        simsar: simsar(settings, venue, symbols, data_dir)?,
+        llm: model(settings, venue)?,
         accounts,
         templates: Templates::load(Some(settings_dir), language)?,
         install,
         built_in_market: venue.built_in,
         data_dir: data_dir.map(Path::to_owned),
-        settings,
+        settings: settings.clone(),
     })
 }
 

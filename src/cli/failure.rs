@@ -11,6 +11,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The settings are wrong.
 pub const SETTINGS: u8 = 3;
+/// Ended by a signal.
+pub const INTERRUPTED: u8 = 130;
 /// Done in part.
 pub const PARTLY: u8 = 4;
 /// Another desk holds the lock.

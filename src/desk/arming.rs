@@ -1,16 +1,25 @@
 //! A live desk computes until an operator arms an account by its name; what has to be right for that is looked at here.
+//! An account that was armed once stays guarded for good, so that a restart leaves no position without a stop.
 
-use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use super::execution::Arming;
 use super::floor::Floor;
 use crate::domain::{AccountName, Event, Mode, Severity};
 use crate::store::ActionKind;
 
 /// A clock further away than this signs requests that may be refused, milliseconds.
 const LARGEST_SKEW_MS: i64 = 2_000;
+/// What the accounts that may open are stored under, and those that are guarded.
+const ARMED: &str = "armed";
+const GUARDED: &str = "guarded";
 
 impl Floor {
+    /// Whether no order of a cycle can leave: a dry run, or a live desk without an armed account.
+    pub(super) fn keeps_orders_back(&self) -> bool {
+        self.accounts.iter().all(|account| !account.may_open())
+    }
+
     /// Allows an account of a live desk to send orders, if nothing speaks against it.
     pub(super) async fn arm(&self, name: &AccountName) -> Result<String, String> {
         if self.settings.mode != Mode::Live {
@@ -19,16 +28,10 @@ impl Floor {
                 self.settings.mode
             ));
         }
-        let obstacles = self.obstacles(name).await?;
-        if !obstacles.is_empty() {
-            return Err(format!("{name} is not armed: {}", obstacles.join("; ")));
-        }
-        let armed = self.change_armed(|armed| {
-            armed.insert(name.clone());
-        });
-        self.set_dry_run(false);
-        self.remember_armed(&armed).await;
-        let text = format!("{name} is armed: its orders are sent with real money");
+        self.arm_if_ready(name).await?;
+        self.remember_arming().await;
+        let but = if self.shared.is_dry_run() { ", once dry-run is off" } else { "" };
+        let text = format!("{name} is armed: its orders are sent with real money{but}");
         self.shared.note_operator(ActionKind::Arm, Some(name), None, text.clone()).await;
         // What openings need was not set while nothing might be sent.
         if let Some(account) = self.account(name)
@@ -39,17 +42,28 @@ impl Floor {
         Ok(text)
     }
 
-    /// Forbids every account of a live desk to send orders.
+    async fn arm_if_ready(&self, name: &AccountName) -> Result<(), String> {
+        let obstacles = self.obstacles(name).await?;
+        if !obstacles.is_empty() {
+            return Err(format!("{name} is not armed: {}", obstacles.join("; ")));
+        }
+        self.change_arming(|arming| {
+            arming.armed.insert(name.clone());
+            arming.guarded.insert(name.clone());
+        });
+        Ok(())
+    }
+
+    /// Forbids every account of a live desk to open. What was opened stays guarded.
     pub(super) async fn disarm(&self) -> Result<String, String> {
         if self.settings.mode != Mode::Live {
             return Err("this desk is not live; dry-run keeps its orders back".to_owned());
         }
-        let armed = self.change_armed(BTreeSet::clear);
-        self.set_dry_run(true);
-        self.remember_armed(&armed).await;
-        let text = "nothing is armed: no order is sent; stops stay at the exchange".to_owned();
-        self.shared.note_operator(ActionKind::Disarm, None, None, text.clone()).await;
-        Ok(text)
+        self.change_arming(|arming| arming.armed.clear());
+        self.remember_arming().await;
+        let text = "nothing is armed: nothing is opened; stops stay at the exchange and are looked after";
+        self.shared.note_operator(ActionKind::Disarm, None, None, text.to_owned()).await;
+        Ok(text.to_owned())
     }
 
     /// Everything that speaks against sending this account's orders, one line each.
@@ -91,47 +105,62 @@ impl Floor {
         Ok(found)
     }
 
-    fn change_armed(&self, change: impl FnOnce(&mut BTreeSet<AccountName>)) -> Vec<AccountName> {
-        let armed: Vec<AccountName> = {
-            let mut armed = self.shared.armed.write().unwrap_or_else(PoisonError::into_inner);
-            let armed = armed.get_or_insert_default();
-            change(armed);
-            armed.iter().cloned().collect()
+    fn change_arming(&self, change: impl FnOnce(&mut Arming)) {
+        let accounts = {
+            let mut arming = self.shared.arming.write().unwrap_or_else(PoisonError::into_inner);
+            let arming = arming.get_or_insert_default();
+            change(arming);
+            arming.armed.iter().cloned().collect()
         };
-        self.shared.bulletin.record(None, Event::Armed { accounts: armed.clone() });
-        armed
+        self.shared.bulletin.record(None, Event::Armed { accounts });
     }
 
-    async fn remember_armed(&self, armed: &[AccountName]) {
-        let names = armed.iter().map(AccountName::as_str).collect::<Vec<_>>().join(",");
-        if let Err(error) = self.shared.store.set_meta(&self.armed_key(), &names).await {
-            tracing::error!(%error, "which accounts are armed could not be stored; the next start arms none");
+    async fn remember_arming(&self) {
+        let arming = {
+            let arming = self.shared.arming.read().unwrap_or_else(PoisonError::into_inner);
+            arming.clone().unwrap_or_default()
+        };
+        for (what, accounts) in [(ARMED, &arming.armed), (GUARDED, &arming.guarded)] {
+            let names = accounts.iter().map(AccountName::as_str).collect::<Vec<_>>().join(",");
+            if let Err(error) = self.shared.store.set_meta(&self.arming_key(what), &names).await {
+                tracing::error!(%error, what, "which accounts are armed could not be stored; the next start arms none");
+            }
         }
     }
 
-    fn armed_key(&self) -> String {
-        format!("armed {}", self.shared.store.venue())
+    fn arming_key(&self, what: &str) -> String {
+        format!("{what} {}", self.shared.store.venue())
     }
 
-    /// At a start: arms again what was armed, where the settings say so; otherwise nothing is.
+    async fn remembered(&self, what: &str) -> Vec<AccountName> {
+        let names = match self.shared.store.meta(&self.arming_key(what)).await {
+            Ok(names) => names.unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(%error, what, "which accounts were armed could not be read");
+                return Vec::new();
+            }
+        };
+        names.split(',').filter_map(|name| AccountName::new(name).ok()).collect()
+    }
+
+    /// At a start: what was armed before is guarded again, and armed again where the settings say so.
     pub(super) async fn restore_armed(&self) {
         if self.settings.mode != Mode::Live {
             return;
         }
-        let names = match self.shared.store.meta(&self.armed_key()).await {
-            Ok(names) => names.unwrap_or_default(),
-            Err(error) => {
-                tracing::error!(%error, "which accounts were armed could not be read");
-                return;
-            }
-        };
-        for name in names.split(',').filter_map(|name| AccountName::new(name).ok()) {
+        let armed = self.remembered(ARMED).await;
+        let guarded = self.remembered(GUARDED).await;
+        self.change_arming(|arming| arming.guarded.extend(guarded.into_iter().chain(armed.iter().cloned())));
+        for name in armed {
             if !self.settings.stay_armed {
-                let text =
-                    format!("{name} was armed before this start and is not now; arm it again by its name");
+                let text = format!(
+                    "{name} was armed before this start and is not now: its positions are guarded, nothing is opened; \
+                     arm it again by its name"
+                );
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Info, text });
-            } else if let Err(reason) = self.arm(&name).await {
-                self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text: reason });
+            } else if let Err(reason) = self.arm_if_ready(&name).await {
+                let text = format!("{reason}; its positions are guarded, nothing is opened");
+                self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
             }
         }
     }

@@ -1,6 +1,5 @@
 //! One cycle from trigger to report: gather, ask, check, guard, execute, record.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -64,7 +63,7 @@ impl Floor {
         let started_at = self.shared.wall.now();
         let number = self.shared.store.next_cycle_number().await?;
         let id = CycleId::new(market_time, number);
-        let dry_run = self.shared.dry_run.load(Ordering::SeqCst);
+        let dry_run = self.keeps_orders_back();
         self.shared
             .store
             .begin_cycle(&CycleStart {

@@ -1,9 +1,9 @@
 //! The desk as a whole: its accounts, its model, its market, and the loops that keep it going.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::bulletin::Bulletin;
-use super::execution::{AccountDesk, AccountTerms, Shared};
+use super::execution::{AccountDesk, AccountTerms, Arming, Shared};
 use super::guardian::Guardian;
 use super::guards::GuardRoom;
 use super::halts::Halts;
@@ -67,9 +67,6 @@ pub enum DeskError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The exchange does not tell its rules.
-    #[error("the exchange's rules could not be read: {0}")]
-    Exchange(#[from] ExchangeError),
 }
 
 /// The desk's inside; its loops and cycles share it.
@@ -122,16 +119,19 @@ impl Floor {
     async fn put_together(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
         let halts = parts.store.halts().await?;
-        let snapshot = first_snapshot(&parts, &schedule, &halts).await?;
-        let armed = if parts.settings.mode == Mode::Live { Some(BTreeSet::new()) } else { None };
+        let dry_run = parts.settings.dry_run || was_dry_run(&parts.store).await?;
+        let snapshot = first_snapshot(&parts, &schedule, &halts, dry_run).await?;
+        let arming = (parts.settings.mode == Mode::Live).then(Arming::default);
+        let ending = CancellationToken::new();
         let shared = Shared {
             install: parts.install,
             clock: Arc::clone(&parts.clock),
             wall: parts.wall,
             store: parts.store.clone(),
             bulletin: Arc::new(Bulletin::new(snapshot, parts.clock, parts.store)),
-            dry_run: Arc::new(AtomicBool::new(parts.settings.dry_run)),
-            armed: Arc::new(RwLock::new(armed)),
+            dry_run: Arc::new(AtomicBool::new(dry_run)),
+            arming: Arc::new(RwLock::new(arming)),
+            ending: ending.clone(),
             halts: Arc::new(Halts::new(halts, parts.data_dir)),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
@@ -150,7 +150,7 @@ impl Floor {
             prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
-            ending: CancellationToken::new(),
+            ending,
         }))
     }
 
@@ -176,7 +176,14 @@ impl Floor {
             );
             self.shared.bulletin.record(None, crate::domain::Event::Alarm { severity: Severity::Info, text });
         }
-        self.refresh_rules().await?;
+        if let Err(error) = self.refresh_rules().await {
+            // Positions are looked after all the same; without rules nothing is opened.
+            let text =
+                format!("the exchange's rules could not be read, nothing is opened until they are: {error}");
+            self.shared
+                .bulletin
+                .record(None, crate::domain::Event::Alarm { severity: Severity::Warning, text });
+        }
         join_all(self.accounts.iter().map(|account| async {
             // Protection comes first; what openings need comes after it.
             if let Err(error) = account.sync_clock().await {
@@ -195,11 +202,10 @@ impl Floor {
 
     /// Reads filters and limits of all coins. Any account's client will do: they are public.
     pub(super) async fn refresh_rules(&self) -> Result<(), ExchangeError> {
-        if let Some(account) = self.accounts.first() {
-            let rules = account.client().exchange_info().await?;
-            *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        match self.accounts.first() {
+            Some(account) => account.learn_rules().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn account(&self, name: &AccountName) -> Option<&Arc<AccountDesk>> {
@@ -283,6 +289,12 @@ impl Floor {
         self.shared.bulletin.tell(None, crate::domain::Event::NextCycle { at });
     }
 
+    /// Keeps whether this venue is in dry-run for the next start.
+    pub(super) async fn remember_dry_run(&self, on: bool) -> Result<(), StoreError> {
+        let store = &self.shared.store;
+        store.set_meta(&dry_run_key(store), if on { "on" } else { "off" }).await
+    }
+
     /// Switches dry-run and says so.
     pub fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);
@@ -290,10 +302,21 @@ impl Floor {
     }
 }
 
+/// Where a venue's dry-run is kept across restarts.
+fn dry_run_key(store: &Store) -> String {
+    format!("dry_run {}", store.venue())
+}
+
+/// Whether an operator left the desk in dry-run.
+async fn was_dry_run(store: &Store) -> Result<bool, StoreError> {
+    Ok(store.meta(&dry_run_key(store)).await?.as_deref() == Some("on"))
+}
+
 async fn first_snapshot(
     parts: &DeskParts,
     schedule: &Schedule,
     halts: &[Halt],
+    dry_run: bool,
 ) -> Result<Snapshot, DeskError> {
     let now = parts.clock.now();
     let midnight = now.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
@@ -301,7 +324,7 @@ async fn first_snapshot(
     let cycle = parts.store.last_report().await?.map(CycleView::from_report);
     let provider = parts.settings.model.provider;
     Ok(Snapshot {
-        dry_run: parts.settings.dry_run,
+        dry_run,
         next_cycle: if parts.clock.speed() > 0.0 { schedule.next_after(now) } else { None },
         cycle,
         cost_today,

@@ -23,6 +23,7 @@ pub mod reconciliation;
 pub mod schedule;
 pub mod service;
 pub mod signals;
+mod single;
 pub mod sizing;
 
 pub use cycle::CycleError;

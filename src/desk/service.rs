@@ -1,6 +1,6 @@
 //! The desk at work: guardians, streams, schedule and commands, until it is told to end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,9 +11,7 @@ use super::execution::{AccountDesk, Cause};
 use super::floor::Floor;
 use super::guardian::{Guardian, Nudge};
 use super::guards::close_whole;
-use crate::domain::{
-    AccountName, Command, CommandId, Event, Mode, OperatorCommand, Symbol, Trigger, Untrusted,
-};
+use crate::domain::{AccountName, Command, CommandId, Event, OperatorCommand, Symbol, Trigger, Untrusted};
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
 use crate::store::ActionKind;
@@ -101,6 +99,7 @@ impl Floor {
             for account in &self.accounts {
                 account.settle_down().await;
             }
+            self.leave_nothing_open().await;
         };
         if tokio::time::timeout(LAST_ORDERS, quiet).await.is_err() {
             tracing::warn!("an order was still under way after five seconds; the next start settles it");
@@ -109,7 +108,10 @@ impl Floor {
         Ok(())
     }
 
-    async fn tell_marks(self: Arc<Self>, mut heard: mpsc::Receiver<Vec<(Symbol, crate::domain::Price)>>) {
+    pub(super) async fn tell_marks(
+        self: Arc<Self>,
+        mut heard: mpsc::Receiver<Vec<(Symbol, crate::domain::Price)>>,
+    ) {
         while let Some(marks) = heard.recv().await {
             self.shared.bulletin.tell(None, Event::Marks { marks });
         }
@@ -132,7 +134,10 @@ impl Floor {
         while let Some(OperatorCommand { id, command }) = commands.recv().await {
             match command {
                 Command::RunCycle => self.force_cycle(id, &cycles),
-                Command::SetDryRun(on) => self.switch_dry_run(id, on),
+                Command::SetDryRun(on) => {
+                    let done = self.switch_dry_run(on).await;
+                    self.answer(id, done);
+                }
                 Command::ClosePosition { account, symbol } => {
                     // A close takes a while; the next command does not wait for it.
                     let floor = Arc::clone(&self);
@@ -195,14 +200,39 @@ impl Floor {
         self.ending.cancelled().await;
     }
 
-    fn switch_dry_run(&self, id: CommandId, on: bool) {
-        if !on && self.settings.mode == Mode::Live && !self.is_anything_armed() {
-            return self
-                .refuse(id, "a live desk sends no orders until an account is armed by its name".to_owned());
+    /// Stored before it counts, so that no restart forgets it. It is not begun while a position waits for its stop,
+    /// because then nobody could place one.
+    async fn switch_dry_run(&self, on: bool) -> Result<String, String> {
+        if on && let Some((account, symbol)) = self.naked_position() {
+            return Err(format!(
+                "{account} {symbol} has no stop, and dry-run would send none; close it, or wait until one rests"
+            ));
         }
+        self.remember_dry_run(on)
+            .await
+            .map_err(|error| format!("dry-run stays as it is, it could not be stored: {error}"))?;
         self.set_dry_run(on);
-        let detail = if on { "dry-run is on: no order is sent" } else { "dry-run is off: orders are sent" };
-        self.accept(id, detail.to_owned());
+        Ok(if on {
+            "dry-run is on: no order is sent"
+        } else if self.keeps_orders_back() {
+            "dry-run is off; nothing is opened until an account is armed by its name"
+        } else {
+            "dry-run is off: orders are sent"
+        }
+        .to_owned())
+    }
+
+    /// A position that was seen without a stop where one may be sent.
+    pub(super) fn naked_position(&self) -> Option<(AccountName, Symbol)> {
+        self.shared.bulletin.read(|present| {
+            present
+                .accounts
+                .iter()
+                .filter(|state| self.account(&state.name).is_some_and(|account| !account.is_dry()))
+                .flat_map(|state| state.positions.iter().map(|position| (&state.name, position)))
+                .find(|(_, position)| position.stop.is_none())
+                .map(|(account, position)| (account.clone(), position.symbol.clone()))
+        })
     }
 
     fn force_cycle(&self, id: CommandId, cycles: &mpsc::Sender<Trigger>) {
@@ -221,7 +251,7 @@ impl Floor {
         };
         if desk.is_dry() {
             return self
-                .refuse(id, "no order is sent: dry-run is on, or the account is not armed".to_owned());
+                .refuse(id, "no order is sent: dry-run is on, or the account was never armed".to_owned());
         }
         let state = match desk.read().await {
             Ok(state) => state,
@@ -245,11 +275,6 @@ impl Floor {
             }
             _ => self.refuse(id, text),
         }
-    }
-
-    fn is_anything_armed(&self) -> bool {
-        let armed = self.shared.armed.read().unwrap_or_else(PoisonError::into_inner);
-        armed.as_ref().is_some_and(|armed| !armed.is_empty())
     }
 
     async fn move_stop_by_hand(

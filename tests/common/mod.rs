@@ -175,19 +175,22 @@ impl Bench {
     }
 
     pub async fn try_open(&self) -> Result<Desk, jarvis::desk::DeskError> {
-        let file = self.store_file();
-        let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
-        let store = store.at(&format!("world:{}", self.world.id()));
-        let floor = Floor::open(self.parts(&store)).await?;
+        let (floor, store) = self.open_floor().await?;
         let (commands, heard) = mpsc::channel(16);
-        // Streams that tell nothing: the guardian must do with what it asks for, and the order of events is the same each time.
-        let connector = SocketConnector::from_fn(|_| Box::pin(async { Ok(quiet_socket()) }));
-        let streams = Streams { connector, ws_url: "ws://bench".to_owned() };
+        let streams = quiet_streams();
         let working = Arc::clone(&floor);
         let serving = tokio::spawn(async move {
             working.serve(streams, heard, false).await.unwrap();
         });
         Ok(Desk { floor, store, commands, serving })
+    }
+
+    /// The desk as it stands after its recovery, with nothing at work.
+    pub async fn open_floor(&self) -> Result<(Arc<Floor>, Store), jarvis::desk::DeskError> {
+        let file = self.store_file();
+        let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
+        let store = store.at(&format!("world:{}", self.world.id()));
+        Ok((Floor::open(self.parts(&store)).await?, store))
     }
 
     fn parts(&self, store: &Store) -> DeskParts {
@@ -296,6 +299,12 @@ impl Desk {
     pub fn alarms(&self) -> Vec<String> {
         self.floor.bulletin().read(|present| present.alarms.iter().map(|alarm| alarm.text.clone()).collect())
     }
+}
+
+/// Streams that tell nothing: the guardian must do with what it asks for, and the order of events is the same each time.
+pub fn quiet_streams() -> Streams {
+    let connector = SocketConnector::from_fn(|_| Box::pin(async { Ok(quiet_socket()) }));
+    Streams { connector, ws_url: "ws://bench".to_owned() }
 }
 
 /// A stream that lives and tells nothing.

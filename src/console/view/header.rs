@@ -62,6 +62,7 @@ pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
         }
     };
     add(desk.dry_run, " DRY-RUN ", Meaning::DryRun);
+    add(desk.facts.mode == Mode::Live && desk.armed.is_empty(), " NOT ARMED ", Meaning::DryRun);
     add(desk.facts.built_in_market, " BUILT-IN PRICES ", Meaning::BuiltIn);
     add(desk.facts.built_in_analyst, " BUILT-IN ANALYST ", Meaning::BuiltIn);
     add(state.read_only, " READ-ONLY ", Meaning::BuiltIn);

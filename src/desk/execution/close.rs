@@ -36,7 +36,7 @@ impl AccountDesk {
 
     async fn carry_out_close(&self, cause: &Cause, order: &CloseOrder) -> Outcome {
         let _coin = self.hold_coin(&order.symbol).await;
-        if self.is_dry() {
+        if self.keeps_back(cause) {
             return would_close(order);
         }
         let mut orders = Vec::new();
@@ -54,7 +54,7 @@ impl AccountDesk {
                     continue;
                 }
             };
-            if self.is_dry() {
+            if self.keeps_back(cause) {
                 return failed("dry-run was switched on before the close was sent".to_owned(), orders);
             }
             // The model's closes are orders like others; an operator's go out whatever is halted.

@@ -9,6 +9,7 @@
 mod close;
 mod ids;
 mod journal;
+mod licence;
 mod open;
 mod others;
 mod protect;
@@ -26,9 +27,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub use close::would_close;
 pub use ids::{is_ours, tag_in, tag_of};
 pub use journal::Cause;
+pub use licence::{Arming, Licence};
 pub use open::would_open;
 pub use protect::Protection;
 pub use watch::Finding;
+
+use tokio_util::sync::CancellationToken;
 
 use super::bulletin::Bulletin;
 use super::halts::Halts;
@@ -67,8 +71,10 @@ pub struct Shared {
     pub bulletin: Arc<Bulletin>,
     /// While true, nothing that changes state leaves.
     pub dry_run: Arc<AtomicBool>,
-    /// Who may send orders on a live desk; `None` in every other mode, where nobody needs to be armed.
-    pub armed: Arc<RwLock<Option<BTreeSet<AccountName>>>>,
+    /// Who was armed on a live desk; `None` in every other mode, where nobody needs to be.
+    pub arming: Arc<RwLock<Option<Arming>>>,
+    /// Cancelled when the desk ends: nothing is opened any more.
+    pub ending: CancellationToken,
     /// What may not trade.
     pub halts: Arc<Halts>,
     /// The exchange's rules by coin, refreshed each cycle.
@@ -176,12 +182,6 @@ impl AccountDesk {
         self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
     }
 
-    /// Whether nothing that changes state may leave for this account: a dry run, or a live desk that is not armed.
-    pub fn is_dry(&self) -> bool {
-        let armed = self.shared.armed.read().unwrap_or_else(PoisonError::into_inner);
-        self.shared.is_dry_run() || armed.as_ref().is_some_and(|armed| !armed.contains(self.name()))
-    }
-
     fn set_unresolved(&self, symbol: &Symbol, unresolved: bool) {
         let mut coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
         if unresolved {
@@ -226,6 +226,12 @@ impl AccountDesk {
         }
     }
 
+    /// Whether any coin is between an order and its stop, or has an order nobody knows the fate of.
+    pub fn is_busy(&self) -> bool {
+        let unresolved = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        !unresolved.is_empty() || self.coins.values().any(|coin| coin.try_lock().is_err())
+    }
+
     /// Measures the exchange's clock; without it nothing signed is believed.
     pub async fn sync_clock(&self) -> Result<(), ExchangeError> {
         self.client.sync_clock().await.map(|_| ())
@@ -235,7 +241,7 @@ impl AccountDesk {
     /// is tried again by the opening that needs it; says what an operator should know now.
     pub async fn prepare_account(&self) -> Result<(), String> {
         self.ensure_one_way().await?;
-        if !self.is_dry() {
+        if self.may_open() {
             // One read for all coins: each by itself would cost ten times the weight.
             let configs = self.client.symbol_configs(None).await.unwrap_or_else(|error| {
                 tracing::warn!(account = %self.name(), %error, "leverage and margin modes could not be read at once");
@@ -264,8 +270,8 @@ impl AccountDesk {
         }
         if self.client.position_mode().await.map_err(|error| error.to_string())? == PositionMode::Hedge {
             const ADVICE: &str = "the account is in hedge mode; switch it to one-way mode at the exchange";
-            if self.is_dry() {
-                return Err(format!("{ADVICE} (dry-run does not)"));
+            if !self.may_open() {
+                return Err(format!("{ADVICE} (a dry run, or a desk that is not armed, does not)"));
             }
             let positions = self.client.positions().await.map_err(|error| error.to_string())?;
             if !positions.is_empty() {

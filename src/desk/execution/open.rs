@@ -36,7 +36,7 @@ impl AccountDesk {
         let Some(_coin) = self.hold_coin(&order.symbol).await else {
             return failed(format!("{} is not among this account's coins", order.symbol), Vec::new());
         };
-        if self.is_dry() {
+        if !self.may_open() {
             return would_open(order);
         }
         if let Some(reason) = self.halted(&order.symbol) {
@@ -65,7 +65,7 @@ impl AccountDesk {
             }
         };
         let orders = vec![journaled.id.clone()];
-        if self.is_dry() {
+        if !self.may_open() {
             // The operator switched while the order was being prepared.
             self.learn_failure(&journaled, OrderState::NotPlaced, "dry-run was switched on").await;
             return would_open(order);
@@ -133,6 +133,9 @@ impl AccountDesk {
     }
 
     fn halted(&self, symbol: &crate::domain::Symbol) -> Option<String> {
+        if self.shared.ending.is_cancelled() {
+            return Some("the desk is being shut down".to_owned());
+        }
         self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
     }
 

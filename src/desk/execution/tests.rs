@@ -101,7 +101,8 @@ impl Room {
             store: store.clone(),
             bulletin: Arc::new(Bulletin::new(blank(), market.clone(), store.clone())),
             dry_run: Arc::default(),
-            armed: Arc::default(),
+            arming: Arc::default(),
+            ending: tokio_util::sync::CancellationToken::new(),
             halts: Arc::default(),
             rules: Arc::default(),
         };

@@ -1,10 +1,12 @@
 //! What the guardian may ask of an account's hands.
 
+use std::sync::PoisonError;
+
 use super::journal::Cause;
 use super::protect::Protection;
 use super::{AccountDesk, is_ours};
 use crate::domain::{AccountState, ClientOrderId, Event, Symbol, Usdt};
-use crate::exchange::AlgoOrder;
+use crate::exchange::{AlgoOrder, ExchangeError};
 
 /// What looking at a position without a stop led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,12 @@ impl AccountDesk {
         if self.is_dry() {
             return Finding::Unrepaired("dry-run sends no order".to_owned());
         }
+        // A start without the exchange's rules may find positions: their stops need the rules first.
+        if self.shared.rules_of(symbol).is_none()
+            && let Err(error) = self.learn_rules().await
+        {
+            return Finding::Unrepaired(format!("the rules of {symbol} cannot be read: {error}"));
+        }
         let cause = self.guardian_cause("naked");
         let protection = match self.moved_trigger(symbol).await {
             Some(moved) => self.protect_at(&cause, symbol, position.direction, moved).await,
@@ -56,6 +64,13 @@ impl AccountDesk {
             }
             Protection::Naked { reason } => Finding::Unrepaired(reason),
         }
+    }
+
+    /// Reads filters and limits of all coins, for every account: they are public.
+    pub(in crate::desk) async fn learn_rules(&self) -> Result<(), ExchangeError> {
+        let rules = self.client.exchange_info().await?;
+        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
     }
 
     /// Stops of ours that rest although their coin has no position.
