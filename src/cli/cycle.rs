@@ -42,6 +42,9 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         .map_err(|error| Failure::internal(error.to_string()))??;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     let floor = desk::open(&settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
+    if let Some(text) = venue.without_prices() {
+        tracing::warn!("{text}");
+    }
     let report = floor.run_cycle(Trigger::Manual).await?;
     floor.bulletin().flush().await;
     if let Some(driver) = driver {
