@@ -44,6 +44,9 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
         .map_err(|error| Failure::internal(error.to_string()))??;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     let floor = desk::open(&settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
+    if let Some(text) = venue.without_prices() {
+        tracing::warn!("{text}");
+    }
     let streams = Streams { connector: venue.connector.clone(), ws_url: venue.ws_url.clone() };
     let mut cycle = std::pin::pin!(floor.run_single_cycle(streams));
     let (done, was_interrupted) = tokio::select! {

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::failure::Failure;
 use super::setup::environment;
-use super::venue::Venue;
+use super::venue::{self, Venue};
 use crate::config::{self, AccountSettings, Allocation, MarketSettings, PromptLanguage, Provider, Settings};
 use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
@@ -83,10 +83,10 @@ pub fn simsar(
     data_dir: Option<&Path>,
 ) -> Result<Simsar, Failure> {
     let options = SimsarOptions {
-        addresses: match &settings.market.base_url {
-            _ if venue.built_in => SourceAddresses::one_host(&venue.base_url),
-            Some(stand_in) => SourceAddresses::one_host(stand_in),
-            None => SourceAddresses::real(),
+        addresses: if venue.built_in {
+            SourceAddresses::one_host(&venue.base_url)
+        } else {
+            venue::sources(settings)
         },
         finnhub_token: if venue.built_in {
             Some(SecretString::from("built-in"))
@@ -99,7 +99,7 @@ pub fn simsar(
         // What a world makes up is not kept among what was really read.
         data_dir: data_dir.filter(|_| !venue.built_in).map(Path::to_owned),
     };
-    Ok(Simsar::new(options, venue.transport.clone(), Arc::clone(&venue.clock)))
+    Ok(Simsar::new(options, venue.data.clone(), Arc::clone(&venue.clock)))
 }
 
 /// The key the settings name, which must be there, or the one in the usual variable, which may be.
@@ -257,7 +257,7 @@ mod tests {
             "OWN" => Some("own".to_owned()),
             _ => None,
         };
-        let mut market = MarketSettings { concurrency: 1, finnhub_api_key: None, base_url: None };
+        let mut market = MarketSettings::default();
         let key = |market: &MarketSettings| {
             finnhub_key(market, &environment).map(|key| key.map(|key| key.expose_secret().to_owned()))
         };
@@ -266,10 +266,7 @@ mod tests {
         assert_eq!(key(&market).ok().flatten().as_deref(), Some("own"));
         market.finnhub_api_key = Some(config::SecretRef::Variable("NOWHERE".to_owned()));
         assert!(key(&market).is_err(), "a key that is named must be there");
-        assert!(matches!(
-            finnhub_key(&MarketSettings { concurrency: 1, finnhub_api_key: None, base_url: None }, &|_| None),
-            Ok(None)
-        ));
+        assert!(matches!(finnhub_key(&MarketSettings::default(), &|_| None), Ok(None)));
     }
 
     #[test]

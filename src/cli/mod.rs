@@ -6,6 +6,7 @@ mod console;
 mod cycle;
 mod desk;
 mod failure;
+mod feed;
 mod halt;
 mod init;
 mod logs;

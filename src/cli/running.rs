@@ -13,6 +13,7 @@ use super::venue::Venue;
 use super::{desk, setup};
 use crate::config::Loaded;
 use crate::desk::{Floor, Streams, TaskDied};
+use crate::domain::{Event, Severity};
 use crate::store::{FILE_NAME, Store};
 
 /// Commands that may wait for the desk.
@@ -49,6 +50,9 @@ impl Running {
         step("reading accounts and settling what was left open");
         let floor =
             desk::open(&loaded.settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
+        if let Some(text) = venue.without_prices() {
+            floor.bulletin().record(None, Event::Alarm { severity: Severity::Warning, text });
+        }
         let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
         // A newcomer on the offline world sees the desk at work within seconds.
         let first_cycle = venue.built_in && floor.is_new().await?;

@@ -1,5 +1,7 @@
 //! Where a desk trades: the embedded world, a world served elsewhere, or an exchange.
 
+mod fed;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,11 +13,13 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::fed::sources;
 use super::arguments::RecordedOptions;
 use super::failure::Failure;
+use super::feed::Feed;
 use super::setup::environment;
 use crate::config::{self, AccountSettings, Settings};
-use crate::domain::{AccountName, Clock, Mode, SystemClock, Timestamp};
+use crate::domain::{AccountName, Clock, Mode, Symbol, SystemClock, Timestamp};
 use crate::exchange::Credentials;
 use crate::net::{NetError, RetryPolicy, Socket, SocketConnector, SocketMessage, Transport};
 use crate::world::{Recorded, World, WorldError, WorldOptions, WorldSocket};
@@ -29,8 +33,9 @@ const WORLD_ANSWER: usize = 64 * 1024 * 1024;
 /// Time a world may take to answer.
 const WORLD_TIME: Duration = Duration::from_secs(10);
 
-/// A way to open a world.
-type Opening = fn(WorldOptions, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>;
+/// Binance itself.
+const REAL_REST: &str = "https://fapi.binance.com";
+const REAL_STREAMS: &str = "wss://fstream.binance.com";
 
 /// Everything a desk must know about the place it trades at.
 pub struct Venue {
@@ -38,6 +43,8 @@ pub struct Venue {
     pub id: String,
     /// Sends requests there.
     pub transport: Transport,
+    /// Reads prices, news and the calendar: another way only where paper money meets real prices.
+    pub data: Transport,
     /// Opens sockets there.
     pub connector: SocketConnector,
     /// Base of all requests.
@@ -50,12 +57,16 @@ pub struct Venue {
     pub wall: Arc<dyn Clock>,
     /// The accounts' keys, in order.
     pub keys: Vec<(AccountName, Credentials)>,
-    /// Whether everything here is made up.
+    /// Whether everything here is made up, prices included.
     pub built_in: bool,
     /// Whether rate limits are enforced here, so that it is wise to stay below them.
     pub limited: bool,
     /// The embedded world, if that is what it is.
     pub world: Option<Arc<World>>,
+    /// Coins that had no price when the desk began; only where prices come from outside.
+    pub silent: Vec<Symbol>,
+    /// Tells the embedded world real prices.
+    feed: Option<Feed>,
     /// Keeps a served world's clock right.
     clock_keeper: Option<JoinHandle<()>>,
 }
@@ -83,6 +94,10 @@ impl Venue {
     ) -> Result<Self, Failure> {
         match (world_url, settings.mode) {
             (Some(url), _) => Self::served(url).await,
+            (None, _) if settings.is_paper_on_real_prices() => {
+                let state = data_dir.join(fed::STATE);
+                Self::fed(World::open_fed, settings, &state).await
+            }
             (None, Mode::Paper) if settings.exchange.base_url.is_none() => {
                 let state = data_dir.join("world.json");
                 Self::embedded(options(settings, settings.world.speed, None, Some(&state))).await
@@ -95,6 +110,10 @@ impl Venue {
     pub async fn for_reading(settings: &Settings, world_url: Option<&str>) -> Result<Self, Failure> {
         match (world_url, settings.mode) {
             (Some(url), _) => Self::served(url).await,
+            (None, _) if settings.is_paper_on_real_prices() => {
+                let (base_url, ws_url) = fed::real_market(settings);
+                Self::elsewhere("binance", base_url, ws_url, Vec::new())
+            }
             (None, Mode::Paper) => Self::embedded(options(settings, settings.world.speed, None, None)).await,
             (None, Mode::Testnet | Mode::Live) => Self::exchange_with(settings, Vec::new()),
         }
@@ -107,6 +126,9 @@ impl Venue {
         world_url: Option<&str>,
         data_dir: &Path,
     ) -> Result<Self, Failure> {
+        if world_url.is_none() && settings.is_paper_on_real_prices() {
+            return Self::fed(World::open_fed_unkept, settings, &data_dir.join(fed::STATE)).await;
+        }
         if world_url.is_none() && settings.mode == Mode::Paper && settings.exchange.base_url.is_none() {
             let state = data_dir.join("world.json");
             let options = options(settings, settings.world.speed, None, Some(&state));
@@ -132,7 +154,7 @@ impl Venue {
     }
 
     async fn embedded_by(
-        open: Opening,
+        open: impl FnOnce(WorldOptions, Arc<dyn Clock>) -> Result<Arc<World>, WorldError> + Send + 'static,
         options: WorldOptions,
         wall: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
@@ -146,9 +168,11 @@ impl Venue {
             .map(|key| (key.name, credentials(key.api_key, key.api_secret)))
             .collect();
         let sockets = Arc::clone(&world);
+        let transport = Transport::in_process(world.router());
         Ok(Self {
             id: format!("world:{}", world.id()),
-            transport: Transport::in_process(world.router()),
+            data: transport.clone(),
+            transport,
             connector: SocketConnector::from_fn(move |url| {
                 let path = url.split_once(EMBEDDED).map_or(url.as_str(), |(_, path)| path).to_owned();
                 let socket = sockets.open_socket(&path);
@@ -162,6 +186,8 @@ impl Venue {
             built_in: true,
             limited: false,
             world: Some(world),
+            silent: Vec::new(),
+            feed: None,
             clock_keeper: None,
         })
     }
@@ -180,6 +206,7 @@ impl Venue {
         let keeper = tokio::spawn(keep_clock(Arc::clone(&clock), transport.clone(), base_url.clone()));
         Ok(Self {
             id: format!("world:{}", state.id),
+            data: transport.clone(),
             transport,
             connector: SocketConnector::network(),
             ws_url: format!("ws://{rest}"),
@@ -194,6 +221,8 @@ impl Venue {
             built_in: true,
             limited: state.limited,
             world: None,
+            silent: Vec::new(),
+            feed: None,
             clock_keeper: Some(keeper),
         })
     }
@@ -211,7 +240,7 @@ impl Venue {
 
     fn exchange_with(settings: &Settings, keys: Vec<(AccountName, Credentials)>) -> Result<Self, Failure> {
         let (rest, sockets) = match settings.mode {
-            Mode::Live => ("https://fapi.binance.com", "wss://fstream.binance.com"),
+            Mode::Live => (REAL_REST, REAL_STREAMS),
             Mode::Testnet | Mode::Paper => {
                 ("https://demo-fapi.binance.com", "wss://fstream.binancefuture.com")
             }
@@ -221,9 +250,21 @@ impl Venue {
             Some(base) => base.replacen("http", "ws", 1),
             None => sockets.to_owned(),
         });
+        Self::elsewhere(settings.mode.as_str(), base_url, ws_url, keys)
+    }
+
+    /// A place that is reached over the network and keeps wall time.
+    fn elsewhere(
+        kind: &str,
+        base_url: String,
+        ws_url: String,
+        keys: Vec<(AccountName, Credentials)>,
+    ) -> Result<Self, Failure> {
+        let transport = Transport::network()?;
         Ok(Self {
-            id: format!("{}:{base_url}", settings.mode),
-            transport: Transport::network()?,
+            id: format!("{kind}:{base_url}"),
+            data: transport.clone(),
+            transport,
             connector: SocketConnector::network(),
             base_url,
             ws_url,
@@ -233,8 +274,18 @@ impl Venue {
             built_in: false,
             limited: true,
             world: None,
+            silent: Vec::new(),
+            feed: None,
             clock_keeper: None,
         })
+    }
+
+    /// What an operator should know when coins had no price at the start.
+    pub fn without_prices(&self) -> Option<String> {
+        let coins: Vec<&str> = self.silent.iter().map(Symbol::as_str).collect();
+        let told =
+            || format!("no price heard yet: {}; nothing trades there until there is one", coins.join(" "));
+        (!coins.is_empty()).then(told)
     }
 
     /// Writes an embedded world down.

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::account::{self, AccountSettings};
 use super::error::ConfigError;
 use super::secret::{self, SecretRef};
-use super::settings::{PriceSettings, PromptLanguage, Provider, Settings};
+use super::settings::{MarketSource, PriceSettings, PromptLanguage, Provider, Settings};
 use super::toml_reader::{Entry, Section, Source};
 use super::values::StopLoss;
 use super::{Environment, paths};
@@ -74,7 +74,7 @@ impl Loaded {
             }
         }
         // Without a key there are other sources; a key that is named and missing is a slip all the same.
-        if self.settings.mode != Mode::Paper
+        if (self.settings.mode != Mode::Paper || self.settings.is_paper_on_real_prices())
             && let Some(named) = &self.settings.market.finnhub_api_key
         {
             self.need(
@@ -145,14 +145,17 @@ fn parse(file: &Path, text: &str) -> Result<(Settings, Lines), ConfigError> {
     read_model(model, &mut settings)?;
     let mut market = root.section("market")?;
     lines.insert("market".to_owned(), market.line());
+    let sources = [("world", MarketSource::World), ("binance", MarketSource::Binance)];
+    market.word("source", &mut settings.market.source, &sources)?;
     settings.market.finnhub_api_key = market.secret("finnhub_api_key_env", "finnhub_api_key_file")?;
     market.whole("concurrency", &mut settings.market.concurrency, 1..=256)?;
     if let Some(entry) = market.take("base_url") {
         settings.market.base_url = Some(loopback_address(&entry, ["http", "https"])?);
     }
     market.finish()?;
-    read_exchange(root.section("exchange")?, &mut settings)?;
-    read_world(root.section("world")?, &mut settings)?;
+    let only_here = settings.is_paper_on_real_prices();
+    read_exchange(root.section("exchange")?, &mut settings, only_here)?;
+    read_world(root.section("world")?, &mut settings, only_here)?;
     read_risk(root.section("risk")?, &mut settings)?;
     read_console(root.section("console")?, &mut settings)?;
     if let Some(sections) = root.sections("account")? {
@@ -249,17 +252,34 @@ fn dollars(entry: &Entry<'_>) -> Result<Decimal, ConfigError> {
         .ok_or_else(|| entry.refuse(ALLOWED))
 }
 
-fn read_exchange(mut section: Section<'_>, settings: &mut Settings) -> Result<(), ConfigError> {
-    if let Some(entry) = section.take("base_url") {
+/// `paper_on_real_prices`: orders are filled by the embedded exchange, and another one is a contradiction.
+fn read_exchange(
+    mut section: Section<'_>,
+    settings: &mut Settings,
+    paper_on_real_prices: bool,
+) -> Result<(), ConfigError> {
+    const NONE_BESIDE: &str = "leave it out: with market.source = \"binance\" the built-in exchange fills the orders of \
+                               paper money. A stand-in for Binance's prices is market.base_url";
+    let (base_url, ws_url) = (section.take("base_url"), section.take("ws_url"));
+    if let Some(entry) = base_url.as_ref().or(ws_url.as_ref()).filter(|_| paper_on_real_prices) {
+        return Err(entry.refuse(NONE_BESIDE));
+    }
+    if let Some(entry) = base_url {
         settings.exchange.base_url = Some(loopback_address(&entry, ["http", "https"])?);
     }
-    if let Some(entry) = section.take("ws_url") {
+    if let Some(entry) = ws_url {
         settings.exchange.ws_url = Some(loopback_address(&entry, ["ws", "wss"])?);
     }
     section.finish()
 }
 
-fn read_world(mut section: Section<'_>, settings: &mut Settings) -> Result<(), ConfigError> {
+/// `real_prices`: market time is then wall time.
+fn read_world(
+    mut section: Section<'_>,
+    settings: &mut Settings,
+    real_prices: bool,
+) -> Result<(), ConfigError> {
+    const REAL_TIME: &str = "1: with market.source = \"binance\" prices come when they come";
     const BALANCE: &str = "an amount of USDT above zero, in quotes, such as \"1000\"";
     const SPEED: &str = "seconds of market time in a second, from 0 (stands still) to 86400";
     let world = &mut settings.world;
@@ -272,6 +292,9 @@ fn read_world(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
         let speed = entry.decimal().and_then(|number| f64::try_from(number).ok());
         let speed = speed.filter(|speed| (0.0..=86_400.0).contains(speed));
         world.speed = speed.ok_or_else(|| entry.refuse(SPEED))?;
+        if real_prices && (world.speed - 1.0).abs() > f64::EPSILON {
+            return Err(entry.refuse(REAL_TIME));
+        }
     }
     section.whole("token_delay_ms", &mut world.token_delay_ms, 0..=10_000)?;
     section.finish()

@@ -147,9 +147,20 @@ pub struct PriceSettings {
     pub cache_read: Option<Decimal>,
 }
 
+/// Where prices, news and the calendar of paper money come from. The other modes always read the real ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MarketSource {
+    /// Made up by the embedded world.
+    World,
+    /// Binance and the real providers; the embedded world's exchange fills orders at these prices.
+    Binance,
+}
+
 /// How market data is gathered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarketSettings {
+    /// Mode paper: whose prices.
+    pub source: MarketSource,
     /// Requests in flight at once while a brief is gathered.
     pub concurrency: usize,
     /// Finnhub's key where the settings name one; without it, `FINNHUB_API_KEY` is used if it is set, and else the
@@ -157,6 +168,12 @@ pub struct MarketSettings {
     pub finnhub_api_key: Option<SecretRef>,
     /// One host that stands in for every data provider. Loopback only.
     pub base_url: Option<String>,
+}
+
+impl Default for MarketSettings {
+    fn default() -> Self {
+        Self { source: MarketSource::World, concurrency: 64, finnhub_api_key: None, base_url: None }
+    }
 }
 
 impl MarketSettings {
@@ -215,6 +232,13 @@ pub struct ConsoleSettings {
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
+impl Settings {
+    /// Whether paper money is traded on real prices: those of Binance, with orders filled here.
+    pub fn is_paper_on_real_prices(&self) -> bool {
+        self.mode == Mode::Paper && self.market.source == MarketSource::Binance
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -224,7 +248,7 @@ impl Default for Settings {
             profile: Profile::Guarded,
             schedule: Schedule { cron: "0 5 * * * *".to_owned() },
             model: ModelSettings::default(),
-            market: MarketSettings { concurrency: 64, finnhub_api_key: None, base_url: None },
+            market: MarketSettings::default(),
             exchange: ExchangeSettings::default(),
             world: WorldSettings {
                 seed: 1,

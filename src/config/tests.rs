@@ -260,6 +260,23 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("[model]\nprompt = \"de\"", 2, "one of \"tr\", \"en\""),
         ("[market]\nconcurrency = 0", 2, "a whole number from 1 to 256"),
         ("[market]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),
+        ("[market]\nsource = \"kraken\"", 2, "one of \"world\", \"binance\""),
+        (
+            "[market]\nsource = \"binance\"\n[world]\nseed = 2\nspeed = 60",
+            5,
+            "world.speed is 60; allowed: 1: with",
+        ),
+        ("[world]\nspeed = 0\n[market]\nsource = \"binance\"", 2, "prices come when they come"),
+        (
+            "[market]\nsource = \"binance\"\n[exchange]\nws_url = \"ws://127.0.0.1:1\"",
+            4,
+            "the built-in exchange fills the orders",
+        ),
+        (
+            "[exchange]\nbase_url = \"http://127.0.0.1:1\"\n[market]\nsource = \"binance\"",
+            2,
+            "allowed: leave it out",
+        ),
         ("[exchange]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),
         ("[exchange]\nbase_url = \"http://127.0.0.1@evil.example\"", 2, "on this machine only"),
         ("[exchange]\nbase_url = \"http://127.0.0.1.evil.example\"", 2, "on this machine only"),
@@ -380,6 +397,24 @@ fn finnhubs_key_may_be_absent_but_not_where_the_settings_name_it() {
     assert_eq!(named, Some(SecretRef::Variable("NEWS_KEY".to_owned())));
     let paper = text.replace("testnet", "paper");
     assert!(load_text(&paper, &keys).is_ok(), "a world's news need no key");
+}
+
+#[test]
+fn paper_money_meets_real_prices_where_the_settings_say_so() {
+    let real =
+        settings("[market]\nsource = \"binance\"\nbase_url = \"http://127.0.0.1:1\"\n[world]\nspeed = 1");
+    assert_eq!(real.market.source, MarketSource::Binance);
+    assert!(real.is_paper_on_real_prices());
+    assert!(!settings("[market]\nsource = \"world\"\n[world]\nspeed = 60").is_paper_on_real_prices());
+    assert!(!settings("").is_paper_on_real_prices());
+    let both = |name: &str| ["K", "S"].contains(&name).then(|| "x".to_owned());
+    let testnet =
+        format!("{TRADING}[market]\nsource = \"binance\"\n[exchange]\nbase_url = \"http://127.0.0.1:1\"\n");
+    let testnet = load_text(&testnet, &both).unwrap().settings;
+    assert!(!testnet.is_paper_on_real_prices(), "the money there is the test network's");
+    let key = "[market]\nsource = \"binance\"\nfinnhub_api_key_env = \"NEWS_KEY\"\n";
+    let refusal = refusal(key);
+    assert!(refusal.contains("line 1: market.finnhub_api_key_env"), "real news need the key: {refusal}");
 }
 
 #[test]

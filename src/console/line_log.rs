@@ -51,6 +51,7 @@ fn present(desk: &Snapshot) -> String {
     let mode = match desk.facts.mode {
         Mode::Live => "live",
         Mode::Testnet => "testnet",
+        Mode::Paper if desk.facts.is_paper_on_real_prices() => "paper money on real prices",
         Mode::Paper => "paper",
     };
     let dry = if desk.dry_run { ", dry-run" } else { "" };

@@ -15,6 +15,7 @@ use super::execution::{AccountDesk, AccountTerms, Arming, Shared};
 use super::guardian::Guardian;
 use super::guards::GuardRoom;
 use super::halts::Halts;
+use super::hearing::Hearing;
 use super::prompt::{PromptFiles, Templates};
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
@@ -79,6 +80,7 @@ pub struct Floor {
     pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
     pub(super) guards: GuardRoom,
+    pub(super) hearing: Hearing,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
 }
@@ -142,6 +144,7 @@ impl Floor {
             .collect();
         Ok(Arc::new(Self {
             guards: GuardRoom::new(&parts.settings),
+            hearing: Hearing::default(),
             settings: parts.settings,
             shared,
             simsar: parts.simsar,

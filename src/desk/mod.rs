@@ -14,6 +14,7 @@ pub mod gathering;
 pub mod guardian;
 pub mod guards;
 pub mod halts;
+mod hearing;
 pub mod memory;
 pub mod pages;
 pub mod parity;

@@ -108,15 +108,6 @@ impl Floor {
         Ok(())
     }
 
-    pub(super) async fn tell_marks(
-        self: Arc<Self>,
-        mut heard: mpsc::Receiver<Vec<(Symbol, crate::domain::Price)>>,
-    ) {
-        while let Some(marks) = heard.recv().await {
-            self.shared.bulletin.tell(None, Event::Marks { marks });
-        }
-    }
-
     async fn run_requested(self: Arc<Self>, mut requests: mpsc::Receiver<Trigger>) {
         while let Some(trigger) = requests.recv().await {
             if let Err(error) = self.run_cycle(trigger).await {

@@ -107,6 +107,13 @@ pub struct DeskFacts {
     pub symbols: Vec<Symbol>,
 }
 
+impl DeskFacts {
+    /// Whether paper money is traded on real prices: fills are made on this machine, prices are not.
+    pub fn is_paper_on_real_prices(&self) -> bool {
+        self.mode == Mode::Paper && !self.built_in_market
+    }
+}
+
 /// A cycle as far as it has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CycleView {

@@ -237,6 +237,15 @@ impl Simsar {
             .await
     }
 
+    /// The fundings paid at or after an instant, oldest first, as the exchange has them now.
+    pub(crate) async fn fundings_since(
+        &self,
+        symbol: &Symbol,
+        start_ms: i64,
+    ) -> Result<Vec<FundingPaid>, SourceError> {
+        self.inner.binance.fundings_since(symbol, start_ms).await
+    }
+
     pub(crate) async fn open_interest(&self, symbol: &Symbol) -> Result<Reading<OpenInterest>, SourceError> {
         let inner = &self.inner;
         inner

@@ -19,7 +19,8 @@ use crate::domain::{Price, Symbol};
 use crate::net::{Socket, SocketConnector, SocketMessage};
 
 use self::successor::Successor;
-use super::sources::binance::price_of;
+use super::sources::binance::{Premium, price_of};
+use super::sources::wire;
 
 /// A contract silent for longer ends the connection.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
@@ -57,6 +58,8 @@ struct Kind<T> {
 
 const MARKS: Kind<Price> =
     Kind { name: "mark price", route: "market", suffix: "@markPrice@1s", read: read_mark };
+const PREMIUMS: Kind<Premium> =
+    Kind { name: "mark price and funding", route: "market", suffix: "@markPrice@1s", read: read_premium };
 const QUOTES: Kind<Quote> =
     Kind { name: "best bid and ask", route: "public", suffix: "@bookTicker", read: read_quote };
 
@@ -68,6 +71,16 @@ pub(crate) async fn follow_quotes(
     out: Sender<Vec<(Symbol, Quote)>>,
 ) {
     follow(connector, ws_url, symbols, out, &QUOTES).await;
+}
+
+/// Follows mark prices, index prices and running fundings of `symbols` until nobody receives them any more.
+pub(crate) async fn follow_premiums(
+    connector: SocketConnector,
+    ws_url: String,
+    symbols: Vec<Symbol>,
+    out: Sender<Vec<(Symbol, Premium)>>,
+) {
+    follow(connector, ws_url, symbols, out, &PREMIUMS).await;
 }
 
 /// Follows the mark prices of `symbols` until nobody receives them any more. `ws_url` is scheme and host.
@@ -268,6 +281,19 @@ fn update_of(message: &Value) -> &Value {
 /// Symbol and mark price of a `markPriceUpdate`.
 fn read_mark(update: &Value) -> Option<(&str, Price)> {
     (update["e"] == "markPriceUpdate").then(|| Some((update["s"].as_str()?, price_of(&update["p"])?)))?
+}
+
+/// Symbol, prices and funding of a `markPriceUpdate`.
+fn read_premium(update: &Value) -> Option<(&str, Premium)> {
+    let (symbol, mark) = read_mark(update)?;
+    let premium = Premium {
+        mark_price: Some(mark),
+        index_price: price_of(&update["i"]),
+        funding_rate: wire::decimal(&update["r"]),
+        next_funding: wire::millis(&update["T"]),
+        time: wire::millis(&update["E"]),
+    };
+    Some((symbol, premium))
 }
 
 /// Symbol and quote of a `bookTicker`; a crossed book is no quote.

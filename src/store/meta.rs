@@ -13,6 +13,8 @@ const CYCLE_NUMBER: &str = "cycle_number";
 const OWNER: &str = "journal_of";
 /// Begins the name of every venue that is made up.
 const WORLD: &str = "world:";
+/// Begins the name of every venue where paper money is traded on real prices.
+const FED: &str = "fed:";
 
 impl Store {
     /// A fact noted earlier; facts are of the file, whatever the venue.
@@ -41,9 +43,12 @@ impl Store {
     }
 
     /// Notes that this journal is a venue's, and refuses it to every other: an exchange's orders stand in no journal of
-    /// another exchange or of a world. Worlds come and go and share one.
+    /// another exchange or of a world. Worlds come and go and share one; so do those whose prices are real, among
+    /// themselves.
     pub async fn claim_for_venue(&self) -> Result<(), StoreError> {
-        let asked = if self.venue.starts_with(WORLD) { "a world".to_owned() } else { self.venue.to_string() };
+        let families = [(WORLD, "a world"), (FED, "paper money on real prices")];
+        let family = families.iter().find(|(beginning, _)| self.venue.starts_with(beginning));
+        let asked = family.map_or_else(|| self.venue.to_string(), |(_, name)| (*name).to_owned());
         self.write(move |connection| {
             connection.execute(
                 "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",

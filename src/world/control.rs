@@ -280,7 +280,7 @@ async fn state(State(world): State<Arc<World>>) -> Json<Value> {
         .contracts()
         .keys()
         .filter_map(|symbol| {
-            let quote = engine.quote(symbol).ok()?;
+            let quote = engine.last_quote(symbol)?;
             Some((symbol.to_string(), json!({
                 "last": quote.last, "mark": quote.mark, "index": quote.index, "bid": quote.bid, "ask": quote.ask,
             })))

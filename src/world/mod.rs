@@ -6,6 +6,7 @@ mod control;
 pub mod engine;
 pub mod fapi;
 pub mod faults;
+mod fed;
 pub mod market;
 mod play;
 pub mod sources;
@@ -34,6 +35,7 @@ use self::fapi::listen_key::ListenKeys;
 pub use self::fapi::socket::WorldSocket;
 use self::faults::Faults;
 use self::faults::carry::Vanishing;
+pub use self::fed::{FedPrices, MissedFunding, Told};
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
 use self::state::{Jump, Keeper, Origin, SavedWorld};
@@ -87,12 +89,16 @@ pub enum WorldError {
     },
     /// The state file belongs to another world.
     #[error(
-        "the world's state {path} was made from other prices; give the same --candles and --from, or another file"
+        "the world's state {path} was made from other prices; give the same source of prices as then (--candles and \
+         --from, or the address they are told by), or another file"
     )]
     OtherOrigin {
         /// The file.
         path: PathBuf,
     },
+    /// A world whose prices are told from outside, at a time of its own or with recorded prices beside.
+    #[error("prices that are told from outside run at the speed of 1, and without recorded candles")]
+    FedTime,
     /// A speed that is no speed.
     #[error("a speed of {0} is not possible; give 0 to stand still, 1 for real time, up to 1000000")]
     Speed(f64),
@@ -140,6 +146,8 @@ pub(crate) struct Core {
 /// An offline world.
 pub struct World {
     options: WorldOptions,
+    /// Who tells its prices, if they come from outside.
+    fed: Option<FedPrices>,
     clock: Arc<WorldClock>,
     market: Arc<RwLock<Market>>,
     core: Mutex<Core>,
@@ -162,18 +170,19 @@ impl World {
     /// A fresh world, or the one kept in the state file with the time since played through.
     pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
         let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
-        Self::begin(options, saved, wall)
+        Self::begin(options, None, saved, wall)
     }
 
     /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
     pub fn open_unkept(mut options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
         let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
         options.state_file = None;
-        Self::begin(options, saved, wall)
+        Self::begin(options, None, saved, wall)
     }
 
     fn begin(
         options: WorldOptions,
+        fed: Option<FedPrices>,
         saved: Option<SavedWorld>,
         wall: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, WorldError> {
@@ -183,8 +192,8 @@ impl World {
         let fresh = saved.is_none();
         let wall_ms = wall.now().timestamp_millis();
         let (base, market, core) = match saved {
-            Some(saved) => resumed(&options, saved, wall_ms)?,
-            None => created(&options, wall_ms)?,
+            Some(saved) => resumed(&options, fed.as_ref(), saved, wall_ms)?,
+            None => created(&options, fed.as_ref(), wall_ms)?,
         };
         let clock = Arc::new(WorldClock::new(wall, base));
         let market = Arc::new(RwLock::new(market));
@@ -202,6 +211,7 @@ impl World {
             feed: Feed::new(Arc::clone(&faults)),
             faults,
             fresh,
+            fed,
             options,
         });
         let mut core = world.core();
@@ -223,8 +233,12 @@ impl World {
         hex::encode(&Sha256::digest(named)[..6])
     }
 
-    /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls.
+    /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls. Where prices are told from outside,
+    /// the exchange alone: the rest is asked where the prices come from.
     pub fn router(self: &Arc<Self>) -> Router {
+        if self.fed.is_some() {
+            return fapi::router(Arc::clone(self));
+        }
         let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
         let weather = middleware::from_fn_with_state(Arc::clone(self), faults::layer::weather);
         fapi::router(Arc::clone(self))
@@ -290,8 +304,12 @@ impl World {
         self.save_core(&mut core, &[])
     }
 
-    /// Moves market time forward by whole seconds, playing through everything on the way. Never goes back.
+    /// Moves market time forward by whole seconds, playing through everything on the way. Never goes back; where prices
+    /// are told from outside, market time is wall time and stays it.
     pub fn advance(&self, seconds: i64) {
+        if self.fed.is_some() {
+            return;
+        }
         let mut core = self.core();
         self.clock.advance_ms(seconds.max(0).saturating_mul(1000));
         core.dirty = true;
@@ -324,7 +342,7 @@ impl World {
 
     /// Starts over: accounts, prices and time as a fresh world of the same options has them.
     pub fn reset(&self) -> Result<(), WorldError> {
-        let (base, market, core) = created(&self.options, self.clock.wall_ms())?;
+        let (base, market, core) = created(&self.options, self.fed.as_ref(), self.clock.wall_ms())?;
         let mut present = self.core();
         *self.market.write().unwrap_or_else(PoisonError::into_inner) = market;
         self.clock.rebase(base);
@@ -417,9 +435,10 @@ impl World {
             .iter()
             .map(|(at_ms, symbol, price)| Jump { at_ms: *at_ms, symbol: symbol.clone(), price: *price })
             .collect::<Vec<_>>();
+        let heard = self.market().heard().clone();
         let kept = match changes {
             Some(changes) if keeper.continues() => {
-                keeper.add(self.clock.base(), core.played_ms, &jumps, changes)
+                keeper.add(self.clock.base(), core.played_ms, &jumps, heard, changes)
             }
             _ => keeper.write(&SavedWorld {
                 version: SavedWorld::VERSION,
@@ -429,6 +448,7 @@ impl World {
                 clock: self.clock.base(),
                 played_ms: core.played_ms,
                 jumps,
+                heard,
                 engine: Cow::Borrowed(core.engine.state()),
             }),
         };
@@ -524,15 +544,20 @@ async fn settle_first(State(world): State<Arc<World>>, request: Request, next: N
     next.run(request).await
 }
 
-fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Core), WorldError> {
-    let origin = match &options.recorded {
-        None => Origin::Synthetic { anchor_ms: wall_ms },
-        Some(recorded) => {
-            Origin::Recorded { candles: recorded.candles.clone(), from_ms: recorded.from.timestamp_millis() }
+fn created(
+    options: &WorldOptions,
+    fed: Option<&FedPrices>,
+    wall_ms: i64,
+) -> Result<(Timebase, Market, Core), WorldError> {
+    let (origin, start) = match (fed, &options.recorded) {
+        (Some(fed), _) => (Origin::Fed { source: fed.source.clone() }, wall_ms),
+        (None, None) => (Origin::Synthetic { anchor_ms: wall_ms }, wall_ms),
+        (None, Some(recorded)) => {
+            let from_ms = recorded.from.timestamp_millis();
+            (Origin::Recorded { candles: recorded.candles.clone(), from_ms }, from_ms)
         }
     };
-    let market = market_of(&origin, options.seed)?;
-    let (Origin::Synthetic { anchor_ms: start } | Origin::Recorded { from_ms: start, .. }) = origin;
+    let market = market_of(&origin, fed, options.seed)?;
     let engine = Engine::new(market.listings().iter().cloned()).seeded(options.seed);
     let base = Timebase::starting(start, wall_ms, options.speed);
     Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
@@ -540,12 +565,14 @@ fn created(options: &WorldOptions, wall_ms: i64) -> Result<(Timebase, Market, Co
 
 fn resumed(
     options: &WorldOptions,
+    fed: Option<&FedPrices>,
     saved: SavedWorld<'_>,
     wall_ms: i64,
 ) -> Result<(Timebase, Market, Core), WorldError> {
-    let same = match (&options.recorded, &saved.origin) {
-        (None, Origin::Synthetic { .. }) => true,
-        (Some(recorded), Origin::Recorded { candles, from_ms }) => {
+    let same = match (fed, &options.recorded, &saved.origin) {
+        (Some(fed), _, Origin::Fed { source }) => fed.source == *source,
+        (None, None, Origin::Synthetic { .. }) => true,
+        (None, Some(recorded), Origin::Recorded { candles, from_ms }) => {
             recorded.candles == *candles && recorded.from.timestamp_millis() == *from_ms
         }
         _ => false,
@@ -554,24 +581,31 @@ fn resumed(
         let path = options.state_file.clone().unwrap_or_default();
         return Err(WorldError::OtherOrigin { path });
     }
-    let mut market = market_of(&saved.origin, saved.seed)?;
+    let mut market = market_of(&saved.origin, fed, saved.seed)?;
     for jump in &saved.jumps {
         market.jump(&jump.symbol, jump.at_ms, jump.price)?;
     }
     // At another speed than before, the world goes on from where it stood.
-    let base = if (options.speed - saved.clock.speed).abs() < f64::EPSILON {
+    let base = if fed.is_some() {
+        Timebase::starting(wall_ms, wall_ms, options.speed)
+    } else if (options.speed - saved.clock.speed).abs() < f64::EPSILON {
         saved.clock
     } else {
         Timebase::starting(saved.played_ms, wall_ms, options.speed)
     };
-    let engine =
+    let mut engine =
         Engine::resume(market.listings().iter().cloned(), saved.engine.into_owned()).seeded(saved.seed);
+    for (symbol, heard) in &saved.heard {
+        engine.freeze(symbol, heard.told.quote);
+    }
+    market.hear(saved.heard);
     let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
     Ok((base, market, core))
 }
 
-fn market_of(origin: &Origin, seed: u64) -> Result<Market, WorldError> {
+fn market_of(origin: &Origin, fed: Option<&FedPrices>, seed: u64) -> Result<Market, WorldError> {
     Ok(match origin {
+        Origin::Fed { .. } => Market::fed(seed, fed.map(|fed| fed.listings.clone()).unwrap_or_default()),
         Origin::Synthetic { anchor_ms } => Market::synthetic(seed, *anchor_ms),
         Origin::Recorded { candles, from_ms } => Market::recorded(candles, *from_ms, seed)?,
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::engine::Engine;
-use super::market::{Market, Quote};
+use super::market::{Heard, Market, Quote};
 use crate::domain::Symbol;
 
 /// Longest and shortest step of market time while something is at stake, ms.
@@ -21,6 +21,9 @@ const CUT: i64 = 4;
 /// The nearer a trigger, a resting order or a liquidation price is, the smaller the steps; and a step that moved as far
 /// as the nearest of them is taken again in smaller ones. So a stop fills near its trigger unless the path itself jumps.
 pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
+    if market.is_fed() {
+        return pass(engine, market, from, to);
+    }
     let symbols: Vec<Symbol> = engine.contracts().keys().cloned().collect();
     let mut at = from;
     while at < to && engine.is_exposed() {
@@ -49,6 +52,24 @@ pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
         at = next;
     }
     engine.update(quotes(market, &symbols, to), to);
+}
+
+/// Lets time pass where prices are told from outside: fundings come due, orders end, and what was not heard of lately
+/// freezes. New prices come with [`World::hear`](super::World::hear).
+fn pass(engine: &mut Engine, market: &Market, from: i64, to: i64) {
+    let due = |(symbol, heard): (&Symbol, &Heard)| {
+        let (at, rate) = heard.funding_within(from, to)?;
+        Some((at, symbol.clone(), rate, heard.told.quote.mark))
+    };
+    let mut due: Vec<_> = market.heard().iter().filter_map(due).collect();
+    due.sort_by_key(|(at, ..)| *at);
+    for (at, symbol, rate, mark) in due {
+        engine.fund(&symbol, rate, mark, at);
+    }
+    engine.update(None, to);
+    for (symbol, heard) in market.heard().iter().filter(|(_, heard)| !heard.is_fresh_at(to)) {
+        engine.freeze(symbol, heard.told.quote);
+    }
 }
 
 fn quotes(market: &Market, symbols: &[Symbol], at: i64) -> Vec<(Symbol, Quote)> {

@@ -1,6 +1,7 @@
 //! What a world keeps over a restart: where its path is anchored, what an operator did, and the exchange's books.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::WorldError;
 use super::clock::Timebase;
 use super::engine::{EngineDelta, EngineState};
+use super::market::Heard;
 use crate::domain::Symbol;
 
 /// A journal may always grow so far before the file is written anew, bytes.
@@ -33,6 +35,11 @@ pub(super) enum Origin {
         candles: PathBuf,
         /// Where it starts, ms.
         from_ms: i64,
+    },
+    /// Told from outside.
+    Fed {
+        /// By whom.
+        source: String,
     },
 }
 
@@ -56,6 +63,9 @@ pub(super) struct SavedWorld<'a> {
     /// Market time up to which the books are played, ms.
     pub played_ms: i64,
     pub jumps: Vec<Jump>,
+    /// What was told last of each contract, where prices come from outside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<Symbol, Heard>,
     pub engine: Cow<'a, EngineState>,
 }
 
@@ -74,6 +84,8 @@ struct Line {
     /// All of them, when there are more than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jumps: Option<Vec<Jump>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    heard: BTreeMap<Symbol, Heard>,
     engine: EngineDelta,
 }
 
@@ -123,6 +135,9 @@ impl SavedWorld<'_> {
             self.played_ms = line.played_ms;
             if let Some(jumps) = line.jumps {
                 self.jumps = jumps;
+            }
+            if !line.heard.is_empty() {
+                self.heard = line.heard;
             }
             if !self.engine.to_mut().apply(line.engine) {
                 return Err(format!("line {number} of its journal names an account it does not have"));
@@ -175,10 +190,11 @@ impl Keeper {
         clock: Timebase,
         played_ms: i64,
         jumps: &[Jump],
+        heard: BTreeMap<Symbol, Heard>,
         engine: EngineDelta,
     ) -> Result<(), WorldError> {
-        let line =
-            Line { clock, played_ms, jumps: (jumps.len() != self.jumps).then(|| jumps.to_vec()), engine };
+        let more_jumps = (jumps.len() != self.jumps).then(|| jumps.to_vec());
+        let line = Line { clock, played_ms, jumps: more_jumps, heard, engine };
         let mut text = serde_json::to_vec(&line).map_err(|error| self.failed(&error))?;
         text.push(b'\n');
         let written = self.journal.as_mut().map_or(Ok(()), |journal| journal.write_all(&text));

@@ -335,6 +335,27 @@ fn what_is_made_up_is_marked_at_every_size() {
 }
 
 #[test]
+fn paper_money_on_real_prices_says_what_is_real_and_what_is_made_here() {
+    for (dry_run, fills) in [(false, "BUILT-IN FILLS, ANALYST"), (true, "BUILT-IN ANALYST")] {
+        let mut desk = finished();
+        desk.state.desk.as_mut().unwrap().facts.built_in_market = false;
+        desk.tell(Event::DryRun { on: dry_run });
+        for size in [(60, 20), (80, 24), (120, 40), (200, 60)] {
+            let screen = text(&draw(&desk.state, &theme(), size));
+            for word in ["PAPER ▪ REAL PRICES", fills] {
+                assert!(screen.contains(word), "{size:?} {word}\n{screen}");
+            }
+            assert!(!screen.contains("BUILT-IN PRICES"), "{screen}");
+            assert_eq!(screen.contains("DRY-RUN"), dry_run, "{screen}");
+        }
+        desk.state.desk.as_mut().unwrap().facts.built_in_analyst = false;
+        let screen = text(&draw(&desk.state, &theme(), (120, 40)));
+        assert_eq!(screen.contains("BUILT-IN FILLS"), !dry_run, "{screen}");
+        assert!(!screen.contains("ANALYST "), "{screen}");
+    }
+}
+
+#[test]
 fn real_money_is_told_apart_by_words_and_borders() {
     let desk = live(finished());
     for size in [(20, 5), (60, 20), (120, 40)] {

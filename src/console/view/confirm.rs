@@ -111,9 +111,11 @@ fn field(theme: &Theme, name: &str, value: Span<'static>) -> Line<'static> {
 }
 
 fn mode_field(state: &State, theme: &Theme) -> Line<'static> {
+    let real_prices = state.desk.as_ref().is_some_and(|desk| desk.facts.is_paper_on_real_prices());
     let (word, meaning) = match state.mode() {
         Some(Mode::Live) => (" LIVE ▪ REAL MONEY ", Meaning::Live),
         Some(Mode::Testnet) => (" TESTNET ", Meaning::Testnet),
+        Some(Mode::Paper) if real_prices => (" PAPER ▪ REAL PRICES ", Meaning::Paper),
         Some(Mode::Paper) | None => (" PAPER ", Meaning::Paper),
     };
     let mut line = field(theme, "mode", Span::styled(word, theme.style(meaning)));

@@ -49,9 +49,11 @@ fn pair(frame: &mut Frame<'_>, row: Rect, left: Line<'_>, right: Line<'_>) {
 /// The words that must be seen on every screen: the money, dry-run, and what is made up.
 pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     let Some(desk) = &state.desk else { return Vec::new() };
+    let real_prices = desk.facts.is_paper_on_real_prices();
     let (word, meaning) = match desk.facts.mode {
         Mode::Live => (" LIVE ▪ REAL MONEY ", Meaning::Live),
         Mode::Testnet => (" TESTNET ", Meaning::Testnet),
+        Mode::Paper if real_prices => (" PAPER ▪ REAL PRICES ", Meaning::Paper),
         Mode::Paper => (" PAPER ", Meaning::Paper),
     };
     let mut badges = vec![Span::styled(word, theme.style(meaning))];
@@ -64,7 +66,14 @@ pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     add(desk.dry_run, " DRY-RUN ", Meaning::DryRun);
     add(desk.facts.mode == Mode::Live && desk.armed.is_empty(), " NOT ARMED ", Meaning::DryRun);
     add(desk.facts.built_in_market, " BUILT-IN PRICES ", Meaning::BuiltIn);
-    add(desk.facts.built_in_analyst, " BUILT-IN ANALYST ", Meaning::BuiltIn);
+    // Two in one, so that the narrowest screen has room for it; a dry-run fills nothing.
+    let analyst = match (real_prices && !desk.dry_run, desk.facts.built_in_analyst) {
+        (true, true) => Some(" BUILT-IN FILLS, ANALYST "),
+        (true, false) => Some(" BUILT-IN FILLS "),
+        (false, true) => Some(" BUILT-IN ANALYST "),
+        (false, false) => None,
+    };
+    add(analyst.is_some(), analyst.unwrap_or_default(), Meaning::BuiltIn);
     add(state.read_only, " READ-ONLY ", Meaning::BuiltIn);
     add(!state.connected, " DESK STOPPED ", Meaning::Danger);
     badges

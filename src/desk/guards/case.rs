@@ -41,6 +41,8 @@ pub struct CoinFacts {
     pub correlation: Option<Decimal>,
     /// A source of its price or candles that was older than its kind allows when the brief was gathered.
     pub stale: Option<String>,
+    /// Seconds since its mark price was heard last, when it was once and that is too long ago.
+    pub silent_s: Option<u64>,
 }
 
 impl CoinFacts {
@@ -58,6 +60,7 @@ impl CoinFacts {
             beta: decimal(coin.beta_btc),
             correlation: decimal(coin.correlation_btc),
             stale: None,
+            silent_s: None,
         }
     }
 

@@ -94,7 +94,7 @@ impl Floor {
     ) -> Judged {
         let past = self.guards.past();
         let mut book = self.guards.book(states, &past);
-        let market = MarketFacts::of(&gathered.brief, |symbol| self.mark_of(symbol));
+        let market = self.market_facts(&gathered.brief);
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
         let bench = Bench { floor: self, market: &market, halts: &halts };
         let mut remark = None;
@@ -162,7 +162,7 @@ impl Floor {
     pub(in crate::desk) fn bars(&self, accounts: &[AccountState], brief: &Brief) -> Vec<Bar> {
         let past = self.guards.past();
         let book = self.guards.book(accounts, &past);
-        let market = MarketFacts::of(brief, |symbol| self.mark_of(symbol));
+        let market = self.market_facts(brief);
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
         let bench = Bench { floor: self, market: &market, halts: &halts };
         let mut bars = Vec::new();

@@ -165,7 +165,7 @@ impl Floor {
 
     /// Takes over the market of a new brief.
     pub(in crate::desk) fn see_market(&self, brief: &Brief) {
-        let market = MarketFacts::of(brief, |symbol| self.mark_of(symbol));
+        let market = self.market_facts(brief);
         self.guards.memory().market = Arc::new(market);
     }
 

@@ -282,6 +282,9 @@ fn what_was_old_when_it_was_shown_or_is_by_now_opens_nothing() {
     assert_eq!(scene.refused_by(), Some(Rule::StaleData));
     scene.settings.risk.guards.stale_data = None;
     assert_eq!(scene.refused_by(), None, "switched off");
+    let mut scene = Scene::long();
+    scene.coin().silent_s = Some(17);
+    assert_eq!(scene.refused_by(), Some(Rule::StaleData), "its price is not heard any more");
 }
 
 #[test]

@@ -175,6 +175,10 @@ impl Guard for StaleData {
             let detail = format!("{source} was too old when the brief was gathered");
             return Some(Refusal::new(Rule::StaleData, detail));
         }
+        if let Some(silent) = case.coin.silent_s {
+            let detail = format!("no price of it was heard for {silent} s: what it costs now is not known");
+            return Some(Refusal::new(Rule::StaleData, detail));
+        }
         if let Some(age) = case.market.as_of.map(|as_of| case.now - as_of).filter(|age| *age > OLDEST_BRIEF) {
             let detail = format!("the model saw a market that is {} min old by now", age.num_minutes());
             return Some(Refusal::new(Rule::StaleData, detail));

@@ -59,6 +59,7 @@ pub(crate) fn coin(text: &str) -> CoinFacts {
         beta: Some(dec!(1)),
         correlation: Some(dec!(1)),
         stale: None,
+        silent_s: None,
     }
 }
 

@@ -72,6 +72,9 @@ pub struct FundingPaid {
     pub time: Timestamp,
     /// The rate, as a share.
     pub rate: Decimal,
+    /// The mark price then, if it was given.
+    #[serde(skip)]
+    pub mark_price: Option<Price>,
 }
 
 /// Open interest at a moment.
@@ -220,13 +223,27 @@ impl Binance {
         symbol: &Symbol,
         limit: u32,
     ) -> Result<Vec<FundingPaid>, SourceError> {
-        let rows = self.list(&format!("/fapi/v1/fundingRate?symbol={symbol}&limit={limit}")).await?;
+        self.fundings(&format!("/fapi/v1/fundingRate?symbol={symbol}&limit={limit}")).await
+    }
+
+    /// Fundings paid at or after an instant (UTC milliseconds), oldest first, at most a thousand.
+    pub(crate) async fn fundings_since(
+        &self,
+        symbol: &Symbol,
+        start_ms: i64,
+    ) -> Result<Vec<FundingPaid>, SourceError> {
+        self.fundings(&format!("/fapi/v1/fundingRate?symbol={symbol}&startTime={start_ms}&limit=1000")).await
+    }
+
+    async fn fundings(&self, target: &str) -> Result<Vec<FundingPaid>, SourceError> {
+        let rows = self.list(target).await?;
         let mut paid: Vec<_> = rows
             .iter()
             .filter_map(|row| {
                 Some(FundingPaid {
                     time: wire::millis(&row["fundingTime"])?,
                     rate: wire::decimal(&row["fundingRate"])?,
+                    mark_price: price_of(&row["markPrice"]),
                 })
             })
             .collect();

@@ -8,4 +8,4 @@ pub mod fred;
 pub mod rss;
 pub mod yahoo;
 
-mod wire;
+pub(super) mod wire;

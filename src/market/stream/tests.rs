@@ -65,6 +65,27 @@ fn following(refusals: usize) -> (mpsc::Receiver<Served>, mpsc::Receiver<Vec<(Sy
     (connections, prices)
 }
 
+#[test]
+fn a_mark_price_update_tells_of_the_index_and_the_funding_too() {
+    let update = serde_json::json!({
+        "e": "markPriceUpdate", "E": 1_772_438_700_000_i64, "s": "BTCUSDT", "p": "66000.10", "i": "66001",
+        "P": "65000", "r": "-0.00012", "T": 1_772_438_800_000_i64, "st": 1,
+    });
+    let (symbol, premium) = read_premium(&update).unwrap();
+    let price = |value: Option<Price>| value.map(|price| price.to_string());
+    assert_eq!(
+        (symbol, price(premium.mark_price), price(premium.index_price)),
+        ("BTCUSDT", Some("66000.10".into()), Some("66001".into()))
+    );
+    assert_eq!(premium.funding_rate.map(|rate| rate.to_string()).as_deref(), Some("-0.00012"));
+    assert_eq!(premium.next_funding.map(|at| at.timestamp_millis()), Some(1_772_438_800_000));
+    // A contract that is delivered has no funding.
+    let update =
+        serde_json::json!({"e": "markPriceUpdate", "s": "BTCUSDT_261225", "p": "1", "r": "", "T": 0});
+    assert_eq!(read_premium(&update).unwrap().1.funding_rate, None);
+    assert!(read_premium(&serde_json::json!({"e": "bookTicker", "s": "BTCUSDT"})).is_none());
+}
+
 fn written(batch: &[(Symbol, Price)]) -> Vec<String> {
     batch.iter().map(|(symbol, price)| format!("{symbol} {price}")).collect()
 }

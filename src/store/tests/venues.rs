@@ -49,6 +49,8 @@ async fn a_journal_is_an_exchanges_or_the_worlds_and_refuses_the_other() {
     for (first, same, others) in [
         ("world:1", "world:2", ["live:https://fapi.binance.com", "testnet:https://demo-fapi.binance.com"]),
         ("live:https://fapi.binance.com", "live:https://fapi.binance.com", ["testnet:https://x", "world:1"]),
+        ("world:1", "world:2", ["fed:1", "fed:2"]),
+        ("fed:1", "fed:2", ["world:1", "live:https://fapi.binance.com"]),
     ] {
         let fixture = Fixture::new();
         fixture.store.at(first).claim_for_venue().await.unwrap();

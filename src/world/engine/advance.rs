@@ -28,6 +28,7 @@ impl Engine {
         for (symbol, quote) in quotes {
             let pit = self.pits.entry(symbol.clone()).or_default();
             pit.quote = Some(quote);
+            pit.frozen = false;
             pit.taken = super::index::BySide::default();
             pit.printed = super::index::BySide::default();
             for index in &pit.holders {

@@ -20,6 +20,8 @@ const LONGEST_REST: i64 = 365 * 86_400_000;
 pub(super) struct Pit {
     /// The prices last told.
     pub quote: Option<Quote>,
+    /// Whether they are too old to trade at.
+    pub frozen: bool,
     /// Units taken from the book since then, by the side of the takers.
     pub taken: BySide<Decimal>,
     /// Units traded at the best price since then against resting orders that stand there, by their side.

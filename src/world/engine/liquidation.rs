@@ -50,7 +50,9 @@ impl Engine {
         }
         let cross_called = account.cross_called;
         for (symbol, margin) in isolated {
-            if margin.is_lost() {
+            if margin.is_lost() && self.is_frozen(&symbol) {
+                // Nobody is liquidated at a price of the past; the next one decides.
+            } else if margin.is_lost() {
                 self.expire_orders_of(id, Some(&symbol), now);
                 self.liquidate_position(id, &symbol, now);
             } else {
@@ -124,7 +126,7 @@ impl Engine {
             }
             let account = self.account(id);
             let cross = self.held(id).filter(|symbol| account.settings(symbol).margin == MarginType::Cross);
-            let weighed = cross.filter_map(|symbol| {
+            let weighed = cross.filter(|symbol| !self.is_frozen(symbol)).filter_map(|symbol| {
                 let (_, maintenance) = self.weigh(symbol, account.positions.get(symbol)?)?;
                 Some((maintenance, symbol.clone()))
             });

@@ -60,7 +60,7 @@ impl Engine {
         let account = self.account(id);
         let settings = account.settings(symbol);
         let position = account.positions.get(symbol);
-        let mark = self.quote(symbol).map_or(Decimal::ZERO, |quote| quote.mark);
+        let mark = self.last_quote(symbol).map_or(Decimal::ZERO, |quote| quote.mark);
         let mut standing = Standing { mark, ..Standing::default() };
         if let Some(position) = position.filter(|position| !position.is_flat()) {
             standing.notional = position.amount * mark;

@@ -197,9 +197,28 @@ impl Engine {
         self.contracts.get(symbol).ok_or(refusal::INVALID_SYMBOL)
     }
 
-    /// The prices last told for a contract.
+    /// The prices a contract trades at now.
     pub fn quote(&self, symbol: &Symbol) -> Result<Quote, Refusal> {
-        self.pits.get(symbol).and_then(|pit| pit.quote).ok_or(refusal::NO_PRICE)
+        let quote = self.last_quote(symbol).ok_or(refusal::NO_PRICE)?;
+        if self.is_frozen(symbol) { Err(refusal::FROZEN) } else { Ok(quote) }
+    }
+
+    /// The prices last told for a contract, frozen or not: for what something is worth, never for a trade.
+    pub fn last_quote(&self, symbol: &Symbol) -> Option<Quote> {
+        self.pits.get(symbol)?.quote
+    }
+
+    /// Whether a contract's prices are too old to trade at.
+    pub(super) fn is_frozen(&self, symbol: &Symbol) -> bool {
+        self.pits.get(symbol).is_some_and(|pit| pit.frozen)
+    }
+
+    /// Stops a contract at the last price known of it until the next one is told: positions keep a worth, stops can be
+    /// placed and everything can be taken back, and nothing trades.
+    pub fn freeze(&mut self, symbol: &Symbol, last: Quote) {
+        let pit = self.pits.entry(symbol.clone()).or_default();
+        pit.quote = Some(last);
+        pit.frozen = true;
     }
 
     /// Takes the reports since the last call.
@@ -240,7 +259,7 @@ impl Engine {
     fn position_report(&self, id: AccountId, symbol: &Symbol) -> Option<PositionReport> {
         let account = self.account(id);
         let position = account.positions.get(symbol)?;
-        let mark = self.quote(symbol).map_or(position.entry, |quote| quote.mark);
+        let mark = self.last_quote(symbol).map_or(position.entry, |quote| quote.mark);
         Some(PositionReport {
             symbol: symbol.clone(),
             amount: position.amount,

@@ -76,4 +76,5 @@ refusals! {
     FILL_OR_KILL = -5021, "Due to the order could not be filled immediately, the FOK order has been rejected. The order will not be recorded in the order history.";
     POST_ONLY = -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history.";
     NO_PRICE = -4141, "Symbol is closed.";
+    FROZEN = -4141, "Symbol is closed: no fresh price of it is known.";
 }

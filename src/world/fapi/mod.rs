@@ -198,8 +198,10 @@ fn answer(world: &World, asked: &Asked<'_>) -> (Result<Reply, ApiError>, Used) {
     let weight = endpoint.map_or(1, |endpoint| endpoint.weight(params.get("symbol").is_some()));
     let (weight, within) = core.limits.weigh(wall, weight, world.enforces_limits());
     let mut used = Used { weight, orders: None };
+    let is_fed = world.market().is_fed();
     let respond = || {
-        let endpoint = endpoint.ok_or_else(|| ApiError {
+        let served = endpoint.filter(|endpoint| !(is_fed && endpoint.needs_history()));
+        let endpoint = served.ok_or_else(|| ApiError {
             status: StatusCode::NOT_FOUND,
             ..ApiError::new(-5000, format!("Path {path}, Method {method} is invalid"))
         })?;

@@ -60,6 +60,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether it tells of the past or of other traders. A world whose prices are told from outside knows neither.
+    pub fn needs_history(&self) -> bool {
+        let own =
+            ["klines", "ticker/24hr", "trades", "aggTrades", "fundingRate", "fundingInfo", "openInterest"];
+        self.path.starts_with("/futures/data/")
+            || self.path.strip_prefix("/fapi/v1/").is_some_and(|path| own.contains(&path))
+    }
+
     pub fn weight(&self, with_symbol: bool) -> u32 {
         if with_symbol { self.weights.0 } else { self.weights.1 }
     }

@@ -56,12 +56,18 @@ impl Market {
     /// The rate that will be paid at [`Market::next_funding_ms`] of the same instant, as a share of the position's
     /// notional: above zero, longs pay shorts. Zero for a contract that is not listed.
     pub fn funding_rate(&self, symbol: &Symbol, at_ms: i64) -> Decimal {
+        if let Some(heard) = self.heard_of(symbol) {
+            return heard.told.funding_rate;
+        }
         let Some((listing, coin)) = self.coin(symbol) else { return Decimal::ZERO };
         self.rate_of(listing, coin, self.next_funding_ms(symbol, at_ms))
     }
 
     /// The first funding strictly after an instant, UTC milliseconds.
     pub fn next_funding_ms(&self, symbol: &Symbol, at_ms: i64) -> i64 {
+        if let Some(heard) = self.heard_of(symbol) {
+            return heard.told.next_funding_ms;
+        }
         let hours = self.listing(symbol).map_or(8, |listing| listing.funding_hours);
         let interval = i64::from(hours) * HOUR_MS;
         (sane(at_ms).div_euclid(interval) + 1) * interval

@@ -1,7 +1,8 @@
 //! The world's prices: one seeded path for each coin, from which every interval, mark, fill and trigger is taken.
 //!
 //! A [`Market`] is a plain value without a clock: every question names its instant, and the same question has the same
-//! answer for ever. It is either made up ([`Market::synthetic`]) or read from files ([`Market::recorded`]).
+//! answer for ever. It is either made up ([`Market::synthetic`]) or read from files ([`Market::recorded`]); a third kind
+//! ([`Market::fed`]) has no path and knows only what it was told last.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -15,6 +16,7 @@ mod assets;
 mod bars;
 pub(crate) mod calendar_time;
 mod context;
+mod fed;
 mod path;
 mod process;
 mod quotes;
@@ -24,8 +26,12 @@ pub(crate) mod rng;
 mod shocks;
 mod synthetic;
 
-use rust_decimal::Decimal;
+use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+pub use self::fed::{FedQuote, Heard};
 use self::path::Path as PricePath;
 use self::process::Generator;
 use self::shocks::Shocks;
@@ -47,7 +53,7 @@ pub struct Listing {
 }
 
 /// The prices of one coin at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     /// Last traded price, on the tick grid.
     pub last: Decimal,
@@ -128,6 +134,9 @@ pub enum MarketError {
     /// The market does not list the contract.
     #[error("{0} is not listed in this world")]
     UnknownSymbol(Symbol),
+    /// A jump where prices are told from outside.
+    #[error("the prices of this world are told from outside and cannot be set")]
+    Fed,
     /// A jump to a price that cannot be.
     #[error(
         "{symbol} cannot jump to {price}: a multiple of {tick} between a hundredth and a hundred times the price is wanted"
@@ -175,12 +184,14 @@ pub struct Market {
     /// First instant with five-minute bars (synthetic).
     fine_from_ms: i64,
     jumps: Vec<(i64, Symbol, Decimal)>,
+    /// What was told last of each contract, where prices come from outside.
+    heard: Option<BTreeMap<Symbol, Heard>>,
 }
 
 impl Market {
     /// Whether the prices come from recorded candles.
     pub fn is_recorded(&self) -> bool {
-        self.generator.is_none()
+        self.generator.is_none() && self.heard.is_none()
     }
 
     /// The seed the market was made from.
@@ -210,7 +221,7 @@ impl Market {
 
     fn coin(&self, symbol: &Symbol) -> Option<(&Listing, &Coin)> {
         let number = self.listings.iter().position(|listing| listing.symbol == *symbol)?;
-        Some((&self.listings[number], &self.coins[number]))
+        Some((&self.listings[number], self.coins.get(number)?))
     }
 }
 

@@ -13,6 +13,9 @@ impl Market {
     /// The mark is the last price smoothed over a quarter of a minute and a basis point aside, so that a single print
     /// does not move it; a jump moves all prices at once.
     pub fn quote(&self, symbol: &Symbol, at_ms: i64) -> Option<Quote> {
+        if let Some(heard) = &self.heard {
+            return heard.get(symbol).filter(|heard| heard.is_fresh_at(at_ms)).map(|heard| heard.told.quote);
+        }
         let (listing, coin) = self.coin(symbol)?;
         let ticks = coin.ticks_at(at_ms)?;
         let price = |ticks: i64| listing.tick * Decimal::from(ticks);

@@ -39,6 +39,7 @@ impl Market {
             generator: None,
             fine_from_ms: i64::MIN,
             jumps: Vec::new(),
+            heard: None,
         };
         for (symbol, bars) in files {
             let listing = listing(&symbol, &bars);

@@ -52,6 +52,9 @@ impl Market {
     /// The path is made known up to `at_ms` first. Fails for an unlisted contract, a price off the tick grid or more than a hundred times away, an instant
     /// without a price, or one before an earlier jump of the same contract.
     pub fn jump(&mut self, symbol: &Symbol, at_ms: i64, price: Decimal) -> Result<(), MarketError> {
+        if self.is_fed() {
+            return Err(MarketError::Fed);
+        }
         if at_ms <= self.known_to_ms().saturating_add(FURTHEST) {
             self.extend_to(at_ms);
         }

@@ -59,6 +59,7 @@ impl Market {
             generator: Some(generator),
             fine_from_ms: fine_from,
             jumps: Vec::new(),
+            heard: None,
         }
     }
 

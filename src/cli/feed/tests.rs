@@ -1,0 +1,284 @@
+//! Paper money on the prices of a world that is served as the stand-in for Binance and all providers.
+
+use rust_decimal_macros::dec;
+
+use super::*;
+use crate::cli::desk;
+use crate::cli::venue::Venue;
+use crate::config::{MarketSource, Settings};
+use crate::desk::{Floor, Streams};
+use crate::domain::{
+    CycleReport, DecisionRow, DecisionWord, Direction, OutcomeKind, Rule, SystemClock, Trigger,
+};
+use crate::store::{FILE_NAME, Store};
+use crate::world::WorldOptions;
+use crate::world::faults::{Class, Effect, Match, Rule as Weather};
+
+/// More than any of it needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "waited in vain until {what}");
+}
+
+/// A world over TCP.
+async fn stand_in(seed: u64) -> (Arc<World>, String) {
+    let options = WorldOptions {
+        seed,
+        accounts: Vec::new(),
+        balance: crate::domain::Usdt::ZERO,
+        speed: 1.0,
+        token_delay: Duration::ZERO,
+        enforce_limits: false,
+        recorded: None,
+        state_file: None,
+    };
+    let world = World::open(options, Arc::new(SystemClock)).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = world.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(Arc::clone(&world).drive());
+    (world, format!("http://{address}"))
+}
+
+fn settings(base_url: &str) -> Settings {
+    let mut settings = Settings::default();
+    settings.market.source = MarketSource::Binance;
+    settings.market.base_url = Some(base_url.to_owned());
+    settings.world.token_delay_ms = 0;
+    // A slot that no test reaches.
+    "0 0 0 1 1 *".clone_into(&mut settings.schedule.cron);
+    settings
+}
+
+/// A desk at work on paper money and told prices.
+struct AtWork {
+    venue: Venue,
+    floor: Arc<Floor>,
+    serving: JoinHandle<()>,
+    driver: JoinHandle<()>,
+    _commands: mpsc::Sender<crate::domain::OperatorCommand>,
+}
+
+impl AtWork {
+    async fn open(settings: &Settings, folder: &std::path::Path) -> Self {
+        let venue = Venue::open(settings, None, folder).await.unwrap();
+        assert!(venue.silent.is_empty(), "{:?}", venue.without_prices());
+        let file = folder.join(FILE_NAME);
+        let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
+        let floor = desk::open(settings, folder, &venue, &store, "test".into(), Some(folder)).await.unwrap();
+        let driver = tokio::spawn(Arc::clone(venue.world.as_ref().unwrap()).drive());
+        let streams = Streams { connector: venue.connector.clone(), ws_url: venue.ws_url.clone() };
+        let (commands, heard) = mpsc::channel(1);
+        let serving = Arc::clone(&floor);
+        let serving = tokio::spawn(async move { serving.serve(streams, heard, false).await.unwrap() });
+        Self { venue, floor, serving, driver, _commands: commands }
+    }
+
+    fn world(&self) -> &Arc<World> {
+        self.venue.world.as_ref().unwrap()
+    }
+
+    async fn cycle(&self) -> CycleReport {
+        self.floor.run_cycle(Trigger::Manual).await.unwrap()
+    }
+
+    fn alarms(&self) -> Vec<String> {
+        self.floor.bulletin().read(|desk| desk.alarms.iter().map(|alarm| alarm.text.clone()).collect())
+    }
+
+    async fn end(self) {
+        self.floor.end();
+        self.serving.await.unwrap();
+        self.driver.abort();
+        self.venue.save().unwrap();
+    }
+
+    /// Amount, entry, and price of the last trade of an account in a coin.
+    fn stand(&self, row: &DecisionRow) -> (Decimal, Decimal, Option<Decimal>) {
+        let core = self.world().core();
+        let mut accounts = core.engine.accounts();
+        let (_, account) = accounts.find(|(_, account)| account.name == row.proposal.account).unwrap();
+        let symbol = &row.proposal.symbol;
+        let trade = account.trades.iter().rev().find(|trade| trade.symbol == *symbol);
+        let position = account.positions.get(symbol);
+        let entry = position.map_or(Decimal::ZERO, |position| position.entry);
+        (account.amount(symbol), entry, trade.map(|trade| trade.price))
+    }
+
+    fn stops(&self, row: &DecisionRow) -> usize {
+        let core = self.world().core();
+        let mut accounts = core.engine.accounts();
+        let (_, account) = accounts.find(|(_, account)| account.name == row.proposal.account).unwrap();
+        account.waiting().filter(|algo| algo.symbol == row.proposal.symbol).count()
+    }
+}
+
+fn opened(report: &CycleReport) -> Vec<DecisionRow> {
+    report.decisions.iter().filter(|row| row.outcome.kind == OutcomeKind::Opened).cloned().collect()
+}
+
+/// The price of a coin at the stand-in.
+fn price(stand_in: &World, symbol: &Symbol) -> Decimal {
+    stand_in.core().engine.quote(symbol).unwrap().last
+}
+
+/// Moves the stand-in's price so far against a position that its stop of ten percent is passed.
+fn against(stand_in: &World, row: &DecisionRow, amount: Decimal) -> Decimal {
+    let symbol = &row.proposal.symbol;
+    let factor = if amount.is_sign_positive() { dec!(0.85) } else { dec!(1.15) };
+    let tick = stand_in.core().engine.contract(symbol).unwrap().listing.tick;
+    let price = (price(stand_in, symbol) * factor / tick).round() * tick;
+    stand_in.set_price(symbol, price).unwrap();
+    price
+}
+
+fn is_near(one: Decimal, other: Decimal) -> bool {
+    ((one - other) / other).abs() < dec!(0.02)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paper_money_trades_on_told_prices_and_never_on_old_ones() {
+    // Whether one is installed already does not matter.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (stand_in, base_url) = stand_in(1).await;
+    let settings = settings(&base_url);
+    let folder = tempfile::tempdir().unwrap();
+    let at_work = AtWork::open(&settings, folder.path()).await;
+    assert!(at_work.venue.id.starts_with("fed:") && !at_work.venue.built_in);
+    let facts = at_work.floor.bulletin().read(|desk| desk.facts.clone());
+    assert!(facts.is_paper_on_real_prices());
+
+    // It opens at the told price, with its stop.
+    let report = at_work.cycle().await;
+    let rows = opened(&report);
+    assert!(rows.len() >= 2, "the analyst opens something on an empty book: {:#?}", report.decisions);
+    for row in &rows {
+        let (amount, entry, _) = at_work.stand(row);
+        assert!(!amount.is_zero() && is_near(entry, price(&stand_in, &row.proposal.symbol)), "{row:?}");
+        assert_eq!(at_work.stops(row), 1, "{row:?}");
+    }
+    let names: Vec<&str> = report.brief.sources.iter().map(|source| source.name.as_str()).collect();
+    assert!(names.iter().all(|name| !name.contains("built-in")), "{names:?}");
+
+    // A jump of the told price fills the stop where the price is then.
+    let (first, second) = (&rows[0], rows.iter().find(|row| row.proposal.symbol != rows[0].proposal.symbol));
+    let jumped = against(&stand_in, first, at_work.stand(first).0);
+    until("the stop is filled", || at_work.stand(first).0.is_zero()).await;
+    assert!(is_near(at_work.stand(first).2.unwrap(), jumped), "{:?} at {jumped}", at_work.stand(first));
+
+    // The streams fall silent, although everything else still answers: said, and nothing is opened.
+    let streams = Match { class: Some(Class::Stream), ..Match::default() };
+    stand_in.arm(vec![Weather::new(Effect::Silent {}).matching(streams)]).unwrap();
+    let symbols = at_work.floor.symbols();
+    until("the prices are old", || {
+        symbols.iter().all(|symbol| !at_work.world().hears_all(std::slice::from_ref(symbol)))
+    })
+    .await;
+    until("the desk says so", || at_work.alarms().iter().any(|text| text.contains("no price heard"))).await;
+    let report = at_work.cycle().await;
+    assert!(opened(&report).is_empty(), "{:#?}", opened(&report));
+    let wanted = report.decisions.iter().filter(|row| {
+        let word = row.proposal.decision;
+        let sure = row.proposal.confidence.is_some_and(|sure| sure >= settings.model.confidence_threshold);
+        sure && matches!(word, Some(DecisionWord::Long | DecisionWord::Short))
+    });
+    for row in wanted {
+        let rule = row.outcome.rule;
+        let other = !matches!(row.outcome.kind, OutcomeKind::Refused | OutcomeKind::None);
+        assert!(!other, "{row:?}");
+        assert!(rule == Some(Rule::StaleData) || rule.is_some(), "{row:?}");
+    }
+    let coin = &symbols[0];
+    let (trades, refused) = {
+        let mut core = at_work.world().core();
+        let now = core.played_ms;
+        let (id, before) = core.engine.accounts().next().map(|(id, own)| (id, own.trades.len())).unwrap();
+        let order = crate::world::engine::OrderRequest {
+            symbol: coin.clone(),
+            side: crate::domain::Side::Buy,
+            kind: crate::world::engine::OrderKind::Market,
+            time_in_force: crate::world::engine::TimeInForce::Gtc,
+            quantity: dec!(1),
+            price: Decimal::ZERO,
+            reduce_only: false,
+            client_id: None,
+            good_till: None,
+        };
+        let refused = core.engine.place(id, order, now).unwrap_err();
+        (core.engine.account(id).trades.len() - before, refused.code)
+    };
+    assert_eq!((trades, refused), (0, -4141), "the exchange itself does not trade on an old price");
+
+    // A connection that is made anew goes on.
+    stand_in.faults().clear();
+    stand_in
+        .arm(vec![Weather {
+            schedule: crate::world::faults::Schedule::Once,
+            ..Weather::new(Effect::Disconnect {})
+        }])
+        .unwrap();
+    until("prices are heard again", || at_work.world().hears_all(&symbols)).await;
+    until("the desk says so", || at_work.alarms().iter().any(|text| text.contains("heard again"))).await;
+
+    // While nobody is there, the price passes another stop: the first price after the start fills it.
+    let second = second.unwrap();
+    let held = at_work.stand(second).0;
+    let direction = if held.is_sign_positive() { Direction::Long } else { Direction::Short };
+    assert!(!held.is_zero(), "{direction:?} {second:?}");
+    at_work.end().await;
+    let jumped = against(&stand_in, second, held);
+    let at_work = AtWork::open(&settings, folder.path()).await;
+    let (amount, _, filled) = at_work.stand(second);
+    assert!(amount.is_zero(), "before the desk looks, the gap has done what it must");
+    assert!(is_near(filled.unwrap(), jumped), "{filled:?} at {jumped}");
+    at_work.end().await;
+
+    // Neither the journal nor the file of the exchange is a made-up world's.
+    let mut made_up = settings.clone();
+    made_up.market.source = MarketSource::World;
+    let venue = Venue::open(&made_up, None, folder.path()).await.unwrap();
+    assert!(venue.id.starts_with("world:") && venue.built_in);
+    let file = folder.path().join(FILE_NAME);
+    let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
+    let refused = desk::open(&made_up, folder.path(), &venue, &store, "test".into(), None).await.unwrap_err();
+    assert!(refused.message().contains("paper money on real prices"), "{}", refused.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_quote_or_an_old_half_is_none_and_the_last_price_follows_the_book() {
+    let price = |value| crate::domain::Price::new(value).unwrap();
+    let premium = Premium {
+        mark_price: Some(price(dec!(100))),
+        index_price: None,
+        funding_rate: Some(dec!(0.0001)),
+        next_funding: chrono::DateTime::from_timestamp_millis(5),
+        time: None,
+    };
+    let book = |bid, ask| Book { bid: price(bid), ask: price(ask) };
+    let mut coin = Coin::default();
+    let start = Instant::now();
+    coin.hear_premium(premium.clone(), start);
+    assert_eq!(coin.quote(start), None, "no book");
+    assert_eq!(coin.due, Some(start + BOOK_FOLLOWS));
+    coin.hear_book(book(dec!(99), dec!(99.5)), start);
+    assert_eq!(coin.due, Some(start), "a book is told at once");
+    let quote = coin.quote(start).unwrap();
+    assert_eq!((quote.quote.last, quote.quote.mark, quote.quote.index), (dec!(99.5), dec!(100), dec!(100)));
+    assert_eq!((quote.funding_rate, quote.next_funding_ms), (dec!(0.0001), 5));
+    coin.hear_book(book(dec!(101), dec!(102)), start);
+    assert_eq!(coin.quote(start).unwrap().quote.last, dec!(101));
+    coin.hear_book(book(dec!(100), dec!(103)), start);
+    assert_eq!(coin.quote(start).unwrap().quote.last, dec!(101), "nothing traded through it");
+    let later = start + LONGEST_SILENCE;
+    coin.hear_book(book(dec!(100), dec!(103)), later);
+    assert_eq!(coin.quote(later), None, "the mark is of the past");
+    coin.hear_premium(Premium { funding_rate: None, ..premium }, later);
+    assert_eq!(coin.quote(later), None, "without a funding rate the engine cannot go by it");
+}
