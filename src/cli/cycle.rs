@@ -9,9 +9,8 @@ use super::arguments::{CycleOptions, Global};
 use super::failure::{FAILED, Failure, INTERRUPTED, PARTLY};
 use super::venue::Venue;
 use super::{desk, logs, serving, setup};
-use crate::desk::parity::{ParityLeg, parity};
 use crate::desk::{CycleError, Streams, playback};
-use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, Usage};
+use crate::domain::{CycleId, CycleReport, DecisionRow, OutcomeKind, ParityLeg, Usage, parity};
 use crate::store::{CycleState, DeskLock, FILE_NAME, Store};
 
 /// Runs the command.
@@ -116,12 +115,7 @@ async fn play_back(global: &Global, cycle: &str) -> Result<ExitCode, Failure> {
 
 /// One plan in several accounts: a line for each coin that more than one of them has and any of them acted on.
 async fn print_parity(store: &Store, report: &CycleReport) -> Result<(), Failure> {
-    let mut accounts: Vec<_> = report.decisions.iter().map(|row| &row.proposal.account).collect();
-    accounts.dedup();
-    let mut fills = Vec::new();
-    for account in accounts {
-        fills.extend(store.fills_since(account, report.market_time).await?);
-    }
+    let fills = store.fills_of_cycle(&report.cycle_id).await?;
     for row in parity(report, &fills).into_iter().filter(|row| row.legs.len() > 1) {
         let legs: Vec<String> = row.legs.iter().map(leg).collect();
         let plan = if row.is_same_decision { "same decision" } else { "decisions differ" };

@@ -17,7 +17,6 @@ pub mod halts;
 mod hearing;
 pub mod memory;
 pub mod pages;
-pub mod parity;
 pub mod playback;
 pub mod prompt;
 pub mod reconciliation;

@@ -15,6 +15,7 @@ pub mod halt;
 pub mod ids;
 pub mod money;
 pub mod order;
+pub mod parity;
 pub mod percent;
 pub mod query;
 pub mod snapshot;
@@ -35,6 +36,7 @@ pub use halt::{Flattening, GuardReading, Halt, HaltLevel, HaltOrigin, HaltScope}
 pub use ids::{ClientOrderId, CycleId};
 pub use money::{InvalidAmount, Notional, Price, Quantity, Usdt};
 pub use order::{Direction, OrderPurpose, Side};
+pub use parity::{ParityLeg, ParityRow, parity};
 pub use percent::{MarginPercent, PricePercent};
 pub use query::{
     ChartPage, CycleLine, CycleOutcomes, CyclePage, DecisionMark, FillLine, LogPage, MarketCoin, MarketPage,

@@ -14,7 +14,7 @@ use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
 use super::{framed, page, stretch};
-use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, ToolCallPage, Usage};
+use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, ToolCallPage, Usage, parity};
 
 /// The most bytes of one text that are laid out; a stream can be far longer than anyone reads on a screen.
 const LONGEST: usize = 64 * 1024;
@@ -308,7 +308,33 @@ fn orders(page: &CyclePage, state: &State) -> Text {
             }
         }
     }
-    if text.is_empty() { nothing("The cycle caused no order.") } else { text }
+    if text.is_empty() {
+        return nothing("The cycle caused no order.");
+    }
+    if let Some(report) = &page.report {
+        side_by_side(&mut text, report, page);
+    }
+    text
+}
+
+/// One plan in several accounts: what each did with a coin, at which price, and why one stayed out.
+fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage) {
+    for row in parity(report, &page.fills).into_iter().filter(|row| row.legs.len() > 1) {
+        let plan = if row.is_same_decision { "same decision" } else { "decisions differ" };
+        let gap = row.gap_bps.map(|gap| format!(", {gap} bp apart")).unwrap_or_default();
+        heading(text, format!("{} in every account  {plan}{gap}", row.symbol.coin()));
+        for leg in &row.legs {
+            let price = leg.price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
+            let line = format!("{} {}{price}", leg.account, leg.kind.as_str());
+            match &leg.skipped_because {
+                Some(why) => {
+                    let line = format!("{line}: {}", super::super::update::safe(why, 200));
+                    text.push((Meaning::Warn, line));
+                }
+                None => text.push((Meaning::Text, line)),
+            }
+        }
+    }
 }
 
 fn tokens(usage: &Usage) -> String {

@@ -2,10 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use crate::domain::{
-    AccountName, ClientOrderId, CycleReport, DecisionRow, DecisionWord, OutcomeKind, Price, Symbol,
+use super::{
+    AccountName, ClientOrderId, CycleReport, DecisionRow, DecisionWord, FillLine, OutcomeKind, Price, Symbol,
 };
-use crate::store::Fill;
 
 /// One coin of one cycle over all accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub struct ParityLeg {
 
 /// Compares the accounts of a cycle, coin by coin. Coins that nobody acted on and all agree on are left out. `fills`
 /// are those of the cycle's orders; others do no harm.
-pub fn parity(report: &CycleReport, fills: &[Fill]) -> Vec<ParityRow> {
+pub fn parity(report: &CycleReport, fills: &[FillLine]) -> Vec<ParityRow> {
     let mut symbols: Vec<&Symbol> = Vec::new();
     for row in &report.decisions {
         if !symbols.contains(&&row.proposal.symbol) {
@@ -60,7 +59,7 @@ pub fn parity(report: &CycleReport, fills: &[Fill]) -> Vec<ParityRow> {
     rows.filter(|row| !row.is_same_decision || row.legs.iter().any(|leg| is_carried_out(leg.kind))).collect()
 }
 
-fn leg(row: &DecisionRow, others: &[&DecisionRow], fills: &[Fill]) -> ParityLeg {
+fn leg(row: &DecisionRow, others: &[&DecisionRow], fills: &[FillLine]) -> ParityLeg {
     let carried_out = is_carried_out(row.outcome.kind);
     let somebody_did = others
         .iter()
@@ -88,7 +87,7 @@ const fn is_carried_out(kind: OutcomeKind) -> bool {
     matches!(kind, OutcomeKind::Opened | OutcomeKind::Closed | OutcomeKind::DryRun)
 }
 
-fn average(row: &DecisionRow, order: &ClientOrderId, fills: &[Fill]) -> Option<Price> {
+fn average(row: &DecisionRow, order: &ClientOrderId, fills: &[FillLine]) -> Option<Price> {
     let of_order = fills.iter().filter(|fill| {
         fill.client_order_id.as_ref() == Some(order)
             && fill.account == row.proposal.account
@@ -147,19 +146,17 @@ mod tests {
         }
     }
 
-    fn fill(account: &str, symbol: &str, order: &str, price: &str, quantity: &str) -> Fill {
-        Fill {
+    fn fill(account: &str, symbol: &str, order: &str, price: &str, quantity: &str) -> FillLine {
+        FillLine {
             account: AccountName::new(account).unwrap(),
             symbol: Symbol::new(symbol).unwrap(),
-            trade_id: 1,
-            exchange_id: "1".to_owned(),
             client_order_id: Some(ClientOrderId::new(format!("{account}-{symbol}-{order}")).unwrap()),
             side: Side::Buy,
             price: price.parse().unwrap(),
             quantity: quantity.parse().unwrap(),
             commission: Usdt::ZERO,
-            commission_asset: "USDT".to_owned(),
             realised: Usdt::ZERO,
+            purpose: None,
             at: Timestamp::UNIX_EPOCH,
         }
     }
