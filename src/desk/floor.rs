@@ -22,7 +22,7 @@ use crate::domain::{
     AccountName, AccountState, Clock, CycleView, DeskFacts, Halt, Mode, Price, Severity, Snapshot, Symbol,
     Usage, Usdt,
 };
-use crate::exchange::{ExchangeClient, ExchangeError};
+use crate::exchange::{ExchangeClient, ExchangeError, Limits};
 use crate::llm::LlmClient;
 use crate::market::{Brief, Simsar};
 use crate::store::{Store, StoreError};
@@ -82,6 +82,8 @@ pub struct Floor {
     pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
     pub(super) guards: GuardRoom,
+    /// What the exchange allows all accounts together; `None` on a desk without accounts.
+    pub(super) limits: Option<Arc<Limits>>,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
 }
@@ -135,6 +137,7 @@ impl Floor {
             halts: Arc::new(Halts::new(halts, parts.data_dir)),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
+        let limits = parts.accounts.first().map(|(_, client)| Arc::clone(client.limits()));
         let accounts = parts
             .accounts
             .into_iter()
@@ -142,6 +145,7 @@ impl Floor {
             .collect();
         Ok(Arc::new(Self {
             guards: GuardRoom::new(&parts.settings),
+            limits,
             settings: parts.settings,
             shared,
             simsar: parts.simsar,
