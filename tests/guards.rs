@@ -179,6 +179,10 @@ fn how_the_guards_stand_is_told_after_a_cycle_and_at_readings() {
         let first = desk.floor.bulletin().read(|present| present.guards.clone());
         let held = first.iter().find(|reading| reading.rule == Rule::MaximumPositions).unwrap();
         assert_eq!((held.value.as_str(), held.limit.as_str(), held.on), ("0", "6 positions", true));
+        // Reading three accounts weighs something, and nothing was ordered.
+        let budget = desk.floor.bulletin().read(|present| present.budget).unwrap();
+        assert!(budget.weight.0 > 0 && budget.weight.1 == 2400, "{budget:?}");
+        assert_eq!(budget.orders_10s, (0, 300));
         let report = shout(&desk, bench, "LONG").await;
         assert!(!opened(&report).is_empty(), "{:?}", rules(&report));
         desk.floor.bulletin().flush().await;

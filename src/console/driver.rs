@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream, KeyEvent, MouseButton, MouseEventKind};
+use crossterm::event::{Event as Input, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures_util::{Stream, StreamExt};
@@ -18,14 +18,18 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::input::Heard;
 use super::state::State;
 use super::theme::Theme;
 use super::update::{Effect, Msg, update};
-use super::{ConsoleOptions, Exit, terminal, view};
+use super::{ConsoleOptions, Exit, reader, terminal, view};
 use crate::domain::{Feed, OperatorCommand, Query, QueryId, Request, Severity};
 
 /// The least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(100);
+
+/// The same while the terminal says that somebody looks elsewhere.
+const UNWATCHED_FRAME: Duration = Duration::from_secs(1);
 
 /// How many waiting feeds or inputs are applied before a frame is drawn.
 const DRAIN: usize = 512;
@@ -42,7 +46,7 @@ pub async fn run(
 ) -> io::Result<Exit> {
     let signals = Signals::new()?;
     let (mut screen, _taken) = terminal::enter(options.color, options.habits.mouse)?;
-    Ok(drive(&mut screen, EventStream::new(), signals.next(), feeds, requests, options).await)
+    Ok(drive(&mut screen, reader::listen()?, signals.next(), feeds, requests, options).await)
 }
 
 /// The signals that end a console.
@@ -70,10 +74,12 @@ impl Signals {
 
 /// A backend that can be told where a frame begins and ends.
 pub trait Surface: Backend {
-    /// What follows belongs together.
+    /// What follows belongs together, and the terminal knows how to show it so.
     fn begin(&mut self) -> io::Result<()>;
-    /// The frame is complete.
+    /// What began is complete.
     fn end(&mut self) -> io::Result<()>;
+    /// Everything written so far is on its way.
+    fn deliver(&mut self) -> io::Result<()>;
     /// Says something beside the frames: the bell, the clipboard.
     fn say(&mut self, escape: &str) -> io::Result<()>;
 }
@@ -83,7 +89,9 @@ impl<W: Write> Surface for CrosstermBackend<W> {
         queue!(self, BeginSynchronizedUpdate)
     }
     fn end(&mut self) -> io::Result<()> {
-        queue!(self, EndSynchronizedUpdate)?;
+        queue!(self, EndSynchronizedUpdate)
+    }
+    fn deliver(&mut self) -> io::Result<()> {
         Write::flush(self)
     }
     fn say(&mut self, escape: &str) -> io::Result<()> {
@@ -99,6 +107,9 @@ impl Surface for TestBackend {
     fn end(&mut self) -> io::Result<()> {
         Ok(())
     }
+    fn deliver(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     fn say(&mut self, _: &str) -> io::Result<()> {
         Ok(())
     }
@@ -107,7 +118,7 @@ impl Surface for TestBackend {
 /// The same as [`run`] on any surface, with any source of input and any signal.
 pub async fn drive<S: Surface>(
     screen: &mut Terminal<S>,
-    inputs: impl Stream<Item = io::Result<Input>> + Unpin,
+    inputs: impl Stream<Item = io::Result<Heard>> + Unpin,
     signal: impl Future<Output = i32>,
     mut feeds: Receiver<Feed>,
     requests: Sender<Request>,
@@ -121,7 +132,7 @@ pub async fn drive<S: Surface>(
     loop {
         if session.frame_is_due() {
             session.drain(&mut feeds);
-            if session.speak(screen).is_none() || session.draw(screen).is_none() {
+            if session.speak(screen).await.is_none() || session.draw(screen).is_none() {
                 return Exit::TerminalGone;
             }
         }
@@ -170,6 +181,10 @@ struct Session {
     /// What waits to be said to the terminal beside the frames.
     spoken: Vec<Spoken>,
     mouse: bool,
+    /// Whether the terminal said that it knows synchronized output.
+    synchronizes: bool,
+    /// Whether the terminal said that somebody looks elsewhere.
+    unwatched: bool,
     /// Whether nothing will be heard any more.
     ended: bool,
 }
@@ -203,6 +218,8 @@ impl Session {
             shown: Buffer::default(),
             spoken: Vec::new(),
             mouse: options.habits.mouse,
+            synchronizes: false,
+            unwatched: false,
             ended: false,
         }
     }
@@ -222,8 +239,13 @@ impl Session {
                 Effect::Ask(id, query) => self.ask(id, query),
                 Effect::NextTheme => self.next_theme(),
                 Effect::Theme(name) => self.take_theme(&name),
-                Effect::Bell => self.spoken.push(Spoken::Bell),
+                Effect::Bell => {
+                    // What rings is shown at once, even to somebody who looks elsewhere.
+                    self.due = Instant::now();
+                    self.spoken.push(Spoken::Bell);
+                }
                 Effect::Copy(text) => self.spoken.push(Spoken::Copy(text)),
+                Effect::CopyMarked(marked) => self.copy(&marked.text(&self.shown)),
                 Effect::Suspend => self.spoken.push(Spoken::Suspend),
                 Effect::Redraw => self.spoken.push(Spoken::Redraw),
             }
@@ -235,16 +257,16 @@ impl Session {
     /// console, if anything does.
     async fn inputs(
         &mut self,
-        first: &Input,
-        more: &mut (impl Stream<Item = io::Result<Input>> + Unpin),
+        first: &Heard,
+        more: &mut (impl Stream<Item = io::Result<Heard>> + Unpin),
     ) -> Option<Exit> {
-        if self.input(first) {
+        if self.heard(first) {
             return Some(Exit::Quit);
         }
         for _ in 0..DRAIN {
             match at_hand(more).await {
                 Some(Some(Ok(input))) => {
-                    if self.input(&input) {
+                    if self.heard(&input) {
                         return Some(Exit::Quit);
                     }
                 }
@@ -255,26 +277,55 @@ impl Session {
         None
     }
 
+    fn heard(&mut self, heard: &Heard) -> bool {
+        match heard {
+            Heard::Input(input) => self.input(input),
+            Heard::Synchronizes(known) => {
+                self.synchronizes = *known;
+                false
+            }
+        }
+    }
+
     fn input(&mut self, input: &Input) -> bool {
         match input {
             Input::Key(key) => {
                 self.due = Instant::now();
                 self.key(*key)
             }
-            Input::Resize(columns, rows) => self.apply(Msg::Resize(*columns, *rows)),
+            Input::Resize(columns, rows) => {
+                self.due = Instant::now();
+                self.apply(Msg::Resize(*columns, *rows))
+            }
             // Pasted text is never taken for keys: a stray clipboard must not trade.
             Input::Paste(text) => {
                 self.due = Instant::now();
                 self.apply(Msg::Paste(text.clone()))
             }
-            Input::Mouse(mouse) => match mouse.kind {
-                MouseEventKind::ScrollDown => self.apply(Msg::Wheel(true)),
-                MouseEventKind::ScrollUp => self.apply(Msg::Wheel(false)),
-                MouseEventKind::Down(MouseButton::Left) => self.apply(Msg::Click(mouse.column, mouse.row)),
-                _ => false,
-            },
-            Input::FocusGained | Input::FocusLost => false,
+            Input::Mouse(mouse) => self.mouse(*mouse),
+            Input::FocusGained => {
+                self.unwatched = false;
+                self.due = Instant::now();
+                false
+            }
+            Input::FocusLost => {
+                self.unwatched = true;
+                false
+            }
         }
+    }
+
+    fn mouse(&mut self, mouse: MouseEvent) -> bool {
+        let msg = match mouse.kind {
+            MouseEventKind::ScrollDown => Msg::Wheel(true),
+            MouseEventKind::ScrollUp => Msg::Wheel(false),
+            MouseEventKind::Down(MouseButton::Left) => Msg::Click(mouse.column, mouse.row),
+            MouseEventKind::Drag(MouseButton::Left) => Msg::Drag(mouse.column, mouse.row),
+            MouseEventKind::Up(MouseButton::Left) => Msg::Release,
+            _ => return false,
+        };
+        self.due = Instant::now();
+        self.apply(msg)
     }
 
     fn key(&mut self, key: KeyEvent) -> bool {
@@ -294,6 +345,18 @@ impl Session {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Puts what was marked with the mouse into the clipboard.
+    fn copy(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let lines = text.lines().count();
+        let told =
+            if lines == 1 { "copied what was marked".to_owned() } else { format!("copied {lines} lines") };
+        update(&mut self.state, Msg::Told(Severity::Info, told));
+        self.spoken.push(Spoken::Copy(text.to_owned()));
     }
 
     /// Hands a command over without waiting: a full queue means that the desk is not keeping up.
@@ -344,13 +407,13 @@ impl Session {
     }
 
     /// Says what waits to be said. `None` when the terminal does not take it.
-    fn speak<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
+    async fn speak<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
         for spoken in std::mem::take(&mut self.spoken) {
             match spoken {
                 Spoken::Bell => screen.backend_mut().say("\u{7}").ok()?,
                 Spoken::Copy(text) => screen.backend_mut().say(&terminal::clipboard(&text)).ok()?,
                 Spoken::Suspend => {
-                    if let Err(error) = terminal::suspend(self.mouse) {
+                    if let Err(error) = terminal::suspend(self.mouse).await {
                         update(
                             &mut self.state,
                             Msg::Told(Severity::Warning, format!("not stopped: {error}")),
@@ -377,7 +440,7 @@ impl Session {
     /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.
     fn draw<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
         self.dirty = false;
-        self.due = Instant::now() + FRAME;
+        self.due = Instant::now() + if self.unwatched { UNWATCHED_FRAME } else { FRAME };
         update(&mut self.state, Msg::Clock(self.began.elapsed()));
         screen.autoresize().ok()?;
         let mut frame = screen.get_frame();
@@ -389,9 +452,14 @@ impl Session {
             return Some(());
         }
         self.shown.clone_from(screen.current_buffer_mut());
-        screen.backend_mut().begin().ok()?;
+        if self.synchronizes {
+            screen.backend_mut().begin().ok()?;
+        }
         screen.flush().ok()?;
         screen.swap_buffers();
-        screen.backend_mut().end().ok()
+        if self.synchronizes {
+            screen.backend_mut().end().ok()?;
+        }
+        screen.backend_mut().deliver().ok()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::keymap::Keymap;
+use super::marked::Marked;
 use super::screens::Screen;
 use super::screens::cycles::Cycles;
 use super::screens::guards::Guards;
@@ -289,6 +290,8 @@ pub struct State {
     pub ascii: bool,
     /// Whether this console can be stopped and resumed: not when the desk lives in the same process.
     pub suspendable: bool,
+    /// What the mouse marks.
+    pub marked: Option<Marked>,
     /// When the bell last rang, in wall time since the console began.
     pub rang: Option<Duration>,
     /// Commands that have not been answered.
@@ -336,6 +339,7 @@ impl State {
             zone: chrono::Offset::fix(&chrono::Utc),
             ascii: false,
             suspendable: false,
+            marked: None,
             rang: None,
             asked: Vec::new(),
             next_command: 1,

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 use super::asking::{self, ask, enter};
 use super::keymap::{Action, Key};
 use super::layout::{self, Areas};
+use super::marked::Marked;
 use super::screens::{self, Screen, cycles, guards, log, market, money, prompt};
 use super::state::{Notice, Overlay, Panel, Purpose, Question, State};
-use super::{hear, possible, prose, view};
+use super::{hear, mouse, possible, prose, view};
 use crate::domain::{
     Command, CommandId, Feed, HaltLevel, HaltScope, Mode, OperatorCommand, Query, QueryId, Severity,
     Untrusted,
@@ -30,6 +31,10 @@ pub enum Msg {
     Wheel(bool),
     /// The mouse was pressed at this column and row.
     Click(u16, u16),
+    /// The pressed mouse moved to this column and row.
+    Drag(u16, u16),
+    /// The mouse was let go.
+    Release,
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// The desk said something.
@@ -59,6 +64,8 @@ pub enum Effect {
     Bell,
     /// Put a text into the terminal's clipboard.
     Copy(String),
+    /// Put what is marked on the screen into the terminal's clipboard.
+    CopyMarked(Marked),
     /// Stop, and go on when the shell says so.
     Suspend,
     /// Draw everything anew.
@@ -81,13 +88,13 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::Wheel(down) => {
-            if state.overlay.is_some() || asking::types_prompt(state) {
-                return Vec::new();
-            }
-            move_by(state, Step::Lines(if down { 3 } else { -3 }))
+        Msg::Wheel(down) => mouse::wheel(state, down),
+        Msg::Click(column, row) => mouse::press(state, column, row),
+        Msg::Drag(column, row) => {
+            mouse::drag(state, column, row);
+            Vec::new()
         }
-        Msg::Click(column, row) => click(state, column, row),
+        Msg::Release => mouse::release(state),
         Msg::Resize(columns, rows) => {
             state.size = (columns, rows);
             Vec::new()
@@ -127,6 +134,7 @@ pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
 // --- what the operator does -----------------------------------------------------------------------------------------
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
+    state.marked = None;
     if asking::types_prompt(state) {
         if let Some(Key::Code(KeyCode::Esc) | Key::Ctrl('c')) = Key::of(event) {
             return prompt::leave_editor(state);
@@ -426,24 +434,8 @@ fn copy(state: &mut State) -> Vec<Effect> {
     vec![Effect::Copy(text)]
 }
 
-/// A press of the mouse: a name in the bar, or a panel.
-fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
-    let screen = Rect::new(0, 0, state.size.0, state.size.1);
-    let Some(areas) = layout::areas(screen, state).filter(|_| state.overlay.is_none()) else {
-        return Vec::new();
-    };
-    if let Some(named) = view::bar::screen_at(areas.bar, column, row) {
-        return screens::enter(state, named);
-    }
-    let place = ratatui::layout::Position::new(column, row);
-    let hit = areas.panels.iter().find(|(_, area)| area.contains(place)).map(|(panel, _)| *panel);
-    if let Some(panel) = hit {
-        state.focus = panel;
-    }
-    Vec::new()
-}
-
-fn move_by(state: &mut State, step: Step) -> Vec<Effect> {
+/// Moves within what is in sight.
+pub(super) fn move_by(state: &mut State, step: Step) -> Vec<Effect> {
     if state.screen == Screen::Desk {
         scroll(state, step);
         return Vec::new();

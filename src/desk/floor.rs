@@ -23,7 +23,7 @@ use crate::domain::{
     AccountName, AccountState, Clock, CycleView, DeskFacts, Halt, Mode, Price, Severity, Snapshot, Symbol,
     Usage, Usdt,
 };
-use crate::exchange::{ExchangeClient, ExchangeError};
+use crate::exchange::{ExchangeClient, ExchangeError, Limits};
 use crate::llm::LlmClient;
 use crate::market::{Brief, Simsar};
 use crate::store::{Store, StoreError};
@@ -81,6 +81,8 @@ pub struct Floor {
     pub(super) schedule: Schedule,
     pub(super) guards: GuardRoom,
     pub(super) hearing: Hearing,
+    /// What the exchange allows all accounts together; `None` on a desk without accounts.
+    pub(super) limits: Option<Arc<Limits>>,
     pub(super) cycle_gate: Mutex<()>,
     pub(super) ending: CancellationToken,
 }
@@ -137,6 +139,7 @@ impl Floor {
             halts: Arc::new(Halts::new(halts, parts.data_dir)),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
+        let limits = parts.accounts.first().map(|(_, client)| Arc::clone(client.limits()));
         let accounts = parts
             .accounts
             .into_iter()
@@ -145,6 +148,7 @@ impl Floor {
         Ok(Arc::new(Self {
             guards: GuardRoom::new(&parts.settings),
             hearing: Hearing::default(),
+            limits,
             settings: parts.settings,
             shared,
             simsar: parts.simsar,

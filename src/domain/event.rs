@@ -7,7 +7,7 @@ use super::clock::Timestamp;
 use super::command::CommandId;
 use super::cycle::{BriefSummary, CycleReport, Trigger, Usage};
 use super::decision::{Outcome, Proposal};
-use super::halt::{Flattening, GuardReading, Halt, HaltScope};
+use super::halt::{BudgetReading, Flattening, GuardReading, Halt, HaltScope};
 use super::ids::{ClientOrderId, CycleId};
 use super::money::{Price, Quantity};
 use super::order::{OrderPurpose, Side};
@@ -247,6 +247,11 @@ pub enum Event {
     Guards {
         /// Every guard, in the order they are asked.
         readings: Vec<GuardReading>,
+    },
+    /// How much of what the exchange allows is used.
+    Budget {
+        /// Now.
+        reading: BudgetReading,
     },
     /// The note that waits for the next cycle.
     Note {

@@ -109,6 +109,21 @@ pub struct Flattening {
     pub trouble: Option<String>,
 }
 
+/// How much of what the exchange allows one address is used at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetReading {
+    /// Whether what can wait is held back before a limit. A world without limits is only counted.
+    pub enforced: bool,
+    /// Request weight of all accounts in the running minute, and what is allowed.
+    pub weight: (u32, u32),
+    /// Orders of the busiest account in the running ten seconds, and what is allowed.
+    pub orders_10s: (u32, u32),
+    /// Orders of the busiest account in the running minute, and what is allowed.
+    pub orders_1m: (u32, u32),
+    /// Until when nothing is sent, by the wall clock: the exchange said that there was too much.
+    pub closed_until: Option<Timestamp>,
+}
+
 /// How a guard stands at this moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuardReading {

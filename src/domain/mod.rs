@@ -32,7 +32,7 @@ pub use cycle::{
 };
 pub use decision::{Confidence, DecisionRow, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule};
 pub use event::{Envelope, Event, OrderState, Phase, Severity};
-pub use halt::{Flattening, GuardReading, Halt, HaltLevel, HaltOrigin, HaltScope};
+pub use halt::{BudgetReading, Flattening, GuardReading, Halt, HaltLevel, HaltOrigin, HaltScope};
 pub use ids::{ClientOrderId, CycleId};
 pub use money::{InvalidAmount, Notional, Price, Quantity, Usdt};
 pub use order::{Direction, OrderPurpose, Side};

@@ -8,7 +8,7 @@ use super::command::CommandId;
 use super::cycle::{CycleReport, Mode, Profile, SourceStatus, Trigger, Usage};
 use super::decision::{Confidence, Outcome, Proposal};
 use super::event::{Envelope, Event, Phase, Severity};
-use super::halt::{Flattening, GuardReading, Halt};
+use super::halt::{BudgetReading, Flattening, GuardReading, Halt};
 use super::ids::CycleId;
 use super::money::Price;
 use super::query::{Page, QueryId};
@@ -78,6 +78,9 @@ pub struct Snapshot {
     pub flattenings: Vec<Flattening>,
     /// How the guards stand, in the order they are asked.
     pub guards: Vec<GuardReading>,
+    /// How much of what the exchange allows is used; `None` until it was read.
+    #[serde(default)]
+    pub budget: Option<BudgetReading>,
     /// The operator's note that waits for the next cycle.
     pub note: Option<String>,
     /// The accounts a live desk may send orders for; empty in every other mode.
@@ -187,6 +190,7 @@ impl Snapshot {
             halts: Vec::new(),
             flattenings: Vec::new(),
             guards: Vec::new(),
+            budget: None,
             note: None,
             armed: Vec::new(),
         }
@@ -231,6 +235,7 @@ impl Snapshot {
                 self.flattenings.push(flattening.clone());
             }
             Event::Guards { readings } => self.guards.clone_from(readings),
+            Event::Budget { reading } => self.budget = Some(*reading),
             Event::Note { text } => self.note.clone_from(text),
             Event::Armed { accounts } => self.armed.clone_from(accounts),
             Event::CycleStarted { trigger } => {

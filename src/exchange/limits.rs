@@ -50,6 +50,8 @@ struct Closed {
 /// The budgets at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meter {
+    /// Whether what can wait is held back before a limit.
+    pub enforced: bool,
     /// Request weight the address used in the running minute, with what is on its way.
     pub used_weight: u32,
     /// Request weight the address may use a minute.
@@ -58,6 +60,8 @@ pub struct Meter {
     pub orders_10s: u32,
     /// Orders of the busiest account in the running minute.
     pub orders_1m: u32,
+    /// Orders an account may send in ten seconds and in a minute.
+    pub order_limits: (u32, u32),
     /// Until when nothing is sent, by the wall clock, after a 429 or a ban.
     pub banned_until: Option<Timestamp>,
 }
@@ -95,10 +99,12 @@ impl Limits {
             orders.minute = orders.minute.max(counts.minute);
         }
         Meter {
+            enforced: self.budgeted,
             used_weight: self.used_weight(),
             weight_limit: self.weight_limit.load(Ordering::Relaxed),
             orders_10s: orders.ten_seconds,
             orders_1m: orders.minute,
+            order_limits: OrderMeter::LIMITS,
             banned_until: self.closed().and_then(|closed| closed.told),
         }
     }

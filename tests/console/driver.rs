@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::stream;
+use jarvis::console::input::Heard;
 use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
 use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
 use ratatui::Terminal;
@@ -33,7 +34,7 @@ async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>)
     }
     let (typed, inputs) = mpsc::channel(8);
     let inputs = Box::pin(stream::unfold(inputs, |mut inputs: Receiver<Input>| async {
-        inputs.recv().await.map(|input| (Ok::<_, io::Error>(input), inputs))
+        inputs.recv().await.map(|input| (Ok::<_, io::Error>(Heard::from(input)), inputs))
     }));
     let script = async move {
         sleep(Duration::from_secs(2)).await;

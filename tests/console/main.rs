@@ -9,6 +9,12 @@ mod driver;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "small numbers")]
+mod history;
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "random numbers below small ends")]
+mod monkey;
+#[cfg(test)]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "made-up candles")]
 mod pages;
 #[cfg(test)]

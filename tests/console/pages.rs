@@ -8,11 +8,11 @@
 
 use jarvis::console::update::{Effect, Msg};
 use jarvis::domain::{
-    Candle, ChartPage, ClientOrderId, CycleId, CycleLine, CycleOutcomes, CyclePage, DecisionMark,
-    DecisionWord, Envelope, Event, Feed, FillLine, Flattening, GuardReading, Halt, HaltLevel, HaltOrigin,
-    HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OrderLine, OrderPurpose, OrderState,
-    OutcomeKind, Page, PromptFile, PromptPage, Query, Rule, Severity, Side, Snapshot, SourceStatus,
-    Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted, Usage,
+    BudgetReading, Candle, ChartPage, ClientOrderId, CycleId, CycleLine, CycleOutcomes, CyclePage,
+    DecisionMark, DecisionWord, Envelope, Event, Feed, FillLine, Flattening, GuardReading, Halt, HaltLevel,
+    HaltOrigin, HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OrderLine, OrderPurpose,
+    OrderState, OutcomeKind, Page, PromptFile, PromptPage, Query, Rule, Severity, Side, Snapshot,
+    SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted, Usage,
 };
 use rust_decimal::Decimal;
 
@@ -157,7 +157,7 @@ fn usage() -> Usage {
     Usage { input_tokens: 19_870, output_tokens: 2_013, cost_usd, ..Usage::default() }
 }
 
-fn line(at: Timestamp, number: u64, outcomes: CycleOutcomes) -> CycleLine {
+pub fn line(at: Timestamp, number: u64, outcomes: CycleOutcomes) -> CycleLine {
     CycleLine {
         id: CycleId::new(at, number),
         trigger: if number.is_multiple_of(3) { Trigger::Manual } else { Trigger::Schedule },
@@ -353,6 +353,13 @@ pub fn guarded() -> Snapshot {
         proven_at: Some(time("2026-03-02T10:00:04Z")),
         trouble: None,
     }];
+    snapshot.budget = Some(BudgetReading {
+        enforced: true,
+        weight: (1170, 2400),
+        orders_10s: (12, 300),
+        orders_1m: (12, 1200),
+        closed_until: None,
+    });
     snapshot.note = Some("Mind the rate decision at 13:15.".into());
     snapshot
 }

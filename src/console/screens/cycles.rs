@@ -1,6 +1,6 @@
 //! Past cycles, and one of them down to the exact words.
 
-use super::super::pages::Asked;
+use super::super::pages::{Asked, question};
 use super::super::state::State;
 use super::super::update::{Effect, Step};
 use super::super::view;
@@ -20,6 +20,10 @@ const SEARCHED: usize = 20;
 pub struct Cycles {
     /// The list, newest first.
     pub list: Asked<Vec<CycleLine>>,
+    /// The question for older cycles that is not answered yet.
+    pub older: Option<QueryId>,
+    /// Whether the list holds the oldest cycle.
+    pub whole: bool,
     /// Only lines that contain this.
     pub filter: String,
     /// The selected cycle, and its row should it vanish.
@@ -241,18 +245,47 @@ pub fn turn(state: &mut State, forward: bool) {
 }
 
 /// Another cycle, or in the opened one other lines.
-pub fn scroll(state: &mut State, step: Step) {
+pub fn scroll(state: &mut State, step: Step) -> Vec<Effect> {
     if state.cycles.open.is_some() {
         let (lines, rows) = view::cycle::extent(state);
         if let Some(open) = &mut state.cycles.open {
             open.top = step.from(open.top, lines.saturating_sub(rows) + 1, rows);
         }
-        return;
+        return Vec::new();
     }
     let rows = view::cycles::rows(state);
     let at = step.from(selected(state), shown(state).len(), rows);
     let id = shown(state).get(at).map(|line| line.id.clone());
     state.cycles.selected = (at, id);
+    if at + rows >= shown(state).len() { ask_older(state) } else { Vec::new() }
+}
+
+/// Asks for the cycles before those that are known, unless there are none or they are on their way.
+fn ask_older(state: &mut State) -> Vec<Effect> {
+    let oldest = state.cycles.list.page.as_ref().and_then(|lines| lines.last()).map(|line| line.started_at);
+    let (Some(before), false, None) = (oldest, state.cycles.whole, state.cycles.older) else {
+        return Vec::new();
+    };
+    let (id, effect) = question(state, Query::Cycles { before: Some(before), limit: LIMIT });
+    state.cycles.older = Some(id);
+    vec![effect]
+}
+
+/// Notes that there is no answer to the question for older cycles. True when it was one.
+pub fn refuse_older(state: &mut State, id: QueryId) -> bool {
+    let is_it = state.cycles.older == Some(id);
+    if is_it {
+        state.cycles.older = None;
+    }
+    is_it
+}
+
+/// The newest cycles, and behind them what was known of older ones.
+fn joined(mut newest: Vec<CycleLine>, known: Option<Vec<CycleLine>>) -> Vec<CycleLine> {
+    if let Some(oldest) = newest.last().map(|line| line.started_at) {
+        newest.extend(known.into_iter().flatten().filter(|line| line.started_at < oldest));
+    }
+    newest
 }
 
 /// Looks for the cycle that opened a position: asks for the list, then opens the newest cycle that opened something no
@@ -277,9 +310,20 @@ pub fn answer_list(
     lines: Vec<CycleLine>,
     now: Option<Timestamp>,
 ) -> Vec<Effect> {
-    if !state.cycles.list.answer(id, lines, now) {
+    let full = lines.len() >= LIMIT as usize;
+    if state.cycles.older == Some(id) {
+        state.cycles.older = None;
+        state.cycles.whole = !full;
+        state.cycles.list.page.get_or_insert_default().extend(lines);
         return Vec::new();
     }
+    if state.cycles.list.waiting != Some(id) {
+        return Vec::new();
+    }
+    let known = state.cycles.list.page.take();
+    // A first answer that is not full holds everything.
+    state.cycles.whole = !full || (known.is_some() && state.cycles.whole);
+    state.cycles.list.answer(id, joined(lines, known), now);
     let Some(wanted) = state.cycles.wanted.take() else { return Vec::new() };
     open_candidate(state, wanted, 0)
 }

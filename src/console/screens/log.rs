@@ -1,27 +1,32 @@
-//! The events of record: those of the store, and those that came since.
+//! The events of record: those of the store, and those that came since. Older ones are asked for when they are come near.
 
 use std::collections::VecDeque;
 
-use super::super::pages::Asked;
+use super::super::pages::{Asked, question};
 use super::super::state::State;
 use super::super::telling::sentences;
-use super::super::update::Step;
+use super::super::update::{Effect, Step};
 use super::super::view;
-use crate::domain::{Envelope, LogPage, Query, Severity, Timestamp};
+use crate::domain::{Envelope, LogPage, Query, QueryId, Severity, Timestamp};
 
 /// How many events are asked for at once.
 const LIMIT: u32 = 1_000;
 
-/// How many events that came since are kept.
+/// How many lines that came since are kept.
 const LIVE: usize = 1_000;
+
+/// One line of the log.
+pub type Line = (Timestamp, Severity, String);
 
 /// What the screen knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Events {
-    /// The events of the store.
-    pub page: Asked<LogPage>,
-    /// What came since, oldest first.
-    pub live: VecDeque<Envelope>,
+    /// The events of the store, as far back as was asked.
+    pub page: Asked<Stored>,
+    /// The question for older ones that is not answered yet.
+    pub older: Option<QueryId>,
+    /// What came since, oldest first, with its place in the desk's telling.
+    pub live: VecDeque<(u64, Line)>,
     /// Only what is at least so loud.
     pub least: Severity,
     /// Only lines that contain this.
@@ -34,6 +39,7 @@ impl Default for Events {
     fn default() -> Self {
         Self {
             page: Asked::default(),
+            older: None,
             live: VecDeque::new(),
             least: Severity::Info,
             filter: String::new(),
@@ -42,44 +48,114 @@ impl Default for Events {
     }
 }
 
+/// A stretch of the log up to its newest event.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Stored {
+    /// Its lines, oldest first.
+    pub lines: VecDeque<Line>,
+    /// The newest event.
+    newest: Option<(Timestamp, u64)>,
+    /// The place of the oldest event; `None` when there is nothing older.
+    oldest: Option<i64>,
+}
+
+impl Stored {
+    /// The newest stretch.
+    pub fn new(page: &LogPage) -> Self {
+        let newest = page.lines.first().map(|(_, envelope)| (envelope.at, envelope.seq));
+        let mut stored = Self { newest, ..Self::default() };
+        stored.go_back(page);
+        stored
+    }
+
+    /// Takes the stretch before; returns how many lines it has.
+    fn go_back(&mut self, page: &LogPage) -> usize {
+        let before = self.lines.len();
+        for (_, envelope) in &page.lines {
+            for line in told(envelope).into_iter().rev() {
+                self.lines.push_front(line);
+            }
+        }
+        let full = page.lines.len() >= LIMIT as usize;
+        self.oldest = page.lines.last().map(|(place, _)| *place).filter(|_| full);
+        self.lines.len() - before
+    }
+
+    /// Whether the store holds older events.
+    pub fn goes_on(&self) -> bool {
+        self.oldest.is_some()
+    }
+}
+
+fn told(envelope: &Envelope) -> Vec<Line> {
+    let sentences = sentences(&envelope.event).into_iter();
+    sentences.map(|(severity, text)| (envelope.at, severity, text)).collect()
+}
+
 /// What the screen needs.
 pub fn query() -> Query {
     Query::Log { before: None, limit: LIMIT }
 }
 
-/// Keeps an event that was told.
-pub fn hear(state: &mut State, envelope: &Envelope) {
-    if sentences(&envelope.event).is_empty() {
+/// Takes the newest stretch, or an older one that was asked for.
+pub fn answer(state: &mut State, id: QueryId, page: &LogPage, now: Option<Timestamp>) {
+    let events = &mut state.events;
+    if events.older == Some(id) {
+        events.older = None;
+        let Some(stored) = &mut events.page.page else { return };
+        let more = stored.go_back(page);
+        if events.filter.is_empty() && events.least == Severity::Info {
+            events.top = events.top.map(|top| top + more);
+        } else {
+            // Which of them pass the filter is not known before they are looked at.
+            let passing =
+                stored.lines.iter().take(more).filter(|line| passes(line, events.least, &events.filter));
+            let passing = passing.count();
+            events.top = events.top.map(|top| top + passing);
+        }
         return;
     }
-    state.events.live.push_back(envelope.clone());
+    if events.page.answer(id, Stored::new(page), now) {
+        // Older stretches went with the one they hung on.
+        events.older = None;
+    }
+}
+
+/// Notes that there is no answer to the question for older events. True when it was one.
+pub fn refuse_older(state: &mut State, id: QueryId) -> bool {
+    let is_it = state.events.older == Some(id);
+    if is_it {
+        state.events.older = None;
+    }
+    is_it
+}
+
+/// Keeps an event that was told.
+pub fn hear(state: &mut State, envelope: &Envelope) {
+    for line in told(envelope) {
+        state.events.live.push_back((envelope.seq, line));
+    }
     while state.events.live.len() > LIVE {
         state.events.live.pop_front();
     }
 }
 
-/// One line of the log.
-pub type Line = (Timestamp, Severity, String);
+fn passes((_, severity, text): &Line, least: Severity, words: &str) -> bool {
+    *severity >= least && (words.is_empty() || text.to_lowercase().contains(&words.to_lowercase()))
+}
 
 /// The lines that pass the filters, oldest first.
-pub fn shown(state: &State) -> Vec<Line> {
-    let stored = state.events.page.page.as_ref().map_or(&[][..], |page| &page.lines);
-    let newest = stored.first().map(|(_, envelope)| (envelope.at, envelope.seq));
-    let since =
-        state.events.live.iter().filter(|told| newest.is_none_or(|newest| (told.at, told.seq) > newest));
-    let words = state.events.filter.to_lowercase();
-    stored
+pub fn shown(state: &State) -> Vec<&Line> {
+    let events = &state.events;
+    let stored = events.page.page.as_ref();
+    let newest = stored.and_then(|stored| stored.newest);
+    let since = events
+        .live
         .iter()
-        .rev()
-        .map(|(_, envelope)| envelope)
-        .chain(since)
-        .flat_map(|envelope| {
-            sentences(&envelope.event).into_iter().map(|(severity, text)| (envelope.at, severity, text))
-        })
-        .filter(|(_, severity, text)| {
-            *severity >= state.events.least && (words.is_empty() || text.to_lowercase().contains(&words))
-        })
-        .collect()
+        .filter(|(seq, line)| newest.is_none_or(|newest| (line.0, *seq) > newest))
+        .map(|(_, line)| line);
+    let stored = stored.into_iter().flat_map(|stored| &stored.lines);
+    stored.chain(since).filter(|line| passes(line, events.least, &events.filter)).collect()
 }
 
 /// Asks for more or for less.
@@ -92,8 +168,17 @@ pub fn next_severity(state: &mut State) {
     state.events.top = None;
 }
 
-/// Other lines; at the end they are followed.
-pub fn scroll(state: &mut State, step: Step) {
-    let (lines, rows) = view::log::extent(state);
-    state.events.top = super::super::update::new_top(state.events.top, step, lines, rows);
+/// Other lines; at the end they are followed, and near the beginning older ones are asked for.
+pub fn scroll(state: &mut State, step: Step) -> Vec<Effect> {
+    state.events.top = view::log::moved(state, step);
+    let near = state.events.top.is_some_and(|top| top < layout_rows(state));
+    let oldest = state.events.page.page.as_ref().and_then(|stored| stored.oldest);
+    let (Some(before), true, None) = (oldest, near, state.events.older) else { return Vec::new() };
+    let (id, effect) = question(state, Query::Log { before: Some(before), limit: LIMIT });
+    state.events.older = Some(id);
+    vec![effect]
+}
+
+fn layout_rows(state: &State) -> usize {
+    usize::from(super::super::layout::body(state).height)
 }

@@ -126,7 +126,7 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
             state.prompt.lint.answer(id, findings, now);
         }
         Page::Log(page) => {
-            state.events.page.answer(id, page, now);
+            log::answer(state, id, &page, now);
         }
     }
     Vec::new()
@@ -140,7 +140,9 @@ fn refuse(state: &mut State, id: QueryId, why: &str) {
         || state.money.page.fail(id, why)
         || state.prompt.page.fail(id, why)
         || state.prompt.lint.fail(id, why)
-        || state.events.page.fail(id, why);
+        || state.events.page.fail(id, why)
+        || cycles::refuse_older(state, id)
+        || log::refuse_older(state, id);
 }
 
 /// Marks what an event overtakes, and asks again for what is in sight.
@@ -196,11 +198,11 @@ pub fn scroll(state: &mut State, step: Step) -> Vec<Effect> {
     match state.screen {
         Screen::Desk => {}
         Screen::Market => market::scroll(state, step),
-        Screen::Cycles => cycles::scroll(state, step),
+        Screen::Cycles => return cycles::scroll(state, step),
         Screen::Money => money::scroll(state, step),
         Screen::Guards => guards::scroll(state, step),
         Screen::Prompt => prompt::scroll(state, step),
-        Screen::Log => log::scroll(state, step),
+        Screen::Log => return log::scroll(state, step),
     }
     Vec::new()
 }

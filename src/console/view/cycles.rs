@@ -13,7 +13,7 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, page, placeholder, window};
+use super::{framed, mark_stretch, page, placeholder, window};
 use crate::domain::CycleLine;
 
 const REST: usize = 13;
@@ -78,7 +78,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         shown.push(if here { highlighted(row, theme) } else { row });
     }
     frame.render_widget(Paragraph::new(shown), inner);
-    mark_part(frame, area, theme, first, room, lines.len());
+    mark_stretch(frame, area, theme, (first, room), lines.len(), !state.cycles.whole);
 }
 
 fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected: bool) -> Line<'static> {

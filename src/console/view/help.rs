@@ -28,7 +28,7 @@ const MARKS: [(&str, &str); 10] = [
 
 /// Width of the page and of its first column.
 const WIDTH: u16 = 92;
-const KEYS: usize = 11;
+const KEYS: usize = 14;
 
 /// The place of a page of so many lines on a screen.
 fn place(screen: Rect, lines: usize) -> Rect {

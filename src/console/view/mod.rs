@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod alarms;
 pub mod analysis;
 pub mod bar;
+mod budget;
 pub mod chart;
 pub mod columns;
 pub mod confirm;
@@ -89,6 +90,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
             palette::draw_themes(frame, screen, *selected, state, theme);
         }
         None => {}
+    }
+    if let Some(marked) = &state.marked {
+        marked.show(frame.buffer_mut());
     }
     if state.ascii {
         plain::spell(frame.buffer_mut());
@@ -249,10 +253,31 @@ fn mark_part(frame: &mut Frame<'_>, area: Rect, theme: &Theme, first: usize, sho
     if shown >= count || area.width < 20 {
         return;
     }
-    let text = format!(" {}–{} of {count} ", first + 1, (first + shown).min(count));
+    part(frame, area, theme, &format!(" {}–{} of {count} ", first + 1, (first + shown).min(count)));
+}
+
+/// The same for a list that was not read to its end.
+fn mark_stretch(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    theme: &Theme,
+    (first, shown): (usize, usize),
+    count: usize,
+    goes_on: bool,
+) {
+    if !goes_on {
+        return mark_part(frame, area, theme, first, shown, count);
+    }
+    if area.width >= 20 {
+        let last = (first + shown).min(count);
+        part(frame, area, theme, &format!(" {}–{last} of {count} and older ", first + 1));
+    }
+}
+
+fn part(frame: &mut Frame<'_>, area: Rect, theme: &Theme, text: &str) {
     let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
     let place = Rect { x: area.right().saturating_sub(width + 2), y: area.bottom() - 1, width, height: 1 };
-    frame.render_widget(Line::styled(text, alone(theme.style(Meaning::Muted))), place);
+    frame.render_widget(Line::styled(text.to_owned(), alone(theme.style(Meaning::Muted))), place);
 }
 
 /// The lines of a longer text from `top` on, and on the frame `around` them which part of it that is.

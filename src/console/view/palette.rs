@@ -1,14 +1,17 @@
 //! Every action by name, and the themes by name.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Rect};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
 
 use super::super::asking::found;
+use super::super::keymap::Binding;
 use super::super::possible::why_not;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
+use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{boxed, window};
@@ -37,19 +40,30 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, s
     let columns =
         [Column::left("", 1, 0), Column::left("", 15, 0), Column::left("", 10, 1), Column::left("", 20, 0)];
     let fitted = Fitted::new(&columns, list.width, 3);
+    let words = |binding: &Binding| {
+        why_not(binding.action, state)
+            .map_or_else(|| binding.help.to_owned(), |why| format!("not now: {why}"))
+    };
+    // What does not fit into its row is said in full below, for the selected one.
+    let cut = |text: &String| text.width() > fitted.width(3);
+    let whole = found.get(selected).map(|binding| words(binding)).filter(cut);
+    let whole = whole.map_or_else(Vec::new, |text| wrap(&text, usize::from(list.width.saturating_sub(4))));
+    let below = u16::try_from(whole.len()).unwrap_or(0).min(list.height / 3);
+    let [list, details] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas::<2>(list);
+    let whole = whole.into_iter().map(|line| Line::styled(format!("   {line}"), theme.style(Meaning::Text)));
+    frame.render_widget(Paragraph::new(whole.collect::<Vec<_>>()), details);
     let rows = usize::from(list.height);
     let first = window(selected, found.len(), rows);
     let mut lines = Vec::new();
     for (index, binding) in found.iter().enumerate().skip(first).take(rows) {
         let here = index == selected;
-        let why = why_not(binding.action, state);
-        let meaning = if why.is_some() { Meaning::Muted } else { Meaning::Text };
-        let words = why.map_or_else(|| binding.help.to_owned(), |why| format!("not now: {why}"));
+        let possible = why_not(binding.action, state).is_none();
+        let meaning = if possible { Meaning::Text } else { Meaning::Muted };
         let line = fitted.row(&[
             cell(if here { "▸" } else { " " }, theme.style(Meaning::Focus)),
             cell(binding.name, theme.style(meaning)),
             cell(state.keys.label(binding), theme.style(Meaning::Key)),
-            cell(words, theme.style(Meaning::Muted)),
+            cell(words(binding), theme.style(Meaning::Muted)),
         ]);
         lines.push(if here { highlighted(line, theme) } else { line });
     }

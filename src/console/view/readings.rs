@@ -12,7 +12,7 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, placeholder};
+use super::{budget, framed, mark_part, placeholder};
 use crate::domain::{GuardReading, Rule};
 
 /// How a meaning looks.
@@ -48,7 +48,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &["The guards have not been read yet; they are with every cycle."]);
         return;
     }
-    let lines = lines(&desk.guards, &|meaning| theme.style(meaning), inner.width);
+    let look = |meaning| theme.style(meaning);
+    let mut lines = lines(&desk.guards, &look, inner.width);
+    lines.extend(budget::lines(state, &look, inner.width));
     let (count, rows) = (lines.len(), usize::from(inner.height));
     let top = state.guards.top.min(count.saturating_sub(rows));
     let shown: Vec<Line<'_>> = lines.into_iter().skip(top).take(rows).collect();
@@ -58,8 +60,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
 
 /// How many lines there are for a panel of this width.
 pub fn count(state: &State, width: u16) -> usize {
-    let plain = |_| Style::new();
-    state.desk.as_ref().map_or(0, |desk| lines(&desk.guards, &plain, width.saturating_sub(2)).len())
+    let (plain, width) = (|_| Style::new(), width.saturating_sub(2));
+    let of_guards = state.desk.as_ref().map_or(0, |desk| lines(&desk.guards, &plain, width).len());
+    of_guards + budget::lines(state, &plain, width).len()
 }
 
 /// The readings by guard. A guard that refuses stands before those that do not, and one that can be measured now before
@@ -183,6 +186,11 @@ fn bar(reading: &GuardReading, style: Look<'_>) -> Vec<Span<'static>> {
     let Some(used) = reading.used.filter(|used| used.is_finite() && reading.on) else {
         return cell("", style(Meaning::Track));
     };
+    meter(used, style)
+}
+
+/// A share of a limit as a bar.
+pub(super) fn meter(used: f64, style: Look<'_>) -> Vec<Span<'static>> {
     let cells = usize::from(BAR);
     let filled = (used.clamp(0.0, 1.0) * f64::from(BAR)).round().to_usize().unwrap_or(0).min(cells);
     let meaning = match used {

@@ -13,8 +13,8 @@ use super::{Book, Guards, LastSeen, MarketFacts, Trend};
 use crate::config::{Provider, Settings};
 use crate::desk::floor::Floor;
 use crate::domain::{
-    AccountName, AccountState, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule, Severity,
-    Symbol, Timestamp,
+    AccountName, AccountState, BudgetReading, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule,
+    Severity, Symbol, Timestamp,
 };
 use crate::market::Brief;
 use crate::store::StoreError;
@@ -233,6 +233,22 @@ impl Floor {
         }
     }
 
+    /// Tells how much of what the exchange allows is used, if that changed.
+    fn tell_budget(&self) {
+        let Some(limits) = &self.limits else { return };
+        let meter = limits.meter();
+        let reading = BudgetReading {
+            enforced: meter.enforced,
+            weight: (meter.used_weight, meter.weight_limit),
+            orders_10s: (meter.orders_10s, meter.order_limits.0),
+            orders_1m: (meter.orders_1m, meter.order_limits.1),
+            closed_until: meter.banned_until,
+        };
+        if self.shared.bulletin.read(|present| present.budget != Some(reading)) {
+            self.shared.bulletin.tell(None, Event::Budget { reading });
+        }
+    }
+
     /// Looks at the guards whenever an account was read, a halt began or ended, or an order was filled. Never ends by
     /// itself.
     pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
@@ -240,6 +256,7 @@ impl Floor {
         let mut halts = first.halts;
         self.recall_or_say().await;
         self.tell_guards(None);
+        self.tell_budget();
         loop {
             let mut heard = vec![events.recv().await];
             while let Ok(event) = events.try_recv() {
@@ -284,6 +301,7 @@ impl Floor {
         if news.is_any() {
             *halts = self.shared.bulletin.read(|present| present.halts.clone());
             self.tell_guards(None);
+            self.tell_budget();
         }
     }
 
