@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +20,12 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail
 /// Serves until the process is asked to end.
 pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
     let ended = asked_to_end()?;
+    // Answers are small and streams come in small pieces: none of them may wait for the receipt of the one before.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection collects small packets");
+        }
+    });
     let service = axum::serve(listener, router);
     tokio::select! {
         result = service.into_future() => Ok(result?),

@@ -26,6 +26,7 @@ pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
     }
     let symbols: Vec<Symbol> = engine.contracts().keys().cloned().collect();
     let mut at = from;
+    let mut told = None;
     while at < to && engine.is_exposed() {
         let next_funding = symbols.iter().map(|symbol| market.next_funding_ms(symbol, at)).min();
         let next_expiry = engine.next_expiry().filter(|expiry| *expiry > at);
@@ -48,10 +49,11 @@ pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
                 engine.fund(symbol, market.funding_rate(symbol, next - 1), quote.mark, next);
             }
         }
+        told = (next == to).then(|| quotes.clone());
         engine.update(quotes, next);
         at = next;
     }
-    engine.update(quotes(market, &symbols, to), to);
+    engine.update(told.unwrap_or_else(|| quotes(market, &symbols, to)), to);
 }
 
 /// Lets time pass where prices are told from outside: fundings come due, orders end, and what was not heard of lately
