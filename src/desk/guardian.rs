@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::execution::{AccountDesk, Finding};
+use super::execution::{AccountDesk, Finding, Seen};
 use super::reconciliation::{self, Reconciler};
 use crate::domain::{AccountState, ClientOrderId, Direction, Event, Position, Quantity, Severity, Symbol};
-use crate::exchange::AlgoOrder;
+use crate::exchange::AccountBalance;
 
 /// Time between passes when nothing happens.
 pub const PERIOD: Duration = Duration::from_secs(15);
@@ -39,7 +39,13 @@ pub enum Nudge {
 #[derive(Debug)]
 pub struct Guardian {
     account: Arc<AccountDesk>,
-    last: Option<AccountState>,
+    last: Option<Seen>,
+    /// The balance as it was read last.
+    balance: Option<AccountBalance>,
+    is_poor_told: bool,
+    is_key_told: bool,
+    told_unclear: BTreeSet<Symbol>,
+    told_liquidations: BTreeSet<Symbol>,
     orphans: BTreeMap<ClientOrderId, Instant>,
     told_naked: Vec<Symbol>,
     unreadable: bool,
@@ -58,6 +64,11 @@ impl Guardian {
         Self {
             account,
             last: None,
+            balance: None,
+            is_poor_told: false,
+            is_key_told: false,
+            told_unclear: BTreeSet::new(),
+            told_liquidations: BTreeSet::new(),
             orphans: BTreeMap::new(),
             told_naked: Vec::new(),
             unreadable: false,
@@ -104,10 +115,14 @@ impl Guardian {
         self.account.forget_prepared();
     }
 
-    /// One look at the account, and what has to be done about it.
+    /// One look at the account, and what has to be done about it. The balance comes last: nothing that protects waits for
+    /// it.
     pub async fn pass(&mut self) {
-        let (state, stops) = match self.account.read_with_stops().await {
-            Ok(read) => read,
+        self.account.recall_unresolved().await;
+        let looked = self.account.look().await;
+        self.tell_key();
+        let seen = match looked {
+            Ok(seen) => seen,
             Err(error) => {
                 if !self.unreadable {
                     let text = format!("{}: the account cannot be read: {error}", self.account.name());
@@ -119,26 +134,107 @@ impl Guardian {
             }
         };
         self.unreadable = false;
+        self.tell_unclear(&seen);
         // Protection first: nothing that is only booked or told comes before it.
-        self.protect_naked(&state).await;
+        self.protect_naked(&seen).await;
         self.told_naked
-            .retain(|symbol| state.position(symbol).is_some_and(|position| position.stop.is_none()));
+            .retain(|symbol| seen.position(symbol).is_some_and(|position| position.stop.is_none()));
         self.account.resolve_unresolved().await;
-        self.mend_stops(&state, &stops).await;
-        self.sweep_orphans(&state, &stops).await;
-        self.vanished(&state).await;
-        self.account.book_what_is_left(&self.changed(&state)).await;
+        self.mend_stops(&seen).await;
+        self.sweep_orphans(&seen).await;
+        self.vanished(&seen).await;
+        self.account.book_what_is_left(&self.changed(&seen)).await;
         // Repairs change what is seen, so the account is told as it is after them.
-        let repaired = state.positions.iter().any(|position| position.stop.is_none());
-        let seen = if repaired { self.account.read().await.unwrap_or(state) } else { state };
-        self.tell(&seen);
-        self.keep_books(&seen).await;
+        let repaired = seen.positions.iter().any(|position| position.stop.is_none());
+        let seen = if repaired { self.account.look().await.unwrap_or(seen) } else { seen };
+        self.tell_liquidations(&seen);
+        self.tell(&seen).await;
         self.last = Some(seen);
     }
 
+    /// Tells the account with its balance and keeps the books. A balance that cannot be read leaves the money of the last
+    /// time beside what is held now.
+    async fn tell(&mut self, seen: &Seen) {
+        match self.account.client().account().await {
+            Ok(balance) => {
+                self.is_poor_told = false;
+                self.balance = Some(balance);
+                let state = self.account.state_of(&balance, seen);
+                self.account.tell(Event::Account { state: state.clone() });
+                self.keep_books(&state).await;
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_poor_told, true) {
+                    let text = format!(
+                        "{}: the balance cannot be read: {error}; positions and stops are watched all the same",
+                        self.account.name()
+                    );
+                    self.account.alarm(Severity::Warning, text);
+                }
+                if let Some(balance) = &self.balance {
+                    self.account.tell(Event::Account { state: self.account.state_of(balance, seen) });
+                }
+            }
+        }
+    }
+
+    /// A key that is refused freezes the openings of its account; what rests there stays.
+    fn tell_key(&mut self) {
+        let refusal = self.account.client().key_trouble();
+        if let Some(refusal) = &refusal
+            && !self.is_key_told
+        {
+            let text = format!(
+                "{}: the exchange refuses the key of this account ({refusal}): check the key, its permission for futures and its allowed addresses; nothing is opened until it answers again, and its stops stay",
+                self.account.name()
+            );
+            self.account.alarm(Severity::Critical, text);
+        }
+        self.is_key_told = refusal.is_some();
+    }
+
+    /// A position whose row makes no sense can neither be protected nor closed by its size: an operator has to look.
+    fn tell_unclear(&mut self, seen: &Seen) {
+        self.told_unclear.retain(|symbol| seen.unreadable.iter().any(|(known, _)| known == symbol));
+        for (symbol, reason) in &seen.unreadable {
+            if self.told_unclear.insert(symbol.clone()) {
+                let text = format!(
+                    "{} {symbol}: something is held that cannot be read ({reason}); nothing is traded there",
+                    self.account.name()
+                );
+                self.account.alarm(Severity::Critical, text);
+            }
+        }
+    }
+
+    /// A stop behind the liquidation price protects nothing: somebody raised the leverage or took margin out.
+    fn tell_liquidations(&mut self, seen: &Seen) {
+        let mut exposed = BTreeSet::new();
+        for position in &seen.positions {
+            let (Some(stop), Some(liquidation)) = (&position.stop, position.liquidation) else { continue };
+            let is_before = match position.direction {
+                Direction::Long => liquidation >= stop.trigger,
+                Direction::Short => liquidation <= stop.trigger,
+            };
+            if is_before {
+                exposed.insert(position.symbol.clone());
+                if !self.told_liquidations.contains(&position.symbol) {
+                    let text = format!(
+                        "{} {}: the position would be liquidated at {liquidation}, before its stop at {}: lower its leverage or add margin",
+                        self.account.name(),
+                        position.symbol,
+                        stop.trigger
+                    );
+                    self.account.alarm(Severity::Critical, text);
+                }
+            }
+        }
+        self.told_liquidations = exposed;
+    }
+
     /// Coins whose position is another than at the last look, whoever changed it.
-    fn changed(&self, state: &AccountState) -> Vec<Symbol> {
-        let held = |state: &AccountState| -> BTreeMap<Symbol, (Direction, Quantity)> {
+    fn changed(&self, state: &Seen) -> Vec<Symbol> {
+        let held = |state: &Seen| -> BTreeMap<Symbol, (Direction, Quantity)> {
             let each = state.positions.iter();
             each.map(|position| (position.symbol.clone(), (position.direction, position.quantity))).collect()
         };
@@ -158,6 +254,16 @@ impl Guardian {
         self.booked = Some(Instant::now());
         self.account.book_equity(state).await;
         self.account.book_income().await;
+        match self.account.check_settings().await {
+            Ok(changed) => {
+                for text in changed {
+                    self.account.alarm(Severity::Warning, text);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(account = %self.account.name(), %error, "leverage and margin modes could not be checked");
+            }
+        }
         let Some(names) = self.reconciler.look(&self.account).await else { return };
         match self.account.look_for_others(names, is_first).await {
             Ok(None) => {}
@@ -174,7 +280,7 @@ impl Guardian {
     }
 
     /// Repairs every position without a stop, side by side: one that resists delays no other.
-    async fn protect_naked(&mut self, state: &AccountState) {
+    async fn protect_naked(&mut self, state: &Seen) {
         let naked: Vec<&Symbol> = state
             .positions
             .iter()
@@ -207,8 +313,8 @@ impl Guardian {
     }
 
     /// Puts right every stop that is not as it should be: its place, its size, its number, whose it is.
-    async fn mend_stops(&mut self, state: &AccountState, stops: &[AlgoOrder]) {
-        let odd = self.account.odd_stops(&state.positions, stops).await;
+    async fn mend_stops(&mut self, seen: &Seen) {
+        let odd = self.account.odd_stops(&seen.positions, &seen.stops).await;
         self.told_odd.retain(|symbol, _| odd.contains(symbol));
         for symbol in odd {
             match self.account.repair_stop(&symbol).await {
@@ -225,8 +331,8 @@ impl Guardian {
         }
     }
 
-    async fn sweep_orphans(&mut self, state: &AccountState, stops: &[AlgoOrder]) {
-        let orphans = self.account.orphaned_stops(state, stops);
+    async fn sweep_orphans(&mut self, seen: &Seen) {
+        let orphans = self.account.orphaned_stops(seen);
         self.orphans.retain(|id, _| orphans.iter().any(|(_, orphan)| orphan == id));
         for (symbol, id) in orphans {
             let first_seen = *self.orphans.entry(id.clone()).or_insert_with(Instant::now);
@@ -238,12 +344,12 @@ impl Guardian {
         }
     }
 
-    async fn vanished(&mut self, state: &AccountState) {
+    async fn vanished(&mut self, state: &Seen) {
         let gone: Vec<Position> = self
             .last
             .iter()
             .flat_map(|last| &last.positions)
-            .filter(|position| state.position(&position.symbol).is_none())
+            .filter(|position| state.is_flat(&position.symbol))
             .cloned()
             .collect();
         for position in gone {
@@ -259,9 +365,5 @@ impl Guardian {
                 self.account.alarm(Severity::Warning, text);
             }
         }
-    }
-
-    fn tell(&self, state: &AccountState) {
-        self.account.tell(Event::Account { state: state.clone() });
     }
 }

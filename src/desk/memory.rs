@@ -46,7 +46,8 @@ pub fn remember(
     MemoryInput { theses, outcomes, lessons: lessons(&closed), ..MemoryInput::default() }
 }
 
-/// Why an open position was opened. One that points another way than its opening is somebody else's.
+/// Why an open position was opened. One that points another way than its opening is somebody else's, and so is one whose
+/// opening came to its end before it began.
 fn thesis(
     state: &AccountState,
     position: &Position,
@@ -55,7 +56,7 @@ fn thesis(
     now: Timestamp,
 ) -> Option<ThesisInput> {
     let opening = openings.iter().rev().find(|opening| is_of(&opening.proposal, state, &position.symbol))?;
-    if direction(&opening.proposal)? != position.direction {
+    if !opening.is_held || direction(&opening.proposal)? != position.direction {
         return None;
     }
     let said_last = last.and_then(|report| {

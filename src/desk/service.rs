@@ -397,6 +397,9 @@ async fn pass_on(
 ) {
     while let Some(event) = heard.recv().await {
         account.stir();
+        if let UserEvent::Settings { symbol, leverage } = &event {
+            account.settings_changed(symbol.as_ref(), *leverage);
+        }
         if event == UserEvent::Reconnected {
             // This one must not be lost; the guardian reads on after its pass.
             if nudge.send(Nudge::Reconnected).await.is_err() {

@@ -15,6 +15,7 @@ use crate::net::{Answer, NetError, RetryPolicy, Transport};
 
 use super::budget::{OrderCounts, OrderMeter, Urgency, cost, number};
 use super::error::ExchangeError;
+use super::key::KeyStanding;
 use super::limits::Limits;
 use super::outcome::{Outcome, codes, from_answer, from_net_error};
 use super::signing::Params;
@@ -30,6 +31,12 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 const READ_WINDOW_MS: i64 = 5000;
 /// How late an order may reach the exchange; short, so that a lost one cannot arrive later.
 const WRITE_WINDOW_MS: i64 = 3000;
+/// A clock sample that took longer is asked for again.
+const SLOW_SAMPLE_MS: i64 = 500;
+/// The most clock samples in one go.
+const CLOCK_SAMPLES: u32 = 3;
+/// How long a read waits for the hourly look at the clock.
+const CLOCK_ON_THE_WAY: Duration = Duration::from_secs(1);
 /// The header that tells the weight an address used in the running minute.
 const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
 /// The rules of all contracts take more than a megabyte.
@@ -79,6 +86,7 @@ struct Inner {
     wall: Arc<dyn Clock>,
     limits: Arc<Limits>,
     orders: Arc<OrderMeter>,
+    key: KeyStanding,
 }
 
 /// Talks to the exchange for one account. Cheap to clone.
@@ -117,7 +125,8 @@ impl ExchangeClient {
         let base_url = base_url.into().trim_end_matches('/').to_owned();
         let orders = Arc::new(OrderMeter::new());
         limits.add_account(&orders);
-        let inner = Inner { transport, base_url, credentials, wall, limits, orders };
+        let key = KeyStanding::default();
+        let inner = Inner { transport, base_url, credentials, wall, limits, orders, key };
         Self { inner: Arc::new(inner) }
     }
 
@@ -144,6 +153,12 @@ impl ExchangeClient {
         self.inner.orders.read()
     }
 
+    /// Why the exchange does not take this account's key, until it answers again; `None` while it does. A key that may read
+    /// and not trade is tried again after a while: no read would tell that it may by now.
+    pub fn key_trouble(&self) -> Option<String> {
+        self.inner.key.trouble()
+    }
+
     /// The exchange's time, as far as we know it, in milliseconds.
     fn server_now_ms(&self) -> i64 {
         self.inner.wall.now().timestamp_millis().saturating_add(self.inner.limits.clock_offset_ms())
@@ -159,12 +174,42 @@ impl ExchangeClient {
         }
         const PATH: &str = "/fapi/v1/time";
         self.inner.limits.measuring_clock();
-        let before = self.inner.wall.now().timestamp_millis();
-        let time: Time = self.read_patiently(PATH, &Params::new(), Security::Public).await?;
-        let after = self.inner.wall.now().timestamp_millis();
-        let offset = time.server_time.saturating_sub(before + (after - before) / 2);
-        self.inner.limits.measured_clock(offset);
-        Ok(offset)
+        let mut best: Option<(i64, i64)> = None;
+        let mut attempt = 1;
+        loop {
+            // Every try is a sample of its own: pauses and lost answers in between would be taken for a clock that is off.
+            let before = self.inner.wall.now().timestamp_millis();
+            let answer = self.read_once(PATH, Params::new(), Security::Public).await;
+            let took = self.inner.wall.now().timestamp_millis().saturating_sub(before);
+            match answer.and_then(|body| decode::<Time>(PATH, &body)) {
+                Ok(time) => {
+                    let offset = time.server_time.saturating_sub(before + took / 2);
+                    if best.is_none_or(|(least, _)| took < least) {
+                        best = Some((took, offset));
+                    }
+                }
+                Err(error) if best.is_none() => {
+                    let policy = RetryPolicy::READS;
+                    let wait = error.worth_waiting(policy.first_pause);
+                    let Some(wait) = wait.filter(|wait| *wait <= policy.longest_pause) else {
+                        return Err(error);
+                    };
+                    if attempt >= policy.attempts {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                Err(_) => {}
+            }
+            attempt += 1;
+            // A slow answer says little: half of what it took is the error. A few more are asked for, the quickest counts.
+            if let Some((took, offset)) = best
+                && (took <= SLOW_SAMPLE_MS || attempt > CLOCK_SAMPLES)
+            {
+                self.inner.limits.measured_clock(offset);
+                return Ok(offset);
+            }
+        }
     }
 
     /// Asks and decodes; retried, and signed anew, once, after measuring the clock if that was the trouble. The clock
@@ -175,10 +220,13 @@ impl ExchangeClient {
         params: Params,
         security: Security,
     ) -> Result<T, ExchangeError> {
-        if self.inner.limits.clock_is_due()
-            && let Err(error) = self.sync_clock().await
-        {
-            tracing::warn!(%error, "the exchange's clock could not be measured");
+        if self.inner.limits.clock_is_due() {
+            // The reading itself is what matters; the clock is due again soon.
+            match tokio::time::timeout(CLOCK_ON_THE_WAY, self.sync_clock()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the exchange's clock could not be measured"),
+                Err(_elapsed) => tracing::warn!("the exchange's clock could not be measured within a second"),
+            }
         }
         match self.read_patiently(path, &params, security).await {
             Err(error) if error.is_clock_skew() => {
@@ -361,6 +409,7 @@ impl ExchangeClient {
         deadline: Duration,
     ) -> Result<Answer, NetError> {
         let inner = &self.inner;
+        let is_read = method == Method::GET;
         let (text, signature) = match security {
             Security::Signed { window_ms } => {
                 let (text, signature) =
@@ -375,6 +424,9 @@ impl ExchangeClient {
         })?;
         let mut answer = inner.transport.fetch(request, deadline, BODY_LIMIT).await?;
         inner.limits.note(&answer, self.server_now_ms(), inner.wall.now());
+        if matches!(security, Security::Signed { .. }) {
+            inner.key.note(is_read, &answer);
+        }
         if !answer.status.is_success() {
             answer.body = without_secrets(&answer.body, &inner.credentials, signature.as_deref());
         }

@@ -10,6 +10,7 @@ mod budget;
 mod client;
 mod error;
 mod history;
+mod key;
 mod limits;
 mod orders;
 mod outcome;
@@ -30,7 +31,7 @@ pub use outcome::{Outcome, Rejection, codes};
 pub use rules::{Bounds, RuleViolation, SymbolRules, Toward};
 pub use types::{
     AccountBalance, AccountFlags, AlgoAck, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
-    Fill, Income, KeyPermissions, LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode,
+    Fill, Held, Income, KeyPermissions, LeverageBrackets, OrderAck, OrderReport, OrderStatus, PositionMode,
     SymbolConfig, TradesFrom,
 };
 pub use user_events::{AccountUpdate, AlgoUpdate, OrderUpdate, PositionUpdate, UserEvent};

@@ -13,10 +13,12 @@ use super::outcome::codes;
 use super::rules::{RawSymbol, SymbolRules};
 use super::signing::Params;
 use super::types::{
-    AccountBalance, AccountFlags, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition,
+    AccountBalance, AccountFlags, AlgoOrder, AlgoStatus, Bracket, CommissionRate, ExchangePosition, Held,
     KeyPermissions, LeverageBrackets, OrderReport, OrderStatus, PositionMode, SymbolConfig,
 };
 use super::wire::{Num, OneOrMany, instant, int, opt_bool, opt_int, opt_num};
+
+const POSITIONS: &str = "/fapi/v3/positionRisk";
 
 impl ExchangeClient {
     /// The rules of every contract whose name and filters we understand (weight 1, more than a megabyte).
@@ -56,17 +58,28 @@ impl ExchangeClient {
     }
 
     /// Open positions (weight 5). Rows of size zero are left out, and so, with a line in the log, are contracts whose
-    /// names the house cannot spell.
+    /// names the house cannot spell. One row without sense makes the whole answer an error.
     pub async fn positions(&self) -> Result<Vec<ExchangePosition>, ExchangeError> {
-        const PATH: &str = "/fapi/v3/positionRisk";
-        let rows: Vec<RawPosition> = self.read(PATH, Params::new(), Security::READ).await?;
-        rows.into_iter()
-            .filter(|row| !row.position_amt.0.is_zero())
-            .filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row)))
-            .map(|(symbol, row)| {
-                row.into_position(symbol).map_err(|reason| ExchangeError::bad_answer(PATH, &reason))
-            })
-            .collect()
+        let read = self.held().await?;
+        match read.unreadable.first() {
+            Some((_, reason)) => Err(ExchangeError::bad_answer(POSITIONS, reason)),
+            None => Ok(read.positions),
+        }
+    }
+
+    /// Open positions (weight 5), with the contracts whose rows make no sense named apart: one of them must not hide
+    /// the others.
+    pub async fn held(&self) -> Result<Held, ExchangeError> {
+        let rows: Vec<RawPosition> = self.read(POSITIONS, Params::new(), Security::READ).await?;
+        let mut held = Held::default();
+        let rows = rows.into_iter().filter(|row| !row.position_amt.0.is_zero());
+        for (symbol, row) in rows.filter_map(|row| known_symbol(&row.symbol).map(|symbol| (symbol, row))) {
+            match row.into_position(symbol.clone()) {
+                Ok(position) => held.positions.push(position),
+                Err(reason) => held.unreadable.push((symbol, reason)),
+            }
+        }
+        Ok(held)
     }
 
     /// Leverage and margin type of one contract, or of all (weight 5).
@@ -207,6 +220,18 @@ impl ExchangeClient {
     ) -> Result<Option<OrderReport>, ExchangeError> {
         const PATH: &str = "/fapi/v1/order";
         let params = with_symbol(Some(symbol)).with("origClientOrderId", id.as_str());
+        let row: Result<RawOrder, _> = self.read(PATH, params, Security::READ).await;
+        none_if_unknown(row)?.map(|row| row.into_report(PATH)).transpose()
+    }
+
+    /// One order by the exchange's number (weight 1): orders of others have names we do not know.
+    pub async fn order_by_number(
+        &self,
+        symbol: &Symbol,
+        order_id: i64,
+    ) -> Result<Option<OrderReport>, ExchangeError> {
+        const PATH: &str = "/fapi/v1/order";
+        let params = with_symbol(Some(symbol)).with_number("orderId", order_id);
         let row: Result<RawOrder, _> = self.read(PATH, params, Security::READ).await;
         none_if_unknown(row)?.map(|row| row.into_report(PATH)).transpose()
     }

@@ -38,6 +38,25 @@ pub struct ExchangePosition {
     pub updated_at: Option<Timestamp>,
 }
 
+/// Open positions as one answer told them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Those whose rows make sense.
+    pub positions: Vec<ExchangePosition>,
+    /// Contracts that hold something of which the row makes no sense, with what is wrong with it. They are not flat.
+    pub unreadable: Vec<(Symbol, String)>,
+}
+
+impl Held {
+    /// The position of a contract; `None` when it is flat. An error when its row makes no sense.
+    pub fn of(&self, symbol: &Symbol) -> Result<Option<&ExchangePosition>, String> {
+        if let Some((_, reason)) = self.unreadable.iter().find(|(known, _)| known == symbol) {
+            return Err(format!("the position in {symbol} cannot be read: {reason}"));
+        }
+        Ok(self.positions.iter().find(|position| &position.symbol == symbol))
+    }
+}
+
 /// What is set for a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SymbolConfig {

@@ -27,6 +27,13 @@ pub enum UserEvent {
     Algo(AlgoUpdate),
     /// A position is close to liquidation.
     MarginCall,
+    /// A setting of the account changed, whoever changed it.
+    Settings {
+        /// The contract, when it was the leverage of one; `None` for the assets mode of the account.
+        symbol: Option<Symbol>,
+        /// The leverage that holds now.
+        leverage: Option<u32>,
+    },
     /// Something we have no use for.
     Other {
         /// Its kind on the wire.
@@ -140,6 +147,7 @@ pub(super) fn parse(text: &str) -> Result<Frame, serde_json::Error> {
         "ORDER_TRADE_UPDATE" => serde_json::from_str::<RawOrderEvent>(text)?.into_event(),
         "ACCOUNT_UPDATE" => Some(serde_json::from_str::<RawAccountEvent>(text)?.into_event()),
         "ALGO_UPDATE" => serde_json::from_str::<RawAlgoEvent>(text)?.into_event(),
+        "ACCOUNT_CONFIG_UPDATE" => Some(serde_json::from_str::<RawSettingsEvent>(text)?.into_event()),
         "MARGIN_CALL" => Some(UserEvent::MarginCall),
         "listenKeyExpired" => return Ok(Frame::KeyExpired),
         _ => None,
@@ -278,6 +286,28 @@ impl RawAccountEvent {
 }
 
 #[derive(Deserialize)]
+struct RawSettingsEvent {
+    #[serde(default)]
+    ac: Option<RawLeverage>,
+}
+
+#[derive(Deserialize)]
+struct RawLeverage {
+    s: String,
+    #[serde(default, deserialize_with = "opt_int")]
+    l: Option<i64>,
+}
+
+impl RawSettingsEvent {
+    fn into_event(self) -> UserEvent {
+        let leverage = self.ac.as_ref().and_then(|row| u32::try_from(row.l?).ok());
+        // A contract whose name we cannot spell is not ours to trade; to look at all again does no harm.
+        let symbol = self.ac.and_then(|row| Symbol::new(&row.s).ok());
+        UserEvent::Settings { symbol, leverage }
+    }
+}
+
+#[derive(Deserialize)]
 struct RawAlgoEvent {
     #[serde(default, rename = "E", deserialize_with = "opt_int")]
     at: Option<i64>,
@@ -314,5 +344,24 @@ impl RawAlgoEvent {
             order_id: algo.order_id.filter(|id| *id != 0),
             failure: algo.failure.filter(|text| !text.is_empty()).map(Untrusted::new),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_setting_names_its_contract_and_leverage() {
+        let event = |text: &str| match parse(text).unwrap() {
+            Frame::Event(event) => *event,
+            frame => panic!("{frame:?}"),
+        };
+        let settings = |symbol, leverage| UserEvent::Settings { symbol, leverage };
+        let btc = Symbol::new("BTCUSDT").unwrap();
+        let leverage = r#"{"e":"ACCOUNT_CONFIG_UPDATE","E":1,"T":1,"ac":{"s":"BTCUSDT","l":25}}"#;
+        assert_eq!(event(leverage), settings(Some(btc), Some(25)));
+        let assets = r#"{"e":"ACCOUNT_CONFIG_UPDATE","E":1,"T":1,"ai":{"j":true}}"#;
+        assert_eq!(event(assets), settings(None, None));
     }
 }

@@ -124,6 +124,34 @@ impl Store {
         .await
     }
 
+    /// What the fills of one coin add up to; above zero is long, zero is flat.
+    pub async fn booked_position(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+    ) -> Result<Decimal, StoreError> {
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let fills = fills_of_coin(connection, &venue, &account, &symbol)?;
+            Ok(fills.iter().map(|fill| fill.signed).sum())
+        })
+        .await
+    }
+
+    /// When the position of a coin began that our fills say is there now (market time); `None` when they say flat.
+    pub async fn present_began(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let fills = fills_of_coin(connection, &venue, &account, &symbol)?;
+            Ok(of_the_present(&fills).first().map(|fill| fill.at))
+        })
+        .await
+    }
+
     /// The fills of an account from an instant on, oldest first.
     pub async fn fills_since(
         &self,
@@ -140,6 +168,56 @@ impl Store {
         })
         .await
     }
+}
+
+/// A fill as far as it makes a position.
+pub(super) struct CoinFill {
+    /// The order of ours behind it.
+    order: Option<ClientOrderId>,
+    /// Its size, sales below zero.
+    signed: Decimal,
+    pub(super) at: Timestamp,
+}
+
+/// The fills of one coin, oldest first.
+pub(super) fn fills_of_coin(
+    connection: &Connection,
+    venue: &str,
+    account: &AccountName,
+    symbol: &Symbol,
+) -> Result<Vec<CoinFill>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT client_order_id, side, quantity, at FROM fills WHERE venue = ?1 AND account = ?2 AND symbol = ?3
+         ORDER BY at, trade_id",
+    )?;
+    collect(&mut statement, params![venue, account.as_str(), symbol.as_str()], |row| {
+        let side: Side = unword("fills.side", &row.get::<_, String>(1)?)?;
+        let quantity = decimal("fills.quantity", &row.get::<_, String>(2)?)?;
+        let order = unword_some("fills.client_order_id", row.get::<_, Option<String>>(0)?.as_deref())?;
+        let signed = if side == Side::Buy { quantity } else { -quantity };
+        Ok(CoinFill { order, signed, at: instant("fills.at", row.get(3)?)? })
+    })
+}
+
+/// The fills that made the position there is now: those since the fills last added up to nothing, or turned around.
+pub(super) fn of_the_present(fills: &[CoinFill]) -> &[CoinFill] {
+    let (mut sum, mut began) = (Decimal::ZERO, 0);
+    for (index, fill) in fills.iter().enumerate() {
+        let after = sum + fill.signed;
+        if after.is_zero() {
+            began = index + 1;
+        } else if after * sum < Decimal::ZERO {
+            began = index;
+        }
+        sum = after;
+    }
+    fills.get(began..).unwrap_or_default()
+}
+
+/// Whether an opening made the position there is now. One whose fills are not known yet is taken to.
+pub(super) fn made_the_present(fills: &[CoinFill], opening: &ClientOrderId) -> bool {
+    let is_its = |fill: &CoinFill| fill.order.as_ref() == Some(opening);
+    !fills.iter().any(is_its) || of_the_present(fills).iter().any(is_its)
 }
 
 /// Gives the fills of an order its name, now that the exchange's id of it is known.
@@ -174,4 +252,31 @@ fn fill_of(row: &Row<'_>) -> Result<Fill, StoreError> {
         realised: unword("fills.realised", &text(10)?)?,
         at: instant("fills.at", row.get(11)?)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fills(rows: &[(&str, i64)]) -> Vec<CoinFill> {
+        let at = Timestamp::UNIX_EPOCH;
+        let row = |(order, signed): &(&str, i64)| CoinFill {
+            order: ClientOrderId::new(*order).ok(),
+            signed: (*signed).into(),
+            at,
+        };
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn an_opening_made_the_present_only_while_the_fills_never_came_to_nothing() {
+        let made =
+            |rows: &[(&str, i64)]| made_the_present(&fills(rows), &ClientOrderId::new("ours").unwrap());
+        assert!(made(&[("ours", 2), ("ours", 1)]));
+        assert!(made(&[("older", -1), ("older", 1), ("ours", 2), ("half", -1)]), "a part of it is left");
+        assert!(!made(&[("ours", 2), ("stop", -2), ("web", 2)]), "another hand opened it anew");
+        assert!(!made(&[("ours", 2), ("web", -3)]), "turned around");
+        assert!(!made(&[("ours", 2), ("stop", -2)]), "nothing is there");
+        assert!(made(&[("web", 1)]), "its fills are not known yet");
+    }
 }

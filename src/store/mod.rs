@@ -53,7 +53,7 @@ pub use lock::DeskLock;
 pub use operator::{ActionKind, OperatorAction};
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
-pub use trades::{CoinMoney, Opening, TransferRow};
+pub use trades::{ClosedByHand, CoinMoney, Opening, TransferRow};
 
 use worker::Worker;
 

@@ -28,6 +28,8 @@ pub enum ActionKind {
     Arm,
     /// Forbade it.
     Disarm,
+    /// Not the operator: the exchange itself closed something.
+    ByExchange,
 }
 
 /// One thing an operator did.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::error::StoreError;
-use super::fills::link_to_order;
+use super::fills::{fills_of_coin, link_to_order, made_the_present, of_the_present};
 use super::values::{collect, first, instant, money, unword, unword_some, word};
 use crate::domain::{
     AccountName, ClientOrderId, CycleId, OrderPurpose, OrderState, Price, Quantity, Side, Symbol, Timestamp,
@@ -186,7 +186,8 @@ impl Store {
         .await
     }
 
-    /// When the last opening of an account and coin was filled (market time).
+    /// When the position of an account and coin was opened (market time): when its last opening was filled, or, where our
+    /// fills say that what it opened is gone, when they began anew.
     pub async fn opened_at(
         &self,
         account: &AccountName,
@@ -194,13 +195,20 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
         self.read(move |connection| {
-            let latest: Option<i64> = connection.query_row(
-                "SELECT max(settled_at) FROM orders
-                 WHERE venue = ?1 AND account = ?2 AND symbol = ?3 AND purpose = 'open' AND state = 'filled'",
-                [&*venue, account.as_str(), symbol.as_str()],
-                |row| row.get(0),
+            let mut statement = connection.prepare_cached(
+                "SELECT client_order_id, settled_at FROM orders
+                 WHERE venue = ?1 AND account = ?2 AND symbol = ?3 AND purpose = 'open' AND state = 'filled'
+                 ORDER BY settled_at DESC, rowid DESC LIMIT 1",
             )?;
-            latest.map(|millis| instant("orders.settled_at", millis)).transpose()
+            let latest = first(&mut statement, [&*venue, account.as_str(), symbol.as_str()], |row| {
+                let id: ClientOrderId = unword("orders.client_order_id", &row.get::<_, String>(0)?)?;
+                Ok((id, instant("orders.settled_at", row.get(1)?)?))
+            })?;
+            let fills = fills_of_coin(connection, &venue, &account, &symbol)?;
+            Ok(match latest {
+                Some((opening, at)) if made_the_present(&fills, &opening) => Some(at),
+                _ => of_the_present(&fills).first().map(|fill| fill.at),
+            })
         })
         .await
     }

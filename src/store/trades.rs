@@ -1,6 +1,8 @@
 //! What a trade began with and what it came to: openings of the journal with the decision behind them, and the money
 //! that moved for their coin.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use rusqlite::params;
@@ -9,8 +11,9 @@ use rust_decimal::Decimal;
 use super::Store;
 use super::decisions::row_of;
 use super::error::StoreError;
+use super::fills::{CoinFill, fills_of_coin, made_the_present};
 use super::values::{collect, decimal, instant, unword};
-use crate::domain::{AccountName, Direction, Proposal, Side, Symbol, Timestamp, Usdt};
+use crate::domain::{AccountName, ClientOrderId, Direction, Proposal, Side, Symbol, Timestamp, Usdt};
 
 use super::ledger::LedgerKind;
 
@@ -21,6 +24,8 @@ pub struct Opening {
     pub at: Timestamp,
     /// What the model had proposed; names account and coin.
     pub proposal: Proposal,
+    /// Whether what it opened is still there by our fills: they never added up to nothing since.
+    pub is_held: bool,
 }
 
 /// Money that moved for a coin.
@@ -51,6 +56,19 @@ pub struct TransferRow {
     pub amount: Usdt,
 }
 
+/// An operator's last close of a coin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedByHand {
+    /// Whose.
+    pub account: AccountName,
+    /// Which coin.
+    pub symbol: Symbol,
+    /// Market time.
+    pub at: Timestamp,
+    /// Wall time.
+    pub sent_at: Timestamp,
+}
+
 impl Store {
     /// The filled openings of this venue's cycles from an instant on (market time), oldest first.
     pub async fn openings_since(&self, since: Timestamp) -> Result<Vec<Opening>, StoreError> {
@@ -58,15 +76,54 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT d.account, d.symbol, d.decision, d.confidence, d.reason, d.market_bias, d.risk_note, NULL, NULL,
-                     NULL, NULL, o.market_time
+                     NULL, NULL, o.market_time, o.client_order_id
                  FROM orders o
                  JOIN decisions d ON d.cycle = o.cycle AND d.account = o.account AND d.symbol = o.symbol
                  WHERE o.venue = ?1 AND o.purpose = 'open' AND o.state = 'filled' AND o.market_time >= ?2
                  ORDER BY o.market_time, o.rowid",
             )?;
-            collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
+            let rows = collect(&mut statement, params![venue, since.timestamp_millis()], |row| {
                 let (proposal, _) = row_of(row)?;
-                Ok(Opening { at: instant("orders.market_time", row.get(11)?)?, proposal })
+                let id: ClientOrderId = unword("orders.client_order_id", &row.get::<_, String>(12)?)?;
+                Ok((instant("orders.market_time", row.get(11)?)?, proposal, id))
+            })?;
+            let mut fills: BTreeMap<(AccountName, Symbol), Vec<CoinFill>> = BTreeMap::new();
+            let mut openings = Vec::with_capacity(rows.len());
+            for (at, proposal, id) in rows {
+                let own = match fills.entry((proposal.account.clone(), proposal.symbol.clone())) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let (account, symbol) = new.key();
+                        let read = fills_of_coin(connection, &venue, account, symbol)?;
+                        new.insert(read)
+                    }
+                };
+                openings.push(Opening { at, is_held: made_the_present(own, &id), proposal });
+            }
+            Ok(openings)
+        })
+        .await
+    }
+
+    /// When an operator last closed a position through the desk, by account and coin: the market time it was done and the
+    /// wall time it was sent. What a halt flattened is not among it: taking the halt back is a word of its own.
+    pub async fn closed_by_hand(&self) -> Result<Vec<ClosedByHand>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT account, symbol, max(market_time), max(sent_at) FROM orders
+                 WHERE venue = ?1 AND purpose = 'close' AND operator NOT LIKE 'flatten%'
+                     AND state IN ('filled', 'accepted')
+                 GROUP BY account, symbol",
+            )?;
+            collect(&mut statement, params![venue], |row| {
+                let text = |index: usize| row.get::<_, String>(index);
+                Ok(ClosedByHand {
+                    account: unword("orders.account", &text(0)?)?,
+                    symbol: unword("orders.symbol", &text(1)?)?,
+                    at: instant("orders.market_time", row.get(2)?)?,
+                    sent_at: instant("orders.sent_at", row.get(3)?)?,
+                })
             })
         })
         .await

@@ -1,6 +1,7 @@
 //! A model that says what it was told to say.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,6 +17,7 @@ pub struct Script {
     rows: Arc<Mutex<String>>,
     /// When the last word of the last answer was said.
     pub said_at: Arc<Mutex<Option<Instant>>>,
+    thinking: Arc<Mutex<Duration>>,
 }
 
 impl Script {
@@ -24,12 +26,19 @@ impl Script {
         rows.clone_into(&mut self.rows.lock().unwrap());
     }
 
+    /// How long every answer from now on takes to begin.
+    pub fn think(&self, time: Duration) {
+        *self.thinking.lock().unwrap() = time;
+    }
+
     pub fn transport(&self) -> Transport {
         Transport::in_process(Router::new().route("/v1/messages", post(answer)).with_state(self.clone()))
     }
 }
 
 async fn answer(State(script): State<Script>) -> Response {
+    let thinking = *script.thinking.lock().unwrap();
+    tokio::time::sleep(thinking).await;
     let text =
         format!("<analysis>scripted</analysis>\n```json\n{}\n```\n", script.rows.lock().unwrap().clone());
     let events = [

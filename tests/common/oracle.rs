@@ -8,6 +8,8 @@ use super::{BALANCE, Bench, Desk, epoch};
 
 /// A healthy exchange must see every stop within this.
 pub const STOP_LIMIT_MS: i64 = 5_000;
+/// What every account's terms say.
+const LEVERAGE: u32 = 3;
 /// With requests failing at random: the stop's limit, the guardian's period, and the time requests hang.
 pub const FAULTY_LIMIT_MS: i64 = 20_000;
 
@@ -48,6 +50,13 @@ pub fn check_log(bench: &Bench) -> Vec<String> {
     wrong
 }
 
+fn opened_by_us(bench: &Bench, account: usize, symbol: &str) -> bool {
+    bench.faults.log().iter().any(|entry| {
+        let call = &entry.call;
+        call.is_opening() && call.account == account && call.symbol == symbol && entry.status == Some(200)
+    })
+}
+
 /// I3, I5, I6, I12, I15 and the place of every stop: once the faults have stopped and time has passed.
 pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -76,6 +85,14 @@ pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
                         wrong.push(format!("{name} {}: stop {away} away", position.symbol));
                     }
                 }
+            }
+        }
+        // What we opened stands at our leverage, with its own margin only.
+        let configs = truth.symbol_configs(None).await.unwrap();
+        for position in positions.iter().filter(|held| opened_by_us(bench, number, held.symbol.as_str())) {
+            let config = configs.iter().find(|config| config.symbol == position.symbol).unwrap();
+            if config.leverage != LEVERAGE || !config.isolated {
+                wrong.push(format!("{name} {}: opened with {config:?}", position.symbol));
             }
         }
         for stop in &stops {

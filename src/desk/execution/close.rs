@@ -48,7 +48,13 @@ impl AccountDesk {
             // The size is read afresh each time: whatever is open now is what gets closed.
             let position = match self.position_of(&order.symbol).await {
                 Ok(Some(position)) => position,
-                Ok(None) => return self.closed(order, orders).await,
+                Ok(None) => match self.sure_that_flat(&order.symbol).await {
+                    Ok(()) => return self.closed(order, orders).await,
+                    Err(doubt) => {
+                        last = doubt;
+                        continue;
+                    }
+                },
                 Err(error) => {
                     last = error;
                     continue;
@@ -64,12 +70,23 @@ impl AccountDesk {
             {
                 return refused_by_halt(reason);
             }
+            let mut is_explained = false;
             match self.send_close(cause, &position, OrderPurpose::Close, attempt).await {
-                Ok(id) => orders.push(id),
+                Ok(sent) => {
+                    // The exchange's own word that all of it was executed: an empty reading is no surprise.
+                    is_explained = sent.executed.is_some_and(|executed| executed >= position.quantity);
+                    orders.push(sent.id);
+                }
                 Err(error) => last = error,
             }
-            if self.is_flat(&order.symbol).await {
-                return self.closed(order, orders).await;
+            if self.reads_flat(&order.symbol).await {
+                if is_explained {
+                    return self.closed(order, orders).await;
+                }
+                match self.sure_that_flat(&order.symbol).await {
+                    Ok(()) => return self.closed(order, orders).await,
+                    Err(doubt) => last = doubt,
+                }
             }
         }
         let detail = format!(
@@ -81,7 +98,7 @@ impl AccountDesk {
         failed(format!("still open after {CLOSE_TRIES} tries: {last}"), orders)
     }
 
-    async fn is_flat(&self, symbol: &Symbol) -> bool {
+    async fn reads_flat(&self, symbol: &Symbol) -> bool {
         for pause in FLAT_LOOKS {
             tokio::time::sleep(pause).await;
             if let Ok(None) = self.position_of(symbol).await {
@@ -92,14 +109,16 @@ impl AccountDesk {
     }
 
     async fn closed(&self, order: &CloseOrder, orders: Vec<crate::domain::ClientOrderId>) -> Outcome {
+        let realised = self.book_fills(&order.symbol).await;
         if !orders.is_empty() {
-            // A position that is gone without our doing may be a reading that failed: its stops stay until the
-            // guardian has seen so twice.
-            self.remove_stops(&order.symbol).await;
+            // Only when our fills say flat, too; otherwise its stops stay until the guardian has sorted it out.
+            let booked = self.shared.store.booked_position(self.name(), &order.symbol).await;
+            if realised.is_some() && booked.is_ok_and(|booked| booked.is_zero()) {
+                self.remove_stops(&order.symbol).await;
+            }
             // What the exchange removed by itself with the position comes to its end in the journal, too.
             self.settle_stops(&order.symbol).await;
         }
-        let realised = self.book_fills(&order.symbol).await;
         let detail = match (orders.is_empty(), realised) {
             (true, _) => "the position was already gone at the exchange".to_owned(),
             (false, Some(realised)) => format!(
@@ -139,7 +158,7 @@ impl AccountDesk {
             Sent::Rejected(rejection)
                 if matches!(rejection.code, codes::CANCEL_REJECTED | codes::NO_SUCH_ORDER) =>
             {
-                self.stop_cancelled(id).await;
+                return self.is_gone_by_itself(id).await;
             }
             other => {
                 let trouble = other.trouble().unwrap_or_default();
@@ -148,6 +167,28 @@ impl AccountDesk {
             }
         }
         true
+    }
+
+    /// A stop that could not be taken back because it does not rest any more: removed by the exchange, or triggered just
+    /// now, which is no cancellation. Returns whether it is surely gone.
+    async fn is_gone_by_itself(&self, id: &crate::domain::ClientOrderId) -> bool {
+        match self.client.algo_order(id).await {
+            Ok(Some(stop)) if stop.order_id.is_some() => {
+                if let Ok(Some(stored)) = self.shared.store.order(id).await {
+                    self.resolve(&stored).await;
+                }
+                true
+            }
+            Ok(Some(stop)) if stop.status.is_live() => false,
+            Ok(_) => {
+                self.stop_cancelled(id).await;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(account = %self.name(), order = %id, %error, "a stop that does not rest any more could not be asked about");
+                false
+            }
+        }
     }
 
     async fn stop_cancelled(&self, id: &crate::domain::ClientOrderId) {

@@ -1,5 +1,7 @@
 //! Write, then act, then tell: every step of an order in the store before it is taken or shown.
 
+use std::time::Duration;
+
 use super::AccountDesk;
 use super::ids::{OrderReason, client_order_id};
 use crate::domain::{ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Side, Symbol};
@@ -53,7 +55,41 @@ pub(super) struct Learned {
     pub(super) error: Option<String>,
 }
 
+/// Why what protects goes out without a journal entry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unjournaled {
+    /// The journal refused it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk hangs. The entry may still be written later; the guardian then settles it like any other.
+    #[error("the disk did not take it within {} ms", JOURNAL_TIME.as_millis())]
+    Late,
+}
+
+/// How long what protects waits for the disk.
+const JOURNAL_TIME: Duration = Duration::from_millis(300);
+
 impl AccountDesk {
+    /// Like [`Self::journal`], for what protects: a disk that hangs does not hold it up.
+    pub(super) async fn journal_in_time(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        purpose: OrderPurpose,
+        side: Side,
+        size: (Option<Quantity>, Option<Price>),
+        attempt: u32,
+    ) -> Result<Journaled, Unjournaled> {
+        let written = self.journal(cause, symbol, purpose, side, size, attempt);
+        match tokio::time::timeout(JOURNAL_TIME, written).await {
+            Ok(written) => Ok(written?),
+            Err(_elapsed) => {
+                self.set_unbooked(symbol, true);
+                Err(Unjournaled::Late)
+            }
+        }
+    }
+
     /// Writes an order down. Only what comes back from here is ever sent; what protects is sent without, too.
     pub(super) async fn journal(
         &self,

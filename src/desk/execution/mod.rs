@@ -7,6 +7,8 @@
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 mod close;
+mod flat;
+mod forced;
 mod ids;
 mod journal;
 mod licence;
@@ -30,6 +32,7 @@ pub use journal::Cause;
 pub use licence::{Arming, Licence};
 pub use open::would_open;
 pub use protect::Protection;
+pub use reading::Seen;
 pub use watch::Finding;
 
 use tokio_util::sync::CancellationToken;
@@ -109,12 +112,16 @@ pub struct AccountDesk {
     coins: BTreeMap<Symbol, tokio::sync::Mutex<()>>,
     /// Coins whose leverage and margin mode were seen right or set.
     prepared: Mutex<BTreeSet<Symbol>>,
-    /// Coins with an order nobody knows the fate of.
-    unresolved: Mutex<BTreeSet<Symbol>>,
+    /// How many orders of a coin nobody knows the fate of.
+    unresolved: Mutex<BTreeMap<Symbol, usize>>,
+    /// Whether the journal was asked which orders an earlier run left open.
+    recalled: AtomicBool,
     /// Coins of which there may be fills that are not booked.
     unbooked: Mutex<BTreeSet<Symbol>>,
     /// Whether the account was seen in one-way mode; nothing is opened before.
     one_way: AtomicBool,
+    /// Since when coins read empty that our fills say are held.
+    empty_since: Mutex<BTreeMap<Symbol, tokio::time::Instant>>,
     /// Other installations seen on the account.
     others: Mutex<others::Others>,
     /// Rung by every event of the account's user stream.
@@ -135,8 +142,10 @@ impl AccountDesk {
             coins,
             prepared: Mutex::default(),
             unresolved: Mutex::default(),
+            recalled: AtomicBool::new(false),
             unbooked,
             one_way: AtomicBool::new(false),
+            empty_since: Mutex::default(),
             others: Mutex::default(),
             stirred: tokio::sync::Notify::new(),
         }
@@ -179,13 +188,18 @@ impl AccountDesk {
 
     /// Whether an order of this coin is unresolved.
     pub fn is_unresolved(&self, symbol: &Symbol) -> bool {
-        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains_key(symbol)
     }
 
-    fn set_unresolved(&self, symbol: &Symbol, unresolved: bool) {
+    /// How many orders of the account nobody knows the fate of.
+    fn unresolved_count(&self) -> usize {
+        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    fn set_unresolved(&self, symbol: &Symbol, count: usize) {
         let mut coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
-        if unresolved {
-            coins.insert(symbol.clone());
+        if count > 0 {
+            coins.insert(symbol.clone(), count);
         } else {
             coins.remove(symbol);
         }
@@ -193,6 +207,44 @@ impl AccountDesk {
 
     fn is_prepared(&self, symbol: &Symbol) -> bool {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
+    }
+
+    /// Somebody changed a setting of the account at the exchange, or we did: what is not as the terms want it is looked
+    /// at again before the next opening.
+    pub fn settings_changed(&self, symbol: Option<&Symbol>, leverage: Option<u32>) {
+        match symbol {
+            Some(_) if leverage == Some(self.terms.leverage) => {}
+            Some(symbol) => {
+                self.prepared.lock().unwrap_or_else(PoisonError::into_inner).remove(symbol);
+            }
+            None => self.forget_prepared(),
+        }
+    }
+
+    /// Compares leverage and margin mode of every prepared coin with the terms. Those that differ are set again before
+    /// their next opening; says what an operator should know of each.
+    pub async fn check_settings(&self) -> Result<Vec<String>, ExchangeError> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if prepared.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut changed = Vec::new();
+        for config in self.client.symbol_configs(None).await? {
+            let is_ours = config.isolated && config.leverage == self.terms.leverage;
+            if is_ours || !prepared.contains(&config.symbol) {
+                continue;
+            }
+            self.prepared.lock().unwrap_or_else(PoisonError::into_inner).remove(&config.symbol);
+            let margin = if config.isolated { "isolated" } else { "cross" };
+            changed.push(format!(
+                "{} {}: somebody set it to {}x, {margin} margin; before the next opening it is set to {}x, isolated margin",
+                self.name(),
+                config.symbol,
+                config.leverage,
+                self.terms.leverage
+            ));
+        }
+        Ok(changed)
     }
 
     /// What was seen right before may have been changed by somebody else since: it is looked at again.
@@ -283,6 +335,10 @@ impl AccountDesk {
         }
         self.one_way.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn is_unbooked(&self, symbol: &Symbol) -> bool {
+        self.unbooked.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol)
     }
 
     fn set_unbooked(&self, symbol: &Symbol, unbooked: bool) {

@@ -3,6 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::flat::unclear;
 use super::journal::{Cause, Journaled, Learned};
 use super::protect::Protection;
 use super::{AccountDesk, failed};
@@ -14,6 +17,8 @@ use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, SymbolCon
 
 /// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
 const FILL_TIME: Duration = Duration::from_secs(1);
+/// With so many orders of unknown fate an account opens nothing, in no coin.
+const UNRESOLVED_LIMIT: usize = 2;
 /// An answer that takes longer is late, and its order is looked for.
 const USUAL_ANSWER: Duration = Duration::from_millis(500);
 /// How far the user stream may run ahead of the answer.
@@ -117,9 +122,9 @@ impl AccountDesk {
             }
             crate::exchange::Outcome::Unknown(reason) => {
                 self.learn_failure(&journaled, OrderState::Unknown, &reason).await;
-                self.set_unresolved(&order.symbol, true);
+                self.set_unresolved(&order.symbol, 1);
                 if self.await_evidence(&journaled, order.direction).await {
-                    self.set_unresolved(&order.symbol, false);
+                    self.set_unresolved(&order.symbol, 0);
                     return self.after_acceptance(order, &journaled, None).await;
                 }
                 failed(
@@ -159,6 +164,7 @@ impl AccountDesk {
         ack: Option<&OrderAck>,
     ) -> Outcome {
         let mut orders = vec![journaled.id.clone()];
+        let (naked, accepted_at) = ((&order.symbol, order.direction), Instant::now());
         let exchange_id =
             |filled: Option<i64>| ack.map(|ack| ack.order_id).or(filled).map(|id| id.to_string());
         let filled = match self.fill_of(order, journaled, ack).await {
@@ -171,15 +177,16 @@ impl AccountDesk {
                 // The position may be there: the stop follows the position, whatever is known of the order. What
                 // became of the order itself the guardian finds out.
                 tracing::warn!(order = %journaled.id, reason, "the fill could not be read; protecting by position");
+                let filled = Filled { price: order.reference, quantity: order.quantity, order_id: None };
+                let protection = self.protect(&journaled.cause, naked, order.reference, accepted_at).await;
                 let learned = Learned { exchange_id: exchange_id(None), ..Learned::default() };
                 self.learn(journaled, OrderState::Accepted, learned).await;
-                let filled = Filled { price: order.reference, quantity: order.quantity, order_id: None };
-                let protection =
-                    self.protect(&journaled.cause, &order.symbol, order.direction, order.reference).await;
                 self.book_fills(&order.symbol).await;
                 return opened(order.direction, &filled, protection, &mut orders);
             }
         };
+        // The stop first: nothing that is only written down may hold it up.
+        let protection = self.protect(&journaled.cause, naked, filled.price, accepted_at).await;
         let order_id = exchange_id(filled.order_id);
         // Seen in the position only: the order's own word, and with it the name of its fills, follows later.
         let state = if order_id.is_some() { OrderState::Filled } else { OrderState::Accepted };
@@ -194,7 +201,6 @@ impl AccountDesk {
             },
         )
         .await;
-        let protection = self.protect(&journaled.cause, &order.symbol, order.direction, filled.price).await;
         self.book_fills(&order.symbol).await;
         opened(order.direction, &filled, protection, &mut orders)
     }
@@ -208,7 +214,7 @@ impl AccountDesk {
     ) -> Result<Option<Filled>, String> {
         let expired = |status: &Option<OrderStatus>, executed: Option<Quantity>| {
             matches!(status, Some(OrderStatus::Expired | OrderStatus::Canceled | OrderStatus::Rejected))
-                && executed.is_none_or(Quantity::is_zero)
+                && executed.is_some_and(Quantity::is_zero)
         };
         if ack.is_some_and(|ack| expired(&ack.status, ack.executed)) {
             return Ok(None);
@@ -230,7 +236,8 @@ impl AccountDesk {
                 if let Some(filled) = filled_by(&report) {
                     return Some(filled);
                 }
-                if report.status.is_final() && report.executed.is_none_or(Quantity::is_zero) {
+                // Without a word about what was executed nothing is known: the position tells.
+                if report.status.is_final() && report.executed.is_some_and(Quantity::is_zero) {
                     return None;
                 }
             }
@@ -252,29 +259,43 @@ impl AccountDesk {
 
     /// The last look before an opening: what the guards saw may be minutes old. Nothing is ever added to a position, so
     /// that an order found late cannot be doubled, and no old stop may meet the new position.
-    async fn ready_to_open(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
+    pub(super) async fn ready_to_open(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
         if self.is_unresolved(symbol) {
             return Err("an earlier order of this coin is unresolved by now".to_owned());
         }
-        let (one_way, prepared, position, stops) = tokio::join!(
+        if let Some(refusal) = self.client.key_trouble() {
+            return Err(format!("the exchange refuses this account's key ({refusal})"));
+        }
+        let unresolved = self.unresolved_count();
+        if unresolved >= UNRESOLVED_LIMIT {
+            return Err(format!(
+                "{unresolved} orders of this account are unresolved: the exchange does not tell what it does"
+            ));
+        }
+        let (one_way, prepared, position, stops, booked) = tokio::join!(
             self.ensure_one_way(),
             self.prepare_coin(symbol),
             self.position_of(symbol),
             self.client.open_algo_orders(Some(symbol)),
+            self.shared.store.booked_position(self.name(), symbol),
         );
         one_way?;
         prepared.map_err(|reason| format!("leverage or margin mode could not be set: {reason}"))?;
         if position?.is_some() {
             return Err("a position is there by now, and none is ever added to".to_owned());
         }
-        if !stops.map_err(|error| error.to_string())?.is_empty() {
-            self.remove_stops(symbol).await;
-            let left = self.client.open_algo_orders(Some(symbol)).await.map_err(|error| error.to_string())?;
-            if !left.is_empty() {
-                return Err(
-                    "an old conditional order rests in this coin; it would meet the new position".to_owned()
-                );
-            }
+        // "No position" may be an empty answer over a full account. What rests or is booked contradicts it, and is left
+        // alone here: the guardian sorts it out.
+        if let Some(resting) = stops.map_err(|error| error.to_string())?.first() {
+            let id = resting.client_order_id.as_ref().map_or("unnamed", ClientOrderId::as_str);
+            return Err(unclear(symbol, &format!("a conditional order rests ({id})")));
+        }
+        let mut booked = booked.map_err(|error| error.to_string())?;
+        if self.is_unbooked(symbol) || !booked.is_zero() {
+            booked = self.books_of(symbol).await?;
+        }
+        if !booked.is_zero() {
+            return Err(unclear(symbol, &format!("our fills add up to {booked}")));
         }
         Ok(())
     }
@@ -295,10 +316,13 @@ impl AccountDesk {
         config: Option<&SymbolConfig>,
     ) -> Result<(), String> {
         if config.is_none_or(|config| !config.isolated) {
-            confirmed(self.client.set_isolated(symbol).await, codes::MARGIN_TYPE_SET)?;
+            confirmed(self.client.set_isolated(symbol).await)?;
         }
         if config.is_none_or(|config| config.leverage != self.terms.leverage) {
-            confirmed(self.client.set_leverage(symbol, self.terms.leverage).await, 0)?;
+            let holds = confirmed(self.client.set_leverage(symbol, self.terms.leverage).await)?;
+            if holds != self.terms.leverage {
+                return Err(format!("the exchange set {holds}x instead of {}x", self.terms.leverage));
+            }
         }
         self.set_prepared(symbol);
         Ok(())
@@ -309,11 +333,10 @@ impl AccountDesk {
     }
 }
 
-/// A setting that repeating does not harm: accepted, or already as wanted.
-fn confirmed<T>(outcome: crate::exchange::Outcome<T>, already: i64) -> Result<(), String> {
+/// What holds now, by the exchange's word. "Already as wanted" is told as accepted; every refusal is one.
+fn confirmed<T>(outcome: crate::exchange::Outcome<T>) -> Result<T, String> {
     match outcome {
-        crate::exchange::Outcome::Accepted(_) => Ok(()),
-        crate::exchange::Outcome::Rejected(rejection) if rejection.code == already => Ok(()),
+        crate::exchange::Outcome::Accepted(holds) => Ok(holds),
         other => Err(other.trouble().unwrap_or_default()),
     }
 }

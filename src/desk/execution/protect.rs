@@ -5,8 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::AccountDesk;
-use super::journal::{Cause, Journaled, Learned};
-use crate::domain::{ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Severity, Symbol};
+use super::flat::unclear;
+use super::journal::{Cause, Journaled, Learned, Unjournaled};
+use crate::domain::{
+    ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol,
+};
 use crate::exchange::{
     AlgoOrder, ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes,
 };
@@ -57,8 +60,18 @@ pub(super) const SIGHTINGS: [Duration; 3] =
 const LOOK_TIME: Duration = Duration::from_millis(700);
 /// How often an emergency close is tried in one go; the guardian goes on after that.
 const EMERGENCY_TRIES: u32 = 5;
+/// Time a look at the position may take in between.
+const EMERGENCY_LOOK: Duration = Duration::from_millis(1500);
 /// Pause between emergency closes.
 const EMERGENCY_PAUSE: Duration = Duration::from_secs(2);
+
+/// A close that the exchange took.
+pub(super) struct SentClose {
+    /// Its name.
+    pub(super) id: ClientOrderId,
+    /// What was executed of it, if told.
+    pub(super) executed: Option<Quantity>,
+}
 
 /// What became of one try to place a stop.
 enum Placed {
@@ -76,32 +89,32 @@ impl AccountDesk {
     pub(super) async fn protect(
         &self,
         cause: &Cause,
-        symbol: &Symbol,
-        direction: Direction,
+        (symbol, direction): (&Symbol, Direction),
         entry: Price,
+        naked_since: Instant,
     ) -> Protection {
         let Some(trigger) = self.trigger_for(symbol, direction, entry) else {
             return self.emergency(cause, symbol, direction, "no stop price can be computed").await;
         };
-        self.protect_at(cause, symbol, direction, trigger).await
+        self.protect_at(cause, (symbol, direction), trigger, naked_since).await
     }
 
     /// Like [`Self::protect`], at a price that is known.
     pub(super) async fn protect_at(
         &self,
         cause: &Cause,
-        symbol: &Symbol,
-        direction: Direction,
+        (symbol, direction): (&Symbol, Direction),
         trigger: Price,
+        naked_since: Instant,
     ) -> Protection {
         let side = direction.closing_side();
+        // A stop protects; it goes out even when the journal cannot take it, or not in time. The alarm says so.
         let journaled = match self
-            .journal(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
+            .journal_in_time(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
             .await
         {
             Ok(journaled) => Some(journaled),
             Err(error) => {
-                // A stop protects; it goes out even when the journal cannot take it. The alarm says so.
                 self.alarm(
                     Severity::Critical,
                     format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name()),
@@ -112,7 +125,7 @@ impl AccountDesk {
         let id = journaled
             .as_ref()
             .map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
-        let deadline = Instant::now() + NAKED_LIMIT;
+        let deadline = naked_since + NAKED_LIMIT;
         let mut reason = String::new();
         let (mut in_doubt, mut seen_flat) = (false, false);
         for pause in STOP_PAUSES {
@@ -224,7 +237,7 @@ impl AccountDesk {
         None
     }
 
-    /// Closes at market what cannot be protected, again and again until it is flat or the guardian takes over.
+    /// Closes at market what cannot be protected, unless a stop whose answer was lost has come to rest since.
     async fn emergency(
         &self,
         cause: &Cause,
@@ -232,25 +245,43 @@ impl AccountDesk {
         direction: Direction,
         reason: &str,
     ) -> Protection {
-        let naked = |why: String| Protection::Naked { reason: why };
         self.alarm(
             Severity::Critical,
             format!("{} {symbol}: no stop ({reason}); closing at market", self.name()),
         );
-        let mut last = reason.to_owned();
-        let mut sent = None;
-        // A stop whose answer was lost may have come to rest since.
         if let Some((stop, trigger)) = self.sighted(symbol, direction).await {
             return Protection::Resting { trigger, order: stop.client_order_id };
         }
-        for attempt in 1..=EMERGENCY_TRIES {
-            let position = match self.position_of(symbol).await {
+        self.close_at_market(cause, symbol, direction, reason).await
+    }
+
+    /// Closes at market, again and again until it is surely flat or the guardian takes over. The caller holds the coin.
+    pub(super) async fn close_at_market(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        direction: Direction,
+        reason: &str,
+    ) -> Protection {
+        let mut last = reason.to_owned();
+        let mut sent: Option<ClientOrderId> = None;
+        let mut is_explained = false;
+        for attempt in 1..=EMERGENCY_TRIES + 1 {
+            let position = match self.position_in_time(symbol).await {
                 Ok(Some(position)) if position.direction == direction => position,
-                Ok(_) => {
-                    return match sent {
-                        Some(order) => Protection::Emptied { reason: reason.to_owned(), order },
-                        None => Protection::Flat,
+                Ok(seen) => {
+                    // A position the other way is not what was to be closed; "none" has to be explained.
+                    let is_gone = seen.is_some() || is_explained;
+                    let doubt = if is_gone { None } else { self.doubt_in_time(symbol).await };
+                    let Some(doubt) = doubt else {
+                        return match sent {
+                            Some(order) => Protection::Emptied { reason: reason.to_owned(), order },
+                            None => Protection::Flat,
+                        };
                     };
+                    last = unclear(symbol, &doubt);
+                    tokio::time::sleep(EMERGENCY_PAUSE).await;
+                    continue;
                 }
                 Err(error) => {
                     last = error;
@@ -258,36 +289,49 @@ impl AccountDesk {
                     continue;
                 }
             };
+            if attempt > EMERGENCY_TRIES {
+                break;
+            }
             match self.send_close(cause, &position, OrderPurpose::Emergency, attempt).await {
-                Ok(order) => sent = Some(order),
+                Ok(order) => {
+                    is_explained = order.executed.is_some_and(|executed| executed >= position.quantity);
+                    sent = Some(order.id);
+                }
                 Err(error) => {
                     last = error;
                     tokio::time::sleep(EMERGENCY_PAUSE).await;
                 }
             }
         }
-        match (self.position_of(symbol).await, sent) {
-            (Ok(None), Some(order)) => Protection::Emptied { reason: reason.to_owned(), order },
-            (Ok(None), None) => Protection::Flat,
-            _ => naked(last),
-        }
+        Protection::Naked { reason: last }
     }
 
-    /// Sends one reduce-only market order over the whole position and says how it was named.
+    /// A lost answer must not hold up an emergency: the question is asked again.
+    async fn position_in_time(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
+        let looked = tokio::time::timeout(EMERGENCY_LOOK, self.position_of(symbol)).await;
+        looked.unwrap_or_else(|_elapsed| Err("no answer about the position in time".to_owned()))
+    }
+
+    async fn doubt_in_time(&self, symbol: &Symbol) -> Option<String> {
+        let looked = tokio::time::timeout(2 * EMERGENCY_LOOK, self.doubt_that_flat(symbol)).await;
+        looked.unwrap_or_else(|_elapsed| Some("its fills and stops could not be read in time".to_owned()))
+    }
+
+    /// Sends one reduce-only market order over the whole position and says how it was named and what was executed.
     pub(super) async fn send_close(
         &self,
         cause: &Cause,
         position: &ExchangePosition,
         purpose: OrderPurpose,
         attempt: u32,
-    ) -> Result<ClientOrderId, String> {
+    ) -> Result<SentClose, String> {
         let side = position.direction.closing_side();
         let order = match self
-            .journal(cause, &position.symbol, purpose, side, (Some(position.quantity), None), attempt)
+            .journal_in_time(cause, &position.symbol, purpose, side, (Some(position.quantity), None), attempt)
             .await
         {
             Ok(order) => order,
-            Err(error @ StoreError::DuplicateOrder(_)) => return Err(error.to_string()),
+            Err(Unjournaled::Store(error @ StoreError::DuplicateOrder(_))) => return Err(error.to_string()),
             Err(error) => {
                 // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
                 self.alarm(
@@ -340,7 +384,7 @@ impl AccountDesk {
                     },
                 )
                 .await;
-                Ok(order.id)
+                Ok(SentClose { id: order.id, executed })
             }
             Outcome::Rejected(rejection) => {
                 let detail = rejection.to_string();
@@ -357,11 +401,6 @@ impl AccountDesk {
                 Err(reason)
             }
         }
-    }
-
-    pub(super) async fn position_of(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
-        let positions = self.client.positions().await.map_err(|error| error.to_string())?;
-        Ok(positions.into_iter().find(|position| &position.symbol == symbol))
     }
 
     /// Tells the operator of something, and stores it.

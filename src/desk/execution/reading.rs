@@ -5,8 +5,10 @@ use std::sync::PoisonError;
 use chrono::TimeDelta;
 
 use super::AccountDesk;
-use crate::domain::{AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Usdt};
-use crate::exchange::{AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
+use crate::domain::{
+    AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Timestamp, Usdt,
+};
+use crate::exchange::{AccountBalance, AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
 use crate::store::{Fill, LedgerKind, LedgerRow};
 
 /// The most bookings one answer holds; after a full one there may be more.
@@ -14,36 +16,61 @@ const INCOME_PAGE: usize = 1000;
 /// How far before the last known funding a catch-up begins: the coins of one funding time are booked one after another.
 const INCOME_OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
+/// What an account holds, and everything conditional that rests there.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The positions whose rows make sense.
+    pub positions: Vec<Position>,
+    /// Every conditional order that rests: the list of all coins is the dearest read there is, and is not asked for twice.
+    pub stops: Vec<AlgoOrder>,
+    /// Coins that hold something nobody can read, with what is wrong: they are not flat.
+    pub unreadable: Vec<(Symbol, String)>,
+    /// When it was read (market time).
+    pub as_of: Timestamp,
+}
+
+impl Seen {
+    /// The position of a coin, if it has one that can be read.
+    pub fn position(&self, symbol: &Symbol) -> Option<&Position> {
+        self.positions.iter().find(|position| &position.symbol == symbol)
+    }
+
+    /// Whether a coin is read as flat: neither a position nor a row that makes no sense.
+    pub fn is_flat(&self, symbol: &Symbol) -> bool {
+        self.position(symbol).is_none() && !self.unreadable.iter().any(|(known, _)| known == symbol)
+    }
+}
+
 impl AccountDesk {
     /// Balances, positions and stops in one reading.
     pub async fn read(&self) -> Result<AccountState, ExchangeError> {
-        self.read_with_stops().await.map(|(state, _)| state)
+        let (balance, seen) = tokio::try_join!(self.client.account(), self.look())?;
+        Ok(self.state_of(&balance, &seen))
     }
 
-    /// The same, with every conditional order that rests: the list of all coins is the dearest read there is, and is not
-    /// asked for twice.
-    pub async fn read_with_stops(&self) -> Result<(AccountState, Vec<AlgoOrder>), ExchangeError> {
-        let (balance, positions, stops) = tokio::try_join!(
-            self.client.account(),
-            self.client.positions(),
-            self.client.open_algo_orders(None)
-        )?;
-        let mut read = Vec::with_capacity(positions.len());
-        for position in positions {
-            read.push(self.described(position, &stops).await);
+    /// What is held and what rests, without the balance: what protects does not wait for it.
+    pub async fn look(&self) -> Result<Seen, ExchangeError> {
+        let (held, stops) = tokio::try_join!(self.client.held(), self.client.open_algo_orders(None))?;
+        let mut positions = Vec::with_capacity(held.positions.len());
+        for position in held.positions {
+            positions.push(self.described(position, &stops).await);
         }
-        let state = AccountState {
+        Ok(Seen { positions, stops, unreadable: held.unreadable, as_of: self.shared.clock.now() })
+    }
+
+    /// An account as it is told: what was seen, with a balance.
+    pub fn state_of(&self, balance: &AccountBalance, seen: &Seen) -> AccountState {
+        AccountState {
             name: self.name().clone(),
             leverage: self.terms.leverage,
             symbols: self.terms.symbols.clone(),
             wallet: balance.wallet,
             equity: balance.equity,
             available: balance.available,
-            positions: read,
-            as_of: self.shared.clock.now(),
+            positions: seen.positions.clone(),
+            as_of: seen.as_of,
             trouble: None,
-        };
-        Ok((state, stops))
+        }
     }
 
     async fn described(&self, position: ExchangePosition, stops: &[AlgoOrder]) -> Position {
@@ -89,11 +116,12 @@ impl AccountDesk {
         };
         let mut realised = Usdt::ZERO;
         let mut all = true;
-        for fill in fills {
+        for fill in &fills {
             realised = realised + fill.realised;
             all &= self.book_fill(fill).await;
         }
         self.set_unbooked(symbol, !all);
+        self.tell_forced(symbol, &fills).await;
         Some(realised)
     }
 
@@ -111,7 +139,7 @@ impl AccountDesk {
         .await;
     }
 
-    async fn book_fill(&self, fill: crate::exchange::Fill) -> bool {
+    async fn book_fill(&self, fill: &crate::exchange::Fill) -> bool {
         let Ok(trade_id) = u64::try_from(fill.id) else {
             tracing::error!(account = %self.name(), id = fill.id, "a fill has a negative id and cannot be booked");
             return true;

@@ -1,6 +1,7 @@
 //! Orders nobody knows the fate of. They are asked about, never sent again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -55,6 +56,35 @@ impl AccountDesk {
         false
     }
 
+    /// Blocks every coin with an order that an earlier run left open, before anything is asked: the exchange may not answer,
+    /// and until it does nobody knows what those orders did. Done once; when the journal cannot be read, all coins are
+    /// blocked until it can.
+    pub async fn recall_unresolved(&self) {
+        if self.recalled.load(Ordering::SeqCst) {
+            return;
+        }
+        match self.shared.store.unresolved_orders().await {
+            Ok(open) => {
+                self.recalled.store(true, Ordering::SeqCst);
+                let mut counts: BTreeMap<&Symbol, usize> = BTreeMap::new();
+                let open = open.iter().map(|order| &order.intent);
+                for order in open.filter(|order| &order.account == self.name() && is_of_market(order.purpose))
+                {
+                    *counts.entry(&order.symbol).or_default() += 1;
+                }
+                for (symbol, count) in counts {
+                    self.set_unresolved(symbol, count);
+                }
+            }
+            Err(error) => {
+                tracing::error!(account = %self.name(), %error, "unresolved orders could not be read from the journal");
+                for symbol in &self.terms.symbols {
+                    self.set_unresolved(symbol, 1);
+                }
+            }
+        }
+    }
+
     /// Settles what a crash or a broken connection left open, and what has come to its end at the exchange since it was
     /// accepted: stops that were triggered above all. Called at start and by every guardian pass.
     pub async fn resolve_unresolved(&self) {
@@ -78,17 +108,17 @@ impl AccountDesk {
         join_all(by_coin.iter().map(|(symbol, orders)| async move {
             // A coin somebody works on has its orders in hand, and its own opinion of what is unresolved.
             let Ok(_coin) = self.try_hold_coin(symbol) else { return };
-            let mut blocked = false;
+            let mut left = 0;
             for stored in orders {
-                blocked |= !self.resolve(stored).await;
+                left += usize::from(!self.resolve(stored).await);
             }
-            self.set_unresolved(symbol, blocked);
+            self.set_unresolved(symbol, left);
         }))
         .await;
     }
 
     /// Returns whether the order's fate is known now.
-    async fn resolve(&self, listed: &StoredOrder) -> bool {
+    pub(super) async fn resolve(&self, listed: &StoredOrder) -> bool {
         // Whoever held the coin until now may have settled it.
         let Ok(Some(stored)) = self.shared.store.order(&listed.intent.client_order_id).await else {
             return false;
@@ -120,7 +150,14 @@ impl AccountDesk {
                 true
             }
             Ok(None) if self.traded(order).await => true,
-            Ok(None) if stored.state == OrderState::Accepted => true,
+            Ok(None) if stored.state == OrderState::Accepted => {
+                // A position spoke for it once. Without a name or a fill by now, that position was another's.
+                if stored.exchange_id.is_none() && self.absence_is_proven(stored) {
+                    let why = "not known at the exchange; the position seen after it was not its";
+                    self.learn_failure(order, OrderState::Rejected, why).await;
+                }
+                true
+            }
             Ok(None) if self.absence_is_proven(stored) => {
                 self.learn_failure(order, OrderState::NotPlaced, "never reached the exchange").await;
                 true
@@ -297,6 +334,11 @@ impl AccountDesk {
     fn absence_is_proven(&self, stored: &StoredOrder) -> bool {
         self.shared.wall.now().signed_duration_since(stored.intent.sent_at) > PROOF_OF_ABSENCE
     }
+}
+
+/// Whether an order trades at once. A stop in doubt blocks nothing.
+const fn is_of_market(purpose: OrderPurpose) -> bool {
+    !matches!(purpose, OrderPurpose::Stop)
 }
 
 /// What fills add up to, and their average price.

@@ -6,18 +6,33 @@
 
 use super::AccountDesk;
 use super::journal::{Cause, Learned};
-use super::protect::SIGHTINGS;
+use super::protect::{Protection, SIGHTINGS};
 use super::reading::covers;
 use super::watch::Finding;
-use crate::domain::{ClientOrderId, Direction, OrderPurpose, OrderState, Position, Price, Severity, Symbol};
+use crate::domain::{
+    ClientOrderId, Direction, OrderPurpose, OrderState, Position, Price, Severity, Symbol, Timestamp,
+};
 use crate::exchange::{AlgoOrder, ExchangePosition, Outcome, StopOrder, StopSize, codes};
 use crate::store::{Origin, StoredOrder};
 use rust_decimal::Decimal;
 
+/// Why a stop was not laid.
+struct Unlaid {
+    reason: String,
+    /// The price is already beyond the trigger.
+    would_trigger: bool,
+}
+
+impl From<String> for Unlaid {
+    fn from(reason: String) -> Self {
+        Self { reason, would_trigger: false }
+    }
+}
+
 /// A stop may lie this share of its configured distance away from where it should be.
 const PLACE_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
 /// How many orders of a coin are looked through for the operator's last word on its stop.
-const ORDERS_BACK: u32 = 50;
+pub(super) const ORDERS_BACK: u32 = 50;
 
 impl AccountDesk {
     /// Puts the stop of a position where an operator wants it.
@@ -30,7 +45,7 @@ impl AccountDesk {
         let position = position.ok_or_else(|| format!("{} has no position in {symbol}", self.name()))?;
         self.check_stop_price(&position, trigger)?;
         let before = stops.iter().filter(|stop| covers(stop, &position)).find_map(|stop| stop.trigger);
-        self.replace_stop(cause, &position, &stops, trigger).await?;
+        self.replace_stop(cause, &position, &stops, trigger).await.map_err(|unlaid| unlaid.reason)?;
         let from = before.map_or_else(|| "without a stop".to_owned(), |before| format!("from {before}"));
         Ok(format!(
             "the stop of {} {} moved {from} to {trigger}",
@@ -64,9 +79,9 @@ impl AccountDesk {
         &self,
         symbol: &Symbol,
     ) -> Result<(Option<ExchangePosition>, Vec<AlgoOrder>), String> {
-        let read = tokio::try_join!(self.client.positions(), self.client.open_algo_orders(Some(symbol)));
-        let (positions, stops) = read.map_err(|error| error.to_string())?;
-        let position = positions.into_iter().find(|position| &position.symbol == symbol);
+        let read = tokio::try_join!(self.client.held(), self.client.open_algo_orders(Some(symbol)));
+        let (held, stops) = read.map_err(|error| error.to_string())?;
+        let position = held.of(symbol)?.cloned();
         Ok((position, stops.into_iter().filter(|stop| &stop.symbol == symbol).collect()))
     }
 
@@ -78,7 +93,7 @@ impl AccountDesk {
         position: &ExchangePosition,
         stops: &[AlgoOrder],
         trigger: Price,
-    ) -> Result<ClientOrderId, String> {
+    ) -> Result<ClientOrderId, Unlaid> {
         let old: Vec<&AlgoOrder> = stops.iter().filter(|stop| is_stop(stop)).collect();
         let side = position.direction.closing_side();
         if !old.iter().any(|stop| stop.close_position && stop.side == side) {
@@ -92,14 +107,15 @@ impl AccountDesk {
         if left.iter().any(|stop| stop.close_position && stop.side == side) {
             // The answer may be lost and the old stop gone: with the bridge beside it something rests in any case, and
             // the guardian's next look leaves one of them.
-            return Err("the old stop may still rest beside the new one; one of them stays".to_owned());
+            let reason = "the old stop may still rest beside the new one; one of them stays".to_owned();
+            return Err(reason.into());
         }
         match self.lay_stop(cause, position, trigger, StopSize::WholePosition, 2).await {
             Ok(whole) => {
                 self.remove_stop(&bridge).await;
                 Ok(whole)
             }
-            Err(reason) => {
+            Err(Unlaid { reason, .. }) => {
                 // The bridge protects all there is now; the guardian tries again to put a whole one beside it.
                 tracing::warn!(account = %self.name(), symbol = %position.symbol, reason, "a reduce-only stop stays");
                 Ok(bridge)
@@ -115,7 +131,7 @@ impl AccountDesk {
         trigger: Price,
         size: StopSize,
         attempt: u32,
-    ) -> Result<ClientOrderId, String> {
+    ) -> Result<ClientOrderId, Unlaid> {
         let side = position.direction.closing_side();
         let quantity = match size {
             StopSize::WholePosition => None,
@@ -136,11 +152,14 @@ impl AccountDesk {
             Outcome::Accepted(_) => "acknowledged, but not seen resting".to_owned(),
             Outcome::Rejected(rejection) if rejection.code != codes::DUPLICATE_ID => {
                 self.learn_failure(&order, OrderState::Rejected, &rejection.to_string()).await;
-                return Err(format!("the exchange refused the stop: {rejection}"));
+                return Err(Unlaid {
+                    reason: format!("the exchange refused the stop: {rejection}"),
+                    would_trigger: rejection.code == codes::WOULD_TRIGGER,
+                });
             }
             Outcome::NotSent(reason) => {
                 self.learn_failure(&order, OrderState::NotPlaced, &reason).await;
-                return Err(format!("the stop never left: {reason}"));
+                return Err(format!("the stop never left: {reason}").into());
             }
             Outcome::Rejected(rejection) => rejection.to_string(),
             Outcome::Unknown(reason) => reason,
@@ -157,7 +176,7 @@ impl AccountDesk {
         self.learn_failure(&order, OrderState::Unknown, &reason).await;
         // It may rest all the same, and would be a second one: what cannot be seen is taken back.
         self.remove_stop(&order.id).await;
-        Err(format!("the new stop was not seen resting ({reason})"))
+        Err(format!("the new stop was not seen resting ({reason})").into())
     }
 
     /// Removes stops, ours and others; returns those that may still be there.
@@ -176,15 +195,21 @@ impl AccountDesk {
     }
 
     /// What an operator last said about the stop of the position that is open now.
-    pub(super) async fn moved_trigger(&self, symbol: &Symbol) -> Option<Price> {
-        let orders = match self.shared.store.orders_of(self.name(), symbol, ORDERS_BACK).await {
-            Ok(orders) => orders,
+    pub(super) async fn moved_trigger(&self, position: &ExchangePosition) -> Option<Price> {
+        let (store, symbol) = (&self.shared.store, &position.symbol);
+        let read = tokio::try_join!(
+            store.orders_of(self.name(), symbol, ORDERS_BACK),
+            store.present_began(self.name(), symbol)
+        );
+        match read {
+            Ok((orders, Some(began))) => operators_word(&orders, position, began),
+            // No fill of ours says when it began: nobody knows of which position an operator spoke.
+            Ok((_, None)) => None,
             Err(error) => {
                 tracing::error!(account = %self.name(), %symbol, %error, "the journal of a coin could not be read");
-                return None;
+                None
             }
-        };
-        operators_word(&orders)
+        }
     }
 
     /// Whether a resting stop lies where it should: within a fifth of the configured distance, or where an operator put
@@ -266,18 +291,42 @@ impl AccountDesk {
                 _ => Finding::Unrepaired(format!("several stops rest ({seen}) and cannot be removed")),
             };
         }
-        let wanted = match self.moved_trigger(symbol).await {
+        let wanted = match self.moved_trigger(&position).await {
             Some(moved) => Some(moved),
             None => self.trigger_for(symbol, position.direction, position.entry),
         };
         let Some(wanted) = wanted else {
             return Finding::Unrepaired("no stop price can be computed".to_owned());
         };
-        match self.replace_stop(&self.guardian_cause("stop"), &position, &stops, wanted).await {
+        let cause = self.guardian_cause("stop");
+        match self.replace_stop(&cause, &position, &stops, wanted).await {
             Ok(_) => Finding::Repaired(format!(
                 "its stop was not as it should be ({seen}); one rests at {wanted} now"
             )),
-            Err(reason) => Finding::Unrepaired(format!("its stop is not as it should be ({seen}): {reason}")),
+            Err(unlaid) if unlaid.would_trigger => {
+                // What was to be risked at most is lost already; waiting for the odd stop would only lose more.
+                let why = format!(
+                    "its stop is not as it should be ({seen}), and the price is already beyond {wanted}"
+                );
+                self.give_up(&cause, &position, &why).await
+            }
+            Err(Unlaid { reason, .. }) => {
+                Finding::Unrepaired(format!("its stop is not as it should be ({seen}): {reason}"))
+            }
+        }
+    }
+
+    /// Closes a position at market that cannot have the stop it should have. The caller holds the coin.
+    async fn give_up(&self, cause: &Cause, position: &ExchangePosition, why: &str) -> Finding {
+        let symbol = &position.symbol;
+        self.alarm(Severity::Critical, format!("{} {symbol}: {why}; closing at market", self.name()));
+        match self.close_at_market(cause, symbol, position.direction, why).await {
+            Protection::Resting { .. } | Protection::Flat => Finding::Nothing,
+            Protection::Emptied { reason, .. } => {
+                self.book_fills(symbol).await;
+                Finding::Repaired(format!("{reason}; closed at market"))
+            }
+            Protection::Naked { reason } => Finding::Unrepaired(reason),
         }
     }
 
@@ -309,8 +358,14 @@ fn is_near(position: &ExchangePosition, trigger: Price, distance: Decimal) -> bo
     (away - distance).abs() <= distance * PLACE_TOLERANCE
 }
 
-fn operators_word(newest_first: &[StoredOrder]) -> Option<Price> {
-    for order in newest_first {
+/// The operator's last word about this position: said since it began, about a stop that closes it, at a price that would
+/// not trigger at once.
+fn operators_word(
+    newest_first: &[StoredOrder],
+    position: &ExchangePosition,
+    began: Timestamp,
+) -> Option<Price> {
+    for order in newest_first.iter().take_while(|order| order.intent.market_time >= began) {
         let is_moved = matches!(order.intent.origin, Origin::Operator { .. });
         match (order.intent.purpose, order.state) {
             // Sent for nothing: it says nothing about the position.
@@ -318,11 +373,22 @@ fn operators_word(newest_first: &[StoredOrder]) -> Option<Price> {
             // The position that is open now began later than this.
             (OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency, _)
             | (OrderPurpose::Stop, OrderState::Filled) => return None,
-            (OrderPurpose::Stop, _) if is_moved => return order.intent.trigger,
+            (OrderPurpose::Stop, _) if is_moved => {
+                let closes = order.intent.side == position.direction.closing_side();
+                return order.intent.trigger.filter(|trigger| closes && loses(position, *trigger));
+            }
             (OrderPurpose::Stop, _) => {}
         }
     }
     None
+}
+
+/// Whether a price lies where the position would have lost.
+fn loses(position: &ExchangePosition, trigger: Price) -> bool {
+    match position.direction {
+        Direction::Long => trigger < position.mark,
+        Direction::Short => trigger > position.mark,
+    }
 }
 
 fn as_seen(position: &Position) -> ExchangePosition {

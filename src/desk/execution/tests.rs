@@ -275,3 +275,105 @@ async fn a_fill_that_is_read_bears_the_name_of_its_order() {
     let fills = room.store.fills_since(room.desk.name(), at(0)).await.unwrap();
     assert_eq!(fills[0].client_order_id.as_ref(), Some(&order.id));
 }
+
+/// An opening in the journal of which nobody knows what became of it.
+fn left_open(room: &Room, id: &str, symbol: Symbol) -> OrderIntent {
+    OrderIntent {
+        client_order_id: crate::domain::ClientOrderId::new(id).unwrap(),
+        account: room.desk.name().clone(),
+        symbol,
+        purpose: OrderPurpose::Open,
+        side: Side::Buy,
+        quantity: None,
+        trigger: None,
+        origin: Origin::Operator { command: "open".into() },
+        attempt: 1,
+        market_time: at(0),
+        sent_at: at(0),
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_open_blocks_its_coin_before_the_exchange_answers() {
+    let room = Room::new();
+    room.store.record_intent(&left_open(&room, "j1", btc())).await.unwrap();
+    room.fake.set("/fapi/v3/positionRisk", "<html>bad gateway</html>");
+    Guardian::new(Arc::clone(&room.desk)).pass().await;
+    assert!(room.desk.is_unresolved(&btc()));
+    let eth = Symbol::new("ETHUSDT").unwrap();
+    assert!(!room.desk.is_unresolved(&eth));
+}
+
+#[tokio::test]
+async fn two_orders_of_unknown_fate_close_the_account_for_openings() {
+    for (left, refused) in [(1, false), (2, true)] {
+        let room = Room::new();
+        let eth = Symbol::new("ETHUSDT").unwrap();
+        for number in 0..left {
+            room.store.record_intent(&left_open(&room, &format!("j{number}"), eth.clone())).await.unwrap();
+        }
+        room.desk.recall_unresolved().await;
+        let ready = room.desk.ready_to_open(&btc()).await.unwrap_err();
+        assert_eq!(ready.contains("orders of this account are unresolved"), refused, "{ready}");
+    }
+}
+
+#[tokio::test]
+async fn a_liquidation_is_told_as_one_to_the_operator_and_the_next_cycle() {
+    for (name, is_forced) in [("autoclose-177", true), ("web-1", false)] {
+        let room = Room::new();
+        room.fake.set(
+            "/fapi/v1/userTrades",
+            r#"[{"id":1,"orderId":4711,"side":"SELL","price":"66000","qty":"0.003","commission":"0.099",
+                "commissionAsset":"USDT","realizedPnl":"-71.5","time":1772400001000}]"#,
+        );
+        room.fake.set(
+            "/fapi/v1/order",
+            format!(
+                r#"{{"orderId":4711,"clientOrderId":"{name}","symbol":"BTCUSDT","side":"SELL","status":"FILLED"}}"#
+            ),
+        );
+        room.desk.book_fills(&btc()).await;
+        let told = room.store.operator_actions_since(at(-1)).await.unwrap();
+        let told: Vec<&str> = told.iter().map(|action| action.detail.as_str()).collect();
+        if is_forced {
+            assert_eq!(
+                told,
+                ["a BTCUSDT: liquidated by the exchange: 0.003 closed, -71.50 USDT before fees"]
+            );
+        } else {
+            assert!(told.is_empty(), "{told:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_protects_does_not_wait_for_a_disk_that_hangs() {
+    let room = Room::new();
+    let file = room._folder.path().join("jarvis.db");
+    let hog = rusqlite::Connection::open(file).unwrap();
+    hog.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let cause = Cause::Guardian("test".to_owned());
+    let size = (Some("0.003".parse().unwrap()), None);
+    let late = room.desk.journal_in_time(&cause, &btc(), OrderPurpose::Emergency, Side::Sell, size, 1).await;
+    assert!(matches!(late, Err(journal::Unjournaled::Late)), "{late:?}");
+    hog.execute_batch("ROLLBACK").unwrap();
+    let size = (Some("0.003".parse().unwrap()), None);
+    let next = room.desk.journal(&cause, &btc(), OrderPurpose::Emergency, Side::Sell, size, 2).await;
+    assert!(next.is_ok(), "{next:?}");
+    // Both are in the journal by now: what came late is settled like any other.
+    assert_eq!(room.store.unresolved_orders().await.unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_a_mark_is_counted_by_the_slower_of_the_two_clocks() {
+    let room = Room::new();
+    let age = || room.desk.shared().bulletin.mark_age(&btc());
+    assert_eq!(age(), None);
+    let marks = vec![(btc(), "66000".parse().unwrap())];
+    room.desk.shared().bulletin.tell(None, crate::domain::Event::Marks { marks });
+    room.market.set(at(40));
+    assert_eq!(age(), Some(TimeDelta::zero()), "a fast market alone makes no mark old");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(age(), Some(TimeDelta::seconds(31)));
+}

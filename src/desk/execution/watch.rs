@@ -2,11 +2,13 @@
 
 use std::sync::PoisonError;
 
+use tokio::time::Instant;
+
 use super::journal::Cause;
 use super::protect::Protection;
-use super::{AccountDesk, is_ours};
-use crate::domain::{AccountState, ClientOrderId, Event, Symbol, Usdt};
-use crate::exchange::{AlgoOrder, ExchangeError};
+use super::{AccountDesk, Seen, is_ours};
+use crate::domain::{ClientOrderId, Event, Symbol, Usdt};
+use crate::exchange::{ExchangeError, ExchangePosition};
 
 /// What looking at a position without a stop led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +33,14 @@ impl AccountDesk {
     pub async fn repair_naked(&self, symbol: &Symbol) -> Finding {
         let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
         let (position, stops) =
-            match tokio::try_join!(self.client.positions(), self.client.open_algo_orders(Some(symbol))) {
-                Ok(read) => read,
+            match tokio::try_join!(self.client.held(), self.client.open_algo_orders(Some(symbol))) {
+                Ok((held, stops)) => (held.of(symbol).map(Option::<&ExchangePosition>::cloned), stops),
                 Err(error) => return Finding::Unrepaired(error.to_string()),
             };
-        let Some(position) = position.into_iter().find(|position| &position.symbol == symbol) else {
-            return Finding::Nothing;
+        let position = match position {
+            Ok(Some(position)) => position,
+            Ok(None) => return Finding::Nothing,
+            Err(reason) => return Finding::Unrepaired(reason),
         };
         if stops.iter().any(|stop| super::reading::covers(stop, &position)) {
             return Finding::Nothing;
@@ -51,9 +55,10 @@ impl AccountDesk {
             return Finding::Unrepaired(format!("the rules of {symbol} cannot be read: {error}"));
         }
         let cause = self.guardian_cause("naked");
-        let protection = match self.moved_trigger(symbol).await {
-            Some(moved) => self.protect_at(&cause, symbol, position.direction, moved).await,
-            None => self.protect(&cause, symbol, position.direction, position.entry).await,
+        let (naked, seen_at) = ((symbol, position.direction), Instant::now());
+        let protection = match self.moved_trigger(&position).await {
+            Some(moved) => self.protect_at(&cause, naked, moved, seen_at).await,
+            None => self.protect(&cause, naked, position.entry, seen_at).await,
         };
         match protection {
             Protection::Resting { trigger, .. } => Finding::Repaired(format!("one rests at {trigger} now")),
@@ -74,22 +79,26 @@ impl AccountDesk {
     }
 
     /// Stops of ours that rest although their coin has no position.
-    pub fn orphaned_stops(&self, state: &AccountState, stops: &[AlgoOrder]) -> Vec<(Symbol, ClientOrderId)> {
-        stops
+    pub fn orphaned_stops(&self, seen: &Seen) -> Vec<(Symbol, ClientOrderId)> {
+        seen.stops
             .iter()
-            .filter(|stop| state.position(&stop.symbol).is_none())
+            .filter(|stop| seen.is_flat(&stop.symbol))
             .filter_map(|stop| Some((stop.symbol.clone(), stop.client_order_id.clone()?)))
             .filter(|(_, id)| is_ours(id.as_str(), &self.shared.install))
             .collect()
     }
 
-    /// Removes our stops of a coin, if nobody works on it and it still has no position.
+    /// Removes our stops of a coin, if nobody works on it, it still has no position, and our fills say the same: an empty
+    /// reading over a full account must not take the stop from behind a position.
     pub async fn remove_orphan(&self, symbol: &Symbol) -> bool {
         if self.is_dry() {
             return false;
         }
         let Ok(_coin) = self.try_hold_coin(symbol) else { return false };
         if !matches!(self.position_of(symbol).await, Ok(None)) {
+            return false;
+        }
+        if !self.books_of(symbol).await.is_ok_and(|booked| booked.is_zero()) {
             return false;
         }
         self.remove_stops(symbol).await;

@@ -1,18 +1,26 @@
 //! From a checked answer to verdicts: every row of every account in a fixed order, each seeing what was approved before
 //! it, so that no two accounts can race for the same room. Nothing here waits; execution begins when all is judged.
 
+use chrono::TimeDelta;
+
 use super::case::{AccountFacts, Book, CoinFacts, Facts, MarketFacts};
 use super::past::Past;
-use super::{Guards, Refusal, Verdict};
+use super::{Guards, OpenOrder, Refusal, Verdict};
 use crate::desk::answer::{Answer, CheckedRow};
 use crate::desk::execution::AccountDesk;
 use crate::desk::floor::Floor;
 use crate::desk::gathering::Gathered;
 use crate::domain::{
     AccountName, AccountState, DecisionWord, Direction, Halt, Outcome, OutcomeKind, Proposal, Rule, Symbol,
+    Timestamp,
 };
 use crate::exchange::SymbolRules;
 use crate::market::Brief;
+
+/// A mark price that was heard longer ago says nothing about what an order would cost.
+const OLDEST_MARK: TimeDelta = TimeDelta::seconds(30);
+/// How long a coin is left alone after an operator closed it by hand.
+const AFTER_A_HAND: TimeDelta = TimeDelta::minutes(10);
 
 /// What became of a whole answer before anything was sent.
 #[derive(Debug)]
@@ -99,7 +107,12 @@ impl Floor {
         let bench = Bench { floor: self, market: &market, halts: &halts };
         let mut remark = None;
         let verdicts = proposals.iter().map(|proposal| {
-            let verdict = self.verdict(&bench, answer, states, proposal, &book, &past, &mut remark);
+            let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &past, &mut remark);
+            if let Verdict::Open(approved) = &verdict
+                && let Some(refusal) = self.overtaken(gathered, states, &past, approved.order())
+            {
+                verdict = Verdict::Settled(refusal.outcome());
+            }
             if let Verdict::Open(approved) = &verdict {
                 book.promise(approved.order());
             }
@@ -107,6 +120,43 @@ impl Floor {
         });
         let verdicts = verdicts.collect();
         Judged { verdicts, remark }
+    }
+
+    /// What happened to a coin while the model thought, and forbids an opening that was right when it was asked: in every
+    /// profile.
+    fn overtaken(
+        &self,
+        gathered: &Gathered,
+        states: &[AccountState],
+        past: &Past,
+        order: &OpenOrder,
+    ) -> Option<Refusal> {
+        let holds = |states: &[AccountState]| {
+            let mut own = states.iter().filter(|state| state.name == order.account);
+            own.any(|state| state.position(&order.symbol).is_some())
+        };
+        if holds(&gathered.accounts) && !holds(states) {
+            let detail =
+                "the position the model saw was closed while it thought; nothing is opened in its place";
+            return Some(Refusal::new(Rule::AllowedAction, detail));
+        }
+        self.left_alone(past, &order.account, &order.symbol).or_else(|| {
+            let age = self.shared.bulletin.mark_age(&order.symbol).filter(|age| *age > OLDEST_MARK)?;
+            let detail = format!("the last mark price was heard {} s ago", age.num_seconds());
+            Some(Refusal::new(Rule::StaleData, detail))
+        })
+    }
+
+    /// What an operator closed by hand is not opened again at once, whatever the model says: in every profile. A world's
+    /// clock may be faster than the operator, or stand: the time is over when either clock says so.
+    fn left_alone(&self, past: &Past, account: &AccountName, symbol: &Symbol) -> Option<Refusal> {
+        let (at, sent_at) = past.account(account)?.closed_by_hand.get(symbol)?;
+        let left = |since: &Timestamp, now: Timestamp| AFTER_A_HAND - now.signed_duration_since(*since);
+        let left = left(at, self.shared.clock.now()).min(left(sent_at, self.shared.wall.now()));
+        let detail = || {
+            format!("an operator closed it by hand; it is left alone for {} min more", left.num_minutes() + 1)
+        };
+        (left > TimeDelta::zero()).then(|| Refusal::new(Rule::Cooldown, detail()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of them are parts of one question")]
@@ -182,8 +232,12 @@ impl Floor {
                 if let Some(position) = facts.position {
                     bar(DecisionWord::Close, guards.bar_close(&facts, position));
                 } else {
-                    bar(DecisionWord::Long, guards.bar(&facts, Direction::Long));
-                    bar(DecisionWord::Short, guards.bar(&facts, Direction::Short));
+                    for (word, direction) in
+                        [(DecisionWord::Long, Direction::Long), (DecisionWord::Short, Direction::Short)]
+                    {
+                        let refusal = guards.bar(&facts, direction);
+                        bar(word, refusal.or_else(|| self.left_alone(&past, &state.name, symbol)));
+                    }
                 }
             }
         }

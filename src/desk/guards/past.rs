@@ -121,6 +121,8 @@ pub struct AccountPast {
     pub traded: Decimal,
     /// When a position was last closed, by coin.
     pub closed: BTreeMap<Symbol, Timestamp>,
+    /// When an operator last closed a position through the desk, by coin: in market time and in wall time.
+    pub closed_by_hand: BTreeMap<Symbol, (Timestamp, Timestamp)>,
 }
 
 /// What the guards have to remember.
@@ -185,16 +187,22 @@ impl Past {
     pub async fn read_trades(&mut self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
         let traded = store.traded_since(now - DAY).await?;
         let closed = store.closes_since(now - CLOSES_REACH).await?;
+        let by_hand = store.closed_by_hand().await?;
         self.openings = store.last_openings(OPENINGS).await?;
         for own in self.accounts.values_mut() {
             own.traded = Decimal::ZERO;
             own.closed.clear();
+            own.closed_by_hand.clear();
         }
         for (name, notional) in traded {
             self.accounts.entry(name).or_default().traded += notional;
         }
         for (name, symbol, at) in closed {
             self.accounts.entry(name).or_default().closed.insert(symbol, at);
+        }
+        for close in by_hand {
+            let own = self.accounts.entry(close.account).or_default();
+            own.closed_by_hand.insert(close.symbol, (close.at, close.sent_at));
         }
         Ok(())
     }

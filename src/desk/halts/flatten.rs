@@ -3,6 +3,7 @@
 //! It needs no model, no brief and no journal of positions: it asks the exchange what is there, closes it, asks again,
 //! and goes on until nothing is left. It stays that way until the halt is taken back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +20,38 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Pause between looks at an account that is flat, or not to be flattened.
 const STAYS_FLAT: Duration = Duration::from_secs(5);
 
+/// What halts cover of one account.
+struct Covered {
+    positions: Vec<ExchangePosition>,
+    /// Coins of which nobody can tell whether they are flat, with why.
+    doubts: BTreeMap<Symbol, String>,
+}
+
+impl Covered {
+    fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.doubts.is_empty()
+    }
+
+    fn coins(&self) -> Vec<Symbol> {
+        let held = self.positions.iter().map(|position| &position.symbol);
+        held.chain(self.doubts.keys()).cloned().collect()
+    }
+}
+
 impl Floor {
     /// Keeps an account flat wherever a halt says so, until the desk ends. Accounts wait for nobody.
     pub(in crate::desk) async fn keep_flat(self: Arc<Self>, account: Arc<AccountDesk>) {
         loop {
+            // Listening begins before the round: a halt that comes in the middle of it is heard after it.
+            let woken = self.shared.halts.flattening.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
             let last = self.flatten_round(&account).await;
             let is_done = last.is_none_or(|left| left.trouble.is_none() && left.remaining.is_empty());
             let pause = if is_done { STAYS_FLAT } else { AGAIN };
             tokio::select! {
                 () = self.ending.cancelled() => return,
-                () = self.shared.halts.flattening.notified() => {}
+                () = woken => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -64,25 +87,26 @@ impl Floor {
             proven_at: proven.then(|| self.shared.clock.now()),
             trouble,
         };
-        let held = match account.client().positions().await {
-            Ok(positions) => self.covered(account, positions),
-            Err(error) => return left(self.last_seen(account), false, Some(error.to_string())),
+        let held = match self.covered(account).await {
+            Ok(held) => held,
+            Err(error) => return left(self.last_seen(account), false, Some(error)),
         };
-        let names = |held: &[ExchangePosition]| held.iter().map(|one| one.symbol.clone()).collect::<Vec<_>>();
         if held.is_empty() {
             return left(Vec::new(), true, None);
         }
         if account.is_dry() {
-            return left(names(&held), true, Some("dry-run is on: no order is sent".to_owned()));
+            return left(held.coins(), true, Some("dry-run is on: no order is sent".to_owned()));
         }
-        let troubles = join_all(held.iter().map(|position| self.flatten_coin(account, position))).await;
-        match account.client().positions().await {
-            Ok(positions) => {
-                let remaining = names(&self.covered(account, positions));
-                let trouble = troubles.into_iter().flatten().next().filter(|_| !remaining.is_empty());
-                left(remaining, true, trouble)
+        let closes = held.positions.iter().map(|position| self.flatten_coin(account, position));
+        let troubles = join_all(closes).await;
+        match self.covered(account).await {
+            Ok(rest) => {
+                let trouble =
+                    troubles.into_iter().flatten().next().or_else(|| rest.doubts.values().next().cloned());
+                let trouble = trouble.filter(|_| !rest.is_empty());
+                left(rest.coins(), true, trouble)
             }
-            Err(error) => left(names(&held), false, Some(error.to_string())),
+            Err(error) => left(held.coins(), false, Some(error)),
         }
     }
 
@@ -99,8 +123,19 @@ impl Floor {
         None
     }
 
-    fn covered(&self, account: &AccountDesk, positions: Vec<ExchangePosition>) -> Vec<ExchangePosition> {
-        positions.into_iter().filter(|position| self.is_covered(account, &position.symbol)).collect()
+    /// What is held of what halts cover, and what of it nobody can tell: an empty answer alone is no proof.
+    async fn covered(&self, account: &AccountDesk) -> Result<Covered, String> {
+        let held = account.client().held().await.map_err(|error| error.to_string())?;
+        let is_proven = self.shared.bulletin.read(|present| {
+            let known = present.flattenings.iter().find(|known| &known.account == account.name());
+            known.is_some_and(|known| known.proven_at.is_some() && known.remaining.is_empty())
+        });
+        let mut doubts = account.unclear_coins(&held, !is_proven).await;
+        doubts.extend(held.unreadable);
+        doubts.retain(|symbol, _| self.is_covered(account, symbol));
+        let positions = held.positions.into_iter();
+        let positions = positions.filter(|position| self.is_covered(account, &position.symbol)).collect();
+        Ok(Covered { positions, doubts })
     }
 
     fn is_covered(&self, account: &AccountDesk, symbol: &Symbol) -> bool {

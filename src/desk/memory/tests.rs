@@ -27,7 +27,7 @@ fn opening(hours: i64, word: DecisionWord, confidence: Decimal) -> Opening {
         market_bias: None,
         risk_note: Some(Untrusted::new("wrong below 60000")),
     };
-    Opening { at: at(hours), proposal }
+    Opening { at: at(hours), proposal, is_held: true }
 }
 
 fn moved(hours: i64, kind: LedgerKind, amount: Decimal) -> CoinMoney {
@@ -58,6 +58,12 @@ fn state(direction: Option<Direction>) -> AccountState {
         as_of: at(0),
         trouble: None,
     }
+}
+
+#[test]
+fn what_another_hand_opened_after_the_end_of_ours_has_no_thesis() {
+    let over = Opening { is_held: false, ..opening(5, DecisionWord::Long, dec!(0.8)) };
+    assert_eq!(remember(&[state(Some(Direction::Long))], &[over], &[], None, at(8)).theses, []);
 }
 
 #[test]
