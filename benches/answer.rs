@@ -28,6 +28,7 @@ use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
 use jarvis::net::Transport;
 use jarvis::store::Store;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Repetitions of the check.
 const CHECKS: usize = 5_000;
@@ -81,10 +82,7 @@ fn checking() {
     let text = format!("<analysis>\n{analysis}</analysis>\n```json\n[\n{}\n]\n```", lines.join(",\n"));
     let submitted = format!("{{\"decisions\":[{}]}}", lines.join(","));
     let by_text = || Answer::check(&text, &pairs);
-    let by_call = || {
-        let input = serde_json::from_str(&submitted).expect("an object");
-        Answer::check_handed(&Handed::Call(input), &pairs)
-    };
+    let by_call = || Answer::check_handed(&Handed::Call(submitted.clone()), &pairs);
     assert_eq!((by_text().faulty().count(), by_call().faulty().count()), (0, 0));
     let measured = |check: &dyn Fn() -> Answer| {
         let once = || {
@@ -194,8 +192,9 @@ async fn shown(sent: &Sent, transport: Transport, base_url: String) -> Vec<f64> 
         cycle: &cycle,
         turkish: false,
         cache: false,
+        ending: &CancellationToken::new(),
     };
-    let budget = Budget { iterations: 1, time: Duration::from_mins(5), tokens: u64::MAX, money: None };
+    let budget = Budget::unbounded(1, Duration::from_mins(5));
     let mut conversation = Conversation::new(around, budget, "system".to_owned(), "user".to_owned());
     conversation.answer().await.expect("an answer");
     let seen = listening.await.expect("the listener ends");

@@ -338,12 +338,11 @@ fn no_damaged_call_panics_and_none_trades_what_no_whole_row_says() {
         for _ in 0..chance.below(3) {
             damage(&mut chance, &mut text);
         }
-        let handed = match serde_json::from_str::<Map<String, Value>>(&text) {
-            Ok(input) => input,
-            Err(_) => Map::from_iter([("decisions".to_owned(), json!([text.clone(), null, 7]))]),
+        let source = match serde_json::from_str::<Map<String, Value>>(&text) {
+            Ok(_) => text,
+            Err(_) => json!({ "decisions": [text, null, 7] }).to_string(),
         };
-        let source = Value::Object(handed.clone()).to_string();
-        let checked = Answer::check_handed(&Handed::Call(handed), &pairs);
+        let checked = Answer::check_handed(&Handed::Call(source.clone()), &pairs);
         let whole = objects(&source);
         for (row, pair) in checked.rows.iter().zip(&pairs) {
             if let (Some(word), Some(confidence), None) =

@@ -100,7 +100,7 @@ async fn ten_coins_make_fifteen_kilobytes_of_prompt_from_ninety_seven_requests()
             std::fs::write(format!("{folder}/{}.txt", language.as_str()), &prompt.user).unwrap();
         }
         let market = market_sections(&prompt.user);
-        assert!(market.contains("headlines") && market.contains("## PAXGUSDT"));
+        assert!(market.contains("<fetched id=") && market.contains("## PAXGUSDT"));
         assert!(market.len() <= 15 * 1024, "{} of {} bytes", market.len(), prompt.user.len());
     }
 }

@@ -9,13 +9,15 @@ use secrecy::SecretString;
 use super::failure::Failure;
 use super::setup::environment;
 use super::venue::{self, Venue};
-use crate::config::{self, AccountSettings, Allocation, MarketSettings, PromptLanguage, Provider, Settings};
+use crate::config::{
+    self, AccountSettings, Allocation, KeyHeader, MarketSettings, PromptLanguage, Provider, Settings,
+};
 use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
 use crate::domain::{AccountName, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
 use crate::llm::price::ModelPrice;
-use crate::llm::{LlmClient, LlmOptions, Protocol};
+use crate::llm::{Auth, LlmClient, LlmOptions, Protocol};
 use crate::market::{Simsar, SimsarOptions, SourceAddresses};
 use crate::net::Transport;
 use crate::store::Store;
@@ -219,6 +221,10 @@ fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
     let mut options =
         LlmOptions::new(settings.model.provider.as_str(), base_url, settings.model.id.clone(), key);
     options.max_tokens = settings.model.max_tokens;
+    options.auth = match settings.model.auth {
+        KeyHeader::Bearer => Auth::Bearer,
+        KeyHeader::XApiKey => Auth::XApiKey,
+    };
     if settings.model.provider == Provider::OpenAi {
         options.protocol = Protocol::ChatCompletions;
         // Who speaks this protocol may or may not hold a model to a schema; text with a fence works everywhere.

@@ -21,7 +21,7 @@ pub use paths::{SETTINGS_FILE, data_dir, settings_file};
 pub use read::{DEFAULT_FILE, Loaded, load, read};
 pub use secret::{SecretRef, secret};
 pub use settings::{
-    ConsoleSettings, ExchangeSettings, MarketSettings, MarketSource, ModelSettings, PriceSettings,
+    ConsoleSettings, ExchangeSettings, KeyHeader, MarketSettings, MarketSource, ModelSettings, PriceSettings,
     PromptLanguage, Provider, Risk, Schedule, Settings, WorldSettings,
 };
 pub use values::{EquityMultiple, EquityPercent, Part, Span, StopLoss};

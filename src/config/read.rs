@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::account::{self, AccountSettings};
 use super::error::ConfigError;
 use super::secret::{self, SecretRef};
-use super::settings::{MarketSource, PriceSettings, PromptLanguage, Provider, Settings};
+use super::settings::{KeyHeader, MarketSource, PriceSettings, PromptLanguage, Provider, Settings};
 use super::toml_reader::{Entry, Section, Source};
 use super::values::StopLoss;
 use super::{Environment, paths};
@@ -203,10 +203,14 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
         };
         model.api_key = usual.map(|variable| SecretRef::Variable(variable.to_owned()));
     }
+    let headers = [KeyHeader::Bearer, KeyHeader::XApiKey].map(|word| (word.as_str(), word));
+    section.word("auth", &mut model.auth, &headers)?;
     section.whole("max_tokens", &mut model.max_tokens, 512..=128_000)?;
     section.whole("max_iterations", &mut model.max_iterations, 1..=50)?;
     section.whole("cycle_seconds", &mut model.cycle_seconds, 10..=3000)?;
     section.whole("cycle_tokens", &mut model.cycle_tokens, 1000..=100_000_000)?;
+    section.whole("daily_tokens", &mut model.daily_tokens, 1000..=10_000_000_000)?;
+    section.whole("daily_seconds", &mut model.daily_seconds, 10..=86_400)?;
     for (key, target) in
         [("cycle_budget_usd", &mut model.cycle_budget_usd), ("daily_budget_usd", &mut model.daily_budget_usd)]
     {

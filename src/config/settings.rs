@@ -106,10 +106,16 @@ pub struct ModelSettings {
     pub cycle_seconds: u64,
     /// Input and output tokens of one cycle together.
     pub cycle_tokens: u64,
+    /// How the key is sent.
+    pub auth: KeyHeader,
     /// US dollars one cycle may cost.
     pub cycle_budget_usd: Decimal,
     /// US dollars the model may cost from midnight to midnight, UTC by the wall clock. The built-in analyst costs none.
     pub daily_budget_usd: Decimal,
+    /// Input and output tokens of a day together, likewise.
+    pub daily_tokens: u64,
+    /// Seconds the model may be waited for in a day, likewise.
+    pub daily_seconds: u64,
     /// The operator's own price of the model, instead of the table's.
     pub price: Option<PriceSettings>,
     /// Confidence from which an opening is allowed, inclusive.
@@ -130,6 +136,25 @@ impl ModelSettings {
         match self.provider {
             Provider::Builtin => format!("builtin-rules (priced as {})", self.id),
             Provider::Anthropic | Provider::OpenAi => self.id.clone(),
+        }
+    }
+}
+
+/// In which header the model's key is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// `x-api-key: KEY`.
+    XApiKey,
+}
+
+impl KeyHeader {
+    /// The word in the settings file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::XApiKey => "x-api-key",
         }
     }
 }
@@ -283,6 +308,9 @@ impl Default for ModelSettings {
             cycle_tokens: 400_000,
             cycle_budget_usd: Decimal::ONE,
             daily_budget_usd: Decimal::from(5),
+            daily_tokens: 10_000_000,
+            daily_seconds: 14_400,
+            auth: KeyHeader::Bearer,
             price: None,
             confidence_threshold: Confidence::new(Decimal::new(75, 2)).expect("0.75 lies within 0 to 1"),
             prompt: PromptLanguage::Turkish,

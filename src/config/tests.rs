@@ -134,6 +134,9 @@ fn every_key_reaches_its_setting() {
         cycle_tokens = 50000
         cycle_budget_usd = "0.25"
         daily_budget_usd = "2.50"
+        daily_tokens = 2000000
+        daily_seconds = 7200
+        auth = "x-api-key"
         price_input = "1"
         price_output = "2.5"
         price_cache_read = "0.05"
@@ -177,6 +180,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!((model.id.as_str(), model.max_tokens, model.max_iterations), ("some-model", 512, 3));
     assert_eq!((model.cycle_seconds, model.cycle_tokens), (60, 50_000));
     assert_eq!((model.cycle_budget_usd, model.daily_budget_usd), (Decimal::new(25, 2), Decimal::new(25, 1)));
+    assert_eq!((model.daily_tokens, model.daily_seconds, model.auth), (2_000_000, 7200, KeyHeader::XApiKey));
     let price = PriceSettings {
         input: Decimal::ONE,
         output: Decimal::new(25, 1),
@@ -239,6 +243,9 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("[schedule]\ncron = \"5 * * * *\"", 2, "six cron fields"),
         ("[model]\nprovider = \"gemini\"", 2, "one of \"builtin\", \"anthropic\", \"openai\""),
         ("[model]\ndaily_budget_usd = 5", 2, "an amount of US dollars"),
+        ("[model]\ndaily_tokens = 999", 2, "1000 to 10000000000"),
+        ("[model]\ndaily_seconds = 86401", 2, "10 to 86400"),
+        ("[model]\nauth = \"basic\"", 2, "one of \"bearer\", \"x-api-key\""),
         ("[model]\ncycle_budget_usd = \"-1\"", 2, "an amount of US dollars"),
         ("[model]\nid = \"x\"\nprice_input = \"1\"", 3, "price_input and price_output together"),
         ("[model]\nprice_cache_read = \"1\"", 2, "price_input and price_output together"),

@@ -19,6 +19,16 @@ pub fn lines(cycle: &CycleView, columns: usize) -> Vec<String> {
     lines
 }
 
+/// What the model lets be seen of its thinking while it has not gone on writing, under a heading of its own.
+pub fn thinking(cycle: &CycleView, columns: usize) -> Vec<String> {
+    let thought = cycle.thinking.lines();
+    if thought.trim().is_empty() {
+        return Vec::new();
+    }
+    let heading = ["(thinking)".to_owned()].into_iter();
+    heading.chain(wrap(without_markup(&thought).trim(), columns)).collect()
+}
+
 /// Models like to set words in bold and lines as headings; a terminal shows the marks instead.
 fn without_markup(words: &str) -> String {
     let plain = |line: &str| line.trim_start_matches('#').trim_start().replace("**", "");

@@ -500,7 +500,8 @@ fn scroll(state: &mut State, step: Step) {
         Panel::Analysis => {
             let width = view::analysis::text_width(place);
             let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
-            let lines = cycle.map_or(0, |cycle| prose::lines(cycle, width).len());
+            let lines = cycle
+                .map_or(0, |cycle| prose::lines(cycle, width).len() + prose::thinking(cycle, width).len());
             state.analysis_top = new_top(state.analysis_top, step, lines, rows);
         }
         Panel::Tools => {

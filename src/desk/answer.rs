@@ -14,7 +14,7 @@ use crate::domain::{
 
 mod extract;
 
-use extract::{NoRows, Row, rows_of};
+use extract::{NoRows, Row, rows_of, rows_of_call};
 
 pub use extract::analysis_of;
 
@@ -27,8 +27,8 @@ pub type Pair = (AccountName, Symbol);
 /// How the model handed its decisions over. Both ways end in the same checks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Handed {
-    /// As the input of the submitting tool.
-    Call(Map<String, Value>),
+    /// As the input of the submitting tool: its JSON as the model wrote it.
+    Call(String),
     /// In its text.
     Text(String),
 }
@@ -66,26 +66,20 @@ impl CheckedRow {
 impl Answer {
     /// Checks what was handed over against the pairs that were asked for.
     pub fn check_handed(handed: &Handed, pairs: &[Pair]) -> Self {
-        match handed {
-            Handed::Text(text) => Self::check(text, pairs),
-            Handed::Call(input) => match input.get("decisions") {
-                Some(Value::Array(rows)) => {
-                    let rows: Vec<Row> = rows.iter().cloned().map(Row::from).collect();
-                    Self::from_rows(&rows, pairs)
-                }
-                Some(_) => Self::unusable("`decisions` is not an array of objects", pairs),
-                None => Self::unusable("the call has no `decisions`", pairs),
-            },
+        let rows = match handed {
+            Handed::Text(text) => rows_of(text),
+            Handed::Call(input) => rows_of_call(input),
+        };
+        match rows {
+            Ok(rows) => Self::from_rows(&rows, pairs),
+            Err(NoRows::Unusable(reason)) => Self::unusable(reason, pairs),
+            Err(NoRows::Ambiguous) => Self::ambiguous(pairs),
         }
     }
 
     /// Checks the rows found in `text` against the pairs that were asked for.
     pub fn check(text: &str, pairs: &[Pair]) -> Self {
-        match rows_of(text) {
-            Ok(rows) => Self::from_rows(&rows, pairs),
-            Err(NoRows::Unusable(reason)) => Self::unusable(reason, pairs),
-            Err(NoRows::Ambiguous) => Self::ambiguous(pairs),
-        }
+        Self::check_handed(&Handed::Text(text.to_owned()), pairs)
     }
 
     /// An answer with two lists that differ: none of them counts.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Pair};
 use super::conversation::{
-    Around, Budget, Conversation, HABIT_CYCLES, Lookup, MoneyBudget, Progress, caching_pays,
+    Around, Budget, Conversation, HABIT_CYCLES, Lookup, PaidBudget, Progress, caching_pays,
 };
 use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
@@ -21,7 +21,7 @@ use crate::domain::{
     Phase, Proposal, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
 use crate::market::Brief;
-use crate::store::{CycleStart, PromptKind, StoreError};
+use crate::store::{CycleStart, PromptKind, Spending, StoreError};
 
 /// Said of a cycle, and of each of its rows, that ended with the desk.
 const SHUT_DOWN: &str = "the desk was shut down while the model was thinking";
@@ -319,15 +319,15 @@ impl Run<'_> {
             cycle: &self.id,
             turkish,
             cache: self.is_caching_worth_it().await,
+            ending: &self.floor.ending,
         };
         let mut conversation = Conversation::new(around, budget, prompts.system, prompts.user);
-        let (answer, analysis) = tokio::select! {
-            answered = converse(&mut conversation, pairs, turkish) => answered,
-            () = self.floor.ending.cancelled() => {
-                self.was_cut_off = true;
-                (Answer { rows: Vec::new(), errors: vec![SHUT_DOWN.to_owned()] }, Untrusted::default())
-            }
-        };
+        let (mut answer, analysis) = converse(&mut conversation, pairs, turkish).await;
+        // The conversation ended with the desk, or the desk with it: nobody is there to watch what would be traded.
+        if self.floor.ending.is_cancelled() {
+            self.was_cut_off = true;
+            answer = Answer { rows: Vec::new(), errors: vec![SHUT_DOWN.to_owned()] };
+        }
         let progress = conversation.progress().clone();
         self.timings.model = millis(began);
         (answer, analysis, progress)
@@ -336,7 +336,7 @@ impl Run<'_> {
     /// What the model may use in this cycle. Whatever makes that unknown ends the cycle before it costs anything.
     async fn budget(&self) -> Result<Budget, String> {
         let model = &self.floor.settings.model;
-        let money = if model.provider == Provider::Builtin {
+        let paid = if model.provider == Provider::Builtin {
             None
         } else {
             if self.floor.llm.options().price.is_none() {
@@ -350,13 +350,18 @@ impl Run<'_> {
             let spent = self.floor.shared.store.spent_since(midnight, Provider::Builtin.as_str()).await;
             let spent_before =
                 spent.map_err(|error| format!("what the model cost today could not be read: {error}"))?;
-            Some(MoneyBudget { cycle: model.cycle_budget_usd, day: model.daily_budget_usd, spent_before })
+            let day = Spending {
+                usd: model.daily_budget_usd,
+                tokens: model.daily_tokens,
+                time: Duration::from_secs(model.daily_seconds),
+            };
+            Some(PaidBudget { cycle: model.cycle_budget_usd, day, spent_before })
         };
         Ok(Budget {
             iterations: model.max_iterations,
             time: Duration::from_secs(model.cycle_seconds),
             tokens: model.cycle_tokens,
-            money,
+            paid,
         })
     }
 
@@ -462,7 +467,8 @@ impl Run<'_> {
     }
 }
 
-/// The answer, repaired once where rows were wrong, and the analysis that came with it.
+/// The answer, repaired once where rows were wrong, and the analysis that came with it. A budget that is spent before the
+/// repair takes the rows that were right with it: a cycle out of budget trades nothing.
 pub(super) async fn converse(
     conversation: &mut Conversation<'_>,
     pairs: &[Pair],
@@ -479,6 +485,9 @@ pub(super) async fn converse(
         conversation.ask_again(&answer.repair_request(turkish, by_call));
         match conversation.answer().await {
             Ok(repaired) => answer.repair_with(Answer::check_handed(&repaired, pairs)),
+            Err(error) if error.is_out_of_budget() => {
+                answer = Answer::unusable(&format!("no budget was left for its repair: {error}"), pairs);
+            }
             Err(error) => answer.errors.push(format!("the repair failed: {error}")),
         }
     }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Pair;
 use super::conversation::{Around, Budget, Conversation, Lookup, RecordedAnswers};
@@ -74,7 +75,7 @@ pub async fn play_back(store: &Store, cycle: &CycleId, iterations: u32) -> Resul
     let task: Task = task_of(&user)
         .and_then(|task| serde_json::from_value(task).ok())
         .ok_or_else(|| nothing("its prompt has no task that this version can read"))?;
-    let calls = store.model_calls_of(cycle).await?;
+    let calls = last_tries(store.model_calls_of(cycle).await?);
     let first: Value = calls
         .first()
         .and_then(|call| serde_json::from_slice(&call.request).ok())
@@ -95,9 +96,10 @@ pub async fn play_back(store: &Store, cycle: &CycleId, iterations: u32) -> Resul
         cycle,
         turkish,
         cache: first.get("cache_control").is_some(),
+        ending: &CancellationToken::new(),
     };
     // What was bounded then is bounded by the recording now.
-    let budget = Budget { iterations, time: Duration::from_hours(1), tokens: u64::MAX, money: None };
+    let budget = Budget::unbounded(iterations, Duration::from_hours(1));
     let mut conversation = Conversation::new(around, budget, system, user);
     let (answer, analysis) = converse(&mut conversation, &pairs_of(task), turkish).await;
     let progress = conversation.progress().clone();
@@ -150,9 +152,18 @@ fn again(stored: &DecisionRow, had: Option<&Proposal>, differences: &mut Vec<Str
     DecisionRow { proposal: had.clone(), outcome }
 }
 
+/// One call a turn: the try that ended it. Those before it asked the same and brought nothing.
+fn last_tries(mut calls: Vec<ModelCall>) -> Vec<ModelCall> {
+    calls.reverse();
+    calls.dedup_by_key(|call| call.iteration);
+    calls.reverse();
+    calls
+}
+
 fn recorded_call(call: &ModelCall) -> RecordedCall {
     RecordedCall {
         request: call.request.clone(),
+        status: call.status,
         response: call.response.clone(),
         request_id: call.request_id.clone(),
         error: call.error.clone(),

@@ -115,6 +115,11 @@ pub enum Event {
         /// What was added.
         text: Untrusted,
     },
+    /// The model let more of its thinking be seen. Never a part of its answer.
+    ThinkingDelta {
+        /// What was added.
+        text: Untrusted,
+    },
     /// The model asked its tool for something.
     ToolCallStarted {
         /// Joins start and end.

@@ -130,6 +130,9 @@ pub struct CycleView {
     pub phase: Option<Phase>,
     /// Everything the model wrote so far.
     pub analysis: Untrusted,
+    /// What it lets see of its thinking since it last wrote something else; empty once it goes on writing.
+    #[serde(default)]
+    pub thinking: Untrusted,
     /// Tool calls so far.
     pub tool_calls: Vec<ToolCallView>,
     /// The sources of the brief.
@@ -314,6 +317,7 @@ impl CycleView {
             started_at: at,
             phase: Some(Phase::Gathering),
             analysis: Untrusted::default(),
+            thinking: Untrusted::default(),
             tool_calls: Vec::new(),
             sources: Vec::new(),
             decisions: Vec::new(),
@@ -341,6 +345,7 @@ impl CycleView {
             started_at: report.market_time,
             phase: None,
             analysis: report.analysis.clone(),
+            thinking: Untrusted::default(),
             tool_calls,
             sources: report.brief.sources.clone(),
             decisions: report
@@ -354,9 +359,18 @@ impl CycleView {
 
     fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {
-            Event::PhaseEntered { phase } => self.phase = Some(*phase),
+            Event::PhaseEntered { phase } => {
+                self.phase = Some(*phase);
+                self.thinking = Untrusted::default();
+            }
             Event::BriefReady { brief } => self.sources.clone_from(&brief.sources),
-            Event::AnalysisDelta { text } => self.analysis.push(text),
+            Event::AnalysisDelta { text } => {
+                self.analysis.push(text);
+                if !text.raw().trim().is_empty() {
+                    self.thinking = Untrusted::default();
+                }
+            }
+            Event::ThinkingDelta { text } => self.thinking.push(text),
             Event::ToolCallStarted { call, endpoint, params } => self.tool_calls.push(ToolCallView {
                 call: *call,
                 started_at: at,

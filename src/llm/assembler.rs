@@ -6,15 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::domain::Untrusted;
 
-use super::client::TurnEvent;
+use super::doubled::writes_a_field_twice;
 use super::error::Interruption;
-use super::message::{Block, RawUsage, StopReason, ToolCall, ToolInput};
+use super::message::{Block, Output, RawUsage, StopReason, ToolCall, ToolInput};
+use super::turn::TurnEvent;
 
 /// A message as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     blocks: BTreeMap<u64, Pending>,
     pub(super) usage: RawUsage,
+    pub(super) output: Output,
     pub(super) stop_reason: Option<StopReason>,
     pub(super) refusal: Option<Untrusted>,
     pub(super) model: Option<Untrusted>,
@@ -26,6 +28,8 @@ pub(super) struct Assembler {
 struct Pending {
     start: Value,
     input_json: String,
+    /// Whether the event it began with writes a field twice: what its input was is lost then.
+    is_doubled: bool,
 }
 
 impl Assembler {
@@ -44,7 +48,7 @@ impl Assembler {
                 self.model = event["message"]["model"].as_str().map(Untrusted::from);
                 Ok(None)
             }
-            "content_block_start" => self.begin(&event),
+            "content_block_start" => self.begin(&event, data),
             "content_block_delta" => self.extend(&event),
             "content_block_stop" => Ok(self.finished_call(&event)),
             "message_delta" => {
@@ -55,6 +59,7 @@ impl Assembler {
                     self.refusal = Some(why.into());
                 }
                 self.usage.overwrite_with(&event["usage"]);
+                self.output.is_counted |= event["usage"]["output_tokens"].is_u64();
                 Ok(None)
             }
             "message_stop" => {
@@ -69,7 +74,7 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, event: &Value) -> Result<Option<TurnEvent>, Interruption> {
+    fn begin(&mut self, event: &Value, data: &str) -> Result<Option<TurnEvent>, Interruption> {
         let start = event["content_block"].clone();
         if !start.is_object() {
             return Err(Interruption::Unreadable("a block starts without content".to_owned()));
@@ -84,7 +89,11 @@ impl Assembler {
             }
             _ => None,
         };
-        self.blocks.insert(index(event)?, Pending { start, input_json: String::new() });
+        let written = ["text", "thinking"].map(|key| text(&start, key).len()).iter().sum::<usize>();
+        let input = start["input"].as_object().filter(|input| !input.is_empty());
+        self.output.bytes += written + input.map_or(0, |_| start["input"].to_string().len());
+        let is_doubled = writes_a_field_twice(data);
+        self.blocks.insert(index(event)?, Pending { start, input_json: String::new(), is_doubled });
         Ok(told)
     }
 
@@ -93,6 +102,8 @@ impl Assembler {
             return Err(Interruption::Unreadable("a delta belongs to no block".to_owned()));
         };
         let delta = &event["delta"];
+        self.output.bytes +=
+            ["text", "thinking", "partial_json"].map(|key| text(delta, key).len()).iter().sum::<usize>();
         match text(delta, "type") {
             "text_delta" => {
                 let more = needed(delta, "text")?;
@@ -145,15 +156,13 @@ impl Pending {
         let input = if self.input_json.trim().is_empty() {
             // Some servers put the whole input into the start of the block.
             match self.start["input"].as_object() {
-                Some(input) if empty_is_meant || !input.is_empty() => ToolInput::Complete(input.clone()),
-                None if empty_is_meant => ToolInput::Complete(Map::new()),
+                Some(_) if self.is_doubled => ToolInput::Broken(self.start["input"].to_string().into()),
+                Some(input) if empty_is_meant || !input.is_empty() => ToolInput::whole(input.clone()),
+                None if empty_is_meant => ToolInput::whole(Map::new()),
                 _ => ToolInput::Broken(Untrusted::default()),
             }
         } else {
-            match serde_json::from_str(&self.input_json) {
-                Ok(input) => ToolInput::Complete(input),
-                Err(_) => ToolInput::Broken(self.input_json.as_str().into()),
-            }
+            ToolInput::read(&self.input_json)
         };
         ToolCall { id: text(&self.start, "id").to_owned(), name: text(&self.start, "name").to_owned(), input }
     }

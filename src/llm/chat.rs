@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use crate::domain::Untrusted;
 
-use super::client::{LlmOptions, TurnEvent, TurnRequest};
+use super::client::LlmOptions;
 use super::dialect::{Assemble, Assembled, Dialect};
+use super::doubled::writes_a_field_twice;
 use super::error::Interruption;
-use super::message::{Block, Message, RawUsage, Role, StopReason, ToolCall, ToolInput};
+use super::message::{Block, Message, Output, RawUsage, Role, StopReason, ToolCall, ToolInput};
+use super::turn::{TurnEvent, TurnRequest};
 
 /// The protocol.
 pub(super) struct ChatCompletions;
@@ -112,6 +114,7 @@ struct ChatAssembler {
     finish: Option<String>,
     refusal: String,
     usage: RawUsage,
+    output: Output,
     model: Option<Untrusted>,
     done: bool,
 }
@@ -122,6 +125,8 @@ struct PendingCall {
     id: String,
     name: String,
     arguments: String,
+    /// Whether they came as an object in a chunk that writes a field twice: what they were is lost then.
+    is_doubled: bool,
 }
 
 impl Assemble for ChatAssembler {
@@ -147,16 +152,18 @@ impl Assemble for ChatAssembler {
         let delta = &choice["delta"];
         if let Some(more) = delta["content"].as_str().filter(|more| !more.is_empty()) {
             self.text.push_str(more);
+            self.output.bytes += more.len();
             told.push(TurnEvent::TextDelta(more.into()));
         }
         for thinking in [&delta["reasoning_content"], &delta["reasoning"]] {
             if let Some(more) = thinking.as_str().filter(|more| !more.is_empty()) {
+                self.output.bytes += more.len();
                 told.push(TurnEvent::ThinkingDelta(more.into()));
             }
         }
         self.refusal.push_str(delta["refusal"].as_str().unwrap_or_default());
         for part in delta["tool_calls"].as_array().into_iter().flatten() {
-            told.extend(self.take_call(part));
+            told.extend(self.take_call(part, data));
         }
         if let Some(reason) = choice["finish_reason"].as_str() {
             self.finish = Some(reason.to_owned());
@@ -184,6 +191,7 @@ impl Assemble for ChatAssembler {
         Assembled {
             content,
             usage: self.usage,
+            output: self.output,
             stop_reason,
             refusal: (!self.refusal.is_empty()).then(|| self.refusal.as_str().into()),
             model: self.model.take(),
@@ -192,7 +200,7 @@ impl Assemble for ChatAssembler {
 }
 
 impl ChatAssembler {
-    fn take_call(&mut self, part: &Value) -> Option<TurnEvent> {
+    fn take_call(&mut self, part: &Value, data: &str) -> Option<TurnEvent> {
         // A server that sends whole calls may leave the index out; each is then one of its own.
         let next = self.calls.last_key_value().map_or(0, |(last, _)| last + 1);
         let index = part["index"].as_u64().unwrap_or(next);
@@ -206,8 +214,15 @@ impl ChatAssembler {
             name.clone_into(&mut call.name);
         }
         match &function["arguments"] {
-            Value::String(more) => call.arguments.push_str(more),
-            Value::Object(whole) => call.arguments = Value::Object(whole.clone()).to_string(),
+            Value::String(more) => {
+                self.output.bytes += more.len();
+                call.arguments.push_str(more);
+            }
+            Value::Object(whole) => {
+                call.arguments = Value::Object(whole.clone()).to_string();
+                call.is_doubled = writes_a_field_twice(data);
+                self.output.bytes += call.arguments.len();
+            }
             _ => {}
         }
         is_new.then(|| TurnEvent::ToolUseStarted { id: call.id.clone(), name: call.name.as_str().into() })
@@ -219,11 +234,10 @@ impl ChatAssembler {
             let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0).min(prompt);
             self.usage.input_tokens = prompt - cached;
             self.usage.cache_read_input_tokens = cached;
-            self.usage.reported = true;
         }
         if let Some(output) = usage["completion_tokens"].as_u64() {
             self.usage.output_tokens = output;
-            self.usage.reported = true;
+            self.output.is_counted = true;
         }
     }
 
@@ -245,9 +259,10 @@ impl PendingCall {
     fn block(&self, index: u64, is_whole: bool) -> Block {
         let written =
             if self.arguments.trim().is_empty() && is_whole { "{}" } else { self.arguments.as_str() };
-        let input = match serde_json::from_str(written) {
-            Ok(Value::Object(input)) if is_whole => ToolInput::Complete(input),
-            _ => ToolInput::Broken(self.arguments.as_str().into()),
+        let input = if is_whole && !self.is_doubled {
+            ToolInput::read(written)
+        } else {
+            ToolInput::Broken(self.arguments.as_str().into())
         };
         // Without an id of the server's there must still be one that joins call and result.
         let id = if self.id.is_empty() { format!("call_{index}") } else { self.id.clone() };

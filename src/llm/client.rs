@@ -6,20 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventsource_stream::{EventStreamError, Eventsource};
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::domain::Untrusted;
-use crate::net::{Body, Transport};
+use crate::domain::{Clock, SystemClock, Untrusted};
+use crate::net::{Body, NetError, Transport};
 
 use super::chat::ChatCompletions;
 use super::dialect::{Assemble, Assembled, Dialect, Messages};
 use super::error::{Interruption, LlmError, Partial};
-use super::message::{Block, Message, RawUsage, StopReason, Tool, ToolCall};
+use super::headers::{backoff, header, retry_after, running_short, worth_retrying};
+use super::message::RawUsage;
 use super::price::{self, ModelPrice};
+use super::turn::{Cut, FailedTry, Turn, TurnEvent, TurnRequest, Until};
 
 /// An error's body is at most read this far.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
@@ -106,98 +108,6 @@ impl LlmOptions {
     }
 }
 
-/// What is asked in one turn.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TurnRequest {
-    /// The system prompt.
-    pub system: String,
-    /// The conversation so far; the last message is the desk's.
-    pub messages: Vec<Message>,
-    /// What the model may call; the order is part of what is cached.
-    pub tools: Vec<Tool>,
-    /// Whether the provider shall cache the conversation up to here for five minutes. Writing costs a quarter more,
-    /// reading a tenth.
-    pub cache: bool,
-}
-
-/// What happens while a turn runs. For showing only: act on the finished [`Turn`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum TurnEvent {
-    /// More of the answer's text.
-    TextDelta(Untrusted),
-    /// More of what the model lets see of its thinking.
-    ThinkingDelta(Untrusted),
-    /// The model begins to call a tool.
-    ToolUseStarted {
-        /// The call's id.
-        id: String,
-        /// The tool's name.
-        name: Untrusted,
-    },
-    /// A call's input has arrived.
-    ToolUseReady(ToolCall),
-    /// A try failed before anything arrived; the next one follows after a pause.
-    Retrying {
-        /// The try that follows, counted from 1.
-        attempt: u32,
-        /// The pause before it.
-        wait: Duration,
-        /// What failed, fit for a screen.
-        reason: String,
-    },
-}
-
-/// A complete answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// Its blocks, in order.
-    pub content: Vec<Block>,
-    /// Why the model stopped.
-    pub stop_reason: StopReason,
-    /// The model that answered, as it names itself.
-    pub model: Option<Untrusted>,
-    /// Why it declined, if it did and said so.
-    pub refusal: Option<Untrusted>,
-    /// Tokens.
-    pub usage: RawUsage,
-    /// The request's id, for the provider's support.
-    pub request_id: Option<String>,
-    /// The provider's rate-limit headers.
-    pub rate_limits: Vec<(String, String)>,
-    /// The request's body, for the store.
-    pub raw_request: Vec<u8>,
-    /// The bytes of the stream, for the store.
-    pub raw_response: Vec<u8>,
-    /// Tries made, this one included.
-    pub attempts: u32,
-    /// Duration in milliseconds, failed tries and pauses included.
-    pub ms: f64,
-}
-
-impl Turn {
-    /// All text of the answer.
-    pub fn text(&self) -> Untrusted {
-        let mut whole = Untrusted::default();
-        for block in &self.content {
-            if let Block::Text(text) = block {
-                whole.push(text);
-            }
-        }
-        whole
-    }
-
-    /// The calls the model waits for. None when it stopped for any other reason: a call may then be cut off.
-    pub fn tool_calls(&self) -> Vec<&ToolCall> {
-        if self.stop_reason != StopReason::ToolUse {
-            return Vec::new();
-        }
-        self.content
-            .iter()
-            .filter_map(|block| if let Block::ToolUse(call) = block { Some(call) } else { None })
-            .collect()
-    }
-}
-
 /// Talks to one model. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LlmClient {
@@ -216,31 +126,46 @@ impl LlmClient {
         &self.options
     }
 
-    /// Makes one request and follows its answer to the end, at most until `deadline`. Failed tries are repeated only
-    /// while nothing of an answer has arrived. Dropping the future ends the request.
+    /// Makes one request and follows its answer to the end, as long as `until` allows. Failed tries are repeated only
+    /// while nothing of an answer has arrived; each is told, for it may have been paid for.
     pub async fn run_turn(
         &self,
         request: &TurnRequest,
-        deadline: Instant,
+        until: &Until,
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<Turn, LlmError> {
-        let started = Instant::now();
         let raw_request = self.options.protocol.dialect().body(&self.options, request);
         let mut attempt = 1;
         loop {
-            let failure = match self.try_once(&raw_request, attempt, started, deadline, on_event).await {
+            if until.ending.is_cancelled() {
+                return Err(LlmError::Cancelled);
+            }
+            let began = Instant::now();
+            let failure = match self.try_once(&raw_request, attempt, until, on_event).await {
                 Ok(turn) => return Ok(turn),
                 Err(failure) => failure,
             };
+            if let Some(kept) = failure.kept {
+                on_event(TurnEvent::TryFailed(Box::new(FailedTry {
+                    request: raw_request.clone(),
+                    status: kept.status,
+                    response: kept.response,
+                    request_id: kept.request_id,
+                    usage: kept.usage,
+                    ms: millis(began),
+                    error: failure.error.to_string(),
+                })));
+            }
             let wait = failure.retry_after.unwrap_or_else(|| backoff(attempt));
-            let in_time = Instant::now().checked_add(wait).is_some_and(|then| then < deadline);
+            let in_time = Instant::now().checked_add(wait).is_some_and(|then| then < until.deadline);
             if !failure.retryable || attempt >= self.options.attempts || !in_time {
                 return Err(failure.error);
             }
             attempt += 1;
             tracing::warn!(attempt, error = %failure.error, "the model is asked again");
             on_event(TurnEvent::Retrying { attempt, wait, reason: failure.error.to_string() });
-            tokio::time::sleep(wait).await;
+            // However the pause ends, the next round sees whether anybody still waits.
+            let _ = until.wait(Duration::MAX, tokio::time::sleep(wait)).await;
         }
     }
 
@@ -268,22 +193,24 @@ impl LlmClient {
         &self,
         raw_request: &[u8],
         attempts: u32,
-        started: Instant,
-        deadline: Instant,
+        until: &Until,
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<Turn, Failure> {
+        let began = Instant::now();
         let request = self.request(raw_request).map_err(Failure::last)?;
-        let response = self.head(request, attempts, deadline).await?;
+        let response = self.head(request, attempts, until).await?;
         if !response.status().is_success() {
-            return Err(self.refusal(response, attempts, deadline).await);
+            return Err(self.refusal(response, attempts, until).await);
         }
+        let status = response.status().as_u16();
         let request_id = header(response.headers(), "request-id");
-        let rate_limits = rate_limits(response.headers());
+        let running_short = running_short(response.headers());
         let mut assembler = self.options.protocol.dialect().assembler();
         let raw = Arc::new(Mutex::new(Vec::new()));
-        let ended = self.follow(response.into_body(), &raw, assembler.as_mut(), deadline, on_event).await;
+        let ended = self.follow(response.into_body(), &raw, assembler.as_mut(), until, on_event).await;
         let raw_response = std::mem::take(&mut *raw.lock().unwrap_or_else(PoisonError::into_inner));
-        let Assembled { content, usage, stop_reason, refusal, model } = assembler.assembled();
+        let Assembled { content, usage, output, stop_reason, refusal, model } = assembler.assembled();
+        let usage = usage.filled_in(raw_request.len(), output, ended.is_ok());
         let cause = match (ended, stop_reason) {
             (Ok(()), Some(stop_reason)) => {
                 return Ok(Turn {
@@ -293,29 +220,29 @@ impl LlmClient {
                     refusal,
                     usage,
                     request_id,
-                    rate_limits,
+                    running_short,
                     raw_request: raw_request.to_vec(),
                     raw_response,
                     attempts,
-                    ms: (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
+                    ms: millis(began),
                 });
             }
             (Ok(()), None) => Interruption::Unreadable("the message has no stop reason".to_owned()),
             (Err(cause), _) => cause,
         };
-        let nothing_arrived = raw_response.is_empty();
-        let partial = Box::new(Partial {
-            content,
-            usage,
-            request_id,
-            raw_request: raw_request.to_vec(),
-            raw_response,
-            attempts,
-        });
         Err(Failure {
-            error: LlmError::Interrupted { cause, partial },
-            retryable: nothing_arrived,
+            retryable: raw_response.is_empty() && !matches!(cause, Interruption::Cancelled),
             retry_after: None,
+            kept: Some(Kept {
+                status: Some(status),
+                response: raw_response.clone(),
+                request_id: request_id.clone(),
+                usage,
+            }),
+            error: LlmError::Interrupted {
+                cause,
+                partial: Box::new(Partial { content, usage, request_id, raw_response, attempts }),
+            },
         })
     }
 
@@ -324,16 +251,27 @@ impl LlmClient {
         &self,
         request: Request<Bytes>,
         attempts: u32,
-        deadline: Instant,
+        until: &Until,
     ) -> Result<Response<Body>, Failure> {
-        let until = no_later_than(deadline, self.options.idle_timeout);
-        let reason = match tokio::time::timeout_at(until, self.transport.send(request)).await {
+        let sent = request.body().len();
+        let idle = self.options.idle_timeout;
+        let no_answer = |reason| LlmError::NoAnswer { attempts, reason };
+        let (error, retryable, usage) = match until.wait(idle, self.transport.send(request)).await {
             Ok(Ok(response)) => return Ok(response),
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) if until == deadline => return Err(Failure::last(LlmError::OutOfTime)),
-            Err(_elapsed) => format!("nothing came for {}s", self.options.idle_timeout.as_secs()),
+            Ok(Err(error @ NetError::NotSent { .. })) => {
+                (no_answer(error.to_string()), true, RawUsage::default())
+            }
+            // It was on its way: whoever took it may bill it.
+            Ok(Err(error)) => (no_answer(error.to_string()), true, RawUsage::of_unanswered(sent)),
+            Err(Cut::Silence) => {
+                let reason = format!("nothing came for {}s", idle.as_secs());
+                (no_answer(reason), true, RawUsage::of_unanswered(sent))
+            }
+            Err(Cut::Deadline) => (LlmError::OutOfTime, false, RawUsage::of_unanswered(sent)),
+            Err(Cut::Cancelled) => (LlmError::Cancelled, false, RawUsage::of_unanswered(sent)),
         };
-        Err(Failure { error: LlmError::NoAnswer { attempts, reason }, retryable: true, retry_after: None })
+        let kept = Kept { status: None, response: Vec::new(), request_id: None, usage };
+        Err(Failure { error, retryable, retry_after: None, kept: Some(kept) })
     }
 
     /// Reads the stream until the message is complete.
@@ -342,7 +280,7 @@ impl LlmClient {
         body: Body,
         raw: &Arc<Mutex<Vec<u8>>>,
         assembler: &mut (dyn Assemble + Send),
-        deadline: Instant,
+        until: &Until,
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<(), Interruption> {
         let copy = Arc::clone(raw);
@@ -351,12 +289,12 @@ impl LlmClient {
         let chunks = futures_util::stream::unfold(body.into_data_stream(), move |mut chunks| {
             let copy = Arc::clone(&copy);
             async move {
-                let until = no_later_than(deadline, idle);
-                let chunk = match tokio::time::timeout_at(until, chunks.next()).await {
+                let chunk = match until.wait(idle, chunks.next()).await {
                     Ok(None) => return None,
                     Ok(Some(Err(error))) => Err(Interruption::Net(error)),
-                    Err(_elapsed) if until == deadline => Err(Interruption::OutOfTime),
-                    Err(_elapsed) => Err(Interruption::Silent(idle)),
+                    Err(Cut::Deadline) => Err(Interruption::OutOfTime),
+                    Err(Cut::Cancelled) => Err(Interruption::Cancelled),
+                    Err(Cut::Silence) => Err(Interruption::Silent(idle)),
                     Ok(Some(Ok(chunk))) => {
                         let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
                         if copy.len() + chunk.len() > STREAM_LIMIT {
@@ -390,10 +328,10 @@ impl LlmClient {
     }
 
     /// Reads an error's body; bodies that are not JSON come from servers in between.
-    async fn refusal(&self, response: Response<Body>, attempts: u32, deadline: Instant) -> Failure {
+    async fn refusal(&self, response: Response<Body>, attempts: u32, until: &Until) -> Failure {
         let (parts, body) = response.into_parts();
-        let until = no_later_than(deadline, self.options.idle_timeout);
-        let collected = tokio::time::timeout_at(until, Limited::new(body, ERROR_BODY_LIMIT).collect()).await;
+        let reading = Limited::new(body, ERROR_BODY_LIMIT).collect();
+        let collected = until.wait(self.options.idle_timeout, reading).await;
         let bytes = match collected {
             Ok(Ok(collected)) => collected.to_bytes(),
             Ok(Err(_)) | Err(_) => Bytes::new(),
@@ -410,7 +348,13 @@ impl LlmClient {
             .or_else(|| json["request_id"].as_str().map(|id| Untrusted::from(id).line(80)));
         Failure {
             retryable: !spend_limit && worth_retrying(parts.status, &parts.headers),
-            retry_after: retry_after(&parts.headers),
+            retry_after: retry_after(&parts.headers, SystemClock.now()),
+            kept: Some(Kept {
+                status: Some(parts.status.as_u16()),
+                response: text.clone().into_bytes(),
+                request_id: request_id.clone(),
+                usage: RawUsage::default(),
+            }),
             error: LlmError::Refused {
                 status: parts.status.as_u16(),
                 kind: kind.into(),
@@ -423,59 +367,32 @@ impl LlmClient {
     }
 }
 
-/// So long from now, but not beyond the deadline.
-fn no_later_than(deadline: Instant, wait: Duration) -> Instant {
-    Instant::now().checked_add(wait).map_or(deadline, |until| until.min(deadline))
-}
-
 /// A failed try, and whether another may help.
 struct Failure {
     error: LlmError,
     retryable: bool,
     retry_after: Option<Duration>,
+    /// What is kept of it; `None` when nothing was sent.
+    kept: Option<Kept>,
+}
+
+/// What is kept of a failed try.
+struct Kept {
+    status: Option<u16>,
+    response: Vec<u8>,
+    request_id: Option<String>,
+    usage: RawUsage,
 }
 
 impl Failure {
     const fn last(error: LlmError) -> Self {
-        Self { error, retryable: false, retry_after: None }
+        Self { error, retryable: false, retry_after: None, kept: None }
     }
 }
 
-/// Which statuses pass by themselves (facts: errors); the provider's own word goes first.
-fn worth_retrying(status: StatusCode, headers: &HeaderMap) -> bool {
-    match headers.get("x-should-retry").map(HeaderValue::as_bytes) {
-        Some(b"true") => true,
-        Some(b"false") => false,
-        _ => matches!(status.as_u16(), 408 | 409 | 429) || status.is_server_error(),
-    }
-}
-
-/// Half a second, doubled each time up to 8 s, shortened at random by up to a quarter.
-fn backoff(attempt: u32) -> Duration {
-    use std::hash::{BuildHasher, Hasher};
-    let whole = Duration::from_millis(500) * 2_u32.pow(attempt.saturating_sub(1).min(4));
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    whole * (1000 - u32::try_from(random % 250).unwrap_or(0)) / 1000
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(Untrusted::from(headers.get(name)?.to_str().ok()?).line(80))
-}
-
-fn rate_limits(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            ["anthropic-ratelimit-", "x-ratelimit-"].iter().any(|start| name.as_str().starts_with(start))
-        })
-        .filter_map(|(name, value)| Some((name.to_string(), Untrusted::from(value.to_str().ok()?).line(80))))
-        .collect()
+/// Milliseconds since an instant, to a tenth.
+fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 fn without_key(text: &str, key: &SecretString) -> String {

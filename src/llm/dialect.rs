@@ -5,9 +5,10 @@ use serde_json::json;
 use crate::domain::Untrusted;
 
 use super::assembler::Assembler;
-use super::client::{LlmOptions, TurnEvent, TurnRequest};
+use super::client::LlmOptions;
 use super::error::Interruption;
-use super::message::{Block, RawUsage, StopReason};
+use super::message::{Block, Output, RawUsage, StopReason};
+use super::turn::{TurnEvent, TurnRequest};
 
 /// The version of the Messages API this client speaks. It knows no temperature.
 const API_VERSION: &str = "2026-10-21";
@@ -41,6 +42,7 @@ pub(super) trait Assemble {
 pub(super) struct Assembled {
     pub content: Vec<Block>,
     pub usage: RawUsage,
+    pub output: Output,
     pub stop_reason: Option<StopReason>,
     pub refusal: Option<Untrusted>,
     pub model: Option<Untrusted>,
@@ -96,6 +98,7 @@ impl Assemble for Assembler {
         Assembled {
             content: self.content(),
             usage: self.usage,
+            output: self.output,
             stop_reason: self.stop_reason.take(),
             refusal: self.refusal.take(),
             model: self.model.take(),

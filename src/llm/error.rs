@@ -48,6 +48,9 @@ pub enum LlmError {
     /// The time for this turn is over before an answer began.
     #[error("no time is left for the model's answer")]
     OutOfTime,
+    /// Nobody waits for the answer any more, and it had not begun.
+    #[error("the desk ended before the model answered")]
+    Cancelled,
 }
 
 /// What the operator can do about a refusal.
@@ -84,6 +87,9 @@ pub enum Interruption {
     /// The turn's time was over.
     #[error("the time for the answer was over")]
     OutOfTime,
+    /// Nobody waits for it any more.
+    #[error("the desk ended")]
+    Cancelled,
     /// What came is not the protocol.
     #[error("the stream cannot be read: {0}")]
     Unreadable(String),
@@ -94,12 +100,10 @@ pub enum Interruption {
 pub struct Partial {
     /// Blocks begun; their last words may be missing.
     pub content: Vec<Block>,
-    /// Tokens as far as told; the bill may be higher.
+    /// Tokens as far as told, and our estimate of what was not.
     pub usage: RawUsage,
     /// The request's id.
     pub request_id: Option<String>,
-    /// The request's body.
-    pub raw_request: Vec<u8>,
     /// The bytes of the stream so far.
     pub raw_response: Vec<u8>,
     /// Tries made.

@@ -125,17 +125,36 @@ pub struct ToolCall {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToolInput {
     /// A whole JSON object.
-    Complete(Map<String, Value>),
+    Complete {
+        /// What it says; of a field that was written twice, the last.
+        object: Map<String, Value>,
+        /// The JSON as the model wrote it, with everything that was written twice.
+        written: String,
+    },
     /// Cut off, or not a JSON object; as it came. Never to be acted on. It goes back as an empty object, beside a result
     /// that says so.
     Broken(Untrusted),
 }
 
 impl ToolInput {
+    /// Reads what the model wrote.
+    pub fn read(written: &str) -> Self {
+        match serde_json::from_str(written) {
+            Ok(object) => Self::Complete { object, written: written.to_owned() },
+            Err(_) => Self::Broken(written.into()),
+        }
+    }
+
+    /// An object that came as one, with no field written twice.
+    pub fn whole(object: Map<String, Value>) -> Self {
+        let value = Value::Object(object.clone());
+        Self::Complete { object, written: value.to_string() }
+    }
+
     /// The object, if it is whole.
     pub const fn complete(&self) -> Option<&Map<String, Value>> {
         match self {
-            Self::Complete(input) => Some(input),
+            Self::Complete { object, .. } => Some(object),
             Self::Broken(_) => None,
         }
     }
@@ -218,8 +237,17 @@ pub struct RawUsage {
     pub cache_creation_input_tokens: u64,
     /// The part of it that is kept for an hour, which costs more.
     pub cache_creation_1h_input_tokens: u64,
-    /// Whether the provider told any figure; without one, zero means unknown.
-    pub reported: bool,
+    /// Whether a figure is our estimate, because the provider told none.
+    pub estimated: bool,
+}
+
+/// What an assembler saw of an answer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Output {
+    /// Bytes of text, thinking and tool input that came.
+    pub bytes: usize,
+    /// Whether the provider counted it, beyond the figure that every stream begins with.
+    pub is_counted: bool,
 }
 
 impl RawUsage {
@@ -228,6 +256,27 @@ impl RawUsage {
         self.input_tokens
             .saturating_add(self.cache_read_input_tokens)
             .saturating_add(self.cache_creation_input_tokens)
+    }
+
+    /// A request that was sent and brought nothing back: it may be billed all the same.
+    pub(super) fn of_unanswered(sent: usize) -> Self {
+        Self::default().filled_in(sent, Output::default(), false)
+    }
+
+    /// Estimates what the provider did not tell, so that nothing counts as free by silence: the input from the bytes
+    /// `sent`, the output from what came of it. An answer that broke off has at least been written as far as it came.
+    pub(super) fn filled_in(mut self, sent: usize, output: Output, has_ended: bool) -> Self {
+        if self.total_input() == 0 {
+            self.input_tokens = estimate(sent);
+            self.estimated = true;
+        }
+        let written = estimate(output.bytes);
+        let is_told = has_ended && output.is_counted && self.output_tokens > 0;
+        if !is_told && written > self.output_tokens {
+            self.output_tokens = written;
+            self.estimated = true;
+        }
+        self
     }
 
     /// Takes over the figures that are present: they are running totals, not increments.
@@ -243,8 +292,12 @@ impl RawUsage {
         for (figure, value) in figures {
             if let Some(value) = value.as_u64() {
                 *figure = value;
-                self.reported = true;
             }
         }
     }
+}
+
+/// Tokens of so many bytes. Tables of numbers have 1.6 to 2.3 bytes a token, prose has more; too many is right here.
+fn estimate(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(2)
 }

@@ -8,16 +8,20 @@ mod assembler;
 mod chat;
 mod client;
 mod dialect;
+mod doubled;
 mod error;
+mod headers;
 mod message;
 pub mod price;
 mod recorded;
 pub mod tools;
+mod turn;
 
-pub use client::{Auth, LlmClient, LlmOptions, Protocol, Turn, TurnEvent, TurnRequest};
+pub use client::{Auth, LlmClient, LlmOptions, Protocol};
 pub use error::{Interruption, LlmError, Partial};
 pub use message::{Block, Message, RawUsage, Role, StopReason, Tool, ToolCall, ToolInput};
 pub use recorded::{Recorded, RecordedCall};
+pub use turn::{FailedTry, Turn, TurnEvent, TurnRequest, Until};
 
 #[cfg(test)]
 mod testing;

@@ -30,7 +30,7 @@ pub struct ModelPrice {
 
 /// Model id; then mills (a thousandth of a dollar) for a million tokens: input, output, five-minute write, one-hour
 /// write, read.
-const TABLE: [(&str, [i64; 5]); 13] = [
+const TABLE: [(&str, [i64; 5]); 14] = [
     ("claude-sonnet-4-6", [3000, 15_000, 3750, 6000, 300]),
     ("claude-sonnet-5", [2000, 10_000, 2500, 4000, 200]),
     ("claude-sonnet-5-5", [2000, 10_000, 2500, 4000, 100]),
@@ -44,6 +44,7 @@ const TABLE: [(&str, [i64; 5]); 13] = [
     ("claude-opus-4-5", [5000, 25_000, 6250, 10_000, 500]),
     ("claude-fable-5-2", [8000, 40_000, 10_000, 16_000, 200]),
     ("claude-fable-5-1", [10_000, 50_000, 12_500, 20_000, 250]),
+    ("claude-fable-5", [10_000, 50_000, 12_500, 20_000, 1000]),
 ];
 
 /// The price of a model, by its id with or without a date at its end. `None` for a model the table does not know.
@@ -140,6 +141,8 @@ mod tests {
 
     #[test]
     fn a_dated_id_has_the_price_of_its_model_and_an_unknown_one_has_none() {
+        assert_ne!(of("claude-fable-5-20260301"), of("claude-fable-5-1"));
+        assert_eq!(of("claude-fable-5").unwrap().cache_read, Decimal::ONE);
         assert_eq!(of("claude-haiku-4-5-20251001"), of("claude-haiku-4-5"));
         assert_eq!(of("llama-9"), None);
     }

@@ -22,7 +22,9 @@ use super::client::{LlmClient, LlmOptions};
 pub struct RecordedCall {
     /// The body that was sent.
     pub request: Vec<u8>,
-    /// The stream that came, as far as it came; empty when nothing did.
+    /// HTTP status; `None` when not even a head came.
+    pub status: Option<u16>,
+    /// What came, as far as it came; empty when nothing did.
     pub response: Vec<u8>,
     /// The provider's id of the request.
     pub request_id: Option<String>,
@@ -87,6 +89,8 @@ async fn play(State(recorded): State<Recorded>, request: Bytes) -> Result<Respon
         }
         Ok(call) => {
             let mut response = Response::new(Body::from(call.response));
+            let status = call.status.and_then(|status| StatusCode::from_u16(status).ok());
+            *response.status_mut() = status.unwrap_or(StatusCode::OK);
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
             if let Some(id) = call.request_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
@@ -120,6 +124,7 @@ mod tests {
     fn call_of(turn: &Turn) -> RecordedCall {
         RecordedCall {
             request: turn.raw_request.clone(),
+            status: Some(200),
             response: turn.raw_response.clone(),
             request_id: turn.request_id.clone(),
             error: None,
@@ -135,6 +140,21 @@ mod tests {
         assert_eq!((&after.content, &after.raw_response), (&before.content, &before.raw_response));
         assert_eq!((after.usage, after.request_id), (before.usage, before.request_id));
         assert_eq!((events.len(), recorded.left()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_comes_back_with_its_status_and_words() {
+        let body = r#"{"error":{"type":"invalid_request_error","message":"too long"}}"#;
+        let refused = RecordedCall {
+            status: Some(400),
+            response: body.into(),
+            error: Some("refused".to_owned()),
+            ..call_of(&first().await)
+        };
+        let recorded = Recorded::new([refused]);
+        let error = run(&recorded.client(options()), Duration::from_hours(1)).await.0.unwrap_err();
+        assert!(error.to_string().contains("HTTP 400 (invalid_request_error): too long"), "{error}");
+        assert_eq!(recorded.left(), 0);
     }
 
     #[tokio::test]

@@ -71,7 +71,8 @@ impl Server {
 pub(super) async fn run(client: &LlmClient, time: Duration) -> (Result<Turn, LlmError>, Vec<TurnEvent>) {
     let request = TurnRequest { messages: vec![Message::user("hello")], ..TurnRequest::default() };
     let mut events = Vec::new();
-    let result = client.run_turn(&request, Instant::now() + time, &mut |event| events.push(event)).await;
+    let result =
+        client.run_turn(&request, &Until::at(Instant::now() + time), &mut |event| events.push(event)).await;
     (result, events)
 }
 

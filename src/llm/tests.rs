@@ -45,9 +45,21 @@ fn assert_rich(turn: &Turn) {
         cache_read_input_tokens: 3,
         cache_creation_input_tokens: 7,
         cache_creation_1h_input_tokens: 2,
-        reported: true,
+        estimated: false,
     };
     assert_eq!(turn.usage, expected);
+}
+
+fn in_a_minute() -> Until {
+    Until::at(Instant::now() + Duration::from_mins(1))
+}
+
+/// The failed tries among what was told.
+fn failed_tries(events: &[TurnEvent]) -> Vec<&FailedTry> {
+    fn failed(event: &TurnEvent) -> Option<&FailedTry> {
+        if let TurnEvent::TryFailed(failed) = event { Some(failed) } else { None }
+    }
+    events.iter().filter_map(failed).collect()
 }
 
 fn in_two(text: &str, cut: usize) -> Body {
@@ -91,6 +103,7 @@ async fn what_arrives_is_told_in_order() {
             TurnEvent::ToolUseStarted { id, .. } => format!("start {id}"),
             TurnEvent::ToolUseReady(call) => format!("ready {}", call.id),
             TurnEvent::Retrying { .. } => "retry".to_owned(),
+            TurnEvent::TryFailed(failed) => failed.error.clone(),
         })
         .collect();
     let expected =
@@ -119,7 +132,7 @@ async fn an_answer_goes_back_as_it_came_with_all_results_in_one_message() {
     };
     let server = Server::playing([ok(frames(&[start()]) + &frames(&end("end_turn")))]);
     let client = server.client_with(|_| ());
-    let turn = client.run_turn(&request, Instant::now() + Duration::from_mins(1), &mut |_| ()).await.unwrap();
+    let turn = client.run_turn(&request, &in_a_minute(), &mut |_| ()).await.unwrap();
     assert_eq!(turn.stop_reason, StopReason::EndTurn);
     let seen = server.seen.lock().unwrap();
     let (headers, body) = &seen[0];
@@ -197,7 +210,7 @@ async fn a_rate_limit_waits_as_long_as_it_is_told() {
     let (turn, events) = server.run().await;
     assert_eq!(turn.unwrap().attempts, 2);
     assert_eq!(began.elapsed(), Duration::from_secs(7));
-    assert!(matches!(&events[0], TurnEvent::Retrying { attempt: 2, wait, reason }
+    assert!(matches!(&events[1], TurnEvent::Retrying { attempt: 2, wait, reason }
         if *wait == Duration::from_secs(7) && reason.contains("slow")));
 }
 
@@ -208,7 +221,14 @@ async fn overload_and_faults_of_the_server_are_tried_three_times() {
         let server = Server::playing((0..3).map(|_| status(code, &[], "<html>busy</html>")));
         let (result, events) = server.run().await;
         let Err(LlmError::Refused { status, attempts: 3, .. }) = result else { panic!("{result:?}") };
-        assert_eq!((status, server.requests(), events.len()), (code, 3, 2));
+        let tries = failed_tries(&events);
+        assert_eq!((status, server.requests(), events.len(), tries.len()), (code, 3, 5, 3));
+        let sent = server.seen.lock().unwrap()[0].1.to_string().into_bytes();
+        for tried in tries {
+            assert_eq!((tried.status, &tried.request), (Some(code), &sent));
+            assert_eq!(tried.response, b"<html>busy</html>");
+            assert_eq!(tried.usage, RawUsage::default(), "who refuses bills nothing");
+        }
     }
 }
 
@@ -347,9 +367,114 @@ async fn a_refusal_is_a_turn_with_its_reason() {
 #[tokio::test]
 async fn a_key_quoted_by_a_server_in_between_is_removed() {
     let server = Server::playing([status(400, &[], "bad header sk-very-secret here")]);
-    let (result, _) = server.run().await;
+    let (result, events) = server.run().await;
     let error = result.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("sk-very-secret"));
+    let [kept] = failed_tries(&events)[..] else { panic!("{events:?}") };
+    assert_eq!(kept.response, b"bad header [removed] here");
+}
+
+#[tokio::test]
+async fn what_the_provider_does_not_count_is_estimated_and_marked() {
+    let mut silent = start();
+    silent["message"]["usage"] = json!({});
+    let mut stop = end("end_turn");
+    stop.iter_mut().for_each(|event| event["usage"] = json!(null));
+    let body = |start: Value, words: &str, end: &[Value]| {
+        frames(&[vec![start], text_block(0, &[words]), end.to_vec()].concat())
+    };
+    let thousand = "word ".repeat(200);
+    // No figure at all, in an answer that is whole.
+    let (turn, _) = Server::playing([ok(body(silent, &thousand, &stop))]).run().await;
+    let turn = turn.unwrap();
+    let sent = u64::try_from(turn.raw_request.len()).unwrap();
+    assert_eq!((turn.usage.input_tokens, turn.usage.output_tokens), (sent.div_ceil(2), 500));
+    assert!(turn.usage.estimated);
+    // Only the figure every stream begins with.
+    let (turn, _) = Server::playing([ok(body(start(), &thousand, &stop))]).run().await;
+    let usage = turn.unwrap().usage;
+    assert_eq!((usage.input_tokens, usage.output_tokens, usage.estimated), (25, 500, true));
+    // A whole answer that was counted is taken at its word.
+    let (turn, _) = Server::playing([ok(body(start(), &thousand, &end("end_turn")))]).run().await;
+    let usage = turn.unwrap().usage;
+    assert_eq!((usage.output_tokens, usage.estimated), (89, false));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_counts_as_far_as_it_was_written() {
+    let words = "word ".repeat(8000);
+    let mut events = vec![start()];
+    events.extend(text_block(0, &[&words]));
+    let (result, told) = Server::playing([ok(frames(&events))]).run().await;
+    let Err(LlmError::Interrupted { partial, .. }) = result else { panic!("{result:?}") };
+    assert_eq!((partial.usage.output_tokens, partial.usage.estimated), (20_000, true));
+    assert_eq!(failed_tries(&told)[0].usage, partial.usage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_nobody_answered_counts_as_read_and_one_that_never_left_does_not() {
+    let (result, events) =
+        run(&Server::playing([Play::Silence]).client_with(|_| ()), Duration::from_secs(60)).await;
+    assert!(matches!(result, Err(LlmError::OutOfTime)), "{result:?}");
+    let [tried] = failed_tries(&events)[..] else { panic!("{events:?}") };
+    assert_eq!(tried.usage.input_tokens, u64::try_from(tried.request.len()).unwrap().div_ceil(2));
+    assert!(tried.usage.estimated && tried.status.is_none());
+}
+
+#[tokio::test]
+async fn a_cancelled_turn_hands_over_what_had_come() {
+    let half = frames(&[vec![start()], text_block(0, &["half an answer"])].concat());
+    let stalled = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(half.clone()))])
+        .chain(futures_util::stream::pending());
+    let server = Server::playing([ok(Body::from_stream(stalled))]);
+    let until = in_a_minute();
+    let ending = until.ending.clone();
+    let mut events = Vec::new();
+    let request = TurnRequest { messages: vec![Message::user("hello")], ..TurnRequest::default() };
+    let result = server
+        .client_with(|_| ())
+        .run_turn(&request, &until, &mut |event| {
+            if matches!(event, TurnEvent::TextDelta(_)) {
+                ending.cancel();
+            }
+            events.push(event);
+        })
+        .await;
+    let Err(LlmError::Interrupted { cause: Interruption::Cancelled, partial }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(partial.content, [Block::Text("half an answer".into())]);
+    assert_eq!(failed_tries(&events)[0].response, half.as_bytes());
+    // Cancelled before it began, it does not begin: the script has no second answer.
+    let mut silent = |_| ();
+    let result = server.client_with(|_| ()).run_turn(&request, &until, &mut silent).await;
+    assert!(matches!(result, Err(LlmError::Cancelled)), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_input_keeps_what_was_written_twice() {
+    let doubled = r#"{"decision":"HOLD","decision":"LONG"}"#;
+    let events = [vec![start()], tool_block(0, &[doubled]), end("tool_use")].concat();
+    let (turn, _) = Server::playing([ok(frames(&events))]).run().await;
+    let ToolInput::Complete { written, .. } = &turn.unwrap().tool_calls()[0].input.clone() else { panic!() };
+    assert_eq!(written, doubled);
+    // An input that comes with the start of its block is read as part of the event: what was doubled is lost there.
+    let start_with = |input: &str| {
+        let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":INPUT}}"#;
+        let stop = json!({"type":"content_block_stop","index":0});
+        let head = frames(&[start()]);
+        format!(
+            "{head}data: {}
+
+{}",
+            block.replace("INPUT", input),
+            frames(&[vec![stop], end("tool_use")].concat())
+        )
+    };
+    let (turn, _) = Server::playing([ok(start_with(doubled))]).run().await;
+    assert!(matches!(turn.unwrap().tool_calls()[0].input, ToolInput::Broken(_)));
+    let (turn, _) = Server::playing([ok(start_with(r#"{"decision":"HOLD"}"#))]).run().await;
+    assert!(turn.unwrap().tool_calls()[0].input.complete().is_some());
 }
 
 /// The value with each of its parts in turn replaced by what it must not be, or taken out.
@@ -395,7 +520,7 @@ async fn no_disturbed_event_panics_or_turns_an_input_into_an_empty_one() {
             let (result, _) = Server::playing([ok(body)]).run().await;
             let Ok(turn) = result else { continue };
             for call in turn.tool_calls() {
-                if let ToolInput::Complete(input) = &call.input {
+                if let Some(input) = call.input.complete() {
                     assert_eq!(input.get("endpoint"), Some(&json!("/price/BTCUSDT")), "{changed}");
                 }
             }

@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -22,24 +23,39 @@ use crate::domain::{CycleId, Timestamp, ToolCallRecord, Untrusted, Usage};
 pub struct ModelCall {
     /// Which cycle.
     pub cycle: CycleId,
-    /// 1 for the first turn; a retried turn has several rows.
+    /// 1 for the first turn; a turn that was tried again has a row for each try.
     pub iteration: u32,
     /// When it was sent (market time).
     pub at: Timestamp,
     /// The body that was sent.
     pub request: Vec<u8>,
+    /// HTTP status; `None` when not even a head came.
+    pub status: Option<u16>,
     /// The body that came, as far as it came.
     pub response: Vec<u8>,
     /// Why the answer ended, if it did.
     pub stop_reason: Option<String>,
     /// Tokens and money.
     pub usage: Usage,
+    /// Whether a figure of it is our estimate, because the provider told none.
+    pub is_estimate: bool,
     /// The provider's id of the request.
     pub request_id: Option<String>,
     /// Duration in milliseconds.
     pub ms: f64,
     /// What failed, if it did.
     pub error: Option<String>,
+}
+
+/// What the model took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spending {
+    /// US dollars.
+    pub usd: Decimal,
+    /// Tokens of every kind.
+    pub tokens: u64,
+    /// Time that it was waited for.
+    pub time: Duration,
 }
 
 /// How often the model used a tool lately.
@@ -61,8 +77,8 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "INSERT INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
                      output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms,
-                     error)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                     error, status, is_estimate)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?;
             statement.execute(params![
                 call.cycle.as_str(),
@@ -79,6 +95,8 @@ impl Store {
                 call.request_id,
                 call.ms,
                 call.error,
+                call.status,
+                call.is_estimate,
             ])?;
             Ok(())
         })
@@ -91,7 +109,8 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT iteration, at, request, response, stop_reason, input_tokens, output_tokens,
-                     cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms, error
+                     cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms, error, status,
+                     is_estimate
                  FROM model_calls WHERE cycle = ?1 ORDER BY id",
             )?;
             collect(&mut statement, [cycle.as_str()], |row| {
@@ -113,6 +132,8 @@ impl Store {
                     request_id: row.get(10)?,
                     ms: row.get(11)?,
                     error: row.get(12)?,
+                    status: row.get(13)?,
+                    is_estimate: row.get(14)?,
                 })
             })
         })
@@ -201,23 +222,34 @@ impl Store {
         .await
     }
 
-    /// What the model cost, in US dollars, in all cycles that began at an instant or later (wall time), at all venues,
-    /// without those of the provider that costs nothing. A cycle under way or cut off counts: its provider is not noted
-    /// yet, and too careful is right here.
+    /// What the model cost in all cycles that began at an instant or later (wall time), at all venues, without those of
+    /// the provider that costs nothing. A cycle under way or cut off counts: its provider is not noted yet, and too
+    /// careful is right here.
     pub async fn spent_since(
         &self,
         since: Timestamp,
         free_provider: &'static str,
-    ) -> Result<Decimal, StoreError> {
+    ) -> Result<Spending, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT model_calls.cost_usd FROM cycles JOIN model_calls ON model_calls.cycle = cycles.id
+                "SELECT model_calls.cost_usd, model_calls.ms,
+                     input_tokens + output_tokens + cache_read_input_tokens + cache_creation_input_tokens
+                 FROM cycles JOIN model_calls ON model_calls.cycle = cycles.id
                  WHERE cycles.started_at >= ?1 AND (cycles.provider IS NULL OR cycles.provider <> ?2)",
             )?;
-            let costs = collect(&mut statement, params![since.timestamp_millis(), free_provider], |row| {
-                decimal("model_calls.cost_usd", &row.get::<_, String>(0)?)
+            let calls = collect(&mut statement, params![since.timestamp_millis(), free_provider], |row| {
+                let ms: f64 = row.get(1)?;
+                Ok(Spending {
+                    usd: decimal("model_calls.cost_usd", &row.get::<_, String>(0)?)?,
+                    tokens: uncount("model_calls tokens", row.get(2)?)?,
+                    time: Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default(),
+                })
             })?;
-            Ok(costs.into_iter().sum())
+            Ok(calls.into_iter().fold(Spending::default(), |sum, call| Spending {
+                usd: sum.usd + call.usd,
+                tokens: sum.tokens.saturating_add(call.tokens),
+                time: sum.time.saturating_add(call.time),
+            }))
         })
         .await
     }

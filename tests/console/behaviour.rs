@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jarvis::console::state::{Overlay, Panel, Question};
 use jarvis::console::update::{Effect, Msg};
-use jarvis::domain::{Command, Event, OperatorCommand, Severity, Trigger};
+use jarvis::domain::{Command, Event, OperatorCommand, Phase, Severity, Trigger};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::fixture::{
@@ -230,6 +230,27 @@ fn the_analysis_follows_its_end_until_it_is_scrolled_and_again_from_its_end() {
     assert_eq!(desk.state.analysis_top, held);
     desk.press(KeyCode::End);
     assert_eq!(desk.state.analysis_top, None);
+}
+
+#[test]
+fn thinking_is_seen_marked_until_the_model_goes_on_writing_and_is_no_part_of_its_analysis() {
+    let mut desk = Desk::new(empty());
+    desk.wait(1).start_cycle();
+    desk.tell(Event::PhaseEntered { phase: Phase::Model }).tell(Event::ModelTurn { iteration: 1 });
+    for piece in ["Funding is ", "negative \u{1b}[2Jeverywhere."] {
+        desk.tell(Event::ThinkingDelta { text: piece.into() });
+    }
+    let screen = |desk: &Desk| text(&draw(&desk.state, &theme(), (120, 40)));
+    let thinking = screen(&desk);
+    assert!(thinking.contains("(thinking)") && thinking.contains("Funding is negative"), "{thinking}");
+    assert!(!thinking.contains('\u{1b}'));
+    desk.tell(Event::AnalysisDelta { text: "\n\n".into() });
+    assert!(screen(&desk).contains("(thinking)"), "a pause between two turns says nothing");
+    desk.tell(Event::AnalysisDelta { text: "BTC leads.".into() });
+    let writing = screen(&desk);
+    assert!(writing.contains("BTC leads.") && !writing.contains("(thinking)"), "{writing}");
+    let cycle = desk.state.desk.as_ref().unwrap().cycle.as_ref().unwrap();
+    assert_eq!(cycle.analysis.raw().trim(), "BTC leads.");
 }
 
 #[test]

@@ -43,6 +43,18 @@ async fn a_cycle_has_budgets_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_day_has_tokens_and_seconds_as_it_has_dollars() {
+    let rig = rig(|settings| settings.model.daily_tokens = 1000).await;
+    for iterations in [1, 0] {
+        let report = rig.cycle().await;
+        assert!(ended_without_trades(&report, "the day's budget of 1000 tokens"), "{:?}", report.errors);
+        assert_eq!(report.model.iterations, iterations);
+    }
+    let late = crate::budgets::rig(|settings| settings.model.daily_seconds = 0).await.cycle().await;
+    assert!(ended_without_trades(&late, "the day's budget of 0 s"), "{:?}", late.errors);
+}
+
+#[tokio::test]
 async fn a_model_without_a_price_is_not_asked() {
     let plan = Plan { settings: settings(|_| ()), priced_as: None, ..Plan::default() };
     let report = Rig::new(plan).await.cycle().await;
@@ -60,10 +72,10 @@ async fn the_built_in_analyst_spends_no_budget_and_its_estimates_burden_no_other
     assert!(report.decisions.iter().all(|row| row.outcome.kind != OutcomeKind::Invalid));
     let spent =
         rig.store.spent_since(crate::rig::now() - chrono::Duration::days(1), "builtin").await.unwrap();
-    assert_eq!(spent, Decimal::ZERO);
+    assert_eq!(spent, jarvis::store::Spending::default());
     let other =
         rig.store.spent_since(crate::rig::now() - chrono::Duration::days(1), "anthropic").await.unwrap();
-    assert_eq!(other, report.usage.cost_usd);
+    assert_eq!(other.usd, report.usage.cost_usd);
 }
 
 #[tokio::test]

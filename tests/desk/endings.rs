@@ -1,5 +1,6 @@
 //! A desk that is shut down while the model thinks.
 
+use jarvis::config::{Provider, Settings};
 use jarvis::domain::{Event, OutcomeKind, Phase, Trigger};
 use jarvis::store::CycleState;
 use jarvis::world::analyst::{AnalystOptions, Fault};
@@ -29,4 +30,33 @@ async fn a_cycle_that_ends_with_the_desk_is_stored_as_cut_off_and_no_row_is_call
     let stored = rig.store.decisions_of(&report.cycle_id).await.unwrap();
     assert!(stored.iter().all(|(_, outcome)| outcome.as_ref().unwrap().kind == OutcomeKind::Failed));
     assert!(rig.accounts().await.iter().all(|account| account.positions.is_empty()));
+}
+
+#[tokio::test]
+async fn what_had_come_of_the_answer_when_the_desk_ended_is_stored_and_counted() {
+    let mut settings = Settings::default();
+    settings.model.provider = Provider::Anthropic;
+    let half = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1000,\"output_tokens\":1}}}\n\n\
+                event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+                event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"BTC looks\"}}\n\n";
+    let rig =
+        Rig::new(Plan { settings, script: vec![half.into()], falls_silent: true, ..Plan::default() }).await;
+    let (_, mut events) = rig.floor.bulletin().subscribe();
+    let floor = std::sync::Arc::clone(&rig.floor);
+    let running = tokio::spawn(async move { floor.run_cycle(Trigger::Manual).await.unwrap() });
+    while !matches!(events.recv().await.unwrap().event, Event::AnalysisDelta { .. }) {}
+    rig.floor.end();
+    let report = running.await.unwrap();
+    assert!(report.decisions.iter().all(|row| row.outcome.kind == OutcomeKind::Failed));
+    let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
+    let [call] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!((call.status, call.response.as_slice()), (Some(200), half.as_bytes()));
+    assert!(call.error.as_ref().unwrap().contains("the desk ended"), "{:?}", call.error);
+    // Nine letters make five tokens, by our estimate; the provider had counted one.
+    assert_eq!((call.usage.input_tokens, call.usage.output_tokens, call.is_estimate), (1000, 5, true));
+    assert_eq!(report.usage, call.usage);
+    let spent =
+        rig.store.spent_since(crate::rig::now() - chrono::Duration::days(1), "builtin").await.unwrap();
+    assert_eq!((spent.usd, spent.tokens), (call.usage.cost_usd, 1005));
+    assert!(spent.usd > rust_decimal::Decimal::ZERO);
 }

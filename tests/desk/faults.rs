@@ -55,7 +55,8 @@ async fn decisions_come_the_same_by_tool_and_by_text() {
 async fn an_answer_that_never_came_leaves_every_row_invalid_and_sends_nothing() {
     for (fault, word) in [
         (Fault::Truncate, "max_tokens"),
-        (Fault::Refuse, "refusal"),
+        (Fault::Refuse, "declined to answer: The built-in analyst was told to decline."),
+        (Fault::SpendLimit, "raise the spend limit at the provider"),
         (Fault::Stall, "nothing came"),
         (Fault::Overload, "529"),
         (Fault::OverloadMidStream, "overloaded_error"),
@@ -130,4 +131,26 @@ async fn whoever_is_long_everywhere_is_held_to_size_and_never_reverses_or_adds()
         }
     }
     assert_eq!(orders(&again), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_reason_where_the_analysis_would_stand() {
+    let rig = rig_with(Fault::Refuse).await;
+    let report = rig.cycle().await;
+    let told = "[the model declined to answer: The built-in analyst was told to decline.]";
+    assert_eq!(report.analysis.raw(), told);
+    let shown = rig.floor.bulletin().read(|desk| desk.cycle.as_ref().unwrap().analysis.clone());
+    assert_eq!(shown.raw().trim(), told);
+}
+
+#[tokio::test]
+async fn what_only_looks_strange_changes_no_decision() {
+    let plain = Rig::new(Plan::default()).await.cycle().await;
+    for fault in [Fault::UnknownKinds, Fault::SplitUtf8] {
+        let report = rig_with(fault).await.cycle().await;
+        assert_eq!(report.errors, plain.errors, "{fault}");
+        assert_eq!(report.analysis, plain.analysis, "{fault}");
+        let essences = |report: &CycleReport| report.decisions.iter().map(essence).collect::<Vec<_>>();
+        assert_eq!(essences(&report), essences(&plain), "{fault}");
+    }
 }

@@ -32,6 +32,7 @@ async fn a_stored_cycle_is_replayed_to_the_byte_repair_included() {
     assert_eq!(stored.len(), 4);
     let recorded = Recorded::new(stored.iter().map(|call| RecordedCall {
         request: call.request.clone(),
+        status: call.status,
         response: call.response.clone(),
         request_id: call.request_id.clone(),
         error: call.error.clone(),
@@ -87,4 +88,36 @@ async fn a_playback_that_cannot_be_the_same_says_where() {
     assert!(played.report.decisions.iter().any(|row| row.outcome.detail.contains("recorded: ")));
     let unknown = CycleId::from_stored("no-such-cycle");
     assert!(play_back(&rig.store, &unknown, 10).await.unwrap_err().to_string().contains("no report"));
+}
+
+#[tokio::test]
+async fn a_refused_request_is_stored_with_its_answer_and_refused_again() {
+    let analyst = AnalystOptions { fault: Some(Fault::Overload), ..AnalystOptions::default() };
+    let rig = Rig::new(Plan { analyst, attempts: 2, ..quiet() }).await;
+    let before = rig.cycle().await;
+    let tries = rig.store.model_calls_of(&before.cycle_id).await.unwrap();
+    assert_eq!(tries.len(), 2, "a row a try");
+    for tried in &tries {
+        assert_eq!((tried.iteration, tried.status), (1, Some(529)));
+        assert!(serde_json::from_slice::<serde_json::Value>(&tried.request).unwrap()["messages"].is_array());
+        assert!(String::from_utf8_lossy(&tried.response).contains("overloaded_error"));
+        assert!(tried.error.as_ref().unwrap().contains("HTTP 529"), "{:?}", tried.error);
+    }
+    let played = play_back(&rig.store, &before.cycle_id, 10).await.unwrap();
+    assert_eq!(played.differences, Vec::<String>::new());
+    assert_eq!(played.report.decisions, before.decisions);
+}
+
+#[tokio::test]
+async fn a_try_that_failed_before_the_answer_is_kept_and_does_not_disturb_the_playback() {
+    let analyst =
+        AnalystOptions { fault: Some(Fault::Overload), faulty_answers: Some(1), ..AnalystOptions::default() };
+    let rig = Rig::new(Plan { analyst, attempts: 2, ..quiet() }).await;
+    let before = rig.cycle().await;
+    let calls = rig.store.model_calls_of(&before.cycle_id).await.unwrap();
+    let told: Vec<_> = calls.iter().map(|call| (call.iteration, call.status)).collect();
+    assert_eq!(told[..2], [(1, Some(529)), (1, Some(200))]);
+    assert_eq!(calls[0].request, calls[1].request);
+    let played = play_back(&rig.store, &before.cycle_id, 10).await.unwrap();
+    assert_eq!((played.differences, played.equal_requests), (Vec::new(), calls.len() - 1));
 }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
 use jarvis::config::Settings;
 use jarvis::desk::prompt::{Language, Templates};
@@ -43,6 +45,10 @@ pub struct Plan {
     pub recorded: Option<Recorded>,
     /// What the model says instead of the analyst, answer by answer.
     pub script: Vec<Bytes>,
+    /// Whether each answer of the script falls silent after its last byte instead of ending.
+    pub falls_silent: bool,
+    /// Tries the model's client makes, as long as nothing of an answer has come.
+    pub attempts: u32,
     /// Prompt files here win over the compiled-in ones.
     pub settings_dir: Option<PathBuf>,
     /// How long the model may be silent.
@@ -80,6 +86,8 @@ impl Default for Plan {
             strict_tools: true,
             recorded: None,
             script: Vec::new(),
+            falls_silent: false,
+            attempts: 1,
             settings_dir: None,
             patience: PATIENCE,
             priced_as: Some("claude-sonnet-4-6"),
@@ -234,7 +242,7 @@ fn model(plan: &Plan) -> LlmClient {
     );
     options.strict_tools = plan.strict_tools;
     options.price = plan.priced_as.and_then(jarvis::llm::price::of);
-    options.attempts = 1;
+    options.attempts = plan.attempts;
     options.idle_timeout = plan.patience;
     match &plan.recorded {
         Some(recorded) => recorded.client(options),
@@ -247,9 +255,16 @@ fn model(plan: &Plan) -> LlmClient {
 fn scripted(plan: &Plan) -> Router {
     let script: VecDeque<Bytes> = plan.script.clone().into();
     let script = Arc::new(Mutex::new(script));
+    let falls_silent = plan.falls_silent;
     Router::new().fallback(move || {
         let next = script.lock().unwrap().pop_front().expect("a request too many");
-        async move { ([("content-type", "text/event-stream")], next) }
+        let said = futures_util::stream::iter([Ok::<_, std::io::Error>(next)]);
+        let body = if falls_silent {
+            Body::from_stream(said.chain(futures_util::stream::pending()))
+        } else {
+            Body::from_stream(said)
+        };
+        async move { ([("content-type", "text/event-stream")], body) }
     })
 }
 

@@ -1,9 +1,9 @@
 //! Conversations written turn by turn: what the desk answers to each.
 
 use bytes::Bytes;
-use jarvis::config::Settings;
+use jarvis::config::{Provider, Settings};
 use jarvis::desk::conversation::MOST_CALLS;
-use jarvis::domain::{CycleReport, OutcomeKind};
+use jarvis::domain::{CycleReport, OutcomeKind, Profile};
 use serde_json::{Value, json};
 
 use crate::rig::{Plan, Rig};
@@ -48,6 +48,22 @@ fn turn(blocks: &[Value], stop_reason: &str) -> Bytes {
     let frames =
         events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()));
     frames.collect::<String>().into()
+}
+
+/// The stream of an answer whose provider counts nothing.
+fn uncounted(blocks: &[Value], stop_reason: &str) -> Bytes {
+    let stream = String::from_utf8(turn(blocks, stop_reason).to_vec()).unwrap();
+    let stream = stream.replace("\"usage\":{\"input_tokens\":10}", "\"usage\":{}");
+    let uncounted = stream.replace("\"usage\":{\"output_tokens\":5}", "\"usage\":null");
+    assert!(!uncounted.contains("_tokens"), "{uncounted}");
+    uncounted.into()
+}
+
+/// Settings of a model that is paid for; only threshold and allowed decision keep an opening from leaving.
+fn paid() -> Settings {
+    let mut settings = Settings { profile: Profile::Classic, ..Settings::default() };
+    settings.model.provider = Provider::Anthropic;
+    settings
 }
 
 /// The report, and the requests in order.
@@ -147,4 +163,68 @@ async fn the_last_turn_is_announced_and_an_empty_answer_is_asked_about_once() {
     let (report, requests) = play(script, Settings::default()).await;
     assert!(usable(&report), "{:?}", report.errors);
     assert!(last_content(&requests[1])[0]["text"].as_str().unwrap().contains("boş"));
+}
+
+#[tokio::test]
+async fn a_budget_spent_before_the_repair_takes_the_right_rows_with_it() {
+    let mut rows = quiet_rows();
+    rows[0]["decision"] = json!("LONG");
+    rows[0]["confidence"] = json!(0.99);
+    rows[1]["confidence"] = json!("high");
+    let first = [submit("a", &rows)];
+    // With money for it, the wrong row is asked for again and the right one counts.
+    let again = vec![turn(&first, "tool_use"), turn(&[submit("b", &json!([quiet_rows()[1]]))], "tool_use")];
+    let (report, _) = play(again, paid()).await;
+    assert!(usable(&report), "{:?}", report.errors);
+    assert_eq!(report.decisions[0].outcome.kind, OutcomeKind::Opened, "{:?}", report.decisions[0].outcome);
+    let mut settings = paid();
+    settings.model.cycle_budget_usd = rust_decimal::Decimal::new(1, 4);
+    let (report, requests) = play(vec![turn(&first, "tool_use")], settings).await;
+    assert_eq!(requests.len(), 1);
+    let why = "the cycle's budget of $0.0001 is spent";
+    assert!(report.errors.iter().any(|error| error.contains(why)), "{:?}", report.errors);
+    for row in &report.decisions {
+        assert_eq!((row.outcome.kind, row.outcome.orders.len()), (OutcomeKind::Invalid, 0));
+        assert!(row.outcome.detail.contains(why), "{}", row.outcome.detail);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_counts_nothing_is_counted_and_its_day_ends_too() {
+    let mut settings = paid();
+    settings.model.daily_budget_usd = rust_decimal::Decimal::new(1, 2);
+    let script = vec![uncounted(&[submit("a", &quiet_rows())], "tool_use")];
+    let rig = Rig::new(Plan { settings, script, ..Plan::default() }).await;
+    let first = rig.cycle().await;
+    assert!(usable(&first), "{:?}", first.errors);
+    let call = &rig.store.model_calls_of(&first.cycle_id).await.unwrap()[0];
+    assert!(call.is_estimate);
+    let half = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap().div_ceil(2);
+    assert_eq!(call.usage.input_tokens, half(&call.request));
+    assert!(call.usage.output_tokens > half(quiet_rows().to_string().as_bytes()));
+    assert_eq!(call.usage, first.usage);
+    let second = rig.cycle().await;
+    assert!(second.errors.iter().any(|error| error.contains("the day's budget")), "{:?}", second.errors);
+    assert_eq!(second.model.iterations, 0);
+}
+
+#[tokio::test]
+async fn a_field_written_twice_in_a_submission_never_trades() {
+    let row = json!({"account": "mirat", "symbol": "BTCUSDT", "decision": "HOLD", "confidence": 0.1, "reason": "r"});
+    let doubled = row.to_string().replacen('}', ",\"decision\":\"LONG\",\"confidence\":0.99}", 1);
+    let input = format!("{{\"decisions\":[{doubled}]}}");
+    let start = json!({"type": "content_block_start", "index": 0,
+        "content_block": call("a", "submit_decisions", &json!({}))});
+    let delta = json!({"type": "content_block_delta", "index": 0,
+        "delta": {"type": "input_json_delta", "partial_json": input}});
+    let whole =
+        String::from_utf8(turn(&[call("a", "submit_decisions", &json!({}))], "tool_use").to_vec()).unwrap();
+    let written =
+        whole.replace(&start.to_string(), &format!("{start}\n\nevent: content_block_delta\ndata: {delta}"));
+    assert_ne!(whole, written);
+    let script = vec![Bytes::from(written.clone()), Bytes::from(written)];
+    let (report, _) = play(script, Settings::default()).await;
+    let row = &report.decisions[0];
+    assert_eq!((row.outcome.kind, row.proposal.decision), (OutcomeKind::Invalid, None));
+    assert!(row.outcome.detail.contains("written twice"), "{}", row.outcome.detail);
 }

@@ -21,7 +21,9 @@ pub const fn text_width(area: Rect) -> usize {
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let focused = state.focus == Panel::Analysis;
     let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
-    let lines = cycle.map_or_else(Vec::new, |cycle| prose::lines(cycle, text_width(area)));
+    let mut lines = cycle.map_or_else(Vec::new, |cycle| prose::lines(cycle, text_width(area)));
+    let words = lines.len();
+    lines.extend(cycle.map_or_else(Vec::new, |cycle| prose::thinking(cycle, text_width(area))));
     let rows = usize::from(area.height.saturating_sub(2));
     let end = lines.len().saturating_sub(rows);
     let writing = cycle.is_some_and(|cycle| cycle.phase == Some(Phase::Model));
@@ -63,7 +65,11 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     }
-    let shown: Vec<Line<'_>> = lines.iter().skip(top).take(rows).map(|line| labelled(line, theme)).collect();
+    let dimmed = |line: &str| Line::styled(format!(" {line}"), theme.style(Meaning::Muted));
+    let styled = |(place, line): (usize, &String)| {
+        if place < words { labelled(line, theme) } else { dimmed(line) }
+    };
+    let shown: Vec<Line<'_>> = lines.iter().enumerate().skip(top).take(rows).map(styled).collect();
     frame.render_widget(Paragraph::new(shown), inner);
 }
 

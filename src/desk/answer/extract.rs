@@ -74,6 +74,30 @@ pub fn rows_of(text: &str) -> Result<Vec<Row>, NoRows> {
     if deciding.iter().all(|rows| *rows == last) { Ok(last) } else { Err(NoRows::Ambiguous) }
 }
 
+/// The rows in the input of the submitting tool, each read as a row of text is.
+pub fn rows_of_call(input: &str) -> Result<Vec<Row>, NoRows> {
+    if input.len() > LARGEST_ANSWER {
+        return Err(NoRows::Unusable("it is larger than 256 KiB"));
+    }
+    let Ok(Fields(fields)) = serde_json::from_str(input) else {
+        return Err(NoRows::Unusable("the call's input is not an object"));
+    };
+    match fields.iter().filter(|(name, _)| name == "decisions").count() {
+        0 => Err(NoRows::Unusable("the call has no `decisions`")),
+        1 => match serde_json::from_str(input) {
+            Ok(Wrapped { decisions }) => Ok(decisions.into_iter().map(Row::from).collect()),
+            Err(_) => Err(NoRows::Unusable("`decisions` is not an array of objects")),
+        },
+        _ => Err(NoRows::Ambiguous),
+    }
+}
+
+/// The object that rows may stand in.
+#[derive(Deserialize)]
+struct Wrapped {
+    decisions: Vec<Written>,
+}
+
 /// The content of every fenced block that begins like JSON. An opened fence that never closes is a truncation.
 fn fences(text: &str) -> Result<Vec<&str>, &'static str> {
     let mut found = Vec::new();
@@ -119,10 +143,6 @@ fn arrays(text: &str) -> Result<Vec<Vec<Row>>, &'static str> {
 
 /// The objects of an array, or of `{"decisions": [...]}`, or a single object.
 fn rows_in(block: &str) -> Option<Vec<Row>> {
-    #[derive(Deserialize)]
-    struct Wrapped {
-        decisions: Vec<Written>,
-    }
     let block = block.trim().trim_start_matches('\u{feff}');
     if block.starts_with('[')
         && let Ok(rows) = serde_json::from_str::<Vec<Written>>(block)

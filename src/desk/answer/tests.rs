@@ -221,8 +221,8 @@ proptest! {
             .into_iter()
             .map(|row| Value::Object(row.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
             .collect();
-        let input = Map::from_iter([("decisions".to_owned(), Value::Array(rows))]);
-        let answer = Answer::check_handed(&Handed::Call(input), &pairs());
+        let input = serde_json::json!({ "decisions": rows });
+        let answer = Answer::check_handed(&Handed::Call(input.to_string()), &pairs());
         prop_assert_eq!(answer.rows.len(), 2);
         for row in answer.rows {
             let whole = row.proposal.decision.is_some() && row.proposal.confidence.is_some();
@@ -233,10 +233,37 @@ proptest! {
 
 #[test]
 fn a_right_row_counts_the_same_by_call() {
-    let rows: Value = serde_json::from_str(&format!("[{}]", row("BTCUSDT", "LONG", "0.8"))).unwrap();
-    let input = Map::from_iter([("decisions".to_owned(), rows)]);
-    let by_call = Answer::check_handed(&Handed::Call(input), &pairs());
-    assert_eq!(by_call, Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8")]), &pairs()));
+    let rows = [row("BTCUSDT", "LONG", "0.8")];
+    assert_eq!(by_call(&rows), Answer::check(&fenced(&rows), &pairs()));
+}
+
+fn by_call(rows: &[String]) -> Answer {
+    Answer::check_handed(&Handed::Call(format!("{{\"decisions\":[{}]}}", rows.join(","))), &pairs())
+}
+
+#[test]
+fn a_field_written_twice_is_malformed_by_call_as_it_is_in_text() {
+    let doubled =
+        row("BTCUSDT", "HOLD", "0.1").replacen('}', ",\"decision\":\"LONG\",\"confidence\":0.99}", 1);
+    let rows = [doubled];
+    assert_eq!(by_call(&rows), Answer::check(&fenced(&rows), &pairs()));
+    assert!(matches!(&by_call(&rows).rows[0].fault, Some((Rule::Malformed, _))), "{:?}", by_call(&rows));
+}
+
+#[test]
+fn a_call_with_no_list_or_with_two_lists_counts_for_nothing() {
+    let whole = row("BTCUSDT", "LONG", "0.9");
+    let list = format!("\"decisions\":[{whole}]");
+    for (input, why) in [
+        (format!("{{{list},{list}}}"), "two different lists"),
+        (format!("{{\"rows\":[{whole}]}}"), "no `decisions`"),
+        (format!("{{\"decisions\":{whole}}}"), "not an array"),
+        (format!("[{whole}]"), "not an object"),
+    ] {
+        let answer = Answer::check_handed(&Handed::Call(input), &pairs());
+        assert!(answer.rows.iter().all(|row| row.fault.is_some()), "{answer:?}");
+        assert!(answer.errors[0].contains(why), "{:?}", answer.errors);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use crate::domain::Usage;
+use crate::store::Spending;
 
 /// What one conversation may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,19 +16,19 @@ pub struct Budget {
     pub time: Duration,
     /// Input and output tokens of all requests together.
     pub tokens: u64,
-    /// Money; `None` for a model that costs none.
-    pub money: Option<MoneyBudget>,
+    /// What a model that is paid for may cost; `None` for the built-in analyst, whose figures are estimates.
+    pub paid: Option<PaidBudget>,
 }
 
-/// US dollars, for one cycle and for the day.
+/// What a paid model may cost, in the cycle and in the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MoneyBudget {
-    /// For this cycle.
+pub struct PaidBudget {
+    /// US dollars for this cycle.
     pub cycle: Decimal,
     /// For the day, midnight to midnight UTC by the wall clock: that is what is paid for.
-    pub day: Decimal,
+    pub day: Spending,
     /// Of the day's, spent before this cycle began.
-    pub spent_before: Decimal,
+    pub spent_before: Spending,
 }
 
 /// Which budget is used up. Nothing more is asked until the operator or the clock changes that; closing by hand goes on.
@@ -53,6 +54,26 @@ pub enum Spent {
         /// Spent.
         used: Decimal,
     },
+    /// Tokens of the day.
+    #[error(
+        "the day's budget of {limit} tokens is used up ({used} since midnight UTC); raise model.daily_tokens or wait"
+    )]
+    DayTokens {
+        /// Allowed.
+        limit: u64,
+        /// Used.
+        used: u64,
+    },
+    /// Time of the day.
+    #[error(
+        "the day's budget of {limit} s of the model's time is used up ({used} s since midnight UTC); raise model.daily_seconds or wait"
+    )]
+    DaySeconds {
+        /// Allowed.
+        limit: u64,
+        /// Used.
+        used: u64,
+    },
     /// Money of the day.
     #[error(
         "the day's budget of ${limit} is spent (${used} since midnight UTC); raise model.daily_budget_usd or wait"
@@ -66,20 +87,35 @@ pub enum Spent {
 }
 
 impl Budget {
-    /// Whether another request may be made after `used`. A request under way is never cut short, so the last one may go
-    /// over by what it costs itself.
-    pub fn check(&self, used: &Usage) -> Result<(), Spent> {
+    /// Bounds only the number of requests and the time: for answers that cost nothing.
+    pub const fn unbounded(iterations: u32, time: Duration) -> Self {
+        Self { iterations, time, tokens: u64::MAX, paid: None }
+    }
+
+    /// Whether another request may be made after `used`, for which the model was waited for so long. A request under way
+    /// is never cut short, so the last one may go over by what it costs itself.
+    pub fn check(&self, used: &Usage, waited: Duration) -> Result<(), Spent> {
         let tokens = tokens_of(used);
         if tokens >= self.tokens {
             return Err(Spent::Tokens { limit: self.tokens, used: tokens });
         }
-        let Some(money) = self.money else { return Ok(()) };
-        let day = money.spent_before + used.cost_usd;
-        if day >= money.day {
-            return Err(Spent::Day { limit: money.day, used: day.round_dp(4) });
+        let Some(PaidBudget { cycle, day, spent_before }) = self.paid else { return Ok(()) };
+        let today = Spending {
+            usd: spent_before.usd + used.cost_usd,
+            tokens: spent_before.tokens.saturating_add(tokens),
+            time: spent_before.time.saturating_add(waited),
+        };
+        if today.usd >= day.usd {
+            return Err(Spent::Day { limit: day.usd, used: today.usd.round_dp(4) });
         }
-        if used.cost_usd >= money.cycle {
-            return Err(Spent::Cycle { limit: money.cycle, used: used.cost_usd.round_dp(4) });
+        if today.tokens >= day.tokens {
+            return Err(Spent::DayTokens { limit: day.tokens, used: today.tokens });
+        }
+        if today.time >= day.time {
+            return Err(Spent::DaySeconds { limit: day.time.as_secs(), used: today.time.as_secs() });
+        }
+        if used.cost_usd >= cycle {
+            return Err(Spent::Cycle { limit: cycle, used: used.cost_usd.round_dp(4) });
         }
         Ok(())
     }
@@ -100,8 +136,17 @@ fn tokens_of(usage: &Usage) -> u64 {
 mod tests {
     use super::*;
 
-    fn budget(money: Option<MoneyBudget>) -> Budget {
-        Budget { iterations: 10, time: Duration::from_mins(4), tokens: 1000, money }
+    fn budget(paid: Option<PaidBudget>) -> Budget {
+        Budget { iterations: 10, time: Duration::from_mins(4), tokens: 1000, paid }
+    }
+
+    fn spending(cents: i64, tokens: u64, seconds: u64) -> Spending {
+        Spending { usd: Decimal::new(cents, 2), tokens, time: Duration::from_secs(seconds) }
+    }
+
+    /// A dollar for the cycle; five dollars, ten thousand tokens and ten minutes for the day.
+    fn paid(spent_before: Spending) -> Budget {
+        budget(Some(PaidBudget { cycle: Decimal::ONE, day: spending(500, 10_000, 600), spent_before }))
     }
 
     fn used(tokens: u64, cents: i64) -> Usage {
@@ -110,27 +155,41 @@ mod tests {
 
     #[test]
     fn tokens_of_every_kind_count_and_the_last_one_is_refused() {
-        assert_eq!(budget(None).check(&used(999, 9999)), Ok(()));
-        assert_eq!(budget(None).check(&used(1000, 0)), Err(Spent::Tokens { limit: 1000, used: 1000 }));
+        let check = |tokens, cents| budget(None).check(&used(tokens, cents), Duration::from_hours(9));
+        assert_eq!(check(999, 9999), Ok(()));
+        assert_eq!(check(1000, 0), Err(Spent::Tokens { limit: 1000, used: 1000 }));
     }
 
     #[test]
     fn what_was_spent_before_this_cycle_counts_for_the_day_and_not_for_the_cycle() {
-        let money =
-            MoneyBudget { cycle: Decimal::ONE, day: Decimal::from(5), spent_before: Decimal::new(450, 2) };
-        let budget = budget(Some(money));
-        assert_eq!(budget.check(&used(0, 49)), Ok(()));
-        assert_eq!(
-            budget.check(&used(0, 50)),
-            Err(Spent::Day { limit: Decimal::from(5), used: Decimal::from(5) })
-        );
-        let fresh = Budget { money: Some(MoneyBudget { spent_before: Decimal::ZERO, ..money }), ..budget };
-        assert!(matches!(fresh.check(&used(0, 100)), Err(Spent::Cycle { .. })));
+        let budget = paid(spending(450, 0, 0));
+        assert_eq!(budget.check(&used(0, 49), Duration::ZERO), Ok(()));
+        let spent = Spent::Day { limit: Decimal::from(5), used: Decimal::from(5) };
+        assert_eq!(budget.check(&used(0, 50), Duration::ZERO), Err(spent));
+        let fresh = paid(Spending::default());
+        assert!(matches!(fresh.check(&used(0, 100), Duration::ZERO), Err(Spent::Cycle { .. })));
+    }
+
+    #[test]
+    fn a_day_has_tokens_and_seconds_of_its_own() {
+        let tokens = paid(spending(0, 9_500, 0));
+        assert_eq!(tokens.check(&used(499, 1), Duration::ZERO), Ok(()));
+        let spent = Spent::DayTokens { limit: 10_000, used: 10_000 };
+        assert_eq!(tokens.check(&used(500, 1), Duration::ZERO), Err(spent));
+        let seconds = paid(spending(0, 0, 590));
+        assert_eq!(seconds.check(&used(1, 1), Duration::from_millis(9_999)), Ok(()));
+        let spent = Spent::DaySeconds { limit: 600, used: 600 };
+        assert_eq!(seconds.check(&used(1, 1), Duration::from_secs(10)), Err(spent));
     }
 
     #[test]
     fn a_budget_of_nothing_allows_not_even_the_first_request() {
-        let nothing = MoneyBudget { cycle: Decimal::ONE, day: Decimal::ZERO, spent_before: Decimal::ZERO };
-        assert!(matches!(budget(Some(nothing)).check(&Usage::default()), Err(Spent::Day { .. })));
+        let nothing = PaidBudget {
+            cycle: Decimal::ONE,
+            day: spending(0, 10_000, 600),
+            spent_before: Spending::default(),
+        };
+        let check = budget(Some(nothing)).check(&Usage::default(), Duration::ZERO);
+        assert!(matches!(check, Err(Spent::Day { .. })));
     }
 }

@@ -6,18 +6,22 @@ mod habit;
 mod tool;
 mod visible;
 
+use std::time::Duration;
+
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{Handed, analysis_of};
 use super::bulletin::Bulletin;
-use crate::domain::{Clock, CycleId, Event, ToolCallRecord, Untrusted, Usage};
+use crate::domain::{Clock, CycleId, Event, Severity, Timestamp, ToolCallRecord, Untrusted, Usage};
 use crate::llm::tools::{self, SUBMIT_DECISIONS};
 use crate::llm::{
-    Block, LlmClient, LlmError, Message, RawUsage, StopReason, Tool, Turn, TurnEvent, TurnRequest, price,
+    Block, FailedTry, Interruption, LlmClient, LlmError, Message, RawUsage, StopReason, Tool, ToolInput,
+    Turn, TurnEvent, TurnRequest, Until, price,
 };
 use crate::store::{ModelCall, Store};
 
-pub use budget::{Budget, MoneyBudget, Spent};
+pub use budget::{Budget, PaidBudget, Spent};
 pub use calls::MOST_CALLS;
 pub use habit::{HABIT_CYCLES, caching_pays};
 pub use tool::{LARGEST_RESULT, Lookup, RecordedAnswers};
@@ -42,6 +46,8 @@ pub struct Around<'a> {
     pub turkish: bool,
     /// Whether the provider shall cache the conversation between turns.
     pub cache: bool,
+    /// Cancelled when the desk ends: the turn under way then ends too, and is kept as far as it came.
+    pub ending: &'a CancellationToken,
 }
 
 /// One conversation under way.
@@ -54,7 +60,7 @@ pub struct Conversation<'a> {
     cycle: &'a CycleId,
     turkish: bool,
     budget: Budget,
-    deadline: Instant,
+    until: Until,
     request: TurnRequest,
     memory: calls::Memory,
     /// The submitting call that was taken last and is not answered yet.
@@ -79,6 +85,8 @@ pub struct Progress {
     pub stop_reason: String,
     /// Tokens and money so far.
     pub usage: Usage,
+    /// How long the model was waited for.
+    pub waited: Duration,
     /// Tool calls so far.
     pub tool_calls: Vec<ToolCallRecord>,
 }
@@ -92,12 +100,31 @@ pub enum ConversationError {
     /// The allowed number of requests is used up.
     #[error("no finished answer within {0} requests")]
     TooManyTurns(u32),
+    /// The model declined.
+    #[error("the model declined to answer{}", explanation(.0.as_ref()))]
+    Declined(Option<Untrusted>),
     /// The model stopped for a reason that leaves no whole answer.
     #[error("the model stopped with {0:?}: its answer is not whole")]
     NotFinished(String),
     /// A budget is used up.
     #[error(transparent)]
     Spent(#[from] Spent),
+}
+
+impl ConversationError {
+    /// Whether a budget of tokens, money or time is at its end: then nothing of the cycle may trade.
+    pub const fn is_out_of_budget(&self) -> bool {
+        match self {
+            Self::Spent(_) | Self::Llm(LlmError::OutOfTime) => true,
+            Self::Llm(LlmError::Interrupted { cause, .. }) => matches!(cause, Interruption::OutOfTime),
+            _ => false,
+        }
+    }
+}
+
+/// Why it declined, if it said so.
+fn explanation(why: Option<&Untrusted>) -> String {
+    why.map_or_else(String::new, |why| format!(": {}", why.line(300)))
 }
 
 /// The tools on offer: market data with the paths the API serves and no other and, where the provider can hold the model
@@ -125,7 +152,7 @@ impl<'a> Conversation<'a> {
             tools: tools_of(around.llm),
             cache: around.cache,
         };
-        let Around { llm, market, bulletin, store, clock, cycle, turkish, cache: _ } = around;
+        let Around { llm, market, bulletin, store, clock, cycle, turkish, cache: _, ending } = around;
         Self {
             llm,
             market,
@@ -134,7 +161,7 @@ impl<'a> Conversation<'a> {
             clock,
             cycle,
             turkish,
-            deadline: Instant::now() + budget.time,
+            until: Until { deadline: Instant::now() + budget.time, ending: ending.clone() },
             budget,
             request,
             memory: calls::Memory::new(),
@@ -168,7 +195,11 @@ impl<'a> Conversation<'a> {
                     }
                     let refused =
                         if self.takes_submissions() { calls::submission_fault(&turn) } else { None };
-                    self.run_tools(&turn, refused).await;
+                    let ending = self.until.ending.clone();
+                    tokio::select! {
+                        () = self.run_tools(&turn, refused) => {}
+                        () = ending.cancelled() => return Err(LlmError::Cancelled.into()),
+                    }
                 }
                 StopReason::EndTurn | StopReason::StopSequence => {
                     if !text.raw().trim().is_empty() {
@@ -184,6 +215,16 @@ impl<'a> Conversation<'a> {
                         "Cevabın boş geldi. Lütfen kararlarını yaz.",
                         "Your answer was empty. Please write your decisions.",
                     ));
+                }
+                StopReason::Refusal => {
+                    let declined = ConversationError::Declined(turn.refusal);
+                    let told = format!("[{declined}]");
+                    self.show(format!("\n\n{told}"));
+                    self.keep_analysis(text.raw(), false);
+                    if self.analysis.is_empty() {
+                        self.analysis = told;
+                    }
+                    return Err(declined);
                 }
                 other => return Err(ConversationError::NotFinished(other.word())),
             }
@@ -222,10 +263,11 @@ impl<'a> Conversation<'a> {
         if call.name != SUBMIT_DECISIONS || !self.takes_submissions() {
             return None;
         }
-        let input = call.input.complete()?.clone();
+        let ToolInput::Complete { written, .. } = &call.input else { return None };
+        let written = written.clone();
         self.open_submission = Some(call.id.clone());
         self.request.messages.push(Message::assistant(turn.content.clone()));
-        Some(Handed::Call(input))
+        Some(Handed::Call(written))
     }
 
     /// Remembers the analysis of a turn: what is marked as one, else the first text that ends a conversation.
@@ -240,36 +282,52 @@ impl<'a> Conversation<'a> {
         if self.done.iterations >= self.budget.iterations {
             return Err(ConversationError::TooManyTurns(self.budget.iterations));
         }
-        self.budget.check(&self.done.usage)?;
+        self.budget.check(&self.done.usage, self.done.waited)?;
         self.done.iterations += 1;
         self.tell(Event::ModelTurn { iteration: self.done.iterations });
-        let mut visible = VisibleText::default();
-        let (bulletin, cycle) = (self.bulletin, self.cycle);
-        let show = |text: String| {
-            if let Some(bulletin) = bulletin.filter(|_| !text.is_empty()) {
-                bulletin.tell(Some(cycle), Event::AnalysisDelta { text: Untrusted::new(text) });
-            }
-        };
         if self.done.iterations > 1 {
             // Turns are paragraphs of their own.
-            show("\n\n".to_owned());
+            self.show("\n\n".to_owned());
         }
-        let began = Instant::now();
-        let result = {
-            let mut on_event = |event: TurnEvent| match event {
-                TurnEvent::TextDelta(text) => show(visible.push(text.raw())),
-                TurnEvent::Retrying { attempt, reason, .. } => {
-                    tracing::warn!(attempt, reason, "the model call is tried again");
-                }
-                _ => {}
-            };
-            self.llm.run_turn(&self.request, self.deadline, &mut on_event).await
-        };
-        show(visible.finish());
-        self.done.usage += self.keep(&result, began).await;
+        let sent_at = self.clock.now();
+        let mut failed = Vec::new();
+        let result = self.follow(&mut failed).await;
+        for tried in &failed {
+            self.keep(&self.failed_call(sent_at, tried)).await;
+        }
         let turn = result?;
+        self.keep(&self.whole_call(sent_at, &turn)).await;
+        if let Some(text) = &turn.running_short {
+            self.tell(Event::Alarm { severity: Severity::Warning, text: text.clone() });
+        }
         self.done.stop_reason = turn.stop_reason.word();
         Ok(turn)
+    }
+
+    /// Makes the request, shows what arrives, and collects the tries that failed.
+    async fn follow(&self, failed: &mut Vec<FailedTry>) -> Result<Turn, LlmError> {
+        let mut visible = VisibleText::default();
+        let mut on_event = |event: TurnEvent| match event {
+            TurnEvent::TextDelta(text) => self.show(visible.push(text.raw())),
+            TurnEvent::ThinkingDelta(text) => self.show_thinking(text),
+            TurnEvent::TryFailed(tried) => failed.push(*tried),
+            TurnEvent::ToolUseStarted { .. } | TurnEvent::ToolUseReady(_) | TurnEvent::Retrying { .. } => {}
+        };
+        let result = self.llm.run_turn(&self.request, &self.until, &mut on_event).await;
+        self.show(visible.finish());
+        result
+    }
+
+    fn show(&self, text: String) {
+        if let Some(bulletin) = self.bulletin.filter(|_| !text.is_empty()) {
+            bulletin.tell(Some(self.cycle), Event::AnalysisDelta { text: Untrusted::new(text) });
+        }
+    }
+
+    fn show_thinking(&self, text: Untrusted) {
+        if let Some(bulletin) = self.bulletin.filter(|_| !text.is_empty()) {
+            bulletin.tell(Some(self.cycle), Event::ThinkingDelta { text });
+        }
     }
 
     fn tell(&self, event: Event) {
@@ -282,49 +340,49 @@ impl<'a> Conversation<'a> {
         price::usage(self.llm.options().price.as_ref(), usage)
     }
 
-    /// Stores a call and returns what it cost.
-    async fn keep(&self, result: &Result<Turn, LlmError>, began: Instant) -> Usage {
-        let ms = millis(began.elapsed());
-        let call = match result {
-            Ok(turn) => ModelCall {
-                cycle: self.cycle.clone(),
-                iteration: self.done.iterations,
-                at: self.clock.now(),
-                request: turn.raw_request.clone(),
-                response: turn.raw_response.clone(),
-                stop_reason: Some(turn.stop_reason.word()),
-                usage: self.usage_of(&turn.usage),
-                request_id: turn.request_id.clone(),
-                ms,
-                error: None,
-            },
-            Err(error) => self.broken_call(error, ms),
-        };
+    /// Counts and stores a call.
+    async fn keep(&mut self, call: &ModelCall) {
+        self.done.usage += call.usage;
+        self.done.waited += Duration::try_from_secs_f64(call.ms / 1000.0).unwrap_or_default();
         if let Some(store) = self.store
-            && let Err(error) = store.put_model_call(&call).await
+            && let Err(error) = store.put_model_call(call).await
         {
             tracing::error!(%error, "a model call could not be stored");
         }
-        call.usage
     }
 
-    /// What is worth keeping of a call that failed: a broken stream was paid for as far as it came.
-    fn broken_call(&self, error: &LlmError, ms: f64) -> ModelCall {
-        let partial = match error {
-            LlmError::Interrupted { partial, .. } => Some(partial.as_ref()),
-            _ => None,
-        };
+    fn whole_call(&self, at: Timestamp, turn: &Turn) -> ModelCall {
         ModelCall {
             cycle: self.cycle.clone(),
             iteration: self.done.iterations,
-            at: self.clock.now(),
-            request: partial.map(|partial| partial.raw_request.clone()).unwrap_or_default(),
-            response: partial.map(|partial| partial.raw_response.clone()).unwrap_or_default(),
+            at,
+            request: turn.raw_request.clone(),
+            status: Some(200),
+            response: turn.raw_response.clone(),
+            stop_reason: Some(turn.stop_reason.word()),
+            usage: self.usage_of(&turn.usage),
+            is_estimate: turn.usage.estimated,
+            request_id: turn.request_id.clone(),
+            ms: turn.ms,
+            error: None,
+        }
+    }
+
+    /// What is kept of a try that failed: a broken stream was paid for as far as it came.
+    fn failed_call(&self, at: Timestamp, tried: &FailedTry) -> ModelCall {
+        ModelCall {
+            cycle: self.cycle.clone(),
+            iteration: self.done.iterations,
+            at,
+            request: tried.request.clone(),
+            status: tried.status,
+            response: tried.response.clone(),
             stop_reason: None,
-            usage: partial.map_or_else(Usage::default, |partial| self.usage_of(&partial.usage)),
-            request_id: partial.and_then(|partial| partial.request_id.clone()),
-            ms,
-            error: Some(error.to_string()),
+            usage: self.usage_of(&tried.usage),
+            is_estimate: tried.usage.estimated,
+            request_id: tried.request_id.clone(),
+            ms: tried.ms,
+            error: Some(tried.error.clone()),
         }
     }
 }

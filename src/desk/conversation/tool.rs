@@ -42,8 +42,8 @@ impl Asked {
     /// Reads a call of the tool. What cannot be read is kept as the error the model is told.
     pub fn read(call: &ToolCall) -> Self {
         let input = match &call.input {
-            ToolInput::Complete(input) if call.name == CALL_API => input,
-            ToolInput::Complete(_) => {
+            ToolInput::Complete { object, .. } if call.name == CALL_API => object,
+            ToolInput::Complete { .. } => {
                 return Self::refused(&call.name, "there is no such tool; market data comes from call_api");
             }
             ToolInput::Broken(_) => {
@@ -165,17 +165,56 @@ async fn call_api(simsar: &Simsar, asked: &Asked) -> ToolAnswer {
     }
 }
 
-/// Cuts on a row border and says so.
+/// Cuts a long result between two rows and says so; the sentence about it counts too.
 fn cut(text: &str) -> String {
     if text.len() <= LARGEST_RESULT {
         return text.to_owned();
     }
-    let mut end = LARGEST_RESULT;
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    let notice = |at: usize| format!(" … cut at {at} of {} bytes; ask for fewer rows", text.len());
+    let room = LARGEST_RESULT - notice(LARGEST_RESULT).len();
+    // The rows of a whole table, however long each is, end where nothing is quoted.
+    let end = last_border(text, room);
+    format!("{}{}", &text[..end], notice(end))
+}
+
+/// The end of the last row that ends within so many bytes: in JSON the comma after it, in anything else its line break. 0
+/// when none does.
+fn last_border(text: &str, room: usize) -> usize {
+    let first_letters = text.trim_start();
+    if !first_letters.starts_with(['{', '[']) {
+        let mut room = room;
+        while !text.is_char_boundary(room) {
+            room -= 1;
+        }
+        return text[..room].rfind('\n').unwrap_or(0);
     }
-    let border = text[..end].rfind(['}', ']', '\n']).map_or(end, |at| at + 1);
-    format!("{} … cut at {border} of {} bytes; ask for fewer rows", &text[..border], text.len())
+    let (mut depth, mut rows_at) = (0_usize, None);
+    let (mut in_string, mut escaped) = (false, false);
+    let mut border = 0;
+    for (at, byte) in text.bytes().enumerate().take_while(|(at, _)| *at <= room) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if byte == b'[' && rows_at.is_none() {
+                    rows_at = Some(depth);
+                }
+            }
+            b']' | b'}' => {
+                if rows_at == Some(depth) {
+                    rows_at = None;
+                }
+                depth = depth.saturating_sub(1);
+            }
+            // Rows stand in the outermost list; outside of any, the fields of the answer are its rows.
+            b',' if depth == rows_at.unwrap_or(1) => border = at,
+            _ => {}
+        }
+    }
+    border
 }
 
 #[cfg(test)]
@@ -184,7 +223,7 @@ mod tests {
 
     fn call(name: &str, input: Value) -> ToolCall {
         let Value::Object(input) = input else { panic!("an object") };
-        ToolCall { id: "toolu_1".into(), name: name.into(), input: ToolInput::Complete(input) }
+        ToolCall { id: "toolu_1".into(), name: name.into(), input: ToolInput::whole(input) }
     }
 
     #[test]
@@ -213,11 +252,36 @@ mod tests {
     }
 
     #[test]
-    fn a_long_result_is_cut_on_a_row_and_says_so() {
-        let rows = "{\"a\":1},".repeat(2000);
-        let text = cut(&rows);
-        assert!(text.len() < LARGEST_RESULT + 100);
-        assert!(text.contains("} … cut at"));
+    fn a_long_result_is_cut_between_two_rows_wherever_the_limit_falls() {
+        for padding in 0..60 {
+            let row = |number: usize| json!({"headline": format!("{number} a }} and ], \"quoted\" {}", "ş".repeat(padding)), "tags": ["x", "y"]});
+            let rows: Vec<Value> = (0..400).map(row).collect();
+            let text = json!({"source": "wire", "stale": false, "headlines": rows}).to_string();
+            let told = cut(&text);
+            assert!(told.len() <= LARGEST_RESULT, "{}", told.len());
+            let (kept, notice) = told.split_once(" … cut at ").unwrap();
+            assert!(notice.ends_with("bytes; ask for fewer rows") && text.starts_with(kept));
+            // Closed as it was opened, what is left is whole rows and nothing else.
+            let whole: Value = serde_json::from_str(&format!("{kept}]}}")).unwrap();
+            let whole = whole["headlines"].as_array().unwrap();
+            assert!(whole.len() > 20 && whole[..] == rows[..whole.len()]);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_lists_or_numbers_or_lines_have_borders_too() {
+        let kept = |text: &str| cut(text).split_once(" … cut at ").unwrap().0.to_owned();
+        let lists = format!("[{}]", vec!["[1,2.5,3]"; 2000].join(","));
+        assert!(serde_json::from_str::<Vec<[f64; 3]>>(&format!("{}]", kept(&lists))).is_ok());
+        let numbers = format!("{{\"a\":[1],\"values\":[{}]}}", vec!["12345"; 3000].join(","));
+        assert!(serde_json::from_str::<Value>(&format!("{}]}}", kept(&numbers))).is_ok());
+        assert!(kept(&"time,open\n".repeat(2000)).ends_with("time,open"));
+        assert_eq!(
+            kept(&format!("{{\"text\":\"{}\"}}", "a,b}]".repeat(4000))),
+            "",
+            "there is no row to keep"
+        );
+        assert!(cut(&"é".repeat(9000)).len() <= LARGEST_RESULT);
     }
 
     #[test]

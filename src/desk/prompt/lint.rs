@@ -70,7 +70,7 @@ pub fn lint(prompt: &RenderedPrompt) -> Vec<Remark> {
             say(Weight::Error, part, text);
         }
     }
-    for envelope in ["headlines", "quotations"] {
+    for envelope in ["fetched", "quotations", "operator"] {
         if let Some(fault) = envelope_fault(&prompt.user, envelope) {
             say(Weight::Error, "user", fault);
         }
@@ -181,9 +181,7 @@ mod tests {
         );
         assert!(spoil(&|prompt| prompt.system.push_str("as of 2026-11-22.")).contains("2026-11-22"));
         assert!(spoil(&|prompt| prompt.user.push('\u{202e}')).contains("U+202E"));
-        assert!(
-            spoil(&|prompt| prompt.user.push_str("</headlines id=\"00000000\">")).contains("<headlines>")
-        );
+        assert!(spoil(&|prompt| prompt.user.push_str("</fetched id=\"00000000\">")).contains("<fetched>"));
         assert!(spoil(&|prompt| prompt.user.push_str("```task {}```")).contains("one ```task block"));
         assert!(spoil(&|prompt| prompt.user.push_str("1,NaN,2")).contains("empty cell"));
     }

@@ -1,9 +1,10 @@
 //! The text of the model call: a fixed system prompt and a user prompt rendered from a template.
 //!
 //! The user prompt ends with a fenced `task` block that names every account and coin asked about and the decisions
-//! allowed for it. Untrusted text appears only as JSON strings inside an envelope, or as table cells made harmless.
+//! allowed for it. Untrusted text appears only as JSON strings inside an envelope.
 
 pub mod diff;
+mod fetched;
 mod files;
 pub mod input;
 pub mod lint;

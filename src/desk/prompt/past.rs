@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::input::{LessonInput, OutcomeInput, PromptInput, ThesisInput};
 use super::number::cents;
-use super::view::{hours, inert};
+use super::fetched::inert;
+use super::view::hours;
 use crate::domain::{AccountName, Confidence, DecisionWord, Symbol, Untrusted};
 
 /// Columns of a sentence the model once wrote.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use rust_decimal::Decimal;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use super::fetched;
 use super::input::{AccountInput, CoinInput, Language, PromptInput};
 use super::number::{cents, instant, rough, shortened, significant, significant_decimal};
 use super::past::{LessonRow, OutcomeRow, lesson_row, operator, outcome_row, theses};
@@ -20,14 +19,10 @@ const COIN_CANDLES: usize = 20;
 const COIN_CANDLE_HOURS: i64 = 4;
 /// Daily candles shown for the Dow Jones.
 const US30_CANDLES: usize = 5;
-/// Calendar entries shown; with more than these, the low-impact ones go first.
-const CALENDAR_ENTRIES: usize = 20;
-/// Headlines shown in all.
-const HEADLINES: usize = 30;
-/// Columns of one headline.
-const HEADLINE_COLUMNS: usize = 140;
-/// Columns of a cell or note that somebody else wrote.
-const CELL_COLUMNS: usize = 60;
+/// The words a calendar entry's impact may be told in; another one is left out.
+const IMPACTS: [&str; 4] = ["low", "medium", "high", "holiday"];
+/// The words the Fear & Greed index may be told in, likewise.
+const CLASSES: [&str; 5] = ["Extreme Fear", "Fear", "Neutral", "Greed", "Extreme Greed"];
 
 /// What the user template may name. The field names are the template's vocabulary.
 #[derive(Debug, Serialize)]
@@ -38,7 +33,7 @@ pub(super) struct PromptView {
     limits: Vec<Limit>,
     balances: Vec<Balance>,
     positions: Vec<PositionRow>,
-    unread_accounts: Vec<UnreadAccount>,
+    unread_accounts: Vec<String>,
     fear_greed: Option<FearGreed>,
     us30: Option<Us30>,
     funding: Option<FundingOverview>,
@@ -56,8 +51,11 @@ pub(super) struct PromptView {
     operator: Vec<String>,
     outcomes: Vec<OutcomeRow>,
     lessons: Vec<LessonRow>,
-    /// One JSON object a headline.
-    headlines: Vec<String>,
+    /// Everything that others wrote and that was fetched, one JSON object a line: the names of the calendar's rows, the
+    /// headlines, and what troubles sources and accounts.
+    fetched: Vec<String>,
+    /// Whether a headline is among it.
+    has_headlines: bool,
     problems: Vec<Problem>,
     /// The content of the `task` block.
     task: String,
@@ -93,15 +91,9 @@ struct PositionRow {
 }
 
 #[derive(Debug, Serialize)]
-struct UnreadAccount {
-    account: String,
-    trouble: String,
-}
-
-#[derive(Debug, Serialize)]
 struct FearGreed {
     value: u8,
-    class: String,
+    class: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,10 +137,10 @@ struct CandleRow {
 
 #[derive(Debug, Serialize)]
 struct CalendarRow {
+    /// Joins the row to its name, which somebody else wrote.
+    number: usize,
     time: String,
-    country: String,
-    impact: String,
-    event: String,
+    impact: &'static str,
     actual: String,
     estimate: String,
     previous: String,
@@ -157,6 +149,7 @@ struct CalendarRow {
 #[derive(Debug, Serialize)]
 struct Problem {
     source: String,
+    /// In our words; the source's own stand with what was fetched.
     detail: String,
 }
 
@@ -211,11 +204,11 @@ impl PromptView {
                 .collect(),
             balances: readable.iter().map(|account| balance(&account.state)).collect(),
             positions: readable.iter().flat_map(|account| position_rows(&account.state, now)).collect(),
-            unread_accounts: unread.iter().filter_map(|account| unread_account(&account.state)).collect(),
+            unread_accounts: unread.iter().map(|account| account.state.name.to_string()).collect(),
             fear_greed: input
                 .fear_greed
                 .as_ref()
-                .map(|index| FearGreed { value: index.value, class: cell(&index.class) }),
+                .map(|index| FearGreed { value: index.value, class: known(&index.class, &CLASSES) }),
             us30: input.us30.as_ref().map(|us30| Us30 {
                 proxy: us30.proxy,
                 price: us30.price.map(significant_decimal).unwrap_or_default(),
@@ -233,12 +226,13 @@ impl PromptView {
                 .map(|coin| coin.symbol.to_string())
                 .collect(),
             calendar: calendar_rows(input),
-            nonce: nonce(input),
+            nonce: fetched::nonce(input),
             theses: theses(input)?,
             operator: operator(input)?,
             outcomes: input.memory.outcomes.iter().map(outcome_row).collect(),
             lessons: input.memory.lessons.iter().map(lesson_row).collect(),
-            headlines: headlines(input)?,
+            fetched: fetched::lines(input)?,
+            has_headlines: !input.news.is_empty(),
             problems: problems(input),
             task: serde_json::to_string(&task(input, language)?)?,
         })
@@ -354,11 +348,6 @@ fn position_rows(state: &AccountState, now: Timestamp) -> impl Iterator<Item = P
     })
 }
 
-fn unread_account(state: &AccountState) -> Option<UnreadAccount> {
-    let trouble = state.trouble.as_deref()?;
-    Some(UnreadAccount { account: state.name.to_string(), trouble: cell(&Untrusted::new(trouble)) })
-}
-
 fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
     let price = coin.price?;
     let mut indicators = vec![significant_decimal(price)];
@@ -469,17 +458,12 @@ fn funding_overview(coins: &[CoinInput]) -> Option<FundingOverview> {
 }
 
 fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
-    let crowded = input.calendar.len() > CALENDAR_ENTRIES;
-    input
-        .calendar
-        .iter()
-        .filter(|entry| !(crowded && entry.impact.raw().eq_ignore_ascii_case("low")))
-        .take(CALENDAR_ENTRIES)
-        .map(|entry| CalendarRow {
-            time: entry.time.format("%Y-%m-%dT%H:%MZ").to_string(),
-            country: cell(&entry.country),
-            impact: cell(&entry.impact),
-            event: cell(&entry.event),
+    (1..)
+        .zip(fetched::calendar_entries(input))
+        .map(|(number, entry)| CalendarRow {
+            number,
+            time: entry.time.format("%m-%dT%H:%M").to_string(),
+            impact: known(&entry.impact, &IMPACTS),
             actual: significant(entry.actual),
             estimate: significant(entry.estimate),
             previous: significant(entry.previous),
@@ -487,55 +471,10 @@ fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
         .collect()
 }
 
-#[derive(Serialize)]
-struct Headline<'a> {
-    /// This and the source only where they differ from the line before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    age_min: i64,
-    #[serde(rename = "headline")]
-    text: String,
-}
-
-fn headlines(input: &PromptInput) -> Result<Vec<String>, serde_json::Error> {
-    input
-        .news
-        .iter()
-        .take(HEADLINES)
-        .enumerate()
-        .map(|(place, news)| {
-            let before = place.checked_sub(1).map(|before| &input.news[before]);
-            let is_new_category = before.is_none_or(|before| before.category != news.category);
-            let is_new_source = before.is_none_or(|before| before.source != news.source);
-            serde_json::to_string(&Headline {
-                category: is_new_category.then_some(news.category.as_str()),
-                source: is_new_source.then(|| news.source.line(CELL_COLUMNS)),
-                age_min: (input.market_time - news.published).num_minutes().max(0),
-                text: news.headline.line(HEADLINE_COLUMNS),
-            })
-            .map(|json| inert(&json))
-        })
-        .collect()
-}
-
-/// Inside a JSON string these three could look like the end of the envelope or of a fence; JSON lets them be spelled.
-pub(super) fn inert(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('`', "\\u0060")
-}
-
-/// A table cell out of text somebody else wrote: one line, no separators, nothing that could end a fence.
-fn cell(text: &Untrusted) -> String {
-    text.line(CELL_COLUMNS)
-        .chars()
-        .map(|character| match character {
-            ',' => ';',
-            '"' | '`' => '\'',
-            '<' | '>' | '{' | '}' | '#' => ' ',
-            other => other,
-        })
-        .collect()
+/// One of the words a source may say; nothing when it says another.
+fn known(said: &Untrusted, words: &[&'static str]) -> &'static str {
+    let said = said.raw().trim();
+    words.iter().find(|word| word.eq_ignore_ascii_case(said)).copied().unwrap_or_default()
 }
 
 fn problems(input: &PromptInput) -> Vec<Problem> {
@@ -544,33 +483,12 @@ fn problems(input: &PromptInput) -> Vec<Problem> {
         .iter()
         .filter_map(|source| {
             let detail = match (&source.error, source.stale, source.as_of) {
-                (Some(error), _, _) => error.clone(),
+                (Some(_), _, _) => "failed".to_owned(),
                 (None, true, Some(as_of)) => format!("stale, as of {}", instant(as_of)),
                 (None, true, None) => "stale".to_owned(),
                 (None, false, _) => return None,
             };
-            Some(Problem {
-                source: cell(&Untrusted::new(source.name.as_str())),
-                detail: cell(&Untrusted::new(detail)),
-            })
+            Some(Problem { source: source.name.clone(), detail })
         })
         .collect()
-}
-
-/// A word no headline can contain, because it is a hash over all of them, the prices and the hour.
-fn nonce(input: &PromptInput) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(input.market_time.timestamp_millis().to_le_bytes());
-    for news in &input.news {
-        hasher.update(news.headline.raw());
-        hasher.update([0]);
-    }
-    for price in input.coins.iter().filter_map(|coin| coin.price) {
-        hasher.update(price_bytes(price));
-    }
-    hex::encode(hasher.finalize()).chars().take(16).collect()
-}
-
-fn price_bytes(price: Decimal) -> [u8; 16] {
-    price.normalize().serialize()
 }

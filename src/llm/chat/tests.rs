@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::llm::testing::{Play, Server, ok, status};
-use crate::llm::{LlmClient, LlmError, Protocol, Turn, tools};
+use crate::llm::{LlmClient, LlmError, Protocol, Turn, Until, tools};
 
 fn client(server: &Server) -> LlmClient {
     server.client_with(|options| options.protocol = Protocol::ChatCompletions)
@@ -22,7 +22,8 @@ async fn ask(server: &Server, messages: Vec<Message>) -> (Result<Turn, LlmError>
     };
     let mut events = Vec::new();
     let deadline = Instant::now() + Duration::from_hours(1);
-    let result = client(server).run_turn(&request, deadline, &mut |event| events.push(event)).await;
+    let result =
+        client(server).run_turn(&request, &Until::at(deadline), &mut |event| events.push(event)).await;
     (result, events)
 }
 
@@ -145,5 +146,31 @@ async fn an_empty_purse_is_not_asked_twice() {
 fn the_base_may_end_in_v1_or_not() {
     for base in ["http://localhost:11434", "http://localhost:11434/", "http://localhost:11434/v1"] {
         assert_eq!(ChatCompletions.address(base), "http://localhost:11434/v1/chat/completions");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_counts_nothing_is_estimated_whole_and_cut() {
+    let words = "word ".repeat(200);
+    let script = [delta(&json!({"content": words}), None), delta(&json!({}), Some("stop"))];
+    let (turn, _) =
+        ask(&Server::playing([chunks(&script, "data: [DONE]\n\n")]), vec![Message::user("hello")]).await;
+    let turn = turn.unwrap();
+    let sent = u64::try_from(turn.raw_request.len()).unwrap().div_ceil(2);
+    assert_eq!((turn.usage.input_tokens, turn.usage.output_tokens, turn.usage.estimated), (sent, 500, true));
+    let (result, _) = ask(&Server::playing([chunks(&script[..1], "")]), vec![Message::user("hello")]).await;
+    let Err(LlmError::Interrupted { partial, .. }) = result else { panic!("{result:?}") };
+    assert_eq!((partial.usage.input_tokens, partial.usage.output_tokens), (sent, 500));
+}
+
+#[tokio::test]
+async fn arguments_that_come_as_an_object_with_a_field_written_twice_are_broken() {
+    let whole = |arguments: &str| {
+        let chunk = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"1","function":{"name":"call_api","arguments":ARGUMENTS}}]},"finish_reason":"tool_calls"}]}"#;
+        ok(format!("data: {}\n\n", chunk.replace("ARGUMENTS", arguments)))
+    };
+    for (arguments, is_whole) in [(r#"{"a":1,"b":2}"#, true), (r#"{"a":1,"a":2}"#, false)] {
+        let (turn, _) = ask(&Server::playing([whole(arguments)]), vec![Message::user("hello")]).await;
+        assert_eq!(turn.unwrap().tool_calls()[0].input.complete().is_some(), is_whole, "{arguments}");
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct ApiError {
     pub kind: &'static str,
     /// What is wrong and where.
     pub message: String,
+    /// A finer word beside it, for the few errors that have one.
+    pub code: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -26,12 +28,24 @@ struct ErrorBody<'a> {
 struct ErrorDetail<'a> {
     r#type: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+struct Details {
+    error_code: &'static str,
 }
 
 impl ApiError {
     /// 400: the request breaks a rule of the API.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, kind: "invalid_request_error", message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            kind: "invalid_request_error",
+            message: message.into(),
+            code: None,
+        }
     }
 
     /// 401: no key.
@@ -40,12 +54,13 @@ impl ApiError {
             status: StatusCode::UNAUTHORIZED,
             kind: "authentication_error",
             message: "no key: send any non-empty x-api-key or Authorization: Bearer header".to_owned(),
+            code: None,
         }
     }
 
     /// 404: unknown path or model.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, kind: "not_found_error", message: message.into() }
+        Self { status: StatusCode::NOT_FOUND, kind: "not_found_error", message: message.into(), code: None }
     }
 
     /// 405: known path, wrong method.
@@ -54,6 +69,7 @@ impl ApiError {
             status: StatusCode::METHOD_NOT_ALLOWED,
             kind: "invalid_request_error",
             message: "this path does not take that method".to_owned(),
+            code: None,
         }
     }
 
@@ -63,13 +79,24 @@ impl ApiError {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             kind: "request_too_large",
             message: "the request is larger than 32 MB".to_owned(),
+            code: None,
         }
     }
 
     /// 529: too many ask at once.
     pub fn overloaded() -> Self {
         let status = StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        Self { status, kind: "overloaded_error", message: "Overloaded".to_owned() }
+        Self { status, kind: "overloaded_error", message: "Overloaded".to_owned(), code: None }
+    }
+
+    /// 429 for want of money; it has no `retry-after`.
+    pub fn spend_limit() -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            kind: "rate_limit_error",
+            message: "the built-in analyst was told that its spend limit is reached".to_owned(),
+            code: Some("enforced_spend_limit_reached"),
+        }
     }
 
     /// The error as JSON text, as it stands in the middle of a stream.
@@ -80,7 +107,11 @@ impl ApiError {
     fn body<'a>(&'a self, request_id: &'a str) -> ErrorBody<'a> {
         ErrorBody {
             r#type: "error",
-            error: ErrorDetail { r#type: self.kind, message: &self.message },
+            error: ErrorDetail {
+                r#type: self.kind,
+                message: &self.message,
+                details: self.code.map(|error_code| Details { error_code }),
+            },
             request_id,
         }
     }

@@ -25,6 +25,12 @@ pub enum Fault {
     Overload,
     /// An `overloaded_error` in the middle of the stream.
     OverloadMidStream,
+    /// HTTP 429 without `retry-after`: a limit of money is reached, and waiting does not help.
+    SpendLimit,
+    /// Events, blocks and deltas of kinds nobody knows yet, among the answer's own.
+    UnknownKinds,
+    /// The stream comes in pieces that end in the middle of a character.
+    SplitUtf8,
     /// Every second row is broken, each in another way.
     MalformedRows,
     /// The first row comes twice, with opposite words.
@@ -39,13 +45,16 @@ pub enum Fault {
 
 impl Fault {
     /// Every one of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Truncate,
         Self::ProseOnly,
         Self::Refuse,
         Self::Stall,
         Self::Overload,
         Self::OverloadMidStream,
+        Self::SpendLimit,
+        Self::UnknownKinds,
+        Self::SplitUtf8,
         Self::MalformedRows,
         Self::Duplicates,
         Self::HallucinatedCoin,
@@ -62,6 +71,9 @@ impl Fault {
             Self::Stall => "stall",
             Self::Overload => "overload",
             Self::OverloadMidStream => "overload-mid-stream",
+            Self::SpendLimit => "spend-limit",
+            Self::UnknownKinds => "unknown-kinds",
+            Self::SplitUtf8 => "split-utf8",
             Self::MalformedRows => "malformed-rows",
             Self::Duplicates => "duplicates",
             Self::HallucinatedCoin => "hallucinated-coin",
@@ -85,8 +97,8 @@ impl FromStr for Fault {
         Self::ALL.into_iter().find(|fault| fault.as_str() == plain).ok_or_else(|| InvalidName {
             kind: "analyst fault",
             value: name.to_owned(),
-            allowed: "truncate, prose-only, refuse, stall, overload, overload-mid-stream, malformed-rows, duplicates, \
-                      hallucinated-coin, always-long, gullible",
+            allowed: "truncate, prose-only, refuse, stall, overload, overload-mid-stream, spend-limit, unknown-kinds, \
+                      split-utf8, malformed-rows, duplicates, hallucinated-coin, always-long, gullible",
         })
     }
 }
@@ -171,7 +183,7 @@ pub(super) fn extra_calls(fault: Option<Fault>, conversation: &Conversation) -> 
         .collect()
 }
 
-/// Every text of others: headlines of the prompt, and whatever tools answered.
+/// Every text of others: what the prompt quotes as fetched, and whatever tools answered.
 fn heard(conversation: &Conversation) -> Vec<String> {
     let results = conversation.turns.iter().flat_map(|turn| &turn.blocks).filter_map(|block| match block {
         Block::ToolResult { text, .. } => Some(text),
@@ -182,12 +194,22 @@ fn heard(conversation: &Conversation) -> Vec<String> {
         Ok(answer) => sentences(&answer),
         Err(_) => vec![text.clone()],
     });
-    let headlines = conversation
+    let fetched = conversation
         .user_texts()
         .flat_map(str::lines)
+        .filter(|line| line.starts_with('{'))
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|line| Some(line.get("headline")?.as_str()?.to_owned()));
-    headlines.chain(results).collect()
+        .flat_map(|line| ["headline", "calendar", "trouble"].map(|field| texts(&line[field])).concat());
+    fetched.chain(results).collect()
+}
+
+/// A text, or every text among an object's fields.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Every text in an answer that is more than a word.

@@ -129,7 +129,7 @@ pub(super) struct General {
     pub us30_change: Option<f64>,
     /// Daily closes, oldest first.
     pub us30_closes: Vec<f64>,
-    /// High-impact calendar entries, as `time event`.
+    /// High-impact calendar entries, as `time name`.
     pub high_impact: Vec<String>,
     /// Headlines seen in the prompt and in tool results, each as its JSON line.
     pub headlines: Vec<String>,
@@ -179,8 +179,9 @@ impl Reading {
             answered_before: answered_before(conversation),
         };
         for text in conversation.user_texts() {
+            let names = calendar_names(text);
             for table in tables::read(text) {
-                reading.take_table(&table);
+                reading.take_table(&table, &names);
             }
             reading.general.headlines.extend(
                 text.lines()
@@ -191,7 +192,7 @@ impl Reading {
         reading
     }
 
-    fn take_table(&mut self, table: &Table) {
+    fn take_table(&mut self, table: &Table, names: &Value) {
         if let Some(symbol) = &table.symbol {
             let coin = self.coins.entry(symbol.clone()).or_default();
             if table.has(&["price", "rsi14"]) {
@@ -211,8 +212,8 @@ impl Reading {
             self.general.us30_change = table.number(0, "us30_change_pct");
         } else if table.has(&["days_ago", "close"]) {
             self.general.us30_closes = table.numbers("close");
-        } else if table.has(&["impact", "event"]) {
-            self.general.high_impact = high_impact(table);
+        } else if table.has(&["n", "time_utc", "impact"]) {
+            self.general.high_impact = high_impact(table, names);
         }
     }
 
@@ -252,10 +253,20 @@ fn bars(table: &Table) -> Vec<Bar> {
         .collect()
 }
 
-fn high_impact(table: &Table) -> Vec<String> {
+/// The names of the calendar's rows by their numbers; null when none are told.
+fn calendar_names(text: &str) -> Value {
+    let line = text.lines().find(|line| line.starts_with("{\"calendar\":"));
+    let line: Option<Value> = line.and_then(|line| serde_json::from_str(line).ok());
+    line.map_or(Value::Null, |mut line| line["calendar"].take())
+}
+
+fn high_impact(table: &Table, names: &Value) -> Vec<String> {
     (0..table.len())
         .filter(|row| table.text(*row, "impact").is_some_and(|impact| impact.eq_ignore_ascii_case("high")))
-        .filter_map(|row| Some(format!("{} {}", table.text(row, "time_utc")?, table.text(row, "event")?)))
+        .filter_map(|row| {
+            let name = names.get(table.text(row, "n")?).and_then(Value::as_str).unwrap_or("?");
+            Some(format!("{} {name}", table.text(row, "time_utc")?))
+        })
         .collect()
 }
 

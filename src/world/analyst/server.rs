@@ -22,7 +22,7 @@ use super::AnalystOptions;
 use super::cache::{Prefix, PromptCache};
 use super::conversation::{Conversation, VERSIONS};
 use super::error::ApiError;
-use super::events::{Frame, Identity, frames, message};
+use super::events::{Frame, Identity, frames, message, split_in_characters, with_unknown_kinds};
 use super::fault::Fault;
 use super::reply::Reply;
 use super::turn;
@@ -125,15 +125,17 @@ async fn messages(
 ) -> Response {
     let request_id = server.request_id();
     let fault = server.next_fault();
-    if fault == Some(Fault::Overload) {
-        return ApiError::overloaded().respond(&request_id);
+    match fault {
+        Some(Fault::Overload) => return ApiError::overloaded().respond(&request_id),
+        Some(Fault::SpendLimit) => return ApiError::spend_limit().respond(&request_id),
+        _ => {}
     }
     match answer(&headers, body, fault) {
         Ok((identity, conversation, reply, prefix)) => {
             let usage = server.cache.account(&prefix, Instant::now());
             let response = if conversation.stream {
-                let frames = broken_off(frames(&identity, &reply, usage), fault, &request_id);
-                event_stream(frames, server.options.token_delay, fault == Some(Fault::Stall))
+                let frames = spoiled(frames(&identity, &reply, usage), fault, &request_id);
+                event_stream(frames, server.options.token_delay, fault)
             } else {
                 axum::Json(message(&identity, &reply, usage)).into_response()
             };
@@ -143,14 +145,15 @@ async fn messages(
     }
 }
 
-/// The frames that still come before a stream stalls or reports an error.
-fn broken_off(mut frames: Vec<Frame>, fault: Option<Fault>, request_id: &str) -> Vec<Frame> {
+/// The frames that come: fewer when the stream stalls or reports an error, more when it speaks of unknown things.
+fn spoiled(mut frames: Vec<Frame>, fault: Option<Fault>, request_id: &str) -> Vec<Frame> {
     match fault {
         Some(Fault::Stall) => frames.truncate(3),
         Some(Fault::OverloadMidStream) => {
             frames.truncate(frames.len() / 2);
             frames.push(Frame::error(&ApiError::overloaded(), request_id));
         }
+        Some(Fault::UnknownKinds) => frames = with_unknown_kinds(frames),
         _ => {}
     }
     frames
@@ -295,15 +298,21 @@ fn check_model(id: &str) -> Result<(), ApiError> {
     }
 }
 
-fn event_stream(frames: Vec<Frame>, delay: Duration, stalls: bool) -> Response {
+fn event_stream(frames: Vec<Frame>, delay: Duration, fault: Option<Fault>) -> Response {
+    let is_split = fault == Some(Fault::SplitUtf8);
     let paced = stream::iter(frames).then(move |frame| async move {
         if frame.paced && !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        Ok::<_, Infallible>(Bytes::from(frame.text))
+        let pieces = if is_split { split_in_characters(&frame.text) } else { vec![Bytes::from(frame.text)] };
+        stream::iter(pieces.into_iter().map(Ok::<_, Infallible>))
     });
-    let body =
-        if stalls { Body::from_stream(paced.chain(stream::pending())) } else { Body::from_stream(paced) };
+    let paced = paced.flatten();
+    let body = if fault == Some(Fault::Stall) {
+        Body::from_stream(paced.chain(stream::pending()))
+    } else {
+        Body::from_stream(paced)
+    };
     let mut response = Response::new(body);
     response
         .headers_mut()
