@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::failure::Failure;
-use crate::domain::{Clock, Symbol};
+use crate::domain::{Clock, Price, Symbol};
 use crate::exchange::{Credentials, ExchangeClient};
 use crate::market::stream::{Quote as Book, follow_premiums, follow_quotes};
 use crate::market::{Premium, Simsar};
@@ -145,7 +145,7 @@ impl Coin {
         let mark = premium.mark_price?.value();
         let last = self.last.unwrap_or(mark).max(bid).min(ask);
         self.last = Some(last);
-        let index = premium.index_price.map_or(mark, |price| price.value());
+        let index = premium.index_price.map_or(mark, Price::value);
         Some(FedQuote {
             quote: Quote { last, mark, index, bid, ask },
             funding_rate: premium.funding_rate?,
@@ -243,7 +243,7 @@ impl Pouring {
                         symbol: symbol.clone(),
                         at_ms: paid.time.timestamp_millis(),
                         rate: paid.rate,
-                        mark: paid.mark_price.map(|price| price.value()),
+                        mark: paid.mark_price.map(Price::value),
                     });
                     if let Some(coin) = self.coins.get_mut(&symbol) {
                         coin.missed = Some(missed.collect());

@@ -57,7 +57,7 @@ impl Floor {
 
     fn tell_silence(&self, was_silent: &mut bool) {
         let silent = self.hearing.silent();
-        if silent.is_empty() == !*was_silent {
+        if silent.is_empty() != *was_silent {
             return;
         }
         *was_silent = !silent.is_empty();

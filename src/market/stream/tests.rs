@@ -68,14 +68,14 @@ fn following(refusals: usize) -> (mpsc::Receiver<Served>, mpsc::Receiver<Vec<(Sy
 #[test]
 fn a_mark_price_update_tells_of_the_index_and_the_funding_too() {
     let update = serde_json::json!({
-        "e": "markPriceUpdate", "E": 1_772_438_700_000_i64, "s": "BTCUSDT", "p": "66000.10", "i": "66001",
+        "e": "markPriceUpdate", "E": 1_772_438_700_000_i64, "s": "BTCUSDT", "p": "66000.5", "i": "66001",
         "P": "65000", "r": "-0.00012", "T": 1_772_438_800_000_i64, "st": 1,
     });
     let (symbol, premium) = read_premium(&update).unwrap();
     let price = |value: Option<Price>| value.map(|price| price.to_string());
     assert_eq!(
         (symbol, price(premium.mark_price), price(premium.index_price)),
-        ("BTCUSDT", Some("66000.10".into()), Some("66001".into()))
+        ("BTCUSDT", Some("66000.5".into()), Some("66001".into()))
     );
     assert_eq!(premium.funding_rate.map(|rate| rate.to_string()).as_deref(), Some("-0.00012"));
     assert_eq!(premium.next_funding.map(|at| at.timestamp_millis()), Some(1_772_438_800_000));

@@ -53,7 +53,8 @@ fn who(world: &World) -> AccountId {
 }
 
 fn account(world: &World) -> Account {
-    world.core().engine.account(who(world)).clone()
+    let id = who(world);
+    world.core().engine.account(id).clone()
 }
 
 fn market_order(side: Side) -> OrderRequest {
