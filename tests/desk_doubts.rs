@@ -170,6 +170,8 @@ fn leverage_changed_by_another_hand_is_told_and_set_again_before_the_next_openin
     let bench = Bench::new(&Setup::default());
     bench.live(async |bench| {
         let desk = bench.open().await;
+        // By then the account was set up anew, as it is whenever its stream was opened.
+        desk.wait(20).await;
         let set = bench.truth(0).set_leverage(&symbol("BTCUSDT"), 20).await;
         assert_eq!(set.accepted(), Some(20));
         desk.wait(60).await;
@@ -182,17 +184,18 @@ fn leverage_changed_by_another_hand_is_told_and_set_again_before_the_next_openin
 }
 
 #[test]
-fn leverage_raised_under_a_position_until_it_is_liquidated_before_its_stop_is_told() {
+fn a_position_that_would_be_liquidated_before_its_stop_is_told() {
     let bench = Bench::new(&Setup::default());
     bench.live(async |bench| {
         let desk = bench.open().await;
-        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        desk.wait(20).await;
         let set = bench.truth(0).set_leverage(&symbol("BTCUSDT"), 20).await;
         assert_eq!(set.accepted(), Some(20));
-        let positions = bench.truth(0).positions().await.unwrap();
+        bench.trade_by_hand(0, &symbol("BTCUSDT"), Side::Buy, "0.01").await;
+        desk.wait(40).await;
+        let position = bench.truth(0).positions().await.unwrap().remove(0);
         let stop = bench.truth(0).open_algo_orders(None).await.unwrap()[0].trigger.unwrap();
-        assert!(positions[0].liquidation.unwrap() > stop, "{positions:?}");
-        desk.wait(20).await;
+        assert!(position.liquidation.unwrap() > stop, "{position:?}, stop at {stop}");
         assert!(told(&desk, "liquidated at"), "{:?}", desk.alarms());
         desk.end().await;
     });

@@ -337,10 +337,7 @@ async fn a_liquidation_is_told_as_one_to_the_operator_and_the_next_cycle() {
         let told = room.store.operator_actions_since(at(-1)).await.unwrap();
         let told: Vec<&str> = told.iter().map(|action| action.detail.as_str()).collect();
         if is_forced {
-            assert_eq!(
-                told,
-                ["a BTCUSDT: liquidated by the exchange: 0.003 closed, -71.50 USDT before fees"]
-            );
+            assert_eq!(told, ["a BTCUSDT: liquidated by the exchange: 0.003 closed, -71.5 USDT before fees"]);
         } else {
             assert!(told.is_empty(), "{told:?}");
         }
