@@ -42,6 +42,8 @@ use super::faults::layer::Twist;
 use super::{Core, World};
 use crate::domain::Symbol;
 
+/// Every answer tells how much of the minute's weight is used.
+const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
 /// Longest request body taken, bytes.
 const BODY_LIMIT: usize = 256 * 1024;
 
@@ -148,7 +150,9 @@ async fn rest(
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
     let Ok(body) = body else {
-        return ApiError::new(-1102, "A request body that is too large or broken was sent.").into_response();
+        let error = ApiError::new(-1102, "A request body that is too large or broken was sent.");
+        let (weight, _) = world.core().limits.weigh(world.wall_ms(), 1, false);
+        return ([(USED_WEIGHT, HeaderValue::from(weight))], error.into_response()).into_response();
     };
     // Clients send text; whatever is not is replaced, and then neither signed nor a known value.
     let body = String::from_utf8_lossy(&body);
@@ -178,7 +182,7 @@ async fn rest(
         }
     };
     let headers = response.headers_mut();
-    headers.insert("x-mbx-used-weight-1m", HeaderValue::from(used.weight));
+    headers.insert(USED_WEIGHT, HeaderValue::from(used.weight));
     if let Some((short, long)) = used.orders {
         headers.insert("x-mbx-order-count-10s", HeaderValue::from(short));
         headers.insert("x-mbx-order-count-1m", HeaderValue::from(long));

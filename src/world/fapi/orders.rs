@@ -43,7 +43,7 @@ pub(super) fn check_position_side(params: &Params) -> Result<(), ApiError> {
         Some("LONG" | "SHORT") => {
             Err(ApiError::new(-4061, "Order's position side does not match user's setting."))
         }
-        Some(_) => Err(ApiError::new(-1116, "Invalid positionSide.")),
+        Some(_) => Err(ApiError::new(-4060, "Invalid position side.")),
     }
 }
 
@@ -250,14 +250,17 @@ fn cancel_one(
     Ok(acknowledged(&order, call.contract(symbol)?))
 }
 
-/// `DELETE /fapi/v1/batchOrders`.
+/// `DELETE /fapi/v1/batchOrders`. The lists are also taken by the lower-case names that ccxt sends and the exchange
+/// takes.
 pub(super) fn cancel_batch(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);
-    let handles: Vec<Handle> = if let Some(text) = call.params.get("orderIdList") {
+    let named = |names: [&'static str; 2]| names.into_iter().find_map(|name| call.params.get(name));
+    let handles: Vec<Handle> = if let Some(text) = named(["orderIdList", "orderidlist"]) {
         let ids: Vec<i64> = serde_json::from_str(text).map_err(|_| ApiError::invalid("orderIdList"))?;
         ids.into_iter().map(Handle::Id).collect()
     } else {
-        let text = call.params.required("origClientOrderIdList")?;
+        let text = named(["origClientOrderIdList", "origclientorderidlist"])
+            .ok_or_else(|| ApiError::missing("origClientOrderIdList"))?;
         let names: Vec<String> =
             serde_json::from_str(text).map_err(|_| ApiError::invalid("origClientOrderIdList"))?;
         names.into_iter().map(Handle::Client).collect()

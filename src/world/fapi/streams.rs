@@ -29,6 +29,7 @@ enum Content {
     MarkPrice(Symbol),
     AllMarkPrices,
     Kline(Symbol, Interval),
+    ContinuousKline(Symbol, Interval),
     MiniTicker(Symbol),
     AllMiniTickers,
     Ticker(Symbol),
@@ -76,6 +77,10 @@ fn content(name: &str) -> Option<Content> {
     if symbol.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
+    if let Some(interval) = kind.strip_prefix("continuousKline_") {
+        let symbol = Symbol::new(&symbol.strip_suffix("_perpetual")?.to_ascii_uppercase()).ok()?;
+        return Some(Content::ContinuousKline(symbol, interval.parse().ok()?));
+    }
     let symbol = Symbol::new(&symbol.to_ascii_uppercase()).ok()?;
     Some(match kind {
         "markPrice" | "markPrice@1s" => Content::MarkPrice(symbol),
@@ -121,6 +126,10 @@ fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) 
         Content::MarkPrice(symbol) => one(mark_price(world, engine, symbol, now)),
         Content::AllMarkPrices => together(all(&|symbol| mark_price(world, engine, symbol, now))),
         Content::Kline(symbol, interval) => klines(world, engine, symbol, *interval, since, now),
+        Content::ContinuousKline(symbol, interval) => klines(world, engine, symbol, *interval, since, now)
+            .iter()
+            .map(|kline| continuous(kline, symbol))
+            .collect(),
         Content::MiniTicker(symbol) => one(ticker(world, engine, symbol, now, false)),
         Content::AllMiniTickers => together(all(&|symbol| ticker(world, engine, symbol, now, false))),
         Content::Ticker(symbol) => one(ticker(world, engine, symbol, now, true)),
@@ -165,6 +174,15 @@ fn klines(
             })
         })
         .collect()
+}
+
+/// The same bar under the name of its pair: perpetual contracts are their pairs' only ones here.
+fn continuous(kline: &Value, symbol: &Symbol) -> Value {
+    let mut bar = kline["k"].clone();
+    if let Some(members) = bar.as_object_mut() {
+        members.shift_remove("s");
+    }
+    json!({"e": "continuous_kline", "E": kline["E"], "ps": symbol, "ct": "PERPETUAL", "k": bar})
 }
 
 fn kline_body(contract: &Contract, bar: &Bar, interval: Interval, now: i64) -> Value {
@@ -260,6 +278,8 @@ mod tests {
         assert!(Stream::new("BTCUSDT@bookTicker", Route::Public).content.is_none());
         assert!(Stream::new("btcusdt@kline_1s", Route::Market).content.is_none());
         assert!(Stream::new("btcusdt@kline_4h", Route::Market).content.is_some());
+        assert!(Stream::new("btcusdt_perpetual@continuousKline_1m", Route::Market).content.is_some());
+        assert!(Stream::new("btcusdt@continuousKline_1m", Route::Market).content.is_none());
         assert!(Stream::new("btcusdt@depth5@100ms", Route::Public).content.is_some());
         assert!(Stream::new("btcusdt@depth7", Route::Public).content.is_none());
     }

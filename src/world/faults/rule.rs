@@ -161,7 +161,7 @@ pub struct Match {
     /// Buy or sell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
-    /// Only the so-manieth that fits, counted from 1.
+    /// Only this one of those that fit, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
 }

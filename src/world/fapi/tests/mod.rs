@@ -481,6 +481,39 @@ async fn a_resting_order_is_amended_in_place() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_is_refused_like_any_other_request() {
+    let client = client();
+    let body = "a".repeat(super::BODY_LIMIT + 1);
+    let reply = client.raw("POST", "/fapi/v1/order", &body, Some(&client.key.api_key)).await;
+    assert_eq!((reply.status.as_u16(), reply.code()), (400, -1102));
+    assert_eq!(reply.headers[super::USED_WEIGHT], "1");
+}
+
+#[tokio::test]
+async fn several_orders_are_taken_back_by_either_spelling_of_their_list() {
+    let client = client();
+    let price = (client.sol().await * dec!(0.9)).round_dp(2);
+    for name in ["orderIdList", "orderidlist", "origClientOrderIdList", "origclientorderidlist"] {
+        let limit = format!(
+            "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=2&price={price}&newClientOrderId=some"
+        );
+        let id = client.post("/fapi/v1/order", &limit).await.body["orderId"].clone();
+        let list = if name.starts_with("orig") {
+            "%5B%22some%22,%22none%22%5D".to_owned()
+        } else {
+            format!("%5B{id},1%5D")
+        };
+        let reply =
+            client.signed("DELETE", "/fapi/v1/batchOrders", &format!("symbol=SOLUSDT&{name}={list}")).await;
+        assert_eq!(
+            (&reply.body[0]["status"], &reply.body[1]["code"]),
+            (&json!("CANCELED"), &json!(-2011)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn margin_moved_by_its_owner_is_remembered() {
     let client = client();
     client.prepare().await;

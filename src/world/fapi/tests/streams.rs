@@ -129,12 +129,17 @@ async fn who_talks_too_much_is_disconnected_where_limits_are_real() {
 async fn a_candle_stream_tells_the_close_of_a_bar() {
     let client = client();
     let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@kline_1m");
+    let mut pair = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt_perpetual@continuousKline_1m");
     socket.settled().await;
+    pair.settled().await;
     client.world.advance(61);
     let closed = socket.next().await;
     let running = socket.next().await;
     assert_eq!((&closed["k"]["x"], &running["k"]["x"]), (&json!(true), &json!(false)));
     assert_eq!(closed["k"]["T"].as_i64().unwrap() + 1, running["k"]["t"].as_i64().unwrap());
+    let same = pair.next().await;
+    assert_eq!((&same["e"], &same["ps"]), (&json!("continuous_kline"), &json!("BTCUSDT")));
+    assert_eq!((&same["k"]["c"], same["k"].get("s")), (&closed["k"]["c"], None));
 }
 
 #[tokio::test]
