@@ -14,13 +14,15 @@ use jarvis::exchange::{
 use jarvis::net::Transport;
 use jarvis::world::{World, WorldOptions};
 use rust_decimal::Decimal;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 struct Stage {
     client: ExchangeClient,
+    transport: Transport,
     wall: Arc<ManualClock>,
     world: Arc<World>,
-    /// What each answer reported as used weight, with its path.
+    /// The path of each request, and what its answer reported as used weight.
     weights: Arc<Mutex<Vec<(String, u32)>>>,
 }
 
@@ -45,29 +47,34 @@ fn stage() -> Stage {
         state_file: None,
     };
     let world = World::open(options, wall.clone()).unwrap();
-    let key = world.keys().remove(0);
     let weights: Arc<Mutex<Vec<(String, u32)>>> = Arc::default();
     let (router, noted) = (world.router(), Arc::clone(&weights));
     let transport = Transport::in_process(tower::service_fn(move |request: Request<axum::body::Body>| {
         let (router, noted) = (router.clone(), Arc::clone(&noted));
         async move {
-            let path = request.uri().path().to_owned();
+            let place = {
+                let mut noted = noted.lock().unwrap();
+                noted.push((request.uri().path().to_owned(), 0));
+                noted.len() - 1
+            };
             let mut answer = router.oneshot(request).await?;
-            // Kept from the client, so that it has to count by itself.
-            let used = answer.headers_mut().remove("x-mbx-used-weight-1m").unwrap();
-            noted.lock().unwrap().push((path, used.to_str().unwrap().parse().unwrap()));
+            // Kept from the client, so that it has to count by itself. A fault's answer tells no weight.
+            if let Some(used) = answer.headers_mut().remove("x-mbx-used-weight-1m") {
+                noted.lock().unwrap()[place].1 = used.to_str().unwrap().parse().unwrap();
+            }
             Ok(answer)
         }
     }));
+    let client = client_of(&world, &transport, &wall);
+    Stage { client, transport, wall, world, weights }
+}
+
+/// The account's client, with budgets of its own.
+fn client_of(world: &World, transport: &Transport, wall: &Arc<ManualClock>) -> ExchangeClient {
+    let key = world.keys().remove(0);
     let credentials = Credentials { api_key: key.api_key.into(), api_secret: key.api_secret.into() };
-    let client = ExchangeClient::sharing(
-        transport,
-        "http://world",
-        credentials,
-        wall.clone(),
-        Arc::new(Limits::budgeted()),
-    );
-    Stage { client, wall, world, weights }
+    let limits = Arc::new(Limits::budgeted());
+    ExchangeClient::sharing(transport.clone(), "http://world", credentials, wall.clone(), limits)
 }
 
 impl Stage {
@@ -98,13 +105,32 @@ impl Stage {
         }
     }
 
-    async fn mark(&self) -> Decimal {
-        let request =
-            Request::get("/fapi/v1/premiumIndex?symbol=BTCUSDT").body(axum::body::Body::empty()).unwrap();
+    /// What the world tells past the client.
+    async fn world(&self, method: http::Method, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = Request::builder().method(method).uri(path).body(axum::body::Body::from(body)).unwrap();
         let answer = self.world.router().oneshot(request).await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        let row: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    async fn mark(&self) -> Decimal {
+        let row = self.world(http::Method::GET, "/fapi/v1/premiumIndex?symbol=BTCUSDT", &Value::Null).await;
         row["markPrice"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Lets this happen to the next request of this kind.
+    async fn fault(&self, effect: &Value, class: &str) {
+        let rule = json!({"effect": effect, "match": {"class": class}, "schedule": "once"});
+        self.world(http::Method::POST, "/world/faults", &rule).await;
+    }
+
+    /// What the exchange holds of a coin, whatever the client was told.
+    async fn held(&self) -> Decimal {
+        let state = self.world(http::Method::GET, "/world/state", &Value::Null).await;
+        let amount = state["accounts"][0]["positions"][0]["amount"].as_str().unwrap_or("0").to_owned();
+        amount.parse().unwrap()
     }
 }
 
@@ -131,6 +157,34 @@ async fn limit_orders_rest_fill_or_are_refused_by_how_long_they_stay() {
     let cancelled = client.cancel_order(&btc(), &id("gtc")).await.accepted().unwrap();
     assert_eq!(cancelled.status, Some(OrderStatus::Canceled));
     assert_eq!(client.cancel_order(&btc(), &id("gtc")).await.rejection_code(), Some(-2011));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_order_with_an_end_rests_until_that_second_and_no_longer() {
+    let stage = stage();
+    let client = &stage.client;
+    let now = stage.world.clock().now();
+    let until = |seconds| TimeInForce::GoodTillDate(now + chrono::TimeDelta::seconds(seconds));
+    let soon = stage.limit("0.03", until(600), "soon").await;
+    assert_eq!(client.place_limit(&soon).await.rejection_code(), Some(-5040), "ten minutes are too few");
+    assert_eq!(client.test_limit(&soon).await.rejection_code(), Some(-5040));
+    let resting = stage.limit("0.4", until(700), "gtd").await;
+    let ack = client.place_limit(&resting).await.accepted().unwrap();
+    assert_eq!(ack.status, Some(OrderStatus::New));
+    let open = client.open_orders(Some(&btc())).await.unwrap();
+    assert_eq!((open.len(), open[0].order_id), (1, ack.order_id));
+    stage.wall.advance(chrono::TimeDelta::seconds(699));
+    stage.world.step();
+    assert_eq!(client.open_orders(Some(&btc())).await.unwrap().len(), 1, "a second is left");
+    stage.wall.advance(chrono::TimeDelta::seconds(1));
+    stage.world.step();
+    assert!(client.open_orders(Some(&btc())).await.unwrap().is_empty());
+    let ended = client.order(&btc(), &id("gtd")).await.unwrap().unwrap();
+    assert_eq!(ended.status, OrderStatus::Expired);
+    assert_eq!(ended.executed.unwrap().value(), Decimal::ZERO);
+    assert_eq!(client.cancel_order(&btc(), &id("gtd")).await.rejection_code(), Some(-2011));
+    let crossing = stage.limit("-0.01", until(2_000), "now").await;
+    assert_eq!(client.place_limit(&crossing).await.accepted().unwrap().status, Some(OrderStatus::Filled));
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,4 +365,117 @@ async fn a_budgeted_client_never_meets_the_limit_of_an_exchange_that_enforces_it
     assert_eq!(held, 44);
     stage.buy("0.01", "still").await;
     assert_eq!(client.positions().await.unwrap().len(), 1, "the watch over positions goes on");
+}
+
+/// What the client says of an order.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Accepted,
+    Refused(i64),
+    Unknown,
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_befalls_an_order_is_told_as_it_can_be_known() {
+    use Said::{Accepted, Refused, Unknown};
+    let (all, half, none) = (Decimal::new(2, 2), Decimal::new(1, 2), Decimal::ZERO);
+    let table = [
+        (json!({"kind": "latency", "ms": 900}), all, Accepted),
+        (json!({"kind": "latency", "ms": 8000}), all, Unknown),
+        (json!({"kind": "timeout", "acted": true}), all, Unknown),
+        (json!({"kind": "timeout", "acted": false}), none, Unknown),
+        (json!({"kind": "reset"}), all, Unknown),
+        (json!({"kind": "reset", "acted": false}), none, Unknown),
+        (json!({"kind": "truncated"}), all, Unknown),
+        (json!({"kind": "503_unknown", "acted": true}), all, Unknown),
+        (json!({"kind": "503_unknown", "acted": false}), none, Unknown),
+        (json!({"kind": "503_throttled"}), none, Refused(-1008)),
+        (json!({"kind": "503_unavailable"}), none, Refused(0)),
+        (json!({"kind": "503_internal"}), none, Refused(-1001)),
+        (json!({"kind": "408", "acted": true}), all, Unknown),
+        (json!({"kind": "408", "acted": false}), none, Unknown),
+        (json!({"kind": "429"}), none, Refused(-1003)),
+        (json!({"kind": "418", "retry_after": 120}), none, Refused(-1003)),
+        (json!({"kind": "clock_skew", "ms": 8000}), none, Refused(-1021)),
+        (json!({"kind": "rejected", "code": -2019}), none, Refused(-2019)),
+        (json!({"kind": "rejected", "code": -1000}), none, Unknown),
+        (json!({"kind": "maintenance"}), none, Unknown),
+        (json!({"kind": "answer", "status": 502, "body": "<html>", "acted": true}), all, Unknown),
+        (json!({"kind": "answer", "status": 200, "body": "{", "acted": true}), all, Unknown),
+        (json!({"kind": "answer", "status": 403, "body": "<html>", "acted": false}), none, Refused(0)),
+        (json!({"kind": "partial_fill", "share": "0.5"}), half, Accepted),
+        (json!({"kind": "price_gap", "symbol": "BTCUSDT", "percent": "-3"}), all, Accepted),
+    ];
+    let stage = stage();
+    for (number, (effect, executed, expected)) in table.into_iter().enumerate() {
+        // What an address is told to wait for must not hold the next one back.
+        let client = client_of(&stage.world, &stage.transport, &stage.wall);
+        let before = stage.held().await;
+        let known = stage.weights.lock().unwrap().len();
+        stage.fault(&effect, "order").await;
+        let order = MarketOrder {
+            symbol: btc(),
+            side: Side::Buy,
+            quantity: "0.02".parse().unwrap(),
+            reduce_only: false,
+            client_order_id: id(&format!("once-{number}")),
+        };
+        let said = match client.place_market(&order).await {
+            Outcome::Accepted(_) => Accepted,
+            Outcome::Rejected(rejection) => Refused(rejection.code),
+            Outcome::NotSent(reason) => panic!("{effect} happens to what was sent: {reason}"),
+            Outcome::Unknown(_) => Unknown,
+        };
+        assert_eq!(said, expected, "{effect}");
+        // An order that is late is carried out when nobody waits any more.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(stage.held().await - before, executed, "{effect}");
+        // Nor does a ban hold the next one back.
+        stage.wall.advance(chrono::TimeDelta::minutes(3));
+        let arrived = stage.weights.lock().unwrap()[known..].to_vec();
+        let orders = arrived.iter().filter(|(path, _)| path == "/fapi/v1/order").count();
+        assert_eq!(orders, 1, "{effect}: sent once, whatever comes back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_befalls_a_stop_is_told_as_it_can_be_known() {
+    let stage = stage();
+    stage.buy("0.01", "open").await;
+    let trigger = stage.limit("0.1", TimeInForce::GoodTillCancelled, "unused").await.price;
+    for (number, (effect, rests, refusal)) in [
+        (json!({"kind": "stop_rejected"}), 0, Some(-2021)),
+        (json!({"kind": "stop_rejected", "code": -4130}), 0, Some(-4130)),
+        (json!({"kind": "timeout", "acted": false}), 0, None),
+        (json!({"kind": "truncated"}), 1, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stop = StopOrder {
+            symbol: btc(),
+            side: Side::Sell,
+            trigger,
+            size: StopSize::WholePosition,
+            client_order_id: id(&format!("stop-{number}")),
+        };
+        stage.fault(&effect, "algo").await;
+        let outcome = stage.client.place_stop(&stop).await;
+        assert_eq!(
+            (outcome.rejection_code(), outcome.is_unknown()),
+            (refusal, refusal.is_none()),
+            "{effect}"
+        );
+        assert_eq!(stage.client.open_algo_orders(Some(&btc())).await.unwrap().len(), rests, "{effect}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_order_that_reads_do_not_show_yet_is_none_and_no_error() {
+    let stage = stage();
+    stage.buy("0.01", "fresh").await;
+    stage.fault(&json!({"kind": "read_lag", "ms": 2000}), "read").await;
+    assert_eq!(stage.client.order(&btc(), &id("fresh")).await.unwrap(), None);
+    let seen = stage.client.order(&btc(), &id("fresh")).await.unwrap().unwrap();
+    assert_eq!(seen.status, OrderStatus::Filled);
 }

@@ -203,7 +203,8 @@ async fn a_rate_limit_waits_as_long_as_it_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn overload_and_faults_of_the_server_are_tried_three_times() {
-    for code in [408, 409, 500, 503, 504, 529] {
+    // A rate limit that does not say how long, and that is not a spent budget, is one of them.
+    for code in [408, 409, 429, 500, 503, 504, 529] {
         let server = Server::playing((0..3).map(|_| status(code, &[], "<html>busy</html>")));
         let (result, events) = server.run().await;
         let Err(LlmError::Refused { status, attempts: 3, .. }) = result else { panic!("{result:?}") };
