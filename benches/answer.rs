@@ -42,6 +42,8 @@ const COINS: [&str; 10] = [
 ];
 
 fn main() {
+    // As the program does before its first connection.
+    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     checking();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(showing());
