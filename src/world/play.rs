@@ -23,6 +23,7 @@ const CUT: i64 = 4;
 pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
     let symbols: Vec<Symbol> = engine.contracts().keys().cloned().collect();
     let mut at = from;
+    let mut told = None;
     while at < to && engine.is_exposed() {
         let next_funding = symbols.iter().map(|symbol| market.next_funding_ms(symbol, at)).min();
         let next_expiry = engine.next_expiry().filter(|expiry| *expiry > at);
@@ -45,10 +46,11 @@ pub(super) fn play(engine: &mut Engine, market: &Market, from: i64, to: i64) {
                 engine.fund(symbol, market.funding_rate(symbol, next - 1), quote.mark, next);
             }
         }
+        told = (next == to).then(|| quotes.clone());
         engine.update(quotes, next);
         at = next;
     }
-    engine.update(quotes(market, &symbols, to), to);
+    engine.update(told.unwrap_or_else(|| quotes(market, &symbols, to)), to);
 }
 
 fn quotes(market: &Market, symbols: &[Symbol], at: i64) -> Vec<(Symbol, Quote)> {
