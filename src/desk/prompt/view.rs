@@ -126,6 +126,8 @@ struct FundingOverview {
 #[derive(Debug, Serialize)]
 struct Coin {
     symbol: String,
+    /// The contract without its quote currency.
+    name: String,
     /// The cells of the indicator row, in the order of the template's header.
     indicators: Vec<String>,
     candles: Vec<CandleRow>,
@@ -378,7 +380,7 @@ fn coin_view(coin: &CoinInput, now: Timestamp) -> Option<Coin> {
     );
     let candles = candle_rows(unbroken(&coin.candles), COIN_CANDLES, now, COIN_CANDLE_HOURS);
     indicators.push(candles.last().map(|newest| newest.age.to_string()).unwrap_or_default());
-    Some(Coin { symbol: coin.symbol.to_string(), indicators, candles })
+    Some(Coin { symbol: coin.symbol.to_string(), name: short_name(&coin.symbol), indicators, candles })
 }
 
 fn priced(input: &PromptInput) -> impl Iterator<Item = &CoinInput> {
@@ -394,7 +396,7 @@ fn short_name(symbol: &Symbol) -> String {
 fn timeframe_rows(coin: &CoinInput) -> impl Iterator<Item = Vec<String>> {
     coin.timeframes.iter().map(|line| {
         let mut row =
-            vec![coin.symbol.to_string(), line.interval.clone(), line.trend.unwrap_or_default().to_owned()];
+            vec![short_name(&coin.symbol), line.interval.clone(), line.trend.unwrap_or_default().to_owned()];
         row.extend(
             [
                 line.rsi14,

@@ -12,6 +12,7 @@ fn piece() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
         "## BTCUSDT\n",
         "price,rsi14,macd_hist,adx14,atr14\n",
+        "coin,price,rsi14\nBTC,1,2\n,3,4\nÇ,5,6\n",
         "hours_ago,open,high,low,close,volume\n",
         "fear_greed,us30_price\n",
         "```task\n{\"accounts\":[{\"account\":\"a\",\"coins\":[{\"symbol\":\"BTCUSDT\"}]}]}\n```\n",

@@ -195,9 +195,15 @@ impl Reading {
         if let Some(symbol) = &table.symbol {
             let coin = self.coins.entry(symbol.clone()).or_default();
             if table.has(&["price", "rsi14"]) {
-                take_indicators(coin, table);
+                take_indicators(coin, table, 0);
             } else if table.has(&["open", "high", "low", "close"]) {
                 coin.bars = bars(table);
+            }
+        } else if table.has(&["coin", "price", "rsi14"]) {
+            for row in 0..table.len() {
+                let Some(name) = table.text(row, "coin") else { continue };
+                let symbol = if tables::is_symbol(name) { name.to_owned() } else { format!("{name}USDT") };
+                take_indicators(self.coins.entry(symbol).or_default(), table, row);
             }
         } else if table.has(&["fear_greed"]) {
             self.general.fear_greed = table.number(0, "fear_greed");
@@ -220,8 +226,8 @@ impl Reading {
     }
 }
 
-fn take_indicators(coin: &mut CoinFigures, table: &Table) {
-    let cell = |column: &str| table.number(0, column);
+fn take_indicators(coin: &mut CoinFigures, table: &Table, row: usize) {
+    let cell = |column: &str| table.number(row, column);
     coin.price = cell("price");
     coin.change_4h = cell("change_4h_pct");
     coin.rsi = cell("rsi14");
