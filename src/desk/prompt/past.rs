@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::fetched::inert;
 use super::input::{LessonInput, OutcomeInput, PromptInput, ThesisInput};
 use super::number::cents;
-use super::fetched::inert;
 use super::view::hours;
 use crate::domain::{AccountName, Confidence, DecisionWord, Symbol, Untrusted};
 

@@ -127,7 +127,7 @@ fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) 
         Content::AllMarkPrices => together(all(&|symbol| mark_price(world, engine, symbol, now))),
         Content::Kline(symbol, interval) => klines(world, engine, symbol, *interval, since, now),
         Content::ContinuousKline(symbol, interval) => klines(world, engine, symbol, *interval, since, now)
-            .into_iter()
+            .iter()
             .map(|kline| continuous(kline, symbol))
             .collect(),
         Content::MiniTicker(symbol) => one(ticker(world, engine, symbol, now, false)),
@@ -177,7 +177,7 @@ fn klines(
 }
 
 /// The same bar under the name of its pair: perpetual contracts are their pairs' only ones here.
-fn continuous(kline: Value, symbol: &Symbol) -> Value {
+fn continuous(kline: &Value, symbol: &Symbol) -> Value {
     let mut bar = kline["k"].clone();
     if let Some(members) = bar.as_object_mut() {
         members.shift_remove("s");
