@@ -136,7 +136,7 @@ async fn main() {
     let store = Store::open(&folder.join(jarvis::store::FILE_NAME)).unwrap().at(&venue);
     let began = Instant::now();
     let mut rows = 0;
-    for first in (1..=cycles).step_by(AT_ONCE as usize) {
+    for first in (1..=cycles).step_by(usize::try_from(AT_ONCE).unwrap()) {
         let group = (first..(first + AT_ONCE).min(cycles + 1))
             .map(|number| fill(&store, number, newest - TimeDelta::hours((cycles - number).cast_signed())));
         rows += try_join_all(group).await.unwrap().iter().sum::<u64>();
