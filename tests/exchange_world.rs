@@ -262,6 +262,8 @@ async fn what_arming_and_sizing_ask_for_is_answered() {
     let client = &stage.client;
     let flags = client.account_flags().await.unwrap();
     assert!(flags.obstacles().is_empty(), "{flags:?}");
+    let permissions = client.key_permissions().await.unwrap();
+    assert!(permissions.obstacles().is_empty(), "{permissions:?}");
     assert_eq!(client.position_mode().await.unwrap(), PositionMode::OneWay);
     let brackets = client.leverage_brackets(Some(&btc())).await.unwrap().remove(0);
     let bound = |leverage| brackets.largest_notional(leverage).unwrap();
@@ -316,6 +318,7 @@ async fn the_client_counts_the_weight_the_exchange_counts() {
         client.exchange_info(),
         client.account(),
         client.account_flags(),
+        client.key_permissions(),
         client.positions(),
         client.symbol_configs(None),
         client.position_mode(),

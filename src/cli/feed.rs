@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::failure::Failure;
 use crate::domain::{Clock, Price, Symbol};
-use crate::exchange::{Credentials, ExchangeClient};
+use crate::exchange::{Credentials, ExchangeClient, SymbolRules};
 use crate::market::stream::{Quote as Book, follow_premiums, follow_quotes};
 use crate::market::{Premium, Simsar};
 use crate::net::{SocketConnector, Transport};
@@ -74,7 +74,7 @@ pub async fn listings(
              (market.source = \"binance\") needs them"
         ))
     })?;
-    let listings = rules.into_values().filter(|rules| rules.is_tradable()).map(|rules| Listing {
+    let listings = rules.into_values().filter(SymbolRules::is_tradable).map(|rules| Listing {
         symbol: rules.symbol,
         tick: rules.price.step.normalize(),
         step: rules.market_quantity.step.normalize(),

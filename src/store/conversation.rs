@@ -242,7 +242,7 @@ impl Store {
                 Ok(Spending {
                     usd: decimal("model_calls.cost_usd", &row.get::<_, String>(0)?)?,
                     tokens: uncount("model_calls tokens", row.get(2)?)?,
-                    time: Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default(),
+                    time: Duration::try_from_secs_f64(ms).unwrap_or_default() / 1000,
                 })
             })?;
             Ok(calls.into_iter().fold(Spending::default(), |sum, call| Spending {

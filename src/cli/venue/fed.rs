@@ -20,10 +20,13 @@ const FIRST_PRICES: Duration = Duration::from_secs(10);
 /// Requests in flight of whoever feeds a world.
 const FEED_CONCURRENCY: usize = 8;
 
+/// A way to open a world that is told its prices.
+type Opening = fn(WorldOptions, FedPrices, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>;
+
 impl Venue {
     /// An embedded world whose exchange fills orders at the prices Binance tells.
     pub(super) async fn fed(
-        open: fn(WorldOptions, FedPrices, Arc<dyn Clock>) -> Result<Arc<World>, WorldError>,
+        open: Opening,
         settings: &Settings,
         state: &Path,
     ) -> Result<Self, Failure> {
