@@ -53,12 +53,12 @@ fn no_bytes_make_the_console_deaf() {
     let mut sent = 0;
     while sent < how_many() {
         let mut burst = Vec::new();
-        for _ in 0..1 + random.next_u32() % 200 {
-            let choice = random.next_u32() as usize;
-            match choice % 8 {
-                0 => burst.extend_from_slice(BEGINNINGS[choice / 8 % BEGINNINGS.len()].as_bytes()),
-                1 => burst.push((choice / 8 % 256) as u8),
-                _ => burst.push(b' ' + (choice / 8 % 95) as u8),
+        for _ in 0..=random.next_u32() % 200 {
+            let [kind, byte, ..] = random.next_u32().to_le_bytes();
+            match kind % 8 {
+                0 => burst.extend_from_slice(BEGINNINGS[usize::from(byte) % BEGINNINGS.len()].as_bytes()),
+                1 => burst.push(byte),
+                _ => burst.push(b' ' + byte % 95),
             }
         }
         // Neither what leaves, nor what leaves through the palette or asks for leaving.
