@@ -16,9 +16,12 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail
     Ok((listener, local))
 }
 
-/// Serves until the process is asked to end.
-pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
-    let ended = asked_to_end()?;
+/// Serves until `ended`, which is heard from before the program said that it is ready: see [`asked_to_end`].
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    ended: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let service = axum::serve(listener, router);
     tokio::select! {
         result = service.into_future() => Ok(result?),
@@ -27,7 +30,7 @@ pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure>
     }
 }
 
-/// Resolves at SIGINT, SIGTERM or SIGHUP.
+/// Resolves at SIGINT, SIGTERM or SIGHUP, whichever comes first from this call on: no signal is lost before it is awaited.
 pub fn asked_to_end() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
