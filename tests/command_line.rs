@@ -216,3 +216,35 @@ fn a_cycle_interrupted_between_an_order_and_its_stop_ends_with_130_and_no_naked_
         assert!(stops.iter().any(|stop| stop["symbol"] == position["symbol"]), "{account}");
     }
 }
+
+#[test]
+fn a_server_that_says_it_is_ready_ends_in_order_at_the_very_next_signal() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        for (number, command) in ["world", "world", "world", "simsar", "simsar", "simsar"].iter().enumerate()
+        {
+            let home = tempfile::tempdir().unwrap();
+            let state = home.path().join("state.json");
+            let mut arguments = vec![(*command).to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
+            if *command == "world" {
+                arguments.extend(["--state".to_owned(), state.display().to_string()]);
+            }
+            let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("jarvis"))
+                .env_clear()
+                .env("HOME", home.path())
+                .args(&arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            let mut said = BufReader::new(child.stdout.take().unwrap());
+            said.read_line(&mut line).unwrap();
+            let process = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(process, signal).unwrap();
+            assert!(line.contains("base_url"), "{line}");
+            let status = child.wait().unwrap();
+            assert_eq!(status.code(), Some(0), "{command} number {number}, {signal:?}: {status}");
+            assert_eq!(state.exists(), *command == "world");
+        }
+    }
+}

@@ -17,9 +17,12 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Fail
     Ok((listener, local))
 }
 
-/// Serves until the process is asked to end.
-pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
-    let ended = asked_to_end()?;
+/// Serves until `ended`, which is heard from before the program said that it is ready: see [`asked_to_end`].
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    ended: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     // Answers are small and streams come in small pieces: none of them may wait for the receipt of the one before.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -34,7 +37,7 @@ pub async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure>
     }
 }
 
-/// Resolves at SIGINT, SIGTERM or SIGHUP.
+/// Resolves at SIGINT, SIGTERM or SIGHUP, whichever comes first from this call on: no signal is lost before it is awaited.
 pub fn asked_to_end() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -22,9 +22,10 @@ pub async fn run(global: &Global, options: &SimsarOptions) -> Result<ExitCode, F
     let router = simsar.router();
     let (connector, ws_url) = (venue.connector.clone(), venue.ws_url.clone());
     let quotes = tokio::spawn(async move { simsar.follow_quotes(connector, ws_url).await });
+    let ended = serving::asked_to_end()?;
     super::say(&json!({ "base_url": format!("http://{address}") }).to_string());
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
-    serving::serve(listener, router).await?;
+    serving::serve(listener, router, ended).await?;
     quotes.abort();
     if let Some(driver) = driver {
         driver.abort();

@@ -51,6 +51,7 @@ pub async fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure
         .into_iter()
         .map(|key| json!({ "name": key.name, "api_key": key.api_key, "api_secret": key.api_secret }))
         .collect();
+    let ended = serving::asked_to_end()?;
     super::say(
         &json!({
             "base_url": format!("http://{address}"),
@@ -60,7 +61,7 @@ pub async fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure
         .to_string(),
     );
     let driver = tokio::spawn(Arc::clone(&world).drive());
-    serving::serve(listener, world.router()).await?;
+    serving::serve(listener, world.router(), ended).await?;
     driver.abort();
     world.save()?;
     Ok(ExitCode::SUCCESS)

@@ -38,7 +38,7 @@ use self::faults::carry::Vanishing;
 pub use self::fed::{FedPrices, MissedFunding, Told};
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
-use self::state::{Jump, Keeper, Origin, SavedWorld};
+use self::state::{Countdown, Jump, Keeper, Origin, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
 /// After how many seconds a driven world writes down how far time has come.
@@ -387,9 +387,13 @@ impl World {
         if !self.market().reaches(now) {
             self.market.write().unwrap_or_else(PoisonError::into_inner).extend_to(now);
         }
+        while let Some(at) = core.next_countdown(now) {
+            play::play(&mut core.engine, &self.market(), core.played_ms, at);
+            core.played_ms = at;
+            core.run_countdowns(at);
+        }
         play::play(&mut core.engine, &self.market(), core.played_ms, now);
         core.played_ms = now;
-        core.run_countdowns(now);
         core.vanish(self.clock.wall_ms());
         now
     }
@@ -438,7 +442,8 @@ impl World {
         let heard = self.market().heard().clone();
         let kept = match changes {
             Some(changes) if keeper.continues() => {
-                keeper.add(self.clock.base(), core.played_ms, &jumps, heard, changes)
+                let face = (core.countdowns(), core.margin_moves.as_slice());
+                keeper.add(self.clock.base(), core.played_ms, &jumps, heard, changes, face)
             }
             _ => keeper.write(&SavedWorld {
                 version: SavedWorld::VERSION,
@@ -450,6 +455,8 @@ impl World {
                 jumps,
                 heard,
                 engine: Cow::Borrowed(core.engine.state()),
+                countdowns: core.countdowns(),
+                margin_moves: Cow::Borrowed(&core.margin_moves),
             }),
         };
         // What could not be written is tried again with the next change, as a whole.
@@ -497,6 +504,16 @@ impl Core {
         core
     }
 
+    /// The dead-man switches as they are saved.
+    fn countdowns(&self) -> Vec<Countdown> {
+        let countdown = |((account, symbol), at_ms): (&(AccountId, Symbol), &i64)| Countdown {
+            account: *account,
+            symbol: symbol.clone(),
+            at_ms: *at_ms,
+        };
+        self.countdowns.iter().map(countdown).collect()
+    }
+
     /// The accounts' keys, in the accounts' order.
     pub(crate) fn keys(&self) -> &[WorldKey] {
         &self.keys
@@ -522,11 +539,18 @@ impl Core {
         });
     }
 
+    /// When the next dead-man switch goes off, market time, ms, if not after `now`.
+    fn next_countdown(&self, now: i64) -> Option<i64> {
+        let next = self.countdowns.values().min().copied();
+        next.filter(|at| *at <= now).map(|at| at.max(self.played_ms))
+    }
+
     fn run_countdowns(&mut self, now: i64) {
         let due: Vec<(AccountId, Symbol)> =
             self.countdowns.iter().filter(|(_, at)| **at <= now).map(|(whose, _)| whose.clone()).collect();
         for whose in due {
             self.countdowns.remove(&whose);
+            self.dirty = true;
             if let Err(refusal) = self.engine.cancel_all(whose.0, &whose.1, now) {
                 tracing::warn!(%refusal, "a countdown could not cancel orders");
             }
@@ -595,11 +619,19 @@ fn resumed(
     };
     let mut engine =
         Engine::resume(market.listings().iter().cloned(), saved.engine.into_owned()).seeded(saved.seed);
+    if saved.heard.is_empty() {
+        market.extend_to(saved.played_ms);
+        play::recall(&mut engine, &market, saved.played_ms);
+    }
+    // Told prices are of the past until they are told again.
     for (symbol, heard) in &saved.heard {
         engine.freeze(symbol, heard.told.quote);
     }
     market.hear(saved.heard);
-    let core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
+    let mut core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
+    let switches = saved.countdowns.into_iter();
+    core.countdowns = switches.map(|switch| ((switch.account, switch.symbol), switch.at_ms)).collect();
+    core.margin_moves = saved.margin_moves.into_owned();
     Ok((base, market, core))
 }
 

@@ -74,6 +74,12 @@ fn pass(engine: &mut Engine, market: &Market, from: i64, to: i64) {
     }
 }
 
+/// Tells a resumed engine the prices it knew at `then` (market time, ms), when its state was taken.
+pub(super) fn recall(engine: &mut Engine, market: &Market, then: i64) {
+    let symbols: Vec<Symbol> = engine.contracts().keys().cloned().collect();
+    engine.recall(quotes(market, &symbols, then), then);
+}
+
 fn quotes(market: &Market, symbols: &[Symbol], at: i64) -> Vec<(Symbol, Quote)> {
     symbols.iter().filter_map(|symbol| Some((symbol.clone(), market.quote(symbol, at)?))).collect()
 }

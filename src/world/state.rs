@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::WorldError;
 use super::clock::Timebase;
-use super::engine::{EngineDelta, EngineState};
+use super::engine::{AccountId, EngineDelta, EngineState};
+use super::fapi::account::MarginMove;
 use super::market::Heard;
 use crate::domain::Symbol;
 
@@ -51,6 +52,15 @@ pub(super) struct Jump {
     pub price: Decimal,
 }
 
+/// A dead-man switch: when all orders of a contract are taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Countdown {
+    pub account: AccountId,
+    pub symbol: Symbol,
+    /// Market time, ms.
+    pub at_ms: i64,
+}
+
 /// The whole file. Its engine may have been changed since by the lines of the journal beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SavedWorld<'a> {
@@ -67,6 +77,15 @@ pub(super) struct SavedWorld<'a> {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub heard: BTreeMap<Symbol, Heard>,
     pub engine: Cow<'a, EngineState>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countdowns: Vec<Countdown>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub margin_moves: Cow<'a, [MarginMove]>,
+}
+
+#[expect(clippy::ptr_arg, reason = "serde hands the field over as it is")]
+fn is_empty(moves: &Cow<'_, [MarginMove]>) -> bool {
+    moves.as_ref().is_empty()
 }
 
 /// The first line of a journal: which file it continues.
@@ -87,6 +106,12 @@ struct Line {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     heard: BTreeMap<Symbol, Heard>,
     engine: EngineDelta,
+    /// All of them, when they are not those of the line before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    countdowns: Option<Vec<Countdown>>,
+    /// Those that are new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    margin_moves: Vec<MarginMove>,
 }
 
 impl SavedWorld<'_> {
@@ -107,12 +132,15 @@ impl SavedWorld<'_> {
             let (found, known) = (saved.version, Self::VERSION);
             return Err(failed(format!("it has format {found}, this program reads format {known}")));
         }
-        let journal = match std::fs::read(beside(path, "journal")) {
-            Ok(journal) => journal,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Some(saved)),
+        match std::fs::read(beside(path, "journal")) {
+            Ok(journal) => saved.continue_with(&journal, &digest(&bytes)).map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error.to_string())),
-        };
-        saved.continue_with(&journal, &digest(&bytes)).map_err(failed)?;
+        }
+        let mut named = saved.countdowns.iter().map(|countdown| countdown.account);
+        if named.any(|account| !saved.engine.has(account)) {
+            return Err(failed("a countdown names an account it does not have".to_owned()));
+        }
         Ok(Some(saved))
     }
 
@@ -139,6 +167,10 @@ impl SavedWorld<'_> {
             if !line.heard.is_empty() {
                 self.heard = line.heard;
             }
+            if let Some(countdowns) = line.countdowns {
+                self.countdowns = countdowns;
+            }
+            self.margin_moves.to_mut().extend(line.margin_moves);
             if !self.engine.to_mut().apply(line.engine) {
                 return Err(format!("line {number} of its journal names an account it does not have"));
             }
@@ -167,11 +199,13 @@ pub(super) struct Keeper {
     /// Bytes of the whole file and of the journal.
     sizes: (usize, usize),
     jumps: usize,
+    countdowns: Vec<Countdown>,
+    margin_moves: usize,
 }
 
 impl Keeper {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, journal: None, sizes: (0, 0), jumps: 0 }
+        Self { path, journal: None, sizes: (0, 0), jumps: 0, countdowns: Vec::new(), margin_moves: 0 }
     }
 
     fn failed(&self, error: &impl ToString) -> WorldError {
@@ -192,9 +226,17 @@ impl Keeper {
         jumps: &[Jump],
         heard: BTreeMap<Symbol, Heard>,
         engine: EngineDelta,
+        (countdowns, margin_moves): (Vec<Countdown>, &[MarginMove]),
     ) -> Result<(), WorldError> {
-        let more_jumps = (jumps.len() != self.jumps).then(|| jumps.to_vec());
-        let line = Line { clock, played_ms, jumps: more_jumps, heard, engine };
+        let line = Line {
+            clock,
+            played_ms,
+            jumps: (jumps.len() != self.jumps).then(|| jumps.to_vec()),
+            heard,
+            engine,
+            countdowns: (countdowns != self.countdowns).then(|| countdowns.clone()),
+            margin_moves: margin_moves.get(self.margin_moves..).unwrap_or_default().to_vec(),
+        };
         let mut text = serde_json::to_vec(&line).map_err(|error| self.failed(&error))?;
         text.push(b'\n');
         let written = self.journal.as_mut().map_or(Ok(()), |journal| journal.write_all(&text));
@@ -205,6 +247,7 @@ impl Keeper {
         }
         self.sizes.1 += text.len();
         self.jumps = jumps.len();
+        (self.countdowns, self.margin_moves) = (countdowns, margin_moves.len());
         Ok(())
     }
 
@@ -231,6 +274,7 @@ impl Keeper {
         let journal = written.map_err(|error: std::io::Error| self.failed(&error))?;
         self.sizes = (text.len(), 0);
         self.jumps = saved.jumps.len();
+        (self.countdowns, self.margin_moves) = (saved.countdowns.clone(), saved.margin_moves.len());
         self.journal = Some(journal);
         Ok(())
     }

@@ -25,11 +25,7 @@ type Opening = fn(WorldOptions, FedPrices, Arc<dyn Clock>) -> Result<Arc<World>,
 
 impl Venue {
     /// An embedded world whose exchange fills orders at the prices Binance tells.
-    pub(super) async fn fed(
-        open: Opening,
-        settings: &Settings,
-        state: &Path,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn fed(open: Opening, settings: &Settings, state: &Path) -> Result<Self, Failure> {
         let (base_url, ws_url) = real_market(settings);
         let data = Transport::network()?;
         let wall: Arc<dyn Clock> = Arc::new(SystemClock);

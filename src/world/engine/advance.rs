@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::account::money;
 use super::depth::Wish;
-use super::fill::Role;
+use super::fill::{Aftermath, ER_UNPAID, Role};
 use super::order::crosses;
 use super::types::{AlgoOrder, Income, IncomeKind, MarginType, Order};
 use super::{AccountId, Counters, Engine};
@@ -18,8 +18,8 @@ const ER_TIME: u8 = 0;
 
 impl Engine {
     /// Takes new prices and carries out everything they cause: first liquidations (at mark), then triggers, then
-    /// resting orders. Whatever fires fills from here on, however far behind its trigger lies. Every update fills the
-    /// books of its contracts up again.
+    /// resting orders. Whatever fires fills from here on, however far behind its trigger lies. A new price or a later
+    /// moment fills the book of a contract up again; without either nothing has happened, and nothing is done.
     pub fn update(&mut self, quotes: impl IntoIterator<Item = (Symbol, Quote)>, now: i64) {
         self.forget(now);
         self.end_expired(now);
@@ -27,10 +27,10 @@ impl Engine {
         let mut holders = vec![false; self.state.accounts.len()];
         for (symbol, quote) in quotes {
             let pit = self.pits.entry(symbol.clone()).or_default();
-            pit.quote = Some(quote);
-            pit.frozen = false;
-            pit.taken = super::index::BySide::default();
-            pit.printed = super::index::BySide::default();
+            let was_frozen = std::mem::take(&mut pit.frozen);
+            if !pit.see(quote, now) && !was_frozen {
+                continue;
+            }
             for index in &pit.holders {
                 holders[*index] = true;
             }
@@ -46,6 +46,13 @@ impl Engine {
             for side in [Side::Buy, Side::Sell] {
                 self.fill_reached(symbol, side, now);
             }
+        }
+    }
+
+    /// Takes over the prices that were known when the state was taken, without anything they caused: that has happened.
+    pub fn recall(&mut self, quotes: impl IntoIterator<Item = (Symbol, Quote)>, then: i64) {
+        for (symbol, quote) in quotes {
+            self.pits.entry(symbol).or_default().see(quote, then);
         }
     }
 
@@ -177,8 +184,14 @@ impl Engine {
             }
             let Some(mut order) = self.take_resting(id, order_id) else { continue };
             let price = order.price;
-            let aftermath = self.fill(id, &mut order, quantity, price, Role::Maker, now);
-            if order.is_open() {
+            let payable = self.payable(id, &order, quantity, price, Role::Maker);
+            let mut aftermath = Aftermath::default();
+            if !payable.is_zero() {
+                aftermath = self.fill(id, &mut order, payable, price, Role::Maker, now);
+            }
+            if payable < quantity {
+                self.expire(id, &mut order, ER_UNPAID, now);
+            } else if order.is_open() {
                 self.rest(id, &order);
             }
             self.account_mut(id).orders.insert(order_id, order);

@@ -20,6 +20,17 @@ pub(super) enum Role {
     Liquidation,
 }
 
+impl Role {
+    /// Commission as a share of notional.
+    fn fee_rate(self) -> Decimal {
+        match self {
+            Self::Taker => TAKER_FEE,
+            Self::Maker => MAKER_FEE,
+            Self::Liquidation => Decimal::ZERO,
+        }
+    }
+}
+
 /// What fills did to the position they met.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Aftermath {
@@ -27,8 +38,12 @@ pub(super) struct Aftermath {
     pub closed_out: bool,
     /// Some of the position is gone.
     pub reduced: bool,
+    /// The account could not pay for all of it.
+    pub unpaid: bool,
 }
 
+/// Expiry reason of an order whose margin is not there when it fills: none of the exchange's numbered ones.
+pub(super) const ER_UNPAID: u8 = 0;
 /// Expiry reason: reduce-only order without a position to reduce (facts §1.8 `er`).
 const ER_NOTHING_TO_REDUCE: u8 = 4;
 
@@ -63,12 +78,7 @@ impl Engine {
         let held = position.amount.abs();
         let effect = position.apply(order.side, quantity, price, settings);
         position.updated = now;
-        let fee_rate = match role {
-            Role::Taker => TAKER_FEE,
-            Role::Maker => MAKER_FEE,
-            Role::Liquidation => Decimal::ZERO,
-        };
-        let commission = money(notional * fee_rate);
+        let commission = money(notional * role.fee_rate());
         if !position.is_flat() {
             let opening_fee = match effect.closed {
                 closed if closed.is_zero() => commission,
@@ -124,7 +134,34 @@ impl Engine {
         self.tell_order(id, now, order, Execution::Trade(trade));
         self.tell_balance(id, now, "ORDER", std::slice::from_ref(&order.symbol), Decimal::ZERO);
         self.finish_algo(id, order, now);
-        Aftermath { closed_out: !held.is_zero() && effect.closed == held, reduced: !effect.closed.is_zero() }
+        Aftermath {
+            closed_out: !held.is_zero() && effect.closed == held,
+            reduced: !effect.closed.is_zero(),
+            unpaid: false,
+        }
+    }
+
+    /// How many of `quantity` units an order may fill: all, or only those that close when the money is not there to set
+    /// margin aside for the rest. An order is accepted by what stood then; a position that something else closed since,
+    /// or a book that was thinner than assumed, may leave it unpaid.
+    pub(super) fn payable(
+        &self,
+        id: AccountId,
+        order: &Order,
+        quantity: Decimal,
+        price: Decimal,
+        role: Role,
+    ) -> Decimal {
+        let account = self.account(id);
+        let settings = account.settings(&order.symbol);
+        if role == Role::Liquidation || settings.margin != MarginType::Isolated {
+            return quantity;
+        }
+        let fee = money(quantity * price * role.fee_rate());
+        let mut position = account.positions.get(&order.symbol).cloned().unwrap_or_default();
+        let effect = position.apply(order.side, quantity, price, settings);
+        let left = account.cross_wallet + effect.released + effect.realized - effect.reserved - fee;
+        if effect.reserved.is_zero() || left >= Decimal::ZERO { quantity } else { effect.closed }
     }
 
     /// What a smaller position ends. One that is gone, even when an opposite one took its place, ends its

@@ -22,6 +22,8 @@ pub(super) struct Pit {
     pub quote: Option<Quote>,
     /// Whether they are too old to trade at.
     pub frozen: bool,
+    /// When they were told, market time, ms.
+    told: i64,
     /// Units taken from the book since then, by the side of the takers.
     pub taken: BySide<Decimal>,
     /// Units traded at the best price since then against resting orders that stand there, by their side.
@@ -100,6 +102,16 @@ impl Shelf {
 }
 
 impl Pit {
+    /// Takes the prices of a moment over, with a full book; whether they or the moment are new.
+    pub fn see(&mut self, quote: Quote, now: i64) -> bool {
+        if self.quote == Some(quote) && self.told == now {
+            return false;
+        }
+        (self.quote, self.told) = (Some(quote), now);
+        (self.taken, self.printed) = (BySide::default(), BySide::default());
+        true
+    }
+
     /// The side of the book's orders that trade at the last price: what they get when it only touches them.
     fn key(order: &Order) -> (Decimal, i64) {
         (if order.side == Side::Buy { -order.price } else { order.price }, order.queued)

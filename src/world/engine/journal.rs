@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Position, Settings};
 use super::types::{AlgoOrder, AlgoStatus, Income, Order, Trade};
-use super::{Counters, Engine, EngineState, Happening, What};
+use super::{AccountId, Counters, Engine, EngineState, Happening, What};
 use crate::domain::Symbol;
 
 /// The difference between two states of an engine.
@@ -138,6 +138,11 @@ impl AccountDelta {
 }
 
 impl EngineState {
+    /// Whether there is such an account.
+    pub fn has(&self, account: AccountId) -> bool {
+        account.0 < self.accounts.len()
+    }
+
     /// Takes a difference over; `false` when it belongs to another state, which is then as it was.
     #[must_use]
     pub fn apply(&mut self, delta: EngineDelta) -> bool {

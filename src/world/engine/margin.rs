@@ -50,8 +50,33 @@ pub struct Totals {
     pub maintenance: Decimal,
     /// Maintenance margin of the cross positions.
     pub cross_maintenance: Decimal,
-    /// What new orders may use.
+    /// What is left of the money when everything tied up is taken away; below zero when losses ate into it.
+    pub free: Decimal,
+    /// What new orders may use: what is free, never below zero.
     pub available: Decimal,
+}
+
+impl Standing {
+    /// Initial margin of the resting orders: what the largest position they can lead to needs beyond the present one.
+    fn initial_of_orders(&self, leverage: Decimal) -> Decimal {
+        if self.bid_notional.is_zero() && self.ask_notional.is_zero() {
+            return Decimal::ZERO;
+        }
+        let held = self.notional.abs();
+        let bought = (self.notional + self.bid_notional).abs();
+        let sold = (self.notional - self.ask_notional).abs();
+        money((bought.max(sold).max(held) - held) / leverage)
+    }
+
+    /// The initial margin that one more order of this value on `side` ties up.
+    pub(super) fn initial_of_one_more(&self, side: Side, value: Decimal, leverage: u32) -> Decimal {
+        let mut with = *self;
+        match side {
+            Side::Buy => with.bid_notional += value,
+            Side::Sell => with.ask_notional += value,
+        }
+        with.initial_of_orders(Decimal::from(leverage.max(1))) - self.open_order_initial
+    }
 }
 
 impl Engine {
@@ -80,13 +105,7 @@ impl Engine {
         let leverage = Decimal::from(settings.leverage.max(1));
         let held = standing.notional.abs();
         standing.position_initial = money(held / leverage);
-        if !(standing.bid_notional.is_zero() && standing.ask_notional.is_zero()) {
-            let largest = (standing.notional + standing.bid_notional)
-                .abs()
-                .max((standing.notional - standing.ask_notional).abs())
-                .max(held);
-            standing.open_order_initial = money((largest - held) / leverage);
-        }
+        standing.open_order_initial = standing.initial_of_orders(leverage);
         standing.maintenance = money(standing.maintenance);
         standing
     }
@@ -131,7 +150,8 @@ impl Engine {
                 tied += standing.position_initial;
             }
         }
-        totals.available = (totals.cross_wallet + totals.cross_unrealized - tied).max(Decimal::ZERO);
+        totals.free = totals.cross_wallet + totals.cross_unrealized - tied;
+        totals.available = totals.free.max(Decimal::ZERO);
         totals
     }
 

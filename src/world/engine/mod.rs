@@ -53,7 +53,8 @@ use crate::domain::{AccountName, Symbol};
 use crate::world::market::{Listing, Quote};
 
 /// Names an account of this engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct AccountId(usize);
 
 /// The next number of each kind; every number is used once.

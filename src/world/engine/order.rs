@@ -6,7 +6,7 @@ use super::account::sign;
 use super::contract::{Contract, MAX_OPEN_ORDERS, PRICE_BAND, TAKER_FEE};
 use super::depth::Wish;
 use super::refusal::{self, Refusal};
-use super::types::{Order, OrderKind, OrderRequest, TimeInForce};
+use super::types::{MarginType, Order, OrderKind, OrderRequest, TimeInForce};
 use super::{AccountId, Engine};
 use crate::domain::Side;
 use crate::world::market::Quote;
@@ -117,36 +117,29 @@ impl Engine {
         let account = self.account(id);
         let settings = account.settings(&request.symbol);
         let held = account.amount(&request.symbol);
-        let after = held + sign(request.side) * request.quantity;
-        let closing = if (held * sign(request.side)).is_sign_negative() {
-            held.abs().min(request.quantity)
-        } else {
-            Decimal::ZERO
-        };
-        let opening = request.quantity - closing;
+        let tally = self.tally(id, &request.symbol);
+        let resting = tally.map_or(Decimal::ZERO, |tally| *tally.units.of(request.side));
+        let reverses = (held * sign(request.side)).is_sign_negative() && !held.is_zero();
+        // What rests on this side already closes first; only what it leaves of the position can be closed for nothing.
+        let left = if reverses { (held.abs() - resting).max(Decimal::ZERO) } else { Decimal::ZERO };
+        let opening = request.quantity - left.min(request.quantity);
         if opening.is_zero() {
             return Ok(());
         }
-        let tally = self.tally(id, &request.symbol);
-        let resting = tally.map_or(Decimal::ZERO, |tally| *tally.units.of(request.side));
-        let exposure = (after.abs() + resting) * quote.mark;
-        if exposure > contract.max_notional(settings.leverage) {
+        let after = held + sign(request.side) * (resting + request.quantity);
+        if after.abs() * quote.mark > contract.max_notional(settings.leverage) {
             return Err(refusal::MAX_POSITION);
         }
-        // The closed part of a reversal sets its margin free and books its result first.
-        let freed = if closing.is_zero() {
-            Decimal::ZERO
+        let price = assumed_price(request, quote);
+        let standing = self.standing(id, &request.symbol);
+        let initial = standing.initial_of_one_more(request.side, request.quantity * price, settings.leverage);
+        // The rule counts on a closed position to leave the margin its value asks for; an isolated one leaves what it has.
+        let freed = if reverses && settings.margin == MarginType::Isolated {
+            standing.isolated_margin - standing.position_initial
         } else {
-            let mut position = account.positions.get(&request.symbol).cloned().unwrap_or_default();
-            let effect = position.apply(request.side, closing, assumed_price(request, quote), settings);
-            let cross_initial = if settings.margin == super::MarginType::Cross {
-                held.abs() * quote.mark / Decimal::from(settings.leverage)
-            } else {
-                effect.realized
-            };
-            effect.released + cross_initial
+            Decimal::ZERO
         };
-        if cost(opening, request, quote, settings.leverage) > self.totals(id).available + freed {
+        if initial + beside_margin(opening, request, price, quote) > self.totals(id).free + freed {
             return Err(refusal::MARGIN_INSUFFICIENT);
         }
         Ok(())
@@ -193,12 +186,10 @@ fn assumed_price(request: &OrderRequest, quote: Quote) -> Decimal {
     }
 }
 
-/// What an opening ties up: initial margin, the loss it starts with, and its fee (facts §3).
-fn cost(quantity: Decimal, request: &OrderRequest, quote: Quote, leverage: u32) -> Decimal {
-    let price = assumed_price(request, quote);
-    let notional = quantity * price;
-    let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO) * quantity;
-    notional / Decimal::from(leverage.max(1)) + open_loss + notional * TAKER_FEE
+/// What opening costs beside its margin: the loss it starts with, and its fee (facts §3).
+fn beside_margin(opening: Decimal, request: &OrderRequest, price: Decimal, quote: Quote) -> Decimal {
+    let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO);
+    opening * (open_loss + price * TAKER_FEE)
 }
 
 /// Whether a limit price lies inside the band around the mark (the `PERCENT_PRICE` filter).

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::contract::{MAX_AMENDMENTS, PRICE_BAND};
 use super::depth::Wish;
-use super::fill::{Aftermath, Role};
+use super::fill::{Aftermath, ER_UNPAID, Role};
 use super::happening::Execution;
 use super::index::own_name;
 use super::order::{Handle, check_band, crosses, whole_seconds};
@@ -64,7 +64,7 @@ impl Engine {
         self.tell_order(id, now, &order, execution);
         let share = if liquidation { None } else { self.account_mut(id).next_share.take() };
         let aftermath = self.take(id, &mut order, share, now);
-        self.shelve(id, &mut order, now);
+        self.shelve(id, &mut order, aftermath.unpaid, now);
         self.account_mut(id).orders.insert(order_id, order.clone());
         self.after_fills(id, &order.symbol, aftermath, now);
         order
@@ -100,16 +100,28 @@ impl Engine {
             return aftermath;
         }
         *taken += whole;
+        let mut open = whole;
         for slice in slices {
-            let filled = self.fill(id, order, slice.quantity, slice.price, role, now);
-            aftermath.closed_out |= filled.closed_out;
-            aftermath.reduced |= filled.reduced;
+            let quantity = self.payable(id, order, slice.quantity, slice.price, role);
+            aftermath.unpaid = quantity < slice.quantity;
+            if !quantity.is_zero() {
+                let filled = self.fill(id, order, quantity, slice.price, role, now);
+                open -= quantity;
+                aftermath.closed_out |= filled.closed_out;
+                aftermath.reduced |= filled.reduced;
+            }
+            if aftermath.unpaid {
+                break;
+            }
+        }
+        if let Some(pit) = self.pits.get_mut(&order.symbol).filter(|_| aftermath.unpaid) {
+            *pit.taken.of_mut(order.side) -= open;
         }
         aftermath
     }
 
-    /// Lets what is left of an order rest, or ends it.
-    fn shelve(&mut self, id: AccountId, order: &mut Order, now: i64) {
+    /// Lets what is left of an order rest, or ends it; one that could not be paid for does not rest.
+    fn shelve(&mut self, id: AccountId, order: &mut Order, unpaid: bool, now: i64) {
         if !order.is_open() {
             return;
         }
@@ -121,7 +133,7 @@ impl Engine {
                 let quote = self.quote(&order.symbol);
                 quote.is_ok_and(|quote| crosses(order.side, order.price, quote)).then_some(0)
             }
-            (OrderKind::Limit, TimeInForce::Gtc | TimeInForce::Gtd) => None,
+            (OrderKind::Limit, TimeInForce::Gtc | TimeInForce::Gtd) => unpaid.then_some(ER_UNPAID),
         };
         match reason {
             Some(reason) => self.expire(id, order, reason, now),
@@ -176,7 +188,7 @@ impl Engine {
         (order.updated, order.queued) = (now, now);
         self.tell_order(id, now, &order, Execution::Amended);
         let aftermath = self.take(id, &mut order, None, now);
-        self.shelve(id, &mut order, now);
+        self.shelve(id, &mut order, aftermath.unpaid, now);
         self.account_mut(id).orders.insert(order.id, order.clone());
         self.after_fills(id, &order.symbol, aftermath, now);
         Ok(order)

@@ -46,6 +46,7 @@ refusals! {
     REDUCE_ONLY = -2022, "ReduceOnly Order is rejected.";
     MAX_OPEN_ORDERS = -2025, "Reach max open order limit.";
     MAX_POSITION = -2027, "Exceeded the maximum allowable position at current leverage.";
+    LEVERAGE_TOO_SMALL = -2028, "Leverage is smaller than permitted: insufficient margin balance.";
     PRICE_NOT_POSITIVE = -4001, "Price less than 0.";
     PRICE_TOO_HIGH = -4002, "Price greater than max price.";
     QUANTITY_NOT_POSITIVE = -4003, "Quantity less than or equal to zero.";

@@ -35,11 +35,16 @@ impl Engine {
         if standing.notional.abs() > max_notional {
             return Err(refusal::MAX_POSITION);
         }
-        if leverage < before.leverage && before.margin == MarginType::Cross {
-            let now_tied = standing.position_initial + standing.open_order_initial;
+        if leverage < before.leverage {
+            // An isolated position has its margin already; lower leverage is refused with one anyway.
+            let of_position = match before.margin {
+                MarginType::Cross => standing.position_initial,
+                MarginType::Isolated => Decimal::ZERO,
+            };
+            let now_tied = of_position + standing.open_order_initial;
             let then_tied = now_tied * Decimal::from(before.leverage) / Decimal::from(leverage);
             if then_tied - now_tied > self.totals(id).available {
-                return Err(refusal::MARGIN_INSUFFICIENT);
+                return Err(refusal::LEVERAGE_TOO_SMALL);
             }
         }
         if leverage != before.leverage {

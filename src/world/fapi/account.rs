@@ -1,6 +1,7 @@
 //! Balances, positions and settings (facts §1.5), and the listen key (§1.8).
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Call;
@@ -320,7 +321,7 @@ pub(super) fn position_margin(call: &mut Call<'_>) -> Result<Value, ApiError> {
 }
 
 /// Margin that its owner moved into or out of an isolated position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MarginMove {
     account: AccountId,
     symbol: Symbol,
@@ -332,7 +333,7 @@ pub(crate) struct MarginMove {
     time: i64,
 }
 
-/// `GET /fapi/v1/positionMargin/history`: what was moved since the world was started, oldest first; the limit keeps the
+/// `GET /fapi/v1/positionMargin/history`: what was moved since the world began, oldest first; the limit keeps the
 /// newest.
 pub(super) fn position_margin_history(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);

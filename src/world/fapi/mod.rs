@@ -199,7 +199,7 @@ fn answer(world: &World, asked: &Asked<'_>) -> (Result<Reply, ApiError>, Used) {
     let skewed = wall.saturating_add(twist.skew_ms);
     let params = Params::parse(query, body);
     let endpoint = find(method, path);
-    let weight = endpoint.map_or(1, |endpoint| endpoint.weight(params.get("symbol").is_some()));
+    let weight = endpoint.map_or(1, |endpoint| endpoint.weight(&params));
     let (weight, within) = core.limits.weigh(wall, weight, world.enforces_limits());
     let mut used = Used { weight, orders: None };
     let is_fed = world.market().is_fed();

@@ -13,6 +13,7 @@ use super::lag;
 use super::params::Params;
 use super::wire::{average, fixed};
 use crate::domain::{Side, Symbol};
+use crate::world::World;
 use crate::world::engine::{
     AccountId, AlgoKind, Amendment, Contract, Handle, Order, OrderKind, OrderRequest, OrderStatus,
     TimeInForce, refusal,
@@ -295,6 +296,7 @@ pub(super) fn countdown(call: &mut Call<'_>) -> Result<Value, ApiError> {
     } else {
         call.core.countdowns.insert((who, symbol.clone()), call.now.saturating_add(after));
     }
+    World::touch(call.core);
     Ok(json!({"symbol": symbol, "countdownTime": after.to_string()}))
 }
 

@@ -266,6 +266,7 @@ proptest! {
                 second.engine = Engine::resume(listings(), state).seeded(3);
                 // Both begin the moment with a full book.
                 for desk in [&mut first, &mut second] {
+                    desk.now += 1;
                     desk.engine.update([(symbol("THINUSDT"), told)], desk.now);
                 }
             }

@@ -217,3 +217,19 @@ fn a_liquidation_finds_a_buyer_even_beyond_the_book() {
     assert_eq!(bench.account().wallet(), dec!(0));
     assert_eq!(bench.ledger() + dec!(500000) - wallet, dec!(0));
 }
+
+#[test]
+fn a_moment_that_was_seen_already_fills_nothing_again() {
+    let mut bench = thin();
+    let best = asks(&bench, 1)[0];
+    let order = limit("THINUSDT", Side::Buy, best.quantity * dec!(4), best.price);
+    let order = bench.place(order).unwrap();
+    assert_eq!(order.executed, best.quantity);
+    let told = bench.engine.quote(&symbol("THINUSDT")).unwrap();
+    for _ in 0..5 {
+        bench.engine.update([(symbol("THINUSDT"), told)], bench.now);
+    }
+    assert_eq!(bench.held("THINUSDT"), best.quantity);
+    bench.engine.update([(symbol("THINUSDT"), told)], bench.now + 1);
+    assert!(bench.held("THINUSDT") > best.quantity, "a later moment has a full book again");
+}

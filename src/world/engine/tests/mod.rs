@@ -11,6 +11,7 @@ mod depth;
 mod formulas;
 mod properties;
 mod rules;
+mod solvency;
 
 const T0: i64 = 1_760_000_000_000;
 

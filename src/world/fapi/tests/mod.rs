@@ -413,6 +413,114 @@ async fn limits_are_reported_always_and_enforced_when_asked() {
 }
 
 #[tokio::test]
+async fn requests_weigh_what_the_exchange_says() {
+    let client = client();
+    client.prepare().await;
+    let used =
+        |reply: &Reply| reply.headers["x-mbx-used-weight-1m"].to_str().unwrap().parse::<u32>().unwrap();
+    let mut before = used(&client.get("/fapi/v1/ping").await);
+    for (path, weight) in [
+        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=99", 1),
+        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=100", 2),
+        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1h", 5),
+        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=1000", 5),
+        ("/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=1001", 10),
+        ("/fapi/v1/depth?symbol=BTCUSDT&limit=50", 2),
+        ("/fapi/v1/depth?symbol=BTCUSDT&limit=100", 5),
+        ("/fapi/v1/depth?symbol=BTCUSDT", 10),
+        ("/fapi/v1/depth?symbol=BTCUSDT&limit=1000", 20),
+        ("/fapi/v1/premiumIndex", 10),
+        ("/fapi/v1/premiumIndex?symbol=BTCUSDT", 1),
+    ] {
+        let now = used(&client.get(path).await);
+        assert_eq!(now - before, weight, "{path}");
+        before = now;
+    }
+    let order = "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1";
+    let after_order = used(&client.post("/fapi/v1/order", order).await);
+    assert_eq!(after_order - before, 0);
+    let batch = "batchOrders=[]";
+    assert_eq!(used(&client.post("/fapi/v1/batchOrders", batch).await) - after_order, 5);
+    assert_eq!(used(&client.signed("PUT", "/fapi/v1/batchOrders", batch).await) - after_order, 10);
+}
+
+#[tokio::test]
+async fn reading_fills_no_order_while_time_stands_still() {
+    let wall = wall();
+    let rich = crate::domain::Usdt::of(dec!(10000000));
+    let world = World::open(WorldOptions { speed: 0.0, balance: rich, ..options() }, wall.clone()).unwrap();
+    let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
+    let book = client.get("/fapi/v1/depth?symbol=SOLUSDT&limit=5").await.body;
+    let number = |value: &Value| value.as_str().unwrap().parse::<Decimal>().unwrap();
+    let (price, size) = (number(&book["asks"][0][0]), number(&book["asks"][0][1]));
+    let params = format!(
+        "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity={}&price={price}&newClientOrderId=big",
+        size * dec!(4)
+    );
+    assert_eq!(client.post("/fapi/v1/order", &params).await.status, 200);
+    for _ in 0..6 {
+        let order = client.signed("GET", "/fapi/v1/order", "symbol=SOLUSDT&origClientOrderId=big").await.body;
+        assert_eq!((&order["status"], number(&order["executedQty"])), (&json!("PARTIALLY_FILLED"), size));
+    }
+}
+
+/// A limit order that the market will reach within a day, and the market time of its acceptance.
+async fn reachable(client: &Client) -> i64 {
+    let price = (client.sol().await * dec!(0.999)).round_dp(2);
+    let params = format!(
+        "symbol=SOLUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price={price}&newClientOrderId=near"
+    );
+    let placed = client.post("/fapi/v1/order", &params).await;
+    assert_eq!(placed.body["status"], "NEW", "{}", placed.body);
+    placed.body["updateTime"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_dead_mans_switch_goes_off_at_its_moment_however_far_time_is_moved() {
+    let client = client();
+    client.prepare().await;
+    let placed = reachable(&client).await;
+    client.post("/fapi/v1/countdownCancelAll", "symbol=SOLUSDT&countdownTime=10000").await;
+    client.world.advance(86_400);
+    let order = client.signed("GET", "/fapi/v1/order", "symbol=SOLUSDT&origClientOrderId=near").await.body;
+    assert_eq!((&order["status"], &order["updateTime"]), (&json!("CANCELED"), &json!(placed + 10_000)));
+}
+
+#[tokio::test]
+async fn switches_and_moved_margin_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = || WorldOptions { state_file: Some(folder.path().join("world.json")), ..options() };
+    let open = |wall: &Arc<ManualClock>| {
+        let world = World::open(kept(), wall.clone()).unwrap();
+        Client { wall: wall.clone(), router: world.router(), key: world.keys()[0].clone(), world }
+    };
+    let wall = wall();
+    for whole in [false, true] {
+        let client = open(&wall);
+        client.post("/fapi/v1/marginType", "symbol=SOLUSDT&marginType=ISOLATED").await;
+        client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
+        client.post("/fapi/v1/positionMargin", "symbol=SOLUSDT&amount=12.5&type=1").await;
+        let placed = reachable(&client).await;
+        client.post("/fapi/v1/countdownCancelAll", "symbol=SOLUSDT&countdownTime=10000").await;
+        let moves = client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT").await.body;
+        if whole {
+            client.world.save().unwrap();
+        }
+        drop(client);
+        wall.advance(chrono::Duration::seconds(3));
+        let client = open(&wall);
+        assert_eq!(
+            client.signed("GET", "/fapi/v1/positionMargin/history", "symbol=SOLUSDT").await.body,
+            moves
+        );
+        client.world.advance(86_400);
+        let order =
+            client.signed("GET", "/fapi/v1/order", "symbol=SOLUSDT&origClientOrderId=near").await.body;
+        assert_eq!((&order["status"], &order["updateTime"]), (&json!("CANCELED"), &json!(placed + 10_000)));
+    }
+}
+
+#[tokio::test]
 async fn series_share_limits_of_their_own() {
     let wall = wall();
     let world = World::open(WorldOptions { enforce_limits: true, ..options() }, wall.clone()).unwrap();
