@@ -324,4 +324,8 @@ mod properties;
 #[cfg(test)]
 pub(crate) mod scene;
 #[cfg(test)]
+mod shown;
+#[cfg(test)]
+mod taken;
+#[cfg(test)]
 mod tests;

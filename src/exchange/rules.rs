@@ -298,6 +298,26 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_is_rounded_up_to_the_very_most_and_no_further() {
+        let bounds = Bounds { min: Decimal::ZERO, max: Decimal::TEN, step: Decimal::ONE };
+        for (wanted, allowed) in [("9.5", Some(Decimal::TEN)), ("10", Some(Decimal::TEN)), ("10.1", None)] {
+            assert_eq!(bounds.round_up(wanted.parse().unwrap()), allowed, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_filter_of_market_orders_that_sets_nothing_leaves_the_bounds_of_all_orders() {
+        let row = r#"{"symbol":"BTCUSDT","filters":[
+            {"filterType":"PRICE_FILTER","minPrice":"0","maxPrice":"0","tickSize":"0.10"},
+            {"filterType":"LOT_SIZE","minQty":"0.002","maxQty":"1000","stepSize":"0.001"},
+            {"filterType":"MARKET_LOT_SIZE","minQty":"0","maxQty":"0","stepSize":"0"}]}"#;
+        let rules = SymbolRules::from_wire(serde_json::from_str(row).unwrap()).unwrap();
+        let number = |text: &str| text.parse::<Decimal>().unwrap();
+        let lots = Bounds { min: number("0.002"), max: number("1000"), step: number("0.001") };
+        assert_eq!(rules.market_quantity, lots);
+    }
+
+    #[test]
     fn a_stop_can_be_rounded_to_either_side() {
         let rules = bitcoin();
         let wanted = "59842.6234".parse().unwrap();

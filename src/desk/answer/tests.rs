@@ -161,6 +161,188 @@ fn a_field_written_twice_and_a_number_json_does_not_have_leave_no_row_usable() {
 }
 
 #[test]
+fn an_answer_is_read_up_to_256_kib() {
+    let rows = block(&[row("BTCUSDT", "HOLD", "0.5")]);
+    let padded = |size: usize| format!("{}{rows}", " ".repeat(size - rows.len()));
+    assert_eq!(rules(&Answer::check(&padded(256 * 1024), &pairs()))[0], None);
+    let answer = Answer::check(&padded(256 * 1024 + 1), &pairs());
+    assert_eq!(answer.errors, ["the answer is not usable: it is larger than 256 KiB"]);
+}
+
+#[test]
+fn the_analysis_ends_at_its_tag_or_at_the_first_fence() {
+    for (text, expected) in [
+        ("<analysis> calm </analysis>\n```json\n[]\n```", "calm"),
+        ("so: <analysis>```x``` stays</analysis> rest", "```x``` stays"),
+        ("calm\n```json\n[]\n```", "calm"),
+        ("<analysis>calm\n```json", "calm"),
+        (" all of it ", "all of it"),
+    ] {
+        assert_eq!(analysis_of(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_fence_of_another_language_is_passed_over_and_one_of_none_is_looked_into() {
+    let decisions = row("BTCUSDT", "HOLD", "0.5");
+    let json = format!("```JSON\n[{decisions}]\n```");
+    for (text, is_found) in [
+        (format!("```text\nno list\n```\n{json}"), true),
+        (format!("```\n [{decisions}]\n```"), true),
+        (format!("```text\n[{decisions}]\n```"), true),
+        (format!("{json}\n```text\nnever ends"), true),
+        (format!("{json}\n```\nnever ends"), false),
+        (format!("{json}\n```Json\nnever ends"), false),
+        ("```text\nno list\n```".to_owned(), false),
+    ] {
+        let answer = Answer::check(&text, &pairs());
+        assert_eq!(rules(&answer)[0].is_none(), is_found, "{text}");
+    }
+}
+
+#[test]
+fn brackets_and_quotes_within_texts_neither_open_nor_end_anything() {
+    let tricky = row("BTCUSDT", "HOLD", "0.5").replace("because", r#"a \"]}[{\" NaN \\"#);
+    let broken = row("ETHUSDT", "HOLD", "NaN");
+    for text in [fenced(&[tricky.clone(), broken.clone()]), format!("[{tricky},{broken}]")] {
+        let answer = Answer::check(&text, &pairs());
+        assert_eq!(rules(&answer), [None, Some(Rule::OutOfRange)], "{text}");
+        assert_eq!(answer.rows[0].proposal.reason.raw(), r#"a "]}[{" NaN \"#);
+    }
+    let both = tricky.replace("0.5", "-Infinity");
+    let answer = Answer::check(&fenced(&[both]), &pairs());
+    assert_eq!(rules(&answer)[0], Some(Rule::OutOfRange));
+    assert_eq!(answer.rows[0].proposal.reason.raw(), r#"a "]}[{" NaN \"#);
+}
+
+#[test]
+fn an_impossible_number_is_found_however_deep_it_stands() {
+    for deep in ["[1, NaN]", "{\"a\": {\"b\": [Infinity]}}", "NaN", "-1e999"] {
+        let bad = row("BTCUSDT", "LONG", "0.9").replace("\"because\"", deep);
+        let answer = Answer::check(&fenced(&[bad]), &pairs());
+        let fault = answer.rows[0].fault.clone();
+        assert_eq!(
+            fault,
+            Some((Rule::Malformed, "it holds a number that JSON does not have".to_owned())),
+            "{deep}"
+        );
+    }
+}
+
+#[test]
+fn a_row_needs_both_the_account_and_the_coin_that_were_asked_for() {
+    let stranger = row("BTCUSDT", "LONG", "0.9").replace("mirat", "mevlut");
+    let answer = Answer::check(&fenced(&[stranger, row("SOLUSDT", "LONG", "0.9")]), &pairs());
+    assert_eq!(rules(&answer), [Some(Rule::Missing); 2]);
+    assert_eq!(answer.errors.len(), 2);
+    assert!(answer.errors[1].starts_with("row 2 of the answer was ignored"), "{:?}", answer.errors);
+}
+
+#[test]
+fn rows_that_come_too_often_are_counted() {
+    let one = row("BTCUSDT", "LONG", "0.9");
+    for times in [2, 3] {
+        let answer = Answer::check(&fenced(&vec![one.clone(); times]), &pairs());
+        let (rule, detail) = answer.rows[0].fault.clone().unwrap();
+        assert_eq!(rule, Rule::Duplicate);
+        assert_eq!(detail, format!("{times} rows for this account and coin; none of them counts"));
+    }
+}
+
+#[test]
+fn a_note_that_says_nothing_is_none() {
+    for (note, expected) in
+        [("\"none\"", None), ("\" NONE \"", None), ("\"\"", None), ("\"thin books\"", Some("thin books"))]
+    {
+        let row =
+            row("BTCUSDT", "HOLD", "0.5").replace("\"risk_note\":null", &format!("\"risk_note\":{note}"));
+        let answer = Answer::check(&fenced(&[row]), &pairs());
+        let kept = answer.rows[0].proposal.risk_note.as_ref().map(Untrusted::raw);
+        assert_eq!(kept, expected, "{note}");
+    }
+}
+
+#[test]
+fn a_bracket_in_prose_hides_no_list_and_text_behind_a_list_spoils_it() {
+    let decisions = row("BTCUSDT", "HOLD", "0.5");
+    for (text, is_found) in [
+        (format!("between [1 and 2\n[{decisions}]"), true),
+        (format!("```json\n[{decisions}]\n```"), true),
+        (format!("```json\n[{decisions}] and so on\n```"), false),
+    ] {
+        assert_eq!(rules(&Answer::check(&text, &pairs()))[0].is_none(), is_found, "{text}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_list_says_where_one_was_looked_for() {
+    for (text, expected) in [
+        ("nothing to do", "it holds no complete array of decisions"),
+        ("```json\n[1]\n```", "the fenced block holds no complete array of objects"),
+    ] {
+        assert_eq!(Answer::check(text, &pairs()).errors, [format!("the answer is not usable: {expected}")]);
+    }
+}
+
+#[test]
+fn what_is_no_object_in_a_list_is_named_by_its_place() {
+    let answer = Answer::check(&fenced(&["7".to_owned(), row("BTCUSDT", "HOLD", "0.5")]), &pairs());
+    assert_eq!(rules(&answer)[0], None);
+    assert_eq!(answer.errors, ["row 1 of the answer was ignored: it is not an object"]);
+}
+
+#[test]
+fn a_bias_is_one_of_three_words_or_none() {
+    for (bias, rule, expected) in [
+        ("\"bullish\"", None, Some(MarketBias::Bullish)),
+        ("\"bearish\"", None, Some(MarketBias::Bearish)),
+        ("null", None, None),
+        ("\"up\"", Some(Rule::UnknownWord), None),
+        ("7", Some(Rule::Malformed), None),
+    ] {
+        let row = row("BTCUSDT", "HOLD", "0.5").replace("\"bullish\"", bias);
+        let answer = Answer::check(&fenced(&[row]), &pairs());
+        assert_eq!(rules(&answer)[0], rule, "{bias}");
+        assert_eq!(answer.rows[0].proposal.market_bias, expected, "{bias}");
+    }
+}
+
+#[test]
+fn a_row_that_is_not_usable_has_its_fault_as_outcome_and_a_right_one_has_none() {
+    let answer = Answer::check(&fenced(&[row("BTCUSDT", "HOLD", "0.5")]), &pairs());
+    assert_eq!(answer.rows[0].invalid_outcome(), None);
+    let outcome = answer.rows[1].invalid_outcome().unwrap();
+    assert_eq!((outcome.kind, outcome.rule), (OutcomeKind::Invalid, Some(Rule::Missing)));
+    assert_eq!(outcome.detail, "no row for this account and coin");
+}
+
+#[test]
+fn a_repair_is_asked_for_in_the_language_and_by_the_way_of_the_answer() {
+    let answer = Answer::check(&fenced(&[row("BTCUSDT", "HOLD", "0.5")]), &pairs());
+    for (turkish, by_call, before, after) in [
+        (true, true, "Cevabın", "submit_decisions aracını"),
+        (true, false, "Cevabın", "```json dizisi"),
+        (false, true, "These rows", "Call submit_decisions once more"),
+        (false, false, "These rows", "as one ```json array"),
+    ] {
+        let request = answer.repair_request(turkish, by_call);
+        assert!(request.starts_with(before) && request.contains(after), "{request}");
+        assert!(request.contains("- mirat ETHUSDT: no row for this account and coin"), "{request}");
+    }
+}
+
+#[test]
+fn a_later_answer_adds_only_errors_that_are_new() {
+    let mut answer = Answer::unusable("it is empty", &pairs());
+    answer.repair_with(Answer::unusable("it is empty", &pairs()));
+    assert_eq!(answer.errors, ["the answer is not usable: it is empty"]);
+    answer.repair_with(Answer::unusable("it is late", &pairs()));
+    assert_eq!(answer.errors.len(), 2);
+    assert_eq!(answer.faulty().count(), 2);
+    assert_eq!(rules(&answer), [Some(Rule::Missing); 2]);
+}
+
+#[test]
 fn a_repair_replaces_only_what_was_wrong() {
     let mut answer =
         Answer::check(&fenced(&[row("BTCUSDT", "LONG", "0.8"), row("ETHUSDT", "SHORT", "1.7")]), &pairs());

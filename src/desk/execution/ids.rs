@@ -116,4 +116,15 @@ mod tests {
             assert!(!is_ours(name, "i"), "{name}");
         }
     }
+
+    #[test]
+    fn a_name_is_ours_by_its_whole_length_and_by_an_earlier_versions_beginning() {
+        let digits = "0".repeat(LENGTH - 2);
+        assert!(is_ours(&format!("j1{digits}"), "i"), "earlier versions did not say which installation");
+        for stranger in [format!("j1{digits}0"), format!("j0{digits}"), "j1".to_owned()] {
+            assert!(!is_ours(&stranger, "i"), "{stranger}");
+        }
+        let longer = format!("j2o{}{}", tag_of("i"), "0".repeat(25));
+        assert_eq!((tag_in(&longer), is_ours(&longer, "i")), (None, false));
+    }
 }

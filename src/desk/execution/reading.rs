@@ -265,3 +265,13 @@ fn protective(stop: &AlgoOrder) -> Option<ProtectiveStop> {
     let id = stop.client_order_id.clone().or_else(|| ClientOrderId::new(stop.algo_id.to_string()).ok())?;
     Some(ProtectiveStop { trigger: stop.trigger?, client_order_id: id })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trades_are_asked_for_after_the_last_known_one_and_from_the_first_without_any() {
+        assert_eq!([None, Some(0), Some(41), Some(u64::MAX)].map(next_trade), [0, 1, 42, 0]);
+    }
+}

@@ -348,3 +348,32 @@ fn executed(fills: &[Fill]) -> Option<(Quantity, Price)> {
     let price = Price::new(paid.checked_div(total)?).ok()?;
     Some((Quantity::new(total).ok()?, price))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Side, Timestamp, Untrusted};
+
+    fn fill(quantity: &str, price: &str) -> Fill {
+        Fill {
+            id: 1,
+            order_id: 1,
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            side: Side::Sell,
+            price: price.parse().unwrap(),
+            quantity: quantity.parse().unwrap(),
+            commission: Decimal::ZERO,
+            commission_asset: Untrusted::new("USDT"),
+            realised: Usdt::ZERO,
+            maker: false,
+            at: Timestamp::from_timestamp(1_772_400_000, 0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn fills_add_up_and_their_price_is_weighed_by_size() {
+        let (quantity, price) = executed(&[fill("0.003", "100"), fill("0.001", "200")]).unwrap();
+        assert_eq!((quantity.value(), price.value()), ("0.004".parse().unwrap(), Decimal::from(125)));
+        assert_eq!(executed(&[]), None);
+    }
+}

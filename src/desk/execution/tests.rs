@@ -72,7 +72,7 @@ struct Room {
     wall: Arc<ManualClock>,
     store: Store,
     desk: Arc<AccountDesk>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Room {
@@ -114,7 +114,7 @@ impl Room {
             stop_distance: "10%".parse().unwrap(),
         };
         let desk = Arc::new(AccountDesk::new(terms, client, shared));
-        Self { fake, market, wall, store, desk, _folder: folder }
+        Self { fake, market, wall, store, desk, folder }
     }
 
     async fn journaled(&self) -> journal::Journaled {
@@ -347,7 +347,7 @@ async fn a_liquidation_is_told_as_one_to_the_operator_and_the_next_cycle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_protects_does_not_wait_for_a_disk_that_hangs() {
     let room = Room::new();
-    let file = room._folder.path().join("jarvis.db");
+    let file = room.folder.path().join("jarvis.db");
     let hog = rusqlite::Connection::open(file).unwrap();
     hog.execute_batch("BEGIN IMMEDIATE").unwrap();
     let cause = Cause::Guardian("test".to_owned());
@@ -373,4 +373,130 @@ async fn the_age_of_a_mark_is_counted_by_the_slower_of_the_two_clocks() {
     assert_eq!(age(), Some(TimeDelta::zero()), "a fast market alone makes no mark old");
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(age(), Some(TimeDelta::seconds(31)));
+}
+
+/// A position of 0.01 BTC marked at 60000.
+fn position(amount: &str, liquidation: &str) -> String {
+    format!(
+        r#"[{{"symbol":"BTCUSDT","positionAmt":"{amount}","entryPrice":"60000","markPrice":"60000",
+            "unRealizedProfit":"0","liquidationPrice":"{liquidation}","isolatedMargin":"200"}}]"#
+    )
+}
+
+fn rules() -> SymbolRules {
+    let number = |text: &str| text.parse().unwrap();
+    let bounds = |step: &str, max: &str| crate::exchange::Bounds {
+        min: number(step),
+        max: number(max),
+        step: number(step),
+    };
+    SymbolRules {
+        symbol: btc(),
+        status: "TRADING".into(),
+        contract: "PERPETUAL".into(),
+        quote: "USDT".into(),
+        price: bounds("0.1", "1000000"),
+        market_quantity: bounds("0.001", "100"),
+        min_notional: "5".parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_stop_may_rest_between_mark_and_liquidation_and_nowhere_else() {
+    let room = Room::new();
+    room.desk.shared.rules.write().unwrap().insert(btc(), rules());
+    for (number, (amount, liquidation, trigger, expected)) in [
+        ("0.01", "50000", "60000", "must lie below the mark price 60000"),
+        ("0.01", "50000", "60000.1", "must lie below the mark price 60000"),
+        ("0.01", "50000", "59999.9", "the exchange refused the stop"),
+        ("0.01", "50000", "50000.1", "the exchange refused the stop"),
+        ("0.01", "50000", "50000", "liquidated at 50000"),
+        ("0.01", "50000", "49999.9", "liquidated at 50000"),
+        ("0.01", "50000", "55000.05", "not an allowed price"),
+        ("-0.01", "70000", "60000", "must lie above the mark price 60000"),
+        ("-0.01", "70000", "59999.9", "must lie above the mark price 60000"),
+        ("-0.01", "70000", "60000.1", "the exchange refused the stop"),
+        ("-0.01", "70000", "69999.9", "the exchange refused the stop"),
+        ("-0.01", "70000", "70000", "liquidated at 70000"),
+        ("-0.01", "70000", "70000.1", "liquidated at 70000"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        room.fake.set("/fapi/v3/positionRisk", position(amount, liquidation));
+        let cause = Cause::Operator(format!("stop {number}"));
+        let moved = room.desk.move_stop(&cause, &btc(), trigger.parse().unwrap()).await;
+        let refused = moved.unwrap_err();
+        assert!(refused.contains(expected), "{amount} at {trigger}: {refused}");
+    }
+    room.fake.set("/fapi/v3/positionRisk", "[]");
+    let cause = Cause::Operator("stop".to_owned());
+    let moved = room.desk.move_stop(&cause, &btc(), "55000".parse().unwrap()).await;
+    assert_eq!(moved, Err("a has no position in BTCUSDT".to_owned()));
+}
+
+#[tokio::test]
+async fn nothing_leaves_in_a_dry_run_or_from_an_account_that_is_not_armed() {
+    let room = Room::new();
+    room.fake.set("/fapi/v3/positionRisk", position("0.01", "50000"));
+    let arm = |armed: Option<&[&str]>| {
+        let names = armed.map(|names| names.iter().map(|name| AccountName::new(name).unwrap()).collect());
+        *room.desk.shared.armed.write().unwrap() = names;
+    };
+    for (dry_run, armed, is_dry) in [
+        (false, None, false),
+        (true, None, true),
+        (false, Some(&["b"][..]), true),
+        (false, Some(&["a", "b"][..]), false),
+        (true, Some(&["a"][..]), true),
+    ] {
+        arm(armed);
+        room.desk.shared.dry_run.store(dry_run, Ordering::SeqCst);
+        assert_eq!(room.desk.is_dry(), is_dry, "{dry_run} {armed:?}");
+    }
+    let cause = Cause::Operator("by hand".to_owned());
+    let moved = room.desk.move_stop(&cause, &btc(), "55000".parse().unwrap()).await;
+    assert_eq!(moved, Err("dry-run is on: no order is sent".to_owned()));
+    assert_eq!(
+        room.desk.repair_naked(&btc()).await,
+        Finding::Unrepaired("dry-run sends no order".to_owned())
+    );
+    assert_eq!(room.desk.repair_stop(&btc()).await, Finding::Unrepaired("dry-run sends no order".to_owned()));
+    assert!(!room.desk.remove_orphan(&btc()).await);
+    let held = room.desk.client.positions().await.unwrap().remove(0);
+    let closed = room.desk.close_position(&cause, &held).await;
+    assert_eq!((closed.kind, closed.detail.as_str()), (OutcomeKind::DryRun, "would close LONG 0.01"));
+    assert_eq!(room.store.unresolved_orders().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_account_in_hedge_mode_is_left_so_in_a_dry_run_and_while_it_holds_something() {
+    let room = Room::new();
+    room.fake.set("/fapi/v1/positionSide/dual", r#"{"dualSidePosition":true}"#);
+    room.fake.set("/fapi/v3/positionRisk", position("0.01", "50000"));
+    let held = room.desk.prepare_account().await.unwrap_err();
+    assert!(held.ends_with("once its positions are closed"), "{held}");
+    room.desk.shared.dry_run.store(true, Ordering::SeqCst);
+    let dry = room.desk.prepare_account().await.unwrap_err();
+    assert!(dry.ends_with("(dry-run does not)"), "{dry}");
+    room.fake.set("/fapi/v1/positionSide/dual", r#"{"dualSidePosition":false}"#);
+    assert_eq!(room.desk.prepare_account().await, Ok(()));
+}
+
+#[tokio::test]
+async fn another_desks_order_freezes_the_account_until_it_is_accepted() {
+    let room = Room::new();
+    let (own, other) = (tag_of("test"), tag_of("another"));
+    let name = |tag: &str| crate::domain::ClientOrderId::new(format!("j2s{tag}{}", "0".repeat(24))).unwrap();
+    let look = async |names| room.desk.look_for_others(names, false).await.unwrap();
+    assert_eq!(look(vec![name(&own)]).await, None);
+    assert_eq!(look(vec![crate::domain::ClientOrderId::new("web_1").unwrap()]).await, None);
+    let halt = look(vec![name(&own), name(&other)]).await.unwrap();
+    assert!(halt.reason.contains(&format!("installation {other})")), "{}", halt.reason);
+    room.desk.shared.dry_run.store(true, Ordering::SeqCst);
+    assert_eq!(look(vec![name(&other)]).await, None, "a dry run shares an account with everybody");
+    room.desk.shared.dry_run.store(false, Ordering::SeqCst);
+    room.desk.accept_other_desks().await;
+    assert_eq!(look(vec![name(&other)]).await, None);
+    assert_eq!(room.store.accepted_installs(room.desk.name()).await.unwrap(), [other]);
 }

@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_transfer_at_the_moment_of_a_reading_is_in_that_reading_and_not_in_the_next() {
+        let readings = [(0, "a", dec!(1000)), (10, "a", dec!(1500)), (20, "a", dec!(1500))];
+        let standing = track(&readings, &[transfer("a", 10, dec!(500))], 0, 0).standing(std::iter::empty());
+        assert_eq!(standing, Standing::default());
+        let before = track(&readings[1..], &[transfer("a", 10, dec!(500))], 10, 10);
+        assert_eq!(before.standing(std::iter::empty()), Standing::default());
+    }
+
+    #[test]
+    fn what_is_lost_to_the_last_is_no_measure_of_what_follows() {
+        let readings = [(0, "a", dec!(1000)), (10, "a", dec!(10)), (20, "a", dec!(20))];
+        let all_gone = [transfer("a", 5, dec!(2000))];
+        let standing = track(&readings, &all_gone, 10, 10).standing(std::iter::empty());
+        assert_eq!(standing, Standing::default());
+    }
+
+    #[test]
     fn after_a_resume_the_top_is_counted_anew() {
         let readings = [(0, "a", dec!(1000)), (10, "a", dec!(800)), (20, "a", dec!(790))];
         let standing = track(&readings, &[], 10, 10).standing(std::iter::empty());

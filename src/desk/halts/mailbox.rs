@@ -256,6 +256,66 @@ mod tests {
     }
 
     #[test]
+    fn a_request_waits_until_it_is_taken_and_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let resume = HaltRequest { at: at(0), request: Request::Resume { scope: HaltScope::Desk } };
+        let posted = post(folder.path(), &resume).unwrap();
+        assert_eq!(fate(&posted), Fate::Waiting);
+        let letter = waiting(folder.path()).unwrap().pop().unwrap();
+        assert_eq!(letter.path(), posted);
+        letter.taken().unwrap();
+        letter.taken().unwrap();
+        fs::create_dir(&posted).unwrap();
+        assert!(letter.taken().is_err(), "what cannot be removed is said");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = HaltRequest { at: at(0), request: Request::Resume { scope: HaltScope::Desk } };
+        let posted = post(folder.path(), &request).unwrap();
+        let file = folder.path().join(HALT_FILE);
+        let largest = usize::try_from(LARGEST_REQUEST).unwrap();
+        for (size, is_read) in [(largest, true), (largest + 1, false)] {
+            let mut letter = serde_json::to_vec(&request).unwrap();
+            letter.resize(size, b' ');
+            fs::write(&posted, letter).unwrap();
+            let read = waiting(folder.path()).unwrap().pop().unwrap().request;
+            assert_eq!(read, if is_read { Ok(request.clone()) } else { Err(format!("it has {size} bytes")) });
+            let mut text = b"news".to_vec();
+            text.resize(size, b' ');
+            fs::write(&file, text).unwrap();
+            assert_eq!(halt_file(folder.path()).as_deref(), Some(if is_read { "news" } else { "" }));
+        }
+    }
+
+    #[test]
+    fn what_is_published_is_read_back_and_nothing_was_before() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(published(folder.path()).unwrap(), []);
+        let halt = Halt {
+            scope: HaltScope::Desk,
+            level: HaltLevel::Frozen,
+            origin: crate::domain::HaltOrigin::File,
+            reason: "why".to_owned(),
+            since: at(0),
+            until: Some(at(60)),
+        };
+        publish(folder.path(), std::slice::from_ref(&halt)).unwrap();
+        assert_eq!(published(folder.path()).unwrap(), [halt]);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_or_a_halt_and_never_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let no_folder = folder.path().join("file");
+        fs::write(&no_folder, "").unwrap();
+        assert!(waiting(&no_folder).is_err());
+        assert!(published(&no_folder).is_err());
+        assert_eq!(halt_file(&no_folder).as_deref(), Some(""));
+    }
+
+    #[test]
     fn the_time_a_request_waited_is_taken_off() {
         assert_eq!(left(60, at(0), at(20)), Some(TimeDelta::seconds(40)));
         assert_eq!(left(60, at(0), at(60)), None);

@@ -165,4 +165,57 @@ mod tests {
         halts.set_file(None);
         assert_eq!(halts.in_force(at(0))[0].level, HaltLevel::NoEntries);
     }
+
+    #[test]
+    fn the_file_stands_beside_halts_of_other_scopes() {
+        let account = HaltScope::Account(AccountName::new("mirat").unwrap());
+        let halts = Halts::new(vec![halt(account.clone(), HaltLevel::Flattened, None)], None);
+        assert_eq!(halts.file(), None);
+        let frozen = halt(HaltScope::Desk, HaltLevel::Frozen, None);
+        halts.set_file(Some(frozen.clone()));
+        assert_eq!(halts.file(), Some(frozen.clone()));
+        assert_eq!(halts.standing(&HaltScope::Desk), None, "the file's is not counted");
+        assert_eq!(halts.in_force(at(0)), [halt(account, HaltLevel::Flattened, None), frozen]);
+    }
+
+    #[test]
+    fn a_standing_halt_as_strict_as_the_file_is_the_one_that_is_told() {
+        let standing = halt(HaltScope::Desk, HaltLevel::Frozen, None);
+        let halts = Halts::new(vec![standing.clone()], None);
+        halts.set_file(Some(Halt { origin: HaltOrigin::File, ..standing.clone() }));
+        assert_eq!(halts.in_force(at(0)), [standing]);
+    }
+
+    #[test]
+    fn a_scope_has_one_halt_and_taking_it_back_leaves_the_others() {
+        let coin = HaltScope::Coin(Symbol::new("BTCUSDT").unwrap());
+        let account = HaltScope::Account(AccountName::new("mirat").unwrap());
+        let halts = Halts::new(Vec::new(), None);
+        for scope in [&coin, &account, &HaltScope::Desk] {
+            halts.put(halt(scope.clone(), HaltLevel::Frozen, None));
+        }
+        let loosened = halt(account.clone(), HaltLevel::NoEntries, Some(at(5)));
+        halts.put(loosened.clone());
+        assert_eq!(halts.standing(&account), Some(loosened.clone()));
+        assert_eq!(halts.in_force(at(0)).len(), 3);
+        assert_eq!(halts.run_out(at(4)), []);
+        assert_eq!(halts.run_out(at(5)), [account.clone()]);
+        assert_eq!(halts.remove(&account), Some(loosened));
+        assert_eq!(halts.remove(&account), None);
+        assert_eq!(
+            halts.in_force(at(0)).iter().map(|halt| &halt.scope).collect::<Vec<_>>(),
+            [&coin, &HaltScope::Desk]
+        );
+    }
+
+    #[test]
+    fn a_halt_says_what_may_not_happen_until_when_and_why() {
+        let plain = halt(HaltScope::Desk, HaltLevel::Frozen, None);
+        assert_eq!(told(&plain), format!("{} is halted (all orders are frozen)", HaltScope::Desk));
+        let full =
+            Halt { reason: "news".to_owned(), ..halt(HaltScope::Desk, HaltLevel::NoEntries, Some(at(60))) };
+        let until = at(60).format("%Y-%m-%d %H:%M:%SZ");
+        let expected = format!("{} is halted (nothing is opened) until {until}: news", HaltScope::Desk);
+        assert_eq!(told(&full), expected);
+    }
 }
