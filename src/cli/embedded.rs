@@ -62,7 +62,7 @@ mod tests {
         dead.notify_one();
         for _ in 0..2 {
             socket.send(ping.clone()).await.unwrap();
-            let silence = tokio::time::timeout(std::time::Duration::from_secs(60), socket.next()).await;
+            let silence = tokio::time::timeout(std::time::Duration::from_mins(1), socket.next()).await;
             assert!(silence.is_err(), "{silence:?}");
         }
     }

@@ -37,7 +37,7 @@ impl Hands {
         if !roll.is_multiple_of(3) {
             return;
         }
-        for press in 0..1 + roll / 3 % 3 {
+        for press in 0..=(roll / 3 % 3) {
             let roll = bench.faults.roll(&format!("press {cycle} {press}"));
             tokio::time::sleep(Duration::from_millis(roll % 2_500)).await;
             let account = usize::try_from(roll / 2_500).unwrap_or(0) % bench.names.len();
