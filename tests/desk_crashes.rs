@@ -53,7 +53,6 @@ fn live_until_death(bench: &Bench, cycles: &[&[(usize, &str, &str, &str)]]) -> b
 
 #[test]
 fn a_death_at_every_named_step_is_recovered_from() {
-    let seeds: u64 = std::env::var("JARVIS_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     type Step = (&'static str, fn(&Call) -> bool, bool);
     let steps: [Step; 34] = [
         ("before the exchange's clock is read", |call| call.is("GET", "/time"), false),
@@ -99,6 +98,7 @@ fn a_death_at_every_named_step_is_recovered_from() {
         ("after the end of a closed position's stop was read", |call| call.is("GET", "/v1/algoOrder"), true),
         ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth == 2, false),
     ];
+    let seeds: u64 = std::env::var("JARVIS_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut wrong = Vec::new();
     for (name, step, delivered) in steps {
         for seed in 1..=seeds {
