@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::faults::{Call, Fate, LAG, UNKNOWN_503};
 use common::oracle::{STOP_LIMIT_MS, check_windows};
-use common::{Bench, Desk, Setup, quiet_streams, rows_of, symbol};
+use common::{Bench, Desk, Setup, rows_of, symbol};
 use jarvis::domain::{Command, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
@@ -213,7 +213,7 @@ fn a_single_cycle_that_is_asked_to_end_leaves_no_position_without_a_stop() {
                 floor.end();
                 bench.clock.now_ms()
             };
-            let (report, at) = tokio::join!(floor.run_single_cycle(quiet_streams()), asked);
+            let (report, at) = tokio::join!(floor.run_single_cycle(bench.streams()), asked);
             report.unwrap();
             assert!(all_protected(bench).await, "asked after {after_ms} ms");
             // One round trip may have been on its way.
@@ -232,7 +232,7 @@ fn a_single_cycle_waits_until_the_fate_of_its_order_is_known() {
     bench.live(async |bench| {
         let (floor, _store) = bench.open_floor().await.unwrap();
         bench.script.say(&rows_of(bench, LONG));
-        floor.run_single_cycle(quiet_streams()).await.unwrap();
+        floor.run_single_cycle(bench.streams()).await.unwrap();
         assert_eq!(bench.truth(0).positions().await.unwrap().len(), 1, "the order was carried out");
         assert!(all_protected(bench).await);
         assert_eq!(check_windows(bench, STOP_LIMIT_MS), Vec::<String>::new());

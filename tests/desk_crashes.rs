@@ -98,17 +98,29 @@ fn a_death_at_every_named_step_is_recovered_from() {
         ("after the end of a closed position's stop was read", |call| call.is("GET", "/v1/algoOrder"), true),
         ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth == 2, false),
     ];
+    let seeds: u64 = std::env::var("JARVIS_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut wrong = Vec::new();
     for (name, step, delivered) in steps {
-        let bench = Bench::new(&Setup::default());
-        bench.faults.latency(100, 100);
-        bench.faults.first(1, step, Fate::Crash { delivered });
-        assert!(live_until_death(&bench, &[OPENINGS, CLOSES]), "{name}: this step was never reached");
-        let found = recovered(&bench);
-        if !found.is_empty() {
-            wrong.push(format!("{name}: {found:#?}"));
+        for seed in 1..=seeds {
+            let bench = Bench::new(&Setup { seed, ..Setup::default() });
+            // The first seed is the plain case; the others mix the order in which answers come.
+            if seed == 1 {
+                bench.faults.latency(100, 100);
+            } else {
+                bench.faults.latency(50, 250);
+            }
+            bench.faults.first(1, step, Fate::Crash { delivered });
+            assert!(
+                live_until_death(&bench, &[OPENINGS, CLOSES]),
+                "{name}: this step was never reached (seed {seed})"
+            );
+            let found = recovered(&bench);
+            if !found.is_empty() {
+                wrong.push(format!("{name} (seed {seed}): {found:#?}"));
+            }
         }
     }
+    eprintln!("{} deaths at {} steps", u64::try_from(steps.len()).unwrap() * seeds, steps.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -479,7 +479,7 @@ fn figures_of_a_healthy_exchange() {
 
     let mut windows: Vec<i64> = Vec::new();
     for seed in 1..=4 {
-        let bench = Bench::new(&Setup { seed, accounts: 3, coins });
+        let bench = Bench::new(&Setup { seed, accounts: 3, coins, ..Setup::default() });
         bench.faults.latency(50, 250);
         bench.live(async |bench| {
             let desk = bench.open().await;

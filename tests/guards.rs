@@ -18,7 +18,7 @@ const COINS: &[&str] =
     &["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "PAXGUSDT"];
 
 fn guarded(accounts: usize) -> Bench {
-    let mut bench = Bench::new(&Setup { seed: 3, accounts, coins: COINS });
+    let mut bench = Bench::new(&Setup { seed: 3, accounts, coins: COINS, ..Setup::default() });
     bench.settings.risk.guards = GuardSettings::default();
     bench
 }

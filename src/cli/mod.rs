@@ -5,6 +5,7 @@ mod attach;
 mod console;
 mod cycle;
 mod desk;
+pub mod embedded;
 mod failure;
 mod feed;
 mod halt;

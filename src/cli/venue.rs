@@ -10,19 +10,19 @@ use bytes::Bytes;
 use http::Request;
 use secrecy::SecretString;
 use serde::Deserialize;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::fed::sources;
 use super::arguments::RecordedOptions;
+use super::embedded::joined;
 use super::failure::Failure;
 use super::feed::Feed;
 use super::setup::environment;
 use crate::config::{self, AccountSettings, Settings};
 use crate::domain::{AccountName, Clock, Mode, Symbol, SystemClock, Timestamp};
 use crate::exchange::Credentials;
-use crate::net::{NetError, RetryPolicy, Socket, SocketConnector, SocketMessage, Transport};
-use crate::world::{Recorded, World, WorldError, WorldOptions, WorldSocket};
+use crate::net::{RetryPolicy, SocketConnector, Transport};
+use crate::world::{Recorded, World, WorldError, WorldOptions};
 
 /// Stands for the embedded world in URLs; nothing ever looks it up.
 const EMBEDDED: &str = "embedded-world";
@@ -340,34 +340,6 @@ fn own_keys(account: &AccountSettings) -> Result<Credentials, Failure> {
         api_key: config::secret(key, &environment)?,
         api_secret: config::secret(secret, &environment)?,
     })
-}
-
-/// A world's channels as a socket.
-fn joined(socket: WorldSocket) -> Socket {
-    let WorldSocket { to_world, from_world } = socket;
-    // The channels carry text only; a ping is answered here, as the other end of a wire would.
-    let (pong, pongs) = mpsc::channel(4);
-    let incoming =
-        futures_util::stream::unfold((from_world, pongs), |(mut from_world, mut pongs)| async move {
-            let message = tokio::select! {
-                text = from_world.recv() => SocketMessage::Text(text?),
-                Some(pong) = pongs.recv() => pong,
-            };
-            Some((Ok(message), (from_world, pongs)))
-        });
-    let outgoing = futures_util::sink::unfold((to_world, pong), |(to_world, pong), message| async move {
-        let gone =
-            || NetError::Interrupted { host: EMBEDDED.to_owned(), reason: "the world ended".to_owned() };
-        match message {
-            SocketMessage::Text(text) => to_world.send(text).await.map_err(|_| gone())?,
-            SocketMessage::Ping(payload) => {
-                pong.send(SocketMessage::Pong(payload)).await.map_err(|_| gone())?;
-            }
-            SocketMessage::Pong(_) | SocketMessage::Close(_) => {}
-        }
-        Ok((to_world, pong))
-    });
-    Socket::new(incoming, outgoing)
 }
 
 #[derive(Deserialize)]

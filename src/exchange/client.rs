@@ -143,6 +143,11 @@ impl ExchangeClient {
         )
     }
 
+    /// Tells the accounts apart; never print it.
+    pub(super) fn api_key(&self) -> &SecretString {
+        &self.inner.credentials.api_key
+    }
+
     /// The gate and the weight meter of the address.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.inner.limits

@@ -1,11 +1,12 @@
 //! Keeps an account's private stream open: keep-alive, liveness, renewal before the exchange's 24 hours, and a new
 //! connection after any close.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::OptionFuture;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -57,6 +58,7 @@ pub async fn follow(
     out: mpsc::Sender<UserEvent>,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut times = 0_u32;
     loop {
         let began = Instant::now();
         let reason = match connect(&client, &connector, &ws_url).await {
@@ -81,18 +83,21 @@ pub async fn follow(
         if began.elapsed() > LONGEST_PAUSE {
             pause = pause.min(FIRST_PAUSE);
         }
+        times = times.wrapping_add(1);
         tokio::select! {
-            () = sleep(pause + jitter(pause)) => {}
+            biased;
             () = out.closed() => return,
+            () = sleep(pause + jitter(pause, client.api_key(), times)) => {}
         }
         pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
     }
 }
 
-/// Up to a quarter more, so that several accounts do not come back in step.
-fn jitter(pause: Duration) -> Duration {
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let share = u32::try_from(random % 250).unwrap_or(0);
+/// Up to a quarter more, other for each key and each time, so that several accounts do not come back in step.
+fn jitter(pause: Duration, api_key: &SecretString, times: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (api_key.expose_secret(), times).hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 250).unwrap_or(0);
     pause * share / 1000
 }
 

@@ -239,13 +239,20 @@ impl World {
         if self.fed.is_some() {
             return fapi::router(Arc::clone(self));
         }
-        let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
         let weather = middleware::from_fn_with_state(Arc::clone(self), faults::layer::weather);
+        self.served().layer(weather).merge(control::router(Arc::clone(self)))
+    }
+
+    /// The same without bad weather, for whoever judges what the weather did.
+    pub fn calm_router(self: &Arc<Self>) -> Router {
+        self.served().merge(control::router(Arc::clone(self)))
+    }
+
+    fn served(self: &Arc<Self>) -> Router {
+        let settling = middleware::from_fn_with_state(Arc::clone(self), settle_first);
         fapi::router(Arc::clone(self))
             .merge(self.sources.clone().layer(settling))
             .merge(self.analyst.router())
-            .layer(weather)
-            .merge(control::router(Arc::clone(self)))
     }
 
     /// The analyst, to give it a bad day or end one.

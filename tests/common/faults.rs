@@ -1,18 +1,23 @@
 //! Between the desk and the exchange: decides for every request what becomes of it, and watches the truth behind it.
+//!
+//! What is delivered is carried out whether or not the desk still waits for it, as packets are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use jarvis::domain::{Direction, Symbol};
+use jarvis::domain::{Direction, Price, Symbol};
 use jarvis::exchange::{Credentials, ExchangeClient, ExchangePosition};
 use jarvis::net::{Body, NetError, Transport};
 use jarvis::world::World;
 use rust_decimal::Decimal;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use tokio::sync::Notify;
 
 use super::clock::SimClock;
@@ -116,17 +121,39 @@ pub struct Window {
     pub end: &'static str,
 }
 
+/// A stop that outlived its position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphanage {
+    pub account: usize,
+    pub symbol: Symbol,
+    pub from_ms: i64,
+    pub lasted_ms: i64,
+}
+
+/// A stop protects where it lies between these shares of the entry away from it.
+const NEAREST: Decimal = Decimal::from_parts(8, 0, 0, false, 2);
+const FARTHEST: Decimal = Decimal::from_parts(12, 0, 0, false, 2);
+
 #[derive(Default)]
 struct State {
     counts: BTreeMap<(usize, String, String), u64>,
     log: Vec<Entry>,
     naked: BTreeMap<(usize, Symbol), i64>,
-    holding: BTreeSet<(usize, Symbol)>,
     /// Signed sizes at the last look.
     held: BTreeMap<(usize, Symbol), Decimal>,
     windows: Vec<Window>,
     violations: Vec<String>,
     latency: Option<(u64, u64)>,
+    /// Late requests that the exchange has not carried out yet.
+    under_way: u64,
+    /// How often somebody else traded.
+    strangers: u64,
+    stops_vanish_after: Option<Duration>,
+    /// When the exchange answers nobody.
+    outages: Vec<(i64, i64)>,
+    /// Stops without a position by their account and number: the coin, and since when.
+    orphans: BTreeMap<(usize, i64), (Symbol, i64)>,
+    orphanages: Vec<Orphanage>,
     lives: u64,
 }
 
@@ -135,7 +162,8 @@ pub struct Faults {
     clock: Arc<SimClock>,
     inner: Transport,
     truths: Vec<ExchangeClient>,
-    keys: Vec<String>,
+    /// Each account's key and what it signs with.
+    keys: Vec<(String, SecretString)>,
     seed: u64,
     state: Mutex<State>,
     /// Apart from the rest, because rules roll.
@@ -148,6 +176,8 @@ pub struct Faults {
 impl Faults {
     pub fn over(world: &Arc<World>, clock: Arc<SimClock>, seed: u64) -> Arc<Self> {
         let inner = Transport::in_process(world.router());
+        // Who judges sees through all weather.
+        let calm = Transport::in_process(world.calm_router());
         let keys = world.keys();
         let truths = keys
             .iter()
@@ -156,14 +186,14 @@ impl Faults {
                     api_key: key.api_key.clone().into(),
                     api_secret: key.api_secret.clone().into(),
                 };
-                ExchangeClient::new(inner.clone(), "http://truth", credentials, clock.clone())
+                ExchangeClient::new(calm.clone(), "http://truth", credentials, clock.clone())
             })
             .collect();
         Arc::new(Self {
             clock,
             inner,
             truths,
-            keys: keys.into_iter().map(|key| key.api_key).collect(),
+            keys: keys.into_iter().map(|key| (key.api_key, SecretString::from(key.api_secret))).collect(),
             seed,
             state: Mutex::default(),
             rules: Mutex::default(),
@@ -199,6 +229,11 @@ impl Faults {
         self.state.lock().unwrap().latency = Some((least, most));
     }
 
+    /// Whether a request is still on its way to the exchange.
+    pub fn is_under_way(&self) -> bool {
+        self.state.lock().unwrap().under_way > 0
+    }
+
     pub fn log(&self) -> Vec<Entry> {
         self.state.lock().unwrap().log.clone()
     }
@@ -232,14 +267,66 @@ impl Faults {
     }
 
     /// Positions left naked by a crash are counted from the start of the next life: nobody could see them before.
-    pub fn begin_life(&self) {
+    pub async fn begin_life(self: &Arc<Self>) {
+        self.look_everywhere().await;
+        for account in 0..self.truths.len() {
+            self.look_when_stops_vanished(account);
+        }
         let now = self.clock.now_ms();
         let mut state = self.state.lock().unwrap();
         state.lives += 1;
         state.counts.clear();
+        // A crash of the bench's runtime loses them; a real one would not, which the late ones of one life show.
+        state.under_way = 0;
         for since in state.naked.values_mut() {
             *since = now;
         }
+        for (_, since) in state.orphans.values_mut() {
+            *since = now;
+        }
+    }
+
+    /// Accepted stops may vanish after this long without a word to anybody: then the truth is looked at.
+    pub fn stops_vanish_after(&self, ms: u64) {
+        self.state.lock().unwrap().stops_vanish_after = Some(Duration::from_millis(ms));
+    }
+
+    fn look_when_stops_vanished(self: &Arc<Self>, account: usize) {
+        let Some(after) = self.state.lock().unwrap().stops_vanish_after else { return };
+        let layer = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(after + Duration::from_millis(1)).await;
+            layer.look(account).await;
+        });
+    }
+
+    /// From one instant to the other the exchange answers nobody.
+    pub fn outage(&self, from_ms: i64, to_ms: i64) {
+        self.state.lock().unwrap().outages.push((from_ms, to_ms));
+    }
+
+    /// How much of a time the exchange answered nobody, ms.
+    pub fn down_within(&self, from_ms: i64, to_ms: i64) -> i64 {
+        let state = self.state.lock().unwrap();
+        state.outages.iter().map(|(from, to)| (to_ms.min(*to) - from_ms.max(*from)).max(0)).sum()
+    }
+
+    /// Stops that outlived their position: whose, since when, how long.
+    pub fn orphanages(&self) -> Vec<Orphanage> {
+        self.state.lock().unwrap().orphanages.clone()
+    }
+
+    /// Somebody else trades.
+    pub fn stranger_trades(&self) {
+        self.state.lock().unwrap().strangers += 1;
+    }
+
+    fn strangers(&self) -> u64 {
+        self.state.lock().unwrap().strangers
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Closes the books on what was naked when the life ended.
@@ -289,7 +376,7 @@ impl Faults {
                 .unwrap_or_default()
         };
         let key = request.headers().get("x-mbx-apikey").and_then(|key| key.to_str().ok()).unwrap_or_default();
-        let account = self.keys.iter().position(|known| known == key).unwrap_or(usize::MAX);
+        let account = self.keys.iter().position(|(known, _)| known == key).unwrap_or(usize::MAX);
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let mut state = self.state.lock().unwrap();
         let nth = state.counts.entry((account, method.clone(), path.clone())).or_default();
@@ -335,10 +422,20 @@ impl Faults {
                 tokio::time::sleep(half).await;
                 return Ok(edge(*status, body, *retry_after));
             }
-            Fate::Late(by) => tokio::time::sleep(*by).await,
             _ => {}
         }
-        let answered = self.deliver(&call, request, index).await?;
+        let layer = Arc::clone(self);
+        let late = if let Fate::Late(by) = fate { Some(by) } else { None };
+        let delivered = tokio::spawn(async move {
+            let Some(by) = late else { return layer.deliver(&call, request, index).await };
+            layer.state.lock().unwrap().under_way += 1;
+            tokio::time::sleep(by).await;
+            let request = layer.taken_in_time(&call, request);
+            let answered = layer.deliver(&call, request, index).await;
+            layer.state.lock().unwrap().under_way -= 1;
+            answered
+        });
+        let answered = delivered.await.unwrap();
         tokio::time::sleep(half).await;
         match fate {
             Fate::LoseAnswer | Fate::Late(_) => std::future::pending().await,
@@ -351,12 +448,30 @@ impl Faults {
             }
             Fate::Answer { status, body, retry_after, .. } => Ok(edge(status, body, retry_after)),
             Fate::Truncate => {
-                let (parts, body) = answered.into_parts();
+                let (parts, body) = answered?.into_parts();
                 let half = body.slice(..body.len() / 2);
                 Ok(Response::from_parts(parts, whole(half)))
             }
-            _ => Ok(answered.map(whole)),
+            _ => Ok(answered?.map(whole)),
         }
+    }
+
+    /// The request as one that was taken in time and waited behind the gateway: its time is checked no more, so it
+    /// bears the present one.
+    fn taken_in_time(&self, call: &Call, request: Request<Bytes>) -> Request<Bytes> {
+        let Some((_, secret)) = self.keys.get(call.account) else { return request };
+        let now = self.clock.now_ms();
+        let (mut parts, body) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default();
+        if query.contains("signature=") {
+            let path = format!("{}?{}", parts.uri.path(), signed_anew(query, secret, now));
+            let mut uri = parts.uri.clone().into_parts();
+            uri.path_and_query = Some(path.parse().unwrap());
+            parts.uri = http::Uri::from_parts(uri).unwrap();
+            return Request::from_parts(parts, body);
+        }
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Request::from_parts(parts, signed_anew(&text, secret, now).into())
     }
 
     fn half_trip(&self, call: &Call) -> Duration {
@@ -367,30 +482,39 @@ impl Faults {
         Duration::from_micros((least + self.roll_now(&name) % spread) * 500)
     }
 
-    /// Delivers. Late deliveries go on when the desk has stopped waiting, as packets do.
+    /// Delivers, and looks at what it did.
     async fn deliver(
         self: &Arc<Self>,
         call: &Call,
         request: Request<Bytes>,
         index: usize,
     ) -> Result<Response<Bytes>, NetError> {
-        let before = (call.is_opening() && self.is_holding(call)).then(|| call.symbol.clone());
-        let to_shrink = if call.is_close() { self.signed(call).await } else { Decimal::ZERO };
-        let (parts, body) = self.inner.send(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        if parts.status.is_success()
-            && let Some(symbol) = before
-        {
-            self.blame(format!("an opening in {symbol} was executed although a position was there"));
+        let before =
+            if call.is_opening() || call.is_close() { self.signed(call).await } else { Decimal::ZERO };
+        let strangers = self.strangers();
+        let answered = async {
+            let (parts, body) = self.inner.send(request).await?.into_parts();
+            Ok::<_, NetError>(Response::from_parts(parts, body.collect().await?.to_bytes()))
+        };
+        let answered = answered.await;
+        let status = answered.as_ref().ok().map(|response| response.status().as_u16());
+        // Weather may hold an answer back for long after the execution: what a stranger did meanwhile is not the order's.
+        if (call.is_opening() || call.is_close()) && self.strangers() == strangers {
+            let after = self.signed(call).await;
+            if call.is_close() {
+                self.only_reduced(&call.symbol, before, after);
+            } else if !before.is_zero() && after != before {
+                self.blame(format!("an opening in {} met a position: {before} became {after}", call.symbol));
+            }
         }
-        if call.is_close() {
-            self.only_reduced(&call.symbol, to_shrink, self.signed(call).await);
-        }
-        self.state.lock().unwrap().log[index].status = Some(parts.status.as_u16());
+        self.state.lock().unwrap().log[index].status = status;
         if call.mutates() {
             self.look(call.account).await;
         }
-        Ok(Response::from_parts(parts, body))
+        if call.is_stop() {
+            self.look_when_stops_vanished(call.account);
+        }
+        answered
     }
 
     /// What an account holds of a call's coin, shorts negative.
@@ -412,11 +536,6 @@ impl Faults {
         self.state.lock().unwrap().held.clone()
     }
 
-    fn is_holding(&self, call: &Call) -> bool {
-        let Ok(symbol) = Symbol::new(call.symbol.as_str()) else { return false };
-        self.state.lock().unwrap().holding.contains(&(call.account, symbol))
-    }
-
     pub async fn look_everywhere(&self) {
         for account in 0..self.truths.len() {
             self.look(account).await;
@@ -432,16 +551,17 @@ impl Faults {
         let mut state = self.state.lock().unwrap();
         let held: BTreeMap<Symbol, Direction> =
             positions.iter().map(|position| (position.symbol.clone(), position.direction)).collect();
-        state.holding.retain(|(whose, _)| *whose != account);
         state.held.retain(|(whose, _), _| *whose != account);
         state.held.extend(positions.iter().map(|held| ((account, held.symbol.clone()), signed_size(held))));
-        state.holding.extend(held.keys().map(|symbol| (account, symbol.clone())));
         for (symbol, direction) in &held {
             let is_safe = stops.iter().any(|stop| {
                 let held = positions.iter().find(|position| position.symbol == *symbol);
                 let covers_all = stop.close_position
                     || held.is_some_and(|held| stop.quantity.is_some_and(|size| size >= held.quantity));
-                stop.symbol == *symbol && stop.protects(*direction) && covers_all
+                let is_in_place = held
+                    .zip(stop.trigger)
+                    .is_some_and(|(held, trigger)| (NEAREST..=FARTHEST).contains(&away(held, trigger)));
+                stop.symbol == *symbol && stop.protects(*direction) && covers_all && is_in_place
             });
             let whose = (account, symbol.clone());
             if is_safe {
@@ -459,7 +579,26 @@ impl Faults {
         for whose in gone {
             state.ended(&whose, now, "flat");
         }
+        let mut left = std::mem::take(&mut state.orphans);
+        for stop in stops.iter().filter(|stop| !held.contains_key(&stop.symbol)) {
+            let whose = (account, stop.algo_id);
+            let known = left.remove(&whose).unwrap_or_else(|| (stop.symbol.clone(), now));
+            state.orphans.insert(whose, known);
+        }
+        for ((whose, id), (symbol, from_ms)) in left {
+            if whose == account {
+                state.orphanages.push(Orphanage { account, symbol, from_ms, lasted_ms: now - from_ms });
+            } else {
+                state.orphans.insert((whose, id), (symbol, from_ms));
+            }
+        }
     }
+}
+
+/// How far a stop lies behind a position's entry, as a share of it; below zero where it lies before it.
+pub fn away(position: &ExchangePosition, trigger: Price) -> Decimal {
+    let share = trigger.value() / position.entry.value() - Decimal::ONE;
+    if position.direction == Direction::Long { -share } else { share }
 }
 
 impl State {
@@ -476,6 +615,23 @@ fn signed_size(position: &ExchangePosition) -> Decimal {
         Direction::Long => position.quantity.value(),
         Direction::Short => -position.quantity.value(),
     }
+}
+
+/// Parameters with another time and the signature that belongs to it.
+fn signed_anew(params: &str, secret: &SecretString, now_ms: i64) -> String {
+    let (unsigned, _) = params.split_once("&signature=").unwrap_or((params, ""));
+    let pairs: Vec<String> = unsigned
+        .split('&')
+        .map(
+            |pair| {
+                if pair.starts_with("timestamp=") { format!("timestamp={now_ms}") } else { pair.to_owned() }
+            },
+        )
+        .collect();
+    let text = pairs.join("&");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    format!("{text}&signature={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 fn edge(status: u16, body: &'static str, retry_after: Option<u64>) -> Response<Body> {

@@ -7,8 +7,11 @@
 
 pub mod clock;
 pub mod faults;
+pub mod hands;
 pub mod model;
 pub mod oracle;
+pub mod sockets;
+pub mod weather;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,7 +28,7 @@ use jarvis::domain::{AccountName, Command, CycleReport, OperatorCommand, Symbol,
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
 use jarvis::llm::{LlmClient, LlmOptions};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
-use jarvis::net::{Socket, SocketConnector, SocketMessage, Transport};
+use jarvis::net::{SocketConnector, Transport};
 use jarvis::store::Store;
 use jarvis::world::{World, WorldOptions};
 use secrecy::SecretString;
@@ -45,11 +48,13 @@ pub struct Setup {
     pub seed: u64,
     pub accounts: usize,
     pub coins: &'static [&'static str],
+    /// Whether private streams tell what the world's streams tell; else they live and tell nothing.
+    pub has_streams: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 1, accounts: 1, coins: &["BTCUSDT", "ETHUSDT"] }
+        Self { seed: 1, accounts: 1, coins: &["BTCUSDT", "ETHUSDT"], has_streams: false }
     }
 }
 
@@ -67,6 +72,7 @@ pub struct Bench {
     pub install: Arc<str>,
     /// Whether the desk looks for requests in the folder.
     pub has_mailbox: bool,
+    has_streams: bool,
     by_hand: Mutex<Vec<String>>,
 }
 
@@ -110,13 +116,14 @@ impl Bench {
             faults: Faults::over(&world, clock.clone(), setup.seed),
             script: Script::default(),
             symbols: setup.coins.iter().map(|coin| symbol(coin)).collect(),
-            folder: tempfile::tempdir().unwrap(),
+            folder: folder(),
             world,
             clock,
             settings,
             names,
             install: "bench".into(),
             has_mailbox: false,
+            has_streams: setup.has_streams,
             by_hand: Mutex::default(),
         }
     }
@@ -140,6 +147,7 @@ impl Bench {
             ))
             .unwrap(),
         };
+        self.faults.stranger_trades();
         let ack = self.truth(account).place_market(&order).await.accepted().unwrap();
         self.by_hand.lock().unwrap().push(ack.order_id.to_string());
         self.faults.look(account).await;
@@ -159,7 +167,11 @@ impl Bench {
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let result = runtime.block_on(async {
             self.clock.start();
-            self.faults.begin_life();
+            self.faults.begin_life().await;
+            if self.has_streams {
+                // Ends with the runtime.
+                tokio::spawn(Arc::clone(&self.world).drive());
+            }
             let result = work(self).await;
             self.clock.stop();
             self.faults.end_life();
@@ -177,7 +189,7 @@ impl Bench {
     pub async fn try_open(&self) -> Result<Desk, jarvis::desk::DeskError> {
         let (floor, store) = self.open_floor().await?;
         let (commands, heard) = mpsc::channel(16);
-        let streams = quiet_streams();
+        let streams = self.streams();
         let working = Arc::clone(&floor);
         let serving = tokio::spawn(async move {
             working.serve(streams, heard, false).await.unwrap();
@@ -191,6 +203,23 @@ impl Bench {
         let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
         let store = store.at(&format!("world:{}", self.world.id()));
         Ok((Floor::open(self.parts(&store)).await?, store))
+    }
+
+    /// Private streams are the world's where the bench has streams; all others tell nothing, so that the desk must do
+    /// with what it asks for.
+    pub fn streams(&self) -> Streams {
+        let world = self.has_streams.then(|| Arc::clone(&self.world));
+        let connector = SocketConnector::from_fn(move |url| {
+            let path = url.strip_prefix("ws://bench").unwrap_or_default();
+            let socket = match &world {
+                Some(world) if path.starts_with("/private/") => {
+                    jarvis::cli::embedded::joined(world.open_socket(path))
+                }
+                _ => sockets::quiet(),
+            };
+            Box::pin(async { Ok(socket) })
+        });
+        Streams { connector, ws_url: "ws://bench".to_owned() }
     }
 
     fn parts(&self, store: &Store) -> DeskParts {
@@ -301,27 +330,11 @@ impl Desk {
     }
 }
 
-/// Streams that tell nothing: the guardian must do with what it asks for, and the order of events is the same each time.
-pub fn quiet_streams() -> Streams {
-    let connector = SocketConnector::from_fn(|_| Box::pin(async { Ok(quiet_socket()) }));
-    Streams { connector, ws_url: "ws://bench".to_owned() }
-}
-
-/// A stream that lives and tells nothing.
-fn quiet_socket() -> Socket {
-    let (pong, pongs) = mpsc::channel(4);
-    let incoming = futures_util::stream::unfold(pongs, |mut pongs| async move {
-        let message: SocketMessage = pongs.recv().await?;
-        Some((Ok(message), pongs))
-    });
-    let outgoing = futures_util::sink::unfold(pong, |pong, message| async move {
-        if let SocketMessage::Ping(payload) = message {
-            // The other half may be gone already.
-            let _ = pong.send(SocketMessage::Pong(payload)).await;
-        }
-        Ok(pong)
-    });
-    Socket::new(incoming, outgoing)
+/// In memory where there is such a place: the bench's crashes are the program's, not the machine's, so that it does not
+/// matter what reached a disk.
+fn folder() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 /// The model's rows: account number, coin, word, confidence.

@@ -1,9 +1,12 @@
 //! What must hold after every run, judged by the exchange's truth and the desk's journal.
 
-use jarvis::domain::{Direction, OrderPurpose, OrderState, Side};
+use std::collections::{BTreeMap, BTreeSet};
+
+use jarvis::domain::{ClientOrderId, Direction, OrderPurpose, OrderState, Side};
+use jarvis::store::Origin;
 use rust_decimal::Decimal;
 
-use super::faults::Entry;
+use super::faults::{Entry, away};
 use super::{BALANCE, Bench, Desk, epoch};
 
 /// A healthy exchange must see every stop within this.
@@ -12,6 +15,9 @@ pub const STOP_LIMIT_MS: i64 = 5_000;
 const LEVERAGE: u32 = 3;
 /// With requests failing at random: the stop's limit, the guardian's period, and the time requests hang.
 pub const FAULTY_LIMIT_MS: i64 = 20_000;
+/// A stop without a position is seen twice, ten seconds apart, before it goes; passes are fifteen seconds apart, and
+/// requests fail.
+pub const ORPHAN_LIMIT_MS: i64 = 60_000;
 
 /// The orders that left, as (account, coin, purpose letter, name): the same seed gives the same list.
 pub fn orders_sent(log: &[Entry]) -> Vec<(i64, usize, String, String)> {
@@ -24,21 +30,104 @@ pub fn orders_sent(log: &[Entry]) -> Vec<(i64, usize, String, String)> {
     sent
 }
 
-/// I1: no position stood without a stop longer than `limit_ms` while anybody lived.
+/// I1: no position stood without a stop in its place longer than `limit_ms` while anybody lived and the exchange
+/// answered.
 pub fn check_windows(bench: &Bench, limit_ms: i64) -> Vec<String> {
-    bench
-        .faults
-        .windows()
-        .into_iter()
-        .filter(|window| window.lasted_ms > limit_ms)
-        .map(|window| format!("naked for {} ms (limit {limit_ms}): {window:?}", window.lasted_ms))
-        .collect()
+    let mut wrong = Vec::new();
+    for window in bench.faults.windows() {
+        let down = bench.faults.down_within(window.from_ms, window.from_ms + window.lasted_ms);
+        if window.lasted_ms - down > limit_ms {
+            wrong.push(format!("naked for {} ms (limit {limit_ms} + {down}): {window:?}", window.lasted_ms));
+        }
+    }
+    wrong
+}
+
+/// I12: no stop outlived its position longer than `limit_ms` while the exchange answered.
+pub fn check_orphans(bench: &Bench, limit_ms: i64) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for orphan in bench.faults.orphanages() {
+        let down = bench.faults.down_within(orphan.from_ms, orphan.from_ms + orphan.lasted_ms);
+        if orphan.lasted_ms - down > limit_ms {
+            wrong.push(format!("a stop outlived its position (limit {limit_ms} + {down}): {orphan:?}"));
+        }
+    }
+    wrong
+}
+
+/// The states orders were seen in, to see that none leaves its end again.
+#[derive(Default)]
+pub struct Journeys(BTreeMap<ClientOrderId, OrderState>);
+
+impl Journeys {
+    /// I13: looks at the latest orders; an end stays, but for late evidence that what seemed never placed exists.
+    pub async fn look(&mut self, bench: &Bench, desk: &Desk) {
+        for name in &bench.names {
+            for symbol in &bench.symbols {
+                for order in desk.store.orders_of(name, symbol, 20).await.unwrap() {
+                    let id = order.intent.client_order_id;
+                    let Some(before) = self.0.insert(id.clone(), order.state) else { continue };
+                    let is_end = matches!(
+                        before,
+                        OrderState::Filled
+                            | OrderState::Rejected
+                            | OrderState::Cancelled
+                            | OrderState::NotPlaced
+                    );
+                    let is_evidence = before == OrderState::NotPlaced
+                        && matches!(
+                            order.state,
+                            OrderState::Accepted | OrderState::Filled | OrderState::Cancelled
+                        );
+                    if is_end && before != order.state && !is_evidence {
+                        bench
+                            .faults
+                            .blame(format!("{name} {symbol} {id}: {before:?} became {:?}", order.state));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// I2, I3 and I8 in the journal: each opening has the decision that wanted it, sure enough, and is alone in its cycle.
+pub async fn check_reasons(bench: &Bench, desk: &Desk) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let threshold = bench.settings.model.confidence_threshold;
+    for name in &bench.names {
+        for symbol in &bench.symbols {
+            let mut seen = BTreeSet::new();
+            for order in desk.store.orders_of(name, symbol, 10_000).await.unwrap() {
+                let id = &order.intent.client_order_id;
+                if order.intent.purpose != OrderPurpose::Open {
+                    continue;
+                }
+                let Origin::Decision { cycle } = &order.intent.origin else {
+                    wrong
+                        .push(format!("{name} {symbol}: no decision opened {id}: {:?}", order.intent.origin));
+                    continue;
+                };
+                if !seen.insert(cycle.clone()) {
+                    wrong.push(format!("{name} {symbol}: two openings in {cycle}"));
+                }
+                let rows = desk.store.decisions_of(cycle).await.unwrap();
+                let wanted =
+                    rows.iter().map(|(row, _)| row).find(|row| row.account == *name && row.symbol == *symbol);
+                let side = wanted.and_then(|row| row.decision?.opens()).map(Direction::opening_side);
+                let is_sure = wanted.and_then(|row| row.confidence).is_some_and(|sure| sure >= threshold);
+                if side != Some(order.intent.side) || !is_sure {
+                    wrong.push(format!("{name} {symbol}: {id} was not decided: {wanted:?}"));
+                }
+            }
+        }
+    }
+    wrong
 }
 
 /// I2: no opening left twice. I7, which the layer watches at every close, stop and price: what closes only reduces.
 pub fn check_log(bench: &Bench) -> Vec<String> {
     let mut wrong = bench.faults.violations();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for entry in bench.faults.log() {
         if entry.call.is_opening() && !seen.insert(entry.call.id.clone()) {
             wrong.push(format!("an opening left twice: {}", entry.call.id));
@@ -75,12 +164,7 @@ pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
             match found.and_then(|stop| stop.trigger) {
                 None => wrong.push(format!("{name} {}: no stop at the end", position.symbol)),
                 Some(trigger) => {
-                    let away = (trigger.value() / position.entry.value() - Decimal::ONE)
-                        * if position.direction == Direction::Long {
-                            Decimal::NEGATIVE_ONE
-                        } else {
-                            Decimal::ONE
-                        };
+                    let away = away(position, trigger);
                     if !(Decimal::new(8, 2)..=Decimal::new(12, 2)).contains(&away) {
                         wrong.push(format!("{name} {}: stop {away} away", position.symbol));
                     }

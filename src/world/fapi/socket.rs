@@ -40,6 +40,8 @@ pub struct WorldSocket {
     pub to_world: mpsc::Sender<String>,
     /// What the world says.
     pub from_world: mpsc::Receiver<String>,
+    /// Rung when the stream is dead although its ends are there: whoever carries it answers no ping any more.
+    pub dead: Arc<Notify>,
 }
 
 /// Opens a session within the process; a path that is none of the exchange's closes at once.
@@ -47,12 +49,14 @@ pub(crate) fn open(world: Arc<World>, path_and_query: &str) -> WorldSocket {
     let (to_world, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_world) = mpsc::channel(QUEUE);
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let mut dead = Arc::default();
     if let Some(session) = Session::new(world, path, query)
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
+        dead = Arc::clone(&session.dead);
         runtime.spawn(session.run(incoming, outgoing));
     }
-    WorldSocket { to_world, from_world }
+    WorldSocket { to_world, from_world, dead }
 }
 
 /// Takes a TCP connection's upgrade.
