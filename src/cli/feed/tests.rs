@@ -14,7 +14,7 @@ use crate::world::engine::{Order, OrderKind, OrderRequest, Refusal, TimeInForce}
 use crate::world::faults::{Class, Effect, Match, Rule as Weather};
 
 /// More than any of it needs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let wait = async {

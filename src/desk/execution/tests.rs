@@ -440,8 +440,11 @@ async fn nothing_leaves_in_a_dry_run_or_from_an_account_that_is_not_armed() {
     let room = Room::new();
     room.fake.set("/fapi/v3/positionRisk", position("0.01", "50000"));
     let arm = |armed: Option<&[&str]>| {
-        let names = armed.map(|names| names.iter().map(|name| AccountName::new(name).unwrap()).collect());
-        *room.desk.shared.armed.write().unwrap() = names;
+        let arming = armed.map(|names| Arming {
+            armed: names.iter().map(|name| AccountName::new(name).unwrap()).collect(),
+            ..Arming::default()
+        });
+        *room.desk.shared.arming.write().unwrap() = arming;
     };
     for (dry_run, armed, is_dry) in [
         (false, None, false),

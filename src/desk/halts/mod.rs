@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(halts.standing(&account), Some(loosened.clone()));
         assert_eq!(halts.in_force(at(0)).len(), 3);
         assert_eq!(halts.run_out(at(4)), []);
-        assert_eq!(halts.run_out(at(5)), [account.clone()]);
+        assert_eq!(halts.run_out(at(5)), std::slice::from_ref(&account));
         assert_eq!(halts.remove(&account), Some(loosened));
         assert_eq!(halts.remove(&account), None);
         assert_eq!(
