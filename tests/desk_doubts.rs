@@ -309,10 +309,11 @@ fn a_coin_closed_by_hand_is_left_alone_for_ten_minutes_in_every_profile() {
 
 #[test]
 fn nothing_is_opened_on_a_mark_that_nobody_heard_for_long() {
-    let bench = Bench::new(&Setup::default());
+    let mut bench = Bench::new(&Setup::default());
+    bench.settings.risk.guards.stale_data = jarvis::config::GuardSettings::default().stale_data;
     bench.live(async |bench| {
         let desk = bench.open().await;
-        for (thinking, expected) in [(40, OutcomeKind::Refused), (20, OutcomeKind::Opened)] {
+        for (thinking, expected) in [(40, OutcomeKind::Refused), (10, OutcomeKind::Opened)] {
             bench.script.think(Duration::from_secs(thinking));
             bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
             let (report, ()) = tokio::join!(desk.floor.run_cycle(Trigger::Manual), async {

@@ -4,14 +4,11 @@
 //! to the log in the order it was told, by a task of its own, so that nobody waits for it. Streams (text as it arrives,
 //! mark prices) are not logged one by one: the finished text and the prices a cycle saw are.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::TimeDelta;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::time::Instant;
 
-use crate::domain::{Clock, CycleId, Envelope, Event, Snapshot, Symbol, Timestamp};
+use crate::domain::{Clock, CycleId, Envelope, Event, Snapshot};
 use crate::store::Store;
 
 /// How many events a slow listener may lag behind before it has to ask for a snapshot.
@@ -28,8 +25,6 @@ pub struct Bulletin {
     present: Mutex<Snapshot>,
     sender: broadcast::Sender<Arc<Envelope>>,
     log: mpsc::UnboundedSender<Entry>,
-    /// When the mark of each coin was heard last: in market time, and by a clock that never stands.
-    heard: Mutex<BTreeMap<Symbol, (Timestamp, Instant)>>,
 }
 
 impl std::fmt::Debug for Bulletin {
@@ -44,7 +39,7 @@ impl Bulletin {
         let (sender, _) = broadcast::channel(BACKLOG);
         let (log, entries) = mpsc::unbounded_channel();
         tokio::spawn(write_log(store, entries));
-        Self { clock, present: Mutex::new(first), sender, log, heard: Mutex::default() }
+        Self { clock, present: Mutex::new(first), sender, log }
     }
 
     /// Tells an event of record and puts it in the log.
@@ -57,20 +52,7 @@ impl Bulletin {
         self.publish(cycle, event, false);
     }
 
-    /// How old the last mark of a coin is; `None` when none was heard. A world's clock may run faster than its streams: the
-    /// shorter of market time and real time counts.
-    pub fn mark_age(&self, symbol: &Symbol) -> Option<TimeDelta> {
-        let (at, since) = self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(symbol).copied()?;
-        let elapsed = TimeDelta::from_std(since.elapsed()).unwrap_or(TimeDelta::MAX);
-        Some(self.clock.now().signed_duration_since(at).min(elapsed))
-    }
-
     fn publish(&self, cycle: Option<&CycleId>, event: Event, logged: bool) {
-        if let Event::Marks { marks } = &event {
-            let now = (self.clock.now(), Instant::now());
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.extend(marks.iter().map(|(symbol, _)| (symbol.clone(), now)));
-        }
         let mut present = self.lock();
         let envelope =
             Arc::new(Envelope { seq: present.seq + 1, at: self.clock.now(), cycle: cycle.cloned(), event });

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::floor::Floor;
 use super::guards::MarketFacts;
-use crate::domain::{Event, Price, Severity, Symbol};
+use crate::domain::{Event, Price, Severity, Symbol, Timestamp};
 use crate::market::Brief;
 
 /// After so much silence the last price heard is one of the past. Mark prices come once a second.
@@ -18,21 +18,25 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(15);
 /// How often the silence is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// When each coin's price was heard last.
+/// When each coin's price was heard last: in market time, and by a clock that never stands.
 #[derive(Debug, Default)]
-pub(super) struct Hearing(Mutex<BTreeMap<Symbol, Instant>>);
+pub(super) struct Hearing(Mutex<BTreeMap<Symbol, (Timestamp, Instant)>>);
 
 impl Hearing {
-    fn note(&self, marks: &[(Symbol, Price)]) {
-        let now = Instant::now();
+    fn note(&self, marks: &[(Symbol, Price)], now: Timestamp) {
+        let now = (now, Instant::now());
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         heard.extend(marks.iter().map(|(symbol, _)| (symbol.clone(), now)));
     }
 
-    /// The coins that were heard of once and are silent for too long, and for how long.
-    fn silent(&self) -> BTreeMap<Symbol, Duration> {
+    /// The coins that were heard of once and are silent for too long, and for how long. A world's clock may run faster
+    /// than its streams, or stand still: the shorter of market time and real time counts.
+    fn silent(&self, now: Timestamp) -> BTreeMap<Symbol, Duration> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ages = heard.iter().map(|(symbol, at)| (symbol.clone(), at.elapsed()));
+        let ages = heard.iter().map(|(symbol, (at, since))| {
+            let in_the_market = (now - *at).to_std().unwrap_or_default();
+            (symbol.clone(), in_the_market.min(since.elapsed()))
+        });
         ages.filter(|(_, age)| *age >= LONGEST_SILENCE).collect()
     }
 }
@@ -47,7 +51,7 @@ impl Floor {
             tokio::select! {
                 marks = heard.recv() => {
                     let Some(marks) = marks else { return };
-                    self.hearing.note(&marks);
+                    self.hearing.note(&marks, self.shared.clock.now());
                     self.shared.bulletin.tell(None, Event::Marks { marks });
                 }
                 _ = look.tick() => self.tell_silence(&mut is_silent),
@@ -56,7 +60,7 @@ impl Floor {
     }
 
     fn tell_silence(&self, was_silent: &mut bool) {
-        let silent = self.hearing.silent();
+        let silent = self.hearing.silent(self.shared.clock.now());
         if silent.is_empty() != *was_silent {
             return;
         }
@@ -78,7 +82,7 @@ impl Floor {
     /// The market of a brief with the newest marks, and with the coins whose marks stay away.
     pub(super) fn market_facts(&self, brief: &Brief) -> MarketFacts {
         let mut market = MarketFacts::of(brief, |symbol| self.mark_of(symbol));
-        let silent = self.hearing.silent();
+        let silent = self.hearing.silent(self.shared.clock.now());
         for coin in &mut market.coins {
             coin.silent_s = silent.get(&coin.symbol).map(Duration::as_secs);
         }
@@ -97,14 +101,17 @@ mod tests {
         let hearing = Hearing::default();
         let [bitcoin, ether] = ["BTCUSDT", "ETHUSDT"].map(|name| Symbol::new(name).unwrap());
         let price = Price::new(Decimal::ONE).unwrap();
-        hearing.note(&[(bitcoin.clone(), price), (ether.clone(), price)]);
+        let at = |seconds| Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds);
+        hearing.note(&[(bitcoin.clone(), price), (ether.clone(), price)], at(0));
         tokio::time::advance(Duration::from_secs(14)).await;
-        assert!(hearing.silent().is_empty());
-        hearing.note(&[(ether, price)]);
+        assert!(hearing.silent(at(14)).is_empty());
+        hearing.note(&[(ether, price)], at(14));
+        assert!(hearing.silent(at(60)).is_empty(), "a fast market alone makes no price old");
         tokio::time::advance(Duration::from_secs(1)).await;
-        let silent = hearing.silent();
+        assert!(hearing.silent(at(14)).is_empty(), "nor does one that stands still");
+        let silent = hearing.silent(at(15));
         assert_eq!(silent.into_iter().collect::<Vec<_>>(), [(bitcoin.clone(), LONGEST_SILENCE)]);
-        hearing.note(&[(bitcoin, price)]);
-        assert!(hearing.silent().is_empty());
+        hearing.note(&[(bitcoin, price)], at(15));
+        assert!(hearing.silent(at(15)).is_empty());
     }
 }

@@ -233,7 +233,8 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT model_calls.cost_usd, model_calls.ms,
-                     input_tokens + output_tokens + cache_read_input_tokens + cache_creation_input_tokens
+                     model_calls.input_tokens + model_calls.output_tokens
+                        + model_calls.cache_read_input_tokens + model_calls.cache_creation_input_tokens
                  FROM cycles JOIN model_calls ON model_calls.cycle = cycles.id
                  WHERE cycles.started_at >= ?1 AND (cycles.provider IS NULL OR cycles.provider <> ?2)",
             )?;

@@ -118,11 +118,16 @@ impl World {
         self.market().listing(symbol).is_some()
     }
 
-    /// Whether every one of these contracts has a price of now.
+    /// Whether every one of these contracts has a price of now. One that was told to an earlier run of this world is
+    /// none, however short ago that was: what happened since is not known.
     pub fn hears_all(&self, symbols: &[Symbol]) -> bool {
         let now = self.clock.now_ms();
+        let core = self.core();
         let market = self.market();
-        symbols.iter().all(|symbol| market.heard_of(symbol).is_some_and(|heard| heard.is_fresh_at(now)))
+        symbols.iter().all(|symbol| {
+            !core.engine.is_frozen(symbol)
+                && market.heard_of(symbol).is_some_and(|heard| heard.is_fresh_at(now))
+        })
     }
 
     /// The contracts in which any account holds a position or has an order waiting.

@@ -17,8 +17,6 @@ use crate::domain::{
 use crate::exchange::SymbolRules;
 use crate::market::Brief;
 
-/// A mark price that was heard longer ago says nothing about what an order would cost.
-const OLDEST_MARK: TimeDelta = TimeDelta::seconds(30);
 /// How long a coin is left alone after an operator closed it by hand.
 const AFTER_A_HAND: TimeDelta = TimeDelta::minutes(10);
 
@@ -140,11 +138,7 @@ impl Floor {
                 "the position the model saw was closed while it thought; nothing is opened in its place";
             return Some(Refusal::new(Rule::AllowedAction, detail));
         }
-        self.left_alone(past, &order.account, &order.symbol).or_else(|| {
-            let age = self.shared.bulletin.mark_age(&order.symbol).filter(|age| *age > OLDEST_MARK)?;
-            let detail = format!("the last mark price was heard {} s ago", age.num_seconds());
-            Some(Refusal::new(Rule::StaleData, detail))
-        })
+        self.left_alone(past, &order.account, &order.symbol)
     }
 
     /// What an operator closed by hand is not opened again at once, whatever the model says: in every profile. A world's
