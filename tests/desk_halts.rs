@@ -273,7 +273,7 @@ fn a_moved_stop_is_never_missing_stays_where_it_was_put_and_comes_back_there() {
         let desk = bench.open().await;
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         let entry = bench.truth(0).positions().await.unwrap()[0].entry;
-        let wanted = at_share(entry, "0.97");
+        let wanted = at_share(entry, "0.91");
         let before = bench.faults.windows().len();
         let account = bench.names[0].clone();
         desk.command(1, Command::MoveStop { account, symbol: symbol("BTCUSDT"), trigger: wanted }).await;
