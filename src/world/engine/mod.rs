@@ -203,6 +203,11 @@ impl Engine {
         self.pits.get(symbol).and_then(|pit| pit.quote).ok_or(refusal::NO_PRICE)
     }
 
+    /// The number of a contract's present order book: it rises with every price and every moment.
+    pub fn book_id(&self, symbol: &Symbol) -> i64 {
+        self.pits.get(symbol).map_or(0, Pit::book)
+    }
+
     /// Takes the reports since the last call.
     pub fn drain_happenings(&mut self) -> Vec<Happening> {
         std::mem::take(&mut self.happenings)
