@@ -335,7 +335,7 @@ fn an_operators_stop_belongs_to_its_position_and_not_to_the_next() {
         let btc = symbol("BTCUSDT");
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         let held = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
-        let near = (bench.mark(&btc) * Decimal::new(97, 2)).round_dp(0);
+        let near = (bench.mark(&btc) * Decimal::new(91, 2)).round_dp(0);
         let (account, trigger) = (bench.names[0].clone(), near.to_string().parse().unwrap());
         desk.command(1, Command::MoveStop { account, symbol: btc.clone(), trigger }).await;
         desk.wait(20).await;
@@ -347,6 +347,8 @@ fn an_operators_stop_belongs_to_its_position_and_not_to_the_next() {
         bench.world.advance(60);
         bench.trade_by_hand(0, &btc, Side::Buy, &held).await;
         desk.wait(60).await;
+        let anew = bench.truth(0).open_algo_orders(None).await.unwrap();
+        assert_ne!(anew[0].trigger, Some(trigger), "{anew:?}");
         nothing_wrong(bench, &desk, 16_000).await;
         desk.end().await;
     });

@@ -277,7 +277,7 @@ impl Run<'_> {
             .coins
             .iter()
             .filter_map(|coin| Some((coin.symbol.clone(), coin.mark_price.or(coin.price)?)));
-        self.floor.shared.bulletin.tell(None, Event::Marks { marks: marks.collect() });
+        self.floor.hear(marks.collect());
         // The readings above are in the store by now, so that the past includes them.
         if let Err(error) = self.floor.recall().await {
             self.errors.push(format!("the past of the accounts could not be read: {error}"));

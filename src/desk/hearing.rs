@@ -51,12 +51,17 @@ impl Floor {
             tokio::select! {
                 marks = heard.recv() => {
                     let Some(marks) = marks else { return };
-                    self.hearing.note(&marks, self.shared.clock.now());
-                    self.shared.bulletin.tell(None, Event::Marks { marks });
+                    self.hear(marks);
                 }
                 _ = look.tick() => self.tell_silence(&mut is_silent),
             }
         }
+    }
+
+    /// Takes in marks, whoever read them, and tells them.
+    pub(super) fn hear(&self, marks: Vec<(Symbol, Price)>) {
+        self.hearing.note(&marks, self.shared.clock.now());
+        self.shared.bulletin.tell(None, Event::Marks { marks });
     }
 
     fn tell_silence(&self, was_silent: &mut bool) {
