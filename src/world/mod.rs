@@ -30,8 +30,10 @@ use sha2::{Digest, Sha256};
 use self::clock::{Timebase, WorldClock};
 use self::engine::{AccountId, Engine, Happening};
 use self::fapi::feed::Feed;
+use self::fapi::lag::Heard;
 use self::fapi::limits::Limits;
 use self::fapi::listen_key::ListenKeys;
+use self::fapi::local_book::ShownBooks;
 pub use self::fapi::socket::WorldSocket;
 use self::faults::Faults;
 use self::faults::carry::Vanishing;
@@ -132,6 +134,10 @@ pub(crate) struct Core {
     pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
     /// What owners moved into and out of isolated positions.
     pub margin_moves: Vec<fapi::account::MarginMove>,
+    /// Order books that clients may keep a copy of.
+    pub shown_books: ShownBooks,
+    /// What became of orders, by wall time: what reads that lag tell.
+    pub heard: Heard,
     /// Conditional orders that a fault takes away.
     pub vanishing: Vec<Vanishing>,
     origin: Origin,
@@ -413,12 +419,16 @@ impl World {
         {
             tracing::error!(%error, "the world could not be saved");
         }
-        if !self.feed.is_heard() {
+        if happenings.is_empty() {
             return;
         }
-        for happening in &happenings {
-            fapi::user_stream::publish(&self.feed, &core.engine, happening, self.clock.wall_ms());
+        let wall_ms = self.clock.wall_ms();
+        if self.feed.is_heard() {
+            for happening in &happenings {
+                fapi::user_stream::publish(&self.feed, &core.engine, happening, wall_ms);
+            }
         }
+        core.heard.note(happenings, wall_ms);
     }
 
     /// Marks the books as changed by a request that the engine does not report.
@@ -488,6 +498,8 @@ impl Core {
             limits: Limits::default(),
             countdowns: BTreeMap::new(),
             margin_moves: Vec::new(),
+            shown_books: ShownBooks::default(),
+            heard: Heard::default(),
             vanishing: Vec::new(),
             origin,
             seed,

@@ -1,6 +1,6 @@
 //! The world's own bad weather for a whole run: what it does to requests, to the books, to events and to time.
 
-use jarvis::world::faults::{Class, Effect, Match, Rule, Schedule, Stretch};
+use jarvis::world::faults::{Class, Effect, Farewell, Match, Rule, Schedule, Stretch};
 use rust_decimal::Decimal;
 
 use super::Bench;
@@ -52,7 +52,7 @@ fn by_chance() -> Vec<Rule> {
         share(Effect::Doubled {}, 0.1, Match::default()),
         share(Effect::Reordered {}, 0.1, Match::default()),
         share(Effect::Silent {}, 0.005, of(Class::Stream)),
-        share(Effect::Disconnect {}, 0.01, of(Class::Stream)),
+        share(Effect::Disconnect { code: Farewell::default() }, 0.01, of(Class::Stream)),
     ]
 }
 
@@ -72,7 +72,7 @@ impl Bench {
             (Effect::ClockSkew { ms: -4_000 }, SKEWED),
             (Effect::ListenKeyExpired {}, 1),
             (Effect::Silent {}, 1),
-            (Effect::Disconnect {}, 1),
+            (Effect::Disconnect { code: Farewell::default() }, 1),
         ];
         let mut stretches: Vec<Vec<Stretch>> = kinds.iter().map(|_| Vec::new()).collect();
         let now = self.clock.now_ms();

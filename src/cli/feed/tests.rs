@@ -11,7 +11,7 @@ use crate::domain::{CycleReport, DecisionRow, OutcomeKind, Rule, Side, SystemClo
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
 use crate::world::engine::{Order, OrderKind, OrderRequest, Refusal, TimeInForce};
-use crate::world::faults::{Class, Effect, Match, Rule as Weather};
+use crate::world::faults::{Class, Effect, Farewell, Match, Rule as Weather};
 
 /// More than any of it needs on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -231,7 +231,7 @@ async fn paper_money_trades_on_told_prices_and_never_on_old_ones() {
     stand_in
         .arm(vec![Weather {
             schedule: crate::world::faults::Schedule::Once,
-            ..Weather::new(Effect::Disconnect {})
+            ..Weather::new(Effect::Disconnect { code: Farewell::default() })
         }])
         .unwrap();
     until("prices are heard again", || at_work.world().hears_all(&symbols)).await;

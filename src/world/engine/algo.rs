@@ -267,6 +267,9 @@ impl Engine {
         };
         let checked = self.check_reduce_only(id, &request).and_then(|()| {
             let quote = self.quote(&request.symbol)?;
+            if request.kind == OrderKind::Limit {
+                self.check_filters(id, &request, quote)?;
+            }
             self.check_size(id, &request, quote)
         });
         if let Err(refused) = checked {

@@ -24,6 +24,8 @@ pub(super) struct Pit {
     pub frozen: bool,
     /// When they were told, market time, ms.
     told: i64,
+    /// The number of the book they make: market time, and always more than the number before.
+    book: i64,
     /// Units taken from the book since then, by the side of the takers.
     pub taken: BySide<Decimal>,
     /// Units traded at the best price since then against resting orders that stand there, by their side.
@@ -108,8 +110,14 @@ impl Pit {
             return false;
         }
         (self.quote, self.told) = (Some(quote), now);
+        self.book = now.max(self.book.saturating_add(1));
         (self.taken, self.printed) = (BySide::default(), BySide::default());
         true
+    }
+
+    /// The number of the present book.
+    pub fn book(&self) -> i64 {
+        self.book
     }
 
     /// The side of the book's orders that trade at the last price: what they get when it only touches them.

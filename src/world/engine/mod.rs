@@ -222,6 +222,11 @@ impl Engine {
         pit.frozen = true;
     }
 
+    /// The number of a contract's present order book: it rises with every price and every moment.
+    pub fn book_id(&self, symbol: &Symbol) -> i64 {
+        self.pits.get(symbol).map_or(0, Pit::book)
+    }
+
     /// Takes the reports since the last call.
     pub fn drain_happenings(&mut self) -> Vec<Happening> {
         std::mem::take(&mut self.happenings)

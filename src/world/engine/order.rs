@@ -59,18 +59,26 @@ impl Engine {
         contract.check_quantity(request.quantity, market)?;
         if !market {
             contract.check_price(request.price)?;
-            check_band(contract, request.side, request.price, quote)?;
+            self.check_filters(id, request, quote)?;
             check_good_till(request.time_in_force, request.good_till, now)?;
-            let resting = self.tally(id, &request.symbol).map_or(0, |tally| tally.resting.len());
-            if resting >= MAX_OPEN_ORDERS {
-                return Err(refusal::MAX_OPEN_ORDERS);
-            }
             self.check_time_in_force(contract, request, quote)?;
         } else if is_out_of_band(request.side, quote) {
             return Err(refusal::COUNTERPARTY_PRICE);
         }
         self.check_reduce_only(id, request)?;
         self.check_size(id, request, quote)
+    }
+
+    /// The filters `PERCENT_PRICE` and `MAX_NUM_ORDERS`, for an order that may rest.
+    pub(super) fn check_filters(
+        &self,
+        id: AccountId,
+        request: &OrderRequest,
+        quote: Quote,
+    ) -> Result<(), Refusal> {
+        check_band(self.contract(&request.symbol)?, request.side, request.price, quote)?;
+        let resting = self.tally(id, &request.symbol).map_or(0, |tally| tally.resting.len());
+        if resting >= MAX_OPEN_ORDERS { Err(refusal::MAX_OPEN_ORDERS) } else { Ok(()) }
     }
 
     /// Reduce-only needs a position on the other side; a limit order must also fit into what others leave of it.

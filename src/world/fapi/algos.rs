@@ -9,7 +9,7 @@ use super::account::success;
 use super::error::ApiError;
 use super::history::week;
 use super::lag;
-use super::orders::{check_position_side, side, time_in_force};
+use super::orders::{check_matching, check_position_side, side, time_in_force};
 use super::wire::{average, fixed};
 use crate::world::engine::{
     AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Contract, Handle, TimeInForce, WorkingType, refusal,
@@ -26,6 +26,7 @@ fn request(call: &Call<'_>) -> Result<AlgoRequest, ApiError> {
     let kind = AlgoKind::from_word(params.required("type")?)
         .ok_or_else(|| ApiError::new(-1116, "Invalid orderType."))?;
     check_position_side(params)?;
+    check_matching(params)?;
     let working = match params.get("workingType") {
         None => WorkingType::Contract,
         Some(word) => WorkingType::from_word(word).ok_or_else(|| ApiError::invalid("workingType"))?,
@@ -90,7 +91,7 @@ fn handle(call: &Call<'_>) -> Result<Handle, ApiError> {
 /// `GET /fapi/v1/algoOrder`.
 pub(super) fn query(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
-    let algo = call.core.engine.algo(who, &handle(call)?).and_then(|algo| lag::algo(call, algo));
+    let algo = call.core.engine.algo(who, &handle(call)?).and_then(|algo| lag::algo(call, who, algo));
     let algo = algo.ok_or(refusal::NO_SUCH_ORDER)?;
     Ok(listed(&algo, call.contract(&algo.symbol)?))
 }
@@ -122,7 +123,7 @@ pub(super) fn open_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         if call.twist.lag_ms == 0 { account.waiting().collect() } else { account.algos.values().collect() };
     known
         .into_iter()
-        .filter_map(|algo| lag::algo(call, algo))
+        .filter_map(|algo| lag::algo(call, who, algo))
         .filter(|algo| algo.status == AlgoStatus::New)
         .filter(|algo| symbol.as_ref().is_none_or(|symbol| algo.symbol == *symbol))
         .filter(|algo| id.is_none_or(|id| algo.id == id))
@@ -145,7 +146,7 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .values()
         .filter(|algo| algo.symbol == symbol && (from..=to).contains(&algo.created))
         .filter(|algo| first.is_none_or(|first| algo.id >= first))
-        .filter_map(|algo| lag::algo(call, algo))
+        .filter_map(|algo| lag::algo(call, who, algo))
         .collect();
     let surplus = rows.len().saturating_sub(limit);
     rows.drain(..surplus);

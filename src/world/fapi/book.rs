@@ -38,8 +38,12 @@ pub(super) fn depth(call: &mut Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::new(-4021, format!("{limit} is not valid depth limit.")));
     }
     let quote = call.core.engine.quote(&symbol)?;
+    let book = call.core.engine.book_id(&symbol);
+    if call.world.feed().is_heard() {
+        call.core.shown_books.note(&symbol, book, quote);
+    }
     let (bids, asks) = levels(call.contract(&symbol)?, quote, u32::try_from(limit).unwrap_or(500));
-    Ok(json!({"lastUpdateId": call.now, "E": call.now, "T": call.now, "bids": bids, "asks": asks}))
+    Ok(json!({"lastUpdateId": book, "E": call.now, "T": call.now, "bids": bids, "asks": asks}))
 }
 
 /// `GET /fapi/v1/ticker/bookTicker`.

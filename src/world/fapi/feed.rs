@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 
 use crate::domain::{AccountName, Symbol};
 use crate::world::engine::AccountId;
-use crate::world::faults::{Class, Effect, Faults, Passing};
+use crate::world::faults::{Class, Effect, Farewell, Faults, Passing};
 
 /// Messages a slow session may fall behind before it is disconnected.
 const BACKLOG: usize = 8192;
@@ -25,7 +25,7 @@ pub(crate) enum Delivery {
     /// Nothing comes from here on, and the socket stays open.
     Silent,
     /// The socket is closed.
-    Cut,
+    Cut(Farewell),
 }
 
 /// One message to all sessions.
@@ -42,8 +42,14 @@ pub(crate) enum Signal {
         text: Arc<str>,
         delivery: Delivery,
     },
-    /// The sessions with this account's stream, or all, are closed or fall silent.
-    End { account: Option<AccountId>, silent: bool },
+    /// A position was liquidated: a public event.
+    Liquidation {
+        symbol: Symbol,
+        /// The event as JSON.
+        text: Arc<str>,
+    },
+    /// The sessions with this account's stream, or all, are closed in this way, or fall silent when there is none.
+    End { account: Option<AccountId>, farewell: Option<Farewell> },
 }
 
 /// Whose event, about which contract.
@@ -80,9 +86,15 @@ impl Feed {
         let _listeners = self.signals.send(Signal::Tick);
     }
 
-    /// Closes the sessions with an account's stream, or all; or lets them fall silent.
-    pub fn end(&self, account: Option<AccountId>, silent: bool) {
-        let _listeners = self.signals.send(Signal::End { account, silent });
+    /// Tells everybody who listens to liquidations.
+    pub fn liquidation(&self, symbol: &Symbol, text: &serde_json::Value) {
+        let text = text.to_string().into();
+        let _listeners = self.signals.send(Signal::Liquidation { symbol: symbol.clone(), text });
+    }
+
+    /// Closes the sessions with an account's stream, or all; without a farewell they fall silent.
+    pub fn end(&self, account: Option<AccountId>, farewell: Option<Farewell>) {
+        let _listeners = self.signals.send(Signal::End { account, farewell });
     }
 
     /// Tells an account's sessions; `wall_ms` is for the faults' scripts.
@@ -107,12 +119,12 @@ impl Feed {
         let passing =
             Passing { classes: vec![Class::Stream], path: name, account, symbol, ..Passing::default() };
         let struck = self.faults.strike(&passing, wall_ms);
-        struck.first().map_or(Delivery::Plain, |struck| match struck.effect {
+        struck.into_iter().next().map_or(Delivery::Plain, |struck| match struck.effect {
             Effect::Lost {} => Delivery::Lost,
             Effect::Doubled {} => Delivery::Doubled,
             Effect::Reordered {} => Delivery::Held,
             Effect::Silent {} => Delivery::Silent,
-            Effect::Disconnect {} => Delivery::Cut,
+            Effect::Disconnect { code } => Delivery::Cut(code),
             _ => Delivery::Plain,
         })
     }

@@ -86,6 +86,11 @@ impl Limits {
         (used, verdict)
     }
 
+    /// How much weight this minute has seen.
+    pub fn used(&mut self, wall_ms: i64) -> u32 {
+        self.weight.add(wall_ms.div_euclid(MINUTE), 0)
+    }
+
     /// Counts a request against the limit it shares with others.
     pub fn share(&mut self, pool: Pool, wall_ms: i64, enforce: bool) -> Result<(), ApiError> {
         let window = match pool {
@@ -117,14 +122,21 @@ impl Limits {
         let (short, long) = self.orders.entry(who).or_default();
         let short = short.add(wall_ms.div_euclid(TEN_SECONDS), amount.0);
         let long = long.add(wall_ms.div_euclid(MINUTE), amount.1);
-        let verdict = if enforce && (short > ORDERS_TEN_SECONDS || long > ORDERS_MINUTE) {
-            Err(ApiError {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after: Some((TEN_SECONDS - wall_ms.rem_euclid(TEN_SECONDS)) / 1000 + 1),
-                ..ApiError::new(-1015, "Too many new orders; current limit is 300 orders per TEN_SECONDS.")
-            })
+        let exceeded = if long > ORDERS_MINUTE {
+            Some((MINUTE, ORDERS_MINUTE, "MINUTE"))
         } else {
-            Ok(())
+            (short > ORDERS_TEN_SECONDS).then_some((TEN_SECONDS, ORDERS_TEN_SECONDS, "TEN_SECONDS"))
+        };
+        let verdict = match exceeded.filter(|_| enforce) {
+            None => Ok(()),
+            Some((window, limit, name)) => Err(ApiError {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after: Some((window - wall_ms.rem_euclid(window)) / 1000 + 1),
+                ..ApiError::new(
+                    -1015,
+                    format!("Too many new orders; current limit is {limit} orders per {name}."),
+                )
+            }),
         };
         ((short, long), verdict)
     }

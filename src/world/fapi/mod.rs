@@ -8,14 +8,16 @@ mod data;
 mod error;
 pub(crate) mod feed;
 mod history;
-mod lag;
+pub(crate) mod lag;
 pub(crate) mod limits;
 pub(crate) mod listen_key;
+pub(crate) mod local_book;
 mod market_data;
 mod orders;
 pub(crate) mod params;
 mod rules;
 pub(crate) mod socket;
+mod socket_tcp;
 mod streams;
 mod table;
 #[cfg(test)]
@@ -123,9 +125,9 @@ pub(crate) fn router(world: Arc<World>) -> Router {
     for prefix in ["", "/public", "/market", "/private"] {
         for kind in ["ws", "stream"] {
             router = router
-                .route(&format!("{prefix}/{kind}"), get(socket::over_tcp))
-                .route(&format!("{prefix}/{kind}/"), get(socket::over_tcp))
-                .route(&format!("{prefix}/{kind}/{{*streams}}"), get(socket::over_tcp));
+                .route(&format!("{prefix}/{kind}"), get(socket_tcp::over_tcp))
+                .route(&format!("{prefix}/{kind}/"), get(socket_tcp::over_tcp))
+                .route(&format!("{prefix}/{kind}/{{*streams}}"), get(socket_tcp::over_tcp));
         }
     }
     router.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(world)
@@ -220,6 +222,10 @@ fn answer(world: &World, asked: &Asked<'_>) -> (Result<Reply, ApiError>, Used) {
             within?;
         }
         let now = world.settle(core);
+        if twist.lag_ms != 0 {
+            // What has just happened is not known to this request either.
+            world.finish(core);
+        }
         let call = &mut Call { world, core, params: &params, who, now, wall: skewed, twist };
         let result = match endpoint.handler {
             Handler::Locked(answer) => answer(call).map(Reply::Whole),

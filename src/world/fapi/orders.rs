@@ -48,6 +48,20 @@ pub(super) fn check_position_side(params: &Params) -> Result<(), ApiError> {
     }
 }
 
+/// What an order may say of how it meets others. Prices are named here, not taken from the book, and orders of this
+/// exchange's accounts never meet each other, so that there is nothing to prevent: only the usual values are taken.
+pub(super) fn check_matching(params: &Params) -> Result<(), ApiError> {
+    for (name, usual) in [("priceMatch", "NONE"), ("selfTradePreventionMode", "EXPIRE_MAKER")] {
+        if params.get(name).is_some_and(|value| value != usual) {
+            return Err(ApiError::new(
+                -1130,
+                format!("Data sent for parameter '{name}' is not valid; only {usual} is offered."),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The time in force, good-till-cancelled when absent.
 pub(super) fn time_in_force(params: &Params) -> Result<Option<TimeInForce>, ApiError> {
     match params.get("timeInForce") {
@@ -78,6 +92,7 @@ fn request(call: &Call<'_>, params: &Params) -> Result<OrderRequest, ApiError> {
         _ => return Err(ApiError::new(-1116, "Invalid orderType.")),
     };
     check_position_side(params)?;
+    check_matching(params)?;
     let wanted = time_in_force(params)?;
     let quantity = params.decimal("quantity")?.ok_or_else(|| ApiError::missing("quantity"))?;
     let price = params.decimal("price")?;
@@ -336,7 +351,15 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .collect();
     let surplus = rows.len().saturating_sub(limit);
     rows.drain(..surplus);
-    rows.iter().map(|order| Ok(queried(order, call.contract(&order.symbol)?))).collect()
+    let row = |order: &Order| {
+        let mut body = queried(order, call.contract(&order.symbol)?);
+        body["pair"] = json!(order.symbol);
+        body["marginAsset"] = json!("USDT");
+        // Amounts of coin-margined contracts, of which there are none here.
+        (body["baseQty"], body["cumBase"]) = (json!("0"), json!("0"));
+        Ok(body)
+    };
+    rows.iter().map(|order| row(order)).collect()
 }
 
 fn common(order: &Order, contract: &Contract) -> Value {

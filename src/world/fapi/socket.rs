@@ -1,14 +1,8 @@
 //! Websocket sessions: the same code over TCP and within the process (facts §1.8, §1.9, §5.3.7).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::Uri;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -16,18 +10,15 @@ use tokio::sync::{Notify, broadcast, mpsc};
 use super::feed::{Delivery, Signal};
 use super::params::Params;
 use super::streams::{Route, Stream, render};
+use crate::domain::Symbol;
 use crate::world::World;
 use crate::world::engine::AccountId;
+use crate::world::faults::Farewell;
 
 /// Messages that may wait for a slow reader.
-const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 1024;
 /// Longest life of a connection.
-const LIFE: Duration = Duration::from_hours(24);
-/// How often the server asks for a sign of life, and how many may go unanswered.
-const PING_EVERY: Duration = Duration::from_mins(3);
-const UNANSWERED_PINGS: u32 = 3;
-/// Longest message a client may send, bytes.
-const LONGEST_MESSAGE: usize = 64 * 1024;
+pub(super) const LIFE: Duration = Duration::from_hours(24);
 /// Streams of one connection.
 const MOST_STREAMS: usize = 1024;
 /// Commands of one connection in a second.
@@ -59,70 +50,6 @@ pub(crate) fn open(world: Arc<World>, path_and_query: &str) -> WorldSocket {
     WorldSocket { to_world, from_world, dead }
 }
 
-/// Takes a TCP connection's upgrade.
-pub(super) async fn over_tcp(
-    State(world): State<Arc<World>>,
-    uri: Uri,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade.max_message_size(LONGEST_MESSAGE),
-        Err(rejection) => return rejection.into_response(),
-    };
-    let Some(session) = Session::new(world, uri.path(), uri.query().unwrap_or_default()) else {
-        return http::StatusCode::NOT_FOUND.into_response();
-    };
-    upgrade.on_upgrade(|socket| bridge(socket, session))
-}
-
-/// Carries messages between a TCP websocket and its session, and keeps it alive.
-async fn bridge(mut socket: WebSocket, session: Session) {
-    let (to_world, incoming) = mpsc::channel(QUEUE);
-    let (outgoing, mut from_world) = mpsc::channel(QUEUE);
-    let dead = Arc::clone(&session.dead);
-    let running = tokio::spawn(session.run(incoming, outgoing));
-    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
-    let mut unanswered = 0;
-    loop {
-        tokio::select! {
-            message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) => {
-                    // Waiting here could wait for ever on a client that talks but never reads.
-                    if to_world.try_send(text.to_string()).is_err() {
-                        break;
-                    }
-                }
-                Some(Ok(Message::Pong(_))) => unanswered = 0,
-                // Pings are answered by the websocket layer; binary frames mean nothing here.
-                Some(Ok(Message::Ping(_) | Message::Binary(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-            },
-            text = from_world.recv() => {
-                let Some(text) = text else { break };
-                if socket.send(Message::Text(text.into())).await.is_err() {
-                    break;
-                }
-            }
-            // Open and deaf, as a half-dead route leaves it: not even pings are answered.
-            () = dead.notified() => {
-                tokio::time::sleep(LIFE).await;
-                break;
-            }
-            _ = ping.tick() => {
-                unanswered += 1;
-                if unanswered > UNANSWERED_PINGS
-                    || socket.send(Message::Ping(Bytes::from_static(b"ping"))).await.is_err()
-                {
-                    break;
-                }
-            }
-        }
-    }
-    running.abort();
-    // The other side may be gone already, which is what closing wants.
-    let _gone = socket.send(Message::Close(None)).await;
-}
-
 /// A user stream on a connection.
 #[derive(Debug)]
 struct UserStream {
@@ -133,7 +60,8 @@ struct UserStream {
     expired: bool,
 }
 
-struct Session {
+/// One connection: what it subscribed, and what it must still be told.
+pub(super) struct Session {
     world: Arc<World>,
     route: Route,
     /// Whether listen keys mean something here: on the private route and on the unrouted paths.
@@ -151,9 +79,13 @@ struct Session {
     /// Whether it has fallen silent for good.
     silent: bool,
     /// Tells whoever carries the session that it is dead.
-    dead: Arc<Notify>,
+    pub(super) dead: Arc<Notify>,
     /// The second of the last command, wall time, and how many came in it.
     commands: (i64, u32),
+    /// How long it lives, and how it ends then.
+    pub(super) life: (Duration, Farewell),
+    /// How it was closed, when the world closed it on purpose.
+    pub(super) farewell: Arc<OnceLock<Farewell>>,
 }
 
 /// The other side is gone.
@@ -161,7 +93,7 @@ struct Gone;
 
 impl Session {
     /// Reads the URL; `None` when the path is none of the exchange's.
-    fn new(world: Arc<World>, path: &str, query: &str) -> Option<Self> {
+    pub(super) fn new(world: Arc<World>, path: &str, query: &str) -> Option<Self> {
         let mut parts = path.trim_matches('/').split('/').map(|part| {
             Params::parse(&format!("part={part}"), "").get("part").unwrap_or_default().to_owned()
         });
@@ -194,6 +126,8 @@ impl Session {
             silent: false,
             dead: Arc::default(),
             commands: (0, 0),
+            life: (LIFE, Farewell::Bare),
+            farewell: Arc::default(),
         };
         for name in parts.filter(|name| !name.is_empty()) {
             session.subscribe(&name, None);
@@ -256,8 +190,9 @@ impl Session {
         self.streams.iter().map(|stream| stream.name.as_str()).chain(users)
     }
 
-    async fn run(mut self, mut incoming: mpsc::Receiver<String>, outgoing: mpsc::Sender<String>) {
-        let end = tokio::time::sleep(LIFE);
+    /// Speaks and listens until one side is gone.
+    pub(super) async fn run(mut self, mut incoming: mpsc::Receiver<String>, outgoing: mpsc::Sender<String>) {
+        let end = tokio::time::sleep(self.life.0);
         tokio::pin!(end);
         loop {
             let went_well = tokio::select! {
@@ -268,7 +203,10 @@ impl Session {
                     Ok(Signal::User { account, event, text, delivery }) => {
                         self.user_event(account, event, &text, delivery, &outgoing).await
                     }
-                    Ok(Signal::End { account, silent }) => self.end(account, silent),
+                    Ok(Signal::Liquidation { symbol, text }) => {
+                        self.liquidation(&symbol, &text, &outgoing).await
+                    }
+                    Ok(Signal::End { account, farewell }) => self.end(account, farewell),
                     // Too slow to keep up: the exchange disconnects, the client starts over.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => Err(Gone),
                 },
@@ -276,7 +214,7 @@ impl Session {
                     Some(text) => self.hear(&text, &outgoing).await,
                     None => Err(Gone),
                 },
-                () = &mut end => Err(Gone),
+                () = &mut end => Err(self.close(self.life.1)),
             };
             if went_well.is_err() {
                 return;
@@ -285,7 +223,7 @@ impl Session {
     }
 
     async fn tick(&mut self, outgoing: &mpsc::Sender<String>) -> Result<(), Gone> {
-        let (messages, now) = render(&self.world, &self.streams, self.rendered_ms);
+        let (messages, now) = render(&self.world, &mut self.streams, self.rendered_ms);
         self.rendered_ms = now;
         for (name, message) in messages {
             let delivery = self.delivery_of(&name);
@@ -302,14 +240,37 @@ impl Session {
     }
 
     /// Ends or silences the session if it carries the account's stream, or any when none is named.
-    fn end(&mut self, account: Option<AccountId>, silent: bool) -> Result<(), Gone> {
+    fn end(&mut self, account: Option<AccountId>, farewell: Option<Farewell>) -> Result<(), Gone> {
         if !account.is_none_or(|account| self.users.iter().any(|user| user.account == account)) {
             return Ok(());
         }
-        if !silent {
-            return Err(Gone);
+        if let Some(farewell) = farewell {
+            return Err(self.close(farewell));
         }
         self.fall_silent();
+        Ok(())
+    }
+
+    /// Remembers for whoever carries the session how it closes.
+    fn close(&self, farewell: Farewell) -> Gone {
+        // Whoever closed it first was heard first.
+        let _first = self.farewell.set(farewell);
+        Gone
+    }
+
+    /// Tells a liquidation on the streams for it.
+    async fn liquidation(
+        &mut self,
+        symbol: &Symbol,
+        text: &str,
+        outgoing: &mpsc::Sender<String>,
+    ) -> Result<(), Gone> {
+        let telling = self.streams.iter().filter(|stream| stream.tells_liquidation(symbol));
+        let names: Vec<String> = telling.map(|stream| stream.name.clone()).collect();
+        for name in names {
+            let delivery = self.delivery_of(&name);
+            self.deliver(&name, text, delivery, outgoing).await?;
+        }
         Ok(())
     }
 
@@ -376,7 +337,7 @@ impl Session {
                 self.fall_silent();
                 return Ok(());
             }
-            Delivery::Cut => return Err(Gone),
+            Delivery::Cut(farewell) => return Err(self.close(farewell)),
             Delivery::Doubled => self.send(name, text, outgoing).await?,
             Delivery::Plain => {}
         }
@@ -416,7 +377,7 @@ impl Session {
         let reply = self.command(text);
         outgoing.send(reply.to_string()).await.map_err(|_| Gone)?;
         // What was just subscribed speaks at once.
-        let added = self.streams.get(before..).unwrap_or_default();
+        let added = self.streams.get_mut(before..).unwrap_or_default();
         let (messages, _) = render(&self.world, added, self.rendered_ms);
         for (name, message) in messages {
             self.send(&name, &message.to_string(), outgoing).await?;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::book::{best_size, levels};
+use super::local_book::{ToldBook, difference};
 use super::wire::{fixed, money};
 use crate::domain::{Interval, Side, Symbol};
 use crate::world::World;
@@ -26,8 +27,8 @@ pub(super) enum Route {
 /// What a subscription delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
-    MarkPrice(Symbol),
-    AllMarkPrices,
+    MarkPrice(Symbol, Pace),
+    AllMarkPrices(Pace),
     Kline(Symbol, Interval),
     ContinuousKline(Symbol, Interval),
     MiniTicker(Symbol),
@@ -39,7 +40,20 @@ enum Content {
     BookTicker(Symbol),
     AllBookTickers,
     Depth(Symbol, u32),
+    DepthChanges(Symbol),
+    Liquidations(Symbol),
+    AllLiquidations,
 }
+
+/// How often a mark price is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    EverySecond,
+    EveryThird,
+}
+
+/// For how long a stream of the slow pace rests: nearly three seconds, as ticks come a little early or late.
+const REST_MS: i64 = 2_900;
 
 /// A stream as it was named, with what it delivers; silent when the name means nothing or belongs to another route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,27 +61,65 @@ pub(super) struct Stream {
     /// As the client spelled it.
     pub name: String,
     content: Option<Content>,
+    /// The book as it was last told here.
+    book: Option<ToldBook>,
+    /// When it last spoke: wall and market time, ms.
+    spoke: Option<(i64, i64)>,
 }
 
 impl Stream {
     pub fn new(name: &str, route: Route) -> Self {
         let content = content(name).filter(|content| content.route() == route);
-        Self { name: name.to_owned(), content }
+        Self { name: name.to_owned(), content, book: None, spoke: None }
+    }
+
+    /// Whether it tells of liquidations in this contract.
+    pub fn tells_liquidation(&self, symbol: &Symbol) -> bool {
+        match &self.content {
+            Some(Content::Liquidations(own)) => own == symbol,
+            Some(Content::AllLiquidations) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether its pace lets it rest; from the last word on it rests by wall time and by market time.
+    fn rests(&mut self, wall: i64, now: i64) -> bool {
+        if !self.content.as_ref().is_some_and(Content::is_slow) {
+            return false;
+        }
+        let rests =
+            self.spoke.is_some_and(|(then_wall, then)| wall - then_wall < REST_MS && now - then < REST_MS);
+        if !rests {
+            self.spoke = Some((wall, now));
+        }
+        rests
     }
 }
 
 impl Content {
     fn route(&self) -> Route {
         match self {
-            Self::BookTicker(_) | Self::AllBookTickers | Self::Depth(..) | Self::Trade(_) => Route::Public,
+            Self::BookTicker(_)
+            | Self::AllBookTickers
+            | Self::Depth(..)
+            | Self::DepthChanges(_)
+            | Self::Trade(_) => Route::Public,
             _ => Route::Market,
         }
     }
+
+    fn is_slow(&self) -> bool {
+        matches!(self, Self::MarkPrice(_, Pace::EveryThird) | Self::AllMarkPrices(Pace::EveryThird))
+    }
 }
 
+/// What a name stands for. `!contractInfo` is known to the exchange too and has nothing to say here, where no contract is
+/// ever listed, settled or changed: like a name that means nothing, it stays silent.
 fn content(name: &str) -> Option<Content> {
     match name {
-        "!markPrice@arr" | "!markPrice@arr@1s" => return Some(Content::AllMarkPrices),
+        "!markPrice@arr" => return Some(Content::AllMarkPrices(Pace::EveryThird)),
+        "!markPrice@arr@1s" => return Some(Content::AllMarkPrices(Pace::EverySecond)),
+        "!forceOrder@arr" => return Some(Content::AllLiquidations),
         "!miniTicker@arr" => return Some(Content::AllMiniTickers),
         "!ticker@arr" => return Some(Content::AllTickers),
         "!bookTicker" => return Some(Content::AllBookTickers),
@@ -83,7 +135,9 @@ fn content(name: &str) -> Option<Content> {
     }
     let symbol = Symbol::new(&symbol.to_ascii_uppercase()).ok()?;
     Some(match kind {
-        "markPrice" | "markPrice@1s" => Content::MarkPrice(symbol),
+        "markPrice" => Content::MarkPrice(symbol, Pace::EveryThird),
+        "markPrice@1s" => Content::MarkPrice(symbol, Pace::EverySecond),
+        "forceOrder" => Content::Liquidations(symbol),
         "miniTicker" => Content::MiniTicker(symbol),
         "ticker" => Content::Ticker(symbol),
         "aggTrade" => Content::AggregateTrade(symbol),
@@ -95,7 +149,10 @@ fn content(name: &str) -> Option<Content> {
             } else {
                 let depth = other.strip_prefix("depth")?;
                 let depth = depth.split('@').next().unwrap_or_default();
-                let limit = if depth.is_empty() { 20 } else { depth.parse().ok()? };
+                if depth.is_empty() {
+                    return Some(Content::DepthChanges(symbol));
+                }
+                let limit = depth.parse().ok()?;
                 [5, 10, 20].contains(&limit).then_some(Content::Depth(symbol, limit))?
             }
         }
@@ -103,15 +160,23 @@ fn content(name: &str) -> Option<Content> {
 }
 
 /// What the streams have to say since `since` (market time, ms), and the market time now. Silent ones say nothing.
-pub(super) fn render(world: &World, streams: &[Stream], since: i64) -> (Vec<(String, Value)>, i64) {
+pub(super) fn render(world: &World, streams: &mut [Stream], since: i64) -> (Vec<(String, Value)>, i64) {
     let core = world.core();
-    let (engine, now) = (&core.engine, core.played_ms);
+    let (engine, now, wall) = (&core.engine, core.played_ms, world.wall_ms());
     let mut messages = Vec::new();
     for stream in streams {
-        if let Some(content) = &stream.content {
-            let said = say(world, engine, content, since, now);
-            messages.extend(said.into_iter().map(|message| (stream.name.clone(), message)));
+        if stream.rests(wall, now) {
+            continue;
         }
+        let said = match &stream.content {
+            None => continue,
+            Some(Content::DepthChanges(symbol)) => {
+                let said = difference(engine, &core.shown_books, symbol, &mut stream.book, now);
+                said.into_iter().collect()
+            }
+            Some(content) => say(world, engine, content, since, now),
+        };
+        messages.extend(said.into_iter().map(|message| (stream.name.clone(), message)));
     }
     (messages, now)
 }
@@ -123,8 +188,8 @@ fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) 
     let together = |rows: Vec<Value>| vec![Value::Array(rows)];
     let one = |row: Option<Value>| row.into_iter().collect();
     match content {
-        Content::MarkPrice(symbol) => one(mark_price(world, engine, symbol, now)),
-        Content::AllMarkPrices => together(all(&|symbol| mark_price(world, engine, symbol, now))),
+        Content::MarkPrice(symbol, _) => one(mark_price(world, engine, symbol, now)),
+        Content::AllMarkPrices(_) => together(all(&|symbol| mark_price(world, engine, symbol, now))),
         Content::Kline(symbol, interval) => klines(world, engine, symbol, *interval, since, now),
         Content::ContinuousKline(symbol, interval) => klines(world, engine, symbol, *interval, since, now)
             .iter()
@@ -139,6 +204,8 @@ fn say(world: &World, engine: &Engine, content: &Content, since: i64, now: i64) 
         Content::BookTicker(symbol) => one(book_ticker(engine, symbol, now)),
         Content::AllBookTickers => all(&|symbol| book_ticker(engine, symbol, now)),
         Content::Depth(symbol, limit) => one(depth(engine, symbol, *limit, now)),
+        // Told by what was told before, and when they happen.
+        Content::DepthChanges(_) | Content::Liquidations(_) | Content::AllLiquidations => Vec::new(),
     }
 }
 
@@ -251,7 +318,7 @@ fn book_ticker(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
     let quote = engine.quote(symbol).ok()?;
     let (price, quantity) = (contract.price_digits(), contract.quantity_digits());
     Some(json!({
-        "e": "bookTicker", "u": now, "E": now, "T": now, "s": symbol, "ps": symbol,
+        "e": "bookTicker", "u": engine.book_id(symbol), "E": now, "T": now, "s": symbol, "ps": symbol,
         "b": fixed(quote.bid, price), "B": fixed(best_size(contract, quote, Side::Sell), quantity),
         "a": fixed(quote.ask, price), "A": fixed(best_size(contract, quote, Side::Buy), quantity), "st": 1,
     }))
@@ -260,9 +327,10 @@ fn book_ticker(engine: &Engine, symbol: &Symbol, now: i64) -> Option<Value> {
 fn depth(engine: &Engine, symbol: &Symbol, limit: u32, now: i64) -> Option<Value> {
     let contract = engine.contracts().get(symbol)?;
     let (bids, asks) = levels(contract, engine.quote(symbol).ok()?, limit);
+    let book = engine.book_id(symbol);
     Some(json!({
-        "e": "depthUpdate", "E": now, "T": now, "s": symbol, "ps": symbol, "st": 1, "U": now, "u": now,
-        "pu": now - 1, "b": bids, "a": asks,
+        "e": "depthUpdate", "E": now, "T": now, "s": symbol, "ps": symbol, "st": 1, "U": book, "u": book,
+        "pu": book - 1, "b": bids, "a": asks,
     }))
 }
 

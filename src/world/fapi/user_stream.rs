@@ -7,8 +7,8 @@ use super::feed::{Feed, Whose};
 use super::wire::{average, fixed, money};
 use crate::domain::Symbol;
 use crate::world::engine::{
-    AlgoOrder, Engine, Execution, Happening, MarginCallRow, MarginType, Order, OrderStatus, PositionReport,
-    Trade, What,
+    AlgoOrder, Engine, Execution, Happening, MarginCallRow, MarginType, Order, OrderKind, OrderStatus,
+    PositionReport, Trade, What,
 };
 
 /// Digits of a contract's prices and quantities.
@@ -33,6 +33,12 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening, wall_
                 send("TRADE_LITE", Some(&order.symbol), &trade_lite(order, trade, time, digits));
             }
             send("ORDER_TRADE_UPDATE", Some(&order.symbol), &order_update(order, execution, time, digits));
+            if order.kind == OrderKind::Liquidation
+                && !order.is_open()
+                && let Execution::Trade(trade) = execution
+            {
+                feed.liquidation(&order.symbol, &force_order(order, trade, time, digits));
+            }
         }
         What::Balance { reason, symbol, wallet, cross_wallet, change, positions } => {
             let mut body = json!({
@@ -114,6 +120,18 @@ fn trade_lite(order: &Order, trade: &Trade, time: i64, (price, quantity): (u32, 
         "q": fixed(order.quantity, quantity), "p": fixed(order.price, price), "m": trade.maker,
         "c": order.client_id, "S": order.side, "L": fixed(trade.price, price),
         "l": fixed(trade.quantity, quantity), "t": trade.id, "i": order.id,
+    })
+}
+
+/// What everybody is told of a liquidation: the exchange shows it as the limit order it sent (facts §1.9).
+fn force_order(order: &Order, last: &Trade, time: i64, (price, quantity): (u32, u32)) -> Value {
+    json!({
+        "e": "forceOrder", "E": time, "st": 1,
+        "o": {
+            "s": order.symbol, "S": order.side, "o": "LIMIT", "f": "IOC", "q": fixed(order.quantity, quantity),
+            "p": fixed(last.price, price), "ap": average(order.average(), price), "X": order.status.as_str(),
+            "l": fixed(last.quantity, quantity), "z": fixed(order.executed, quantity), "T": last.time,
+        },
     })
 }
 

@@ -88,18 +88,34 @@ pub(super) fn ending(effect: &Effect) -> Option<Ending> {
     Some(Ending { acted, show })
 }
 
-/// Makes the answer; `truth` is the true one, when the request was carried out.
-pub(super) async fn shown(show: Show, truth: Option<Response>, is_message: bool) -> Response {
+/// The name of a request to the model that was struck, by its line in the log.
+pub(super) fn request_id(number: u64) -> String {
+    format!("req_weather{number:016}")
+}
+
+/// Makes the answer; `truth` is the true one, when the request was carried out. A request to the model has an id, which
+/// stands in the header of every answer and in the body of errors.
+pub(super) async fn shown(show: Show, truth: Option<Response>, request_id: Option<String>) -> Response {
+    let mut response = plain(show, truth, request_id.as_deref()).await;
+    if let Some(id) = request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+        response.headers_mut().entry("request-id").or_insert(id);
+    }
+    response
+}
+
+async fn plain(show: Show, truth: Option<Response>, request_id: Option<&str>) -> Response {
     match show {
         Show::Error { status, code, message, retry_after } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            let body = if is_message {
+            let body = if let Some(request_id) = request_id {
                 let kind = match status.as_u16() {
                     429 => "rate_limit_error",
                     400..=428 => "invalid_request_error",
                     _ => "api_error",
                 };
-                json!({"type": "error", "error": {"type": kind, "message": message}})
+                json!({
+                    "type": "error", "error": {"type": kind, "message": message}, "request_id": request_id,
+                })
             } else {
                 json!({"code": code, "msg": message})
             };

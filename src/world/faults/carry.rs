@@ -85,9 +85,13 @@ impl World {
                     let who = account.and_then(|name| account_named(&core, name));
                     core.listen_keys.expire(who);
                 }
-                Effect::Silent {} | Effect::Disconnect {} => {
+                Effect::Silent {} | Effect::Disconnect { .. } => {
                     let who = account.and_then(|name| account_named(&self.core(), name));
-                    self.feed.end(who, struck.effect == Effect::Silent {});
+                    let farewell = match &struck.effect {
+                        Effect::Disconnect { code } => Some(*code),
+                        _ => None,
+                    };
+                    self.feed.end(who, farewell);
                 }
                 _ => {}
             }

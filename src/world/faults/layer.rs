@@ -7,14 +7,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use rust_decimal::Decimal;
 use tower::ServiceExt;
 
 use super::answers::{self, Ending};
 use super::rule::SOURCES;
-use super::{Class, Effect, Passing, Struck};
+use super::{Class, Effect, Farewell, Passing, Struck};
 use crate::domain::{AccountName, Side};
 use crate::world::World;
 use crate::world::analyst;
@@ -28,8 +28,10 @@ const BODY_LIMIT: usize = 32 * 1024 * 1024;
 pub(crate) struct Twist {
     /// How far the exchange's clock is ahead, ms.
     pub skew_ms: i64,
-    /// How old what order reads tell is, ms.
+    /// How old what order reads tell is, wall time, ms.
     pub lag_ms: i64,
+    /// How long a socket that is opened lives, ms, and how it is closed then.
+    pub socket_life: Option<(u64, Farewell)>,
     /// When an accepted conditional order vanishes, ms later.
     pub vanish_after_ms: Option<u64>,
     /// How much of its quantity an order takes at once.
@@ -139,6 +141,7 @@ impl Plan {
                 Effect::ReadLag { ms } => {
                     plan.twist.lag_ms = plan.twist.lag_ms.max(i64::try_from(*ms).unwrap_or(i64::MAX));
                 }
+                Effect::SocketLife { ms, code } => plan.twist.socket_life = Some((*ms, *code)),
                 Effect::PartialFill { share } => plan.twist.fill_share = Some(*share),
                 Effect::StopVanished { after_ms } => plan.twist.vanish_after_ms = Some(*after_ms),
                 Effect::Analyst { fault } => plan.analyst = fault.parse().ok(),
@@ -179,7 +182,8 @@ pub(crate) async fn weather(State(world): State<Arc<World>>, request: Request, n
     let is_exchange = is_exchange(&seen.path);
     let is_message = seen.path.starts_with("/v1/");
     if is_exchange && let Some(until) = world.faults().banned_until(wall_ms) {
-        return answers::shown(answers::banned(until, wall_ms).show, None, is_message).await;
+        let answer = answers::shown(answers::banned(until, wall_ms).show, None, None).await;
+        return with_weight(&world, answer);
     }
     let struck = world.faults().strike(&seen.passing(), wall_ms);
     if struck.is_empty() {
@@ -195,8 +199,16 @@ pub(crate) async fn weather(State(world): State<Arc<World>>, request: Request, n
         }
     }
     // A request under way is carried out even when its sender no longer waits.
-    let under_way = tokio::spawn(go_through(world, parts, body, next, plan, is_message));
-    under_way.await.unwrap_or_else(|_| answers::cut_off())
+    let under_way = tokio::spawn(go_through(Arc::clone(&world), parts, body, next, plan, is_message));
+    let answer = under_way.await.unwrap_or_else(|_| answers::cut_off());
+    if is_exchange { with_weight(&world, answer) } else { answer }
+}
+
+/// Every answer of the exchange tells the weight used, the bad ones too (facts §1.3).
+fn with_weight(world: &World, mut answer: Response) -> Response {
+    let used = world.core().limits.used(world.wall_ms());
+    answer.headers_mut().entry("x-mbx-used-weight-1m").or_insert_with(|| HeaderValue::from(used));
+    answer
 }
 
 fn ban(struck: &[Struck]) -> Option<(u64, u64)> {
@@ -227,5 +239,5 @@ async fn go_through(
     if let Some(truth) = &truth {
         world.faults().note_answer(number, truth.status().as_u16());
     }
-    answers::shown(ending.show, truth, is_message).await
+    answers::shown(ending.show, truth, is_message.then(|| answers::request_id(number))).await
 }

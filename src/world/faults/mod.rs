@@ -5,6 +5,7 @@
 
 mod answers;
 pub(super) mod carry;
+mod farewell;
 pub(super) mod layer;
 mod rule;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use chrono::DateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::farewell::Farewell;
 pub use self::rule::{Class, Effect, Match, Rule, Schedule, Stretch};
 use crate::domain::{AccountName, Side, Symbol};
 use crate::world::market::rng::{hash_at, unit_at};
@@ -322,6 +324,7 @@ fn fits(rule: &Rule, passing: &Passing<'_>) -> bool {
         Effect::StopRejected { .. } | Effect::StopVanished { .. } => {
             passing.method == "POST" && passing.path.ends_with("/algoOrder")
         }
+        Effect::SocketLife { .. } => passing.method == "GET" && is_socket(passing.path),
         Effect::PartialFill { .. } => passing.method == "POST" && passing.path.ends_with("/order"),
         // Closing and cancelling go through under load.
         Effect::Throttled503 {} => !passing.reduce_only && passing.method != "DELETE",
@@ -336,6 +339,11 @@ fn fits(rule: &Rule, passing: &Passing<'_>) -> bool {
         && wanted.symbol.as_ref().map(Symbol::as_str).is_none_or(|symbol| passing.symbol == Some(symbol))
         && wanted.reduce_only.is_none_or(|reduce_only| passing.reduce_only == reduce_only)
         && wanted.side.is_none_or(|side| passing.side == Some(side))
+}
+
+/// Whether a path opens a websocket.
+fn is_socket(path: &str) -> bool {
+    path.trim_matches('/').split('/').take(2).any(|part| matches!(part, "ws" | "stream"))
 }
 
 impl Armed {

@@ -5,6 +5,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::farewell::Farewell;
 use crate::domain::{AccountName, Side, Symbol};
 use crate::world::analyst;
 
@@ -273,7 +274,7 @@ pub enum Effect {
         #[serde(default = "yes")]
         acted: bool,
     },
-    /// Order reads answer from the state so long ago (market time).
+    /// Order reads tell what was known so long ago (wall time).
     ReadLag {
         /// Age of what is told, ms.
         ms: u64,
@@ -336,7 +337,19 @@ pub enum Effect {
     /// The socket stays open and says nothing any more.
     Silent {},
     /// The socket is closed.
-    Disconnect {},
+    Disconnect {
+        /// In which way.
+        #[serde(default, skip_serializing_if = "Farewell::is_bare")]
+        code: Farewell,
+    },
+    /// A socket that is opened over TCP lives so long, instead of a day.
+    SocketLife {
+        /// Wall time, ms.
+        ms: u64,
+        /// In which way it is closed then.
+        #[serde(default, skip_serializing_if = "Farewell::is_bare")]
+        code: Farewell,
+    },
     /// The listen key ends: told once, then silence.
     ListenKeyExpired {},
 }
@@ -346,7 +359,7 @@ impl Effect {
     pub(super) fn is_for_streams(&self) -> bool {
         matches!(
             self,
-            Self::Lost {} | Self::Doubled {} | Self::Reordered {} | Self::Silent {} | Self::Disconnect {}
+            Self::Lost {} | Self::Doubled {} | Self::Reordered {} | Self::Silent {} | Self::Disconnect { .. }
         )
     }
 
@@ -354,7 +367,7 @@ impl Effect {
     pub(super) fn can_wait_for_time(&self) -> bool {
         matches!(
             self,
-            Self::PriceGap { .. } | Self::ListenKeyExpired {} | Self::Silent {} | Self::Disconnect {}
+            Self::PriceGap { .. } | Self::ListenKeyExpired {} | Self::Silent {} | Self::Disconnect { .. }
         )
     }
 
@@ -373,6 +386,7 @@ impl Effect {
             Self::Timeout { hang_ms, .. } => at_most("hang_ms", *hang_ms, LONGEST_MS),
             Self::StopVanished { after_ms } => at_most("after_ms", *after_ms, LONGEST_MS),
             Self::ReadLag { ms } => at_most("ms", *ms, 7 * LARGEST_SKEW),
+            Self::SocketLife { ms, .. } => at_most("ms", *ms, LARGEST_SKEW),
             Self::ClockSkew { ms } if ms.unsigned_abs() > LARGEST_SKEW || *ms == 0 => {
                 Err(format!("ms is {ms}; allowed are -86400000 to 86400000 without 0"))
             }

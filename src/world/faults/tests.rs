@@ -119,6 +119,7 @@ async fn the_endings_show_their_answer_and_act_or_not() {
         (json!({"kind": "408", "acted": true}), 408, -1007, true),
         (json!({"kind": "408", "acted": false}), 408, -1007, false),
         (json!({"kind": "429", "retry_after": 7}), 429, -1003, false),
+        (json!({"kind": "418", "retry_after": 0}), 418, -1003, false),
         (json!({"kind": "maintenance"}), 503, -1016, false),
         (json!({"kind": "rejected", "code": -2019}), 400, -2019, false),
         (json!({"kind": "answer", "status": 502, "body": "<html>", "acted": true}), 502, 0, true),
@@ -127,6 +128,7 @@ async fn the_endings_show_their_answer_and_act_or_not() {
         client.arm(json!({"effect": effect, "match": {"class": "order"}, "schedule": "once"})).await;
         let reply = client.post("/fapi/v1/order", BUY).await;
         assert_eq!((reply.status.as_u16(), reply.code()), (status, code), "{effect}");
+        assert_eq!(reply.headers["x-mbx-used-weight-1m"], "0", "{effect}");
         if status == 429 {
             assert_eq!(reply.headers["retry-after"], "7");
         }
@@ -382,6 +384,9 @@ async fn sources_and_the_model_have_weather_of_their_own() {
     assert_eq!(client.get("/fapi/v1/ping").await.status, 200);
     let reply = client.raw("POST", "/v1/messages", "{}", None).await;
     assert_eq!((reply.status.as_u16(), &reply.body["error"]["type"]), (429, &json!("rate_limit_error")));
+    assert!(reply.body["request_id"].as_str().unwrap().starts_with("req_"));
+    assert_eq!(reply.headers["request-id"], reply.body["request_id"].as_str().unwrap());
+    assert!(!reply.headers.contains_key("x-mbx-used-weight-1m"));
     let log = client.log().await;
     assert_eq!(log.len(), 3, "the analyst's fault was drawn too: {log:?}");
     client.arm(json!({"effect": {"kind": "analyst", "fault": "overload"}, "schedule": "once"})).await;
@@ -466,4 +471,74 @@ proptest! {
             prop_assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), rule);
         }
     }
+}
+
+#[tokio::test]
+async fn a_read_lags_by_wall_time_even_where_the_markets_clock_stands_still() {
+    let wall = crate::world::tests::wall();
+    let options = crate::world::WorldOptions { speed: 0.0, ..crate::world::tests::options() };
+    let world = crate::world::World::open(options, wall.clone()).unwrap();
+    let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
+    client.arm(json!({"effect": {"kind": "read_lag", "ms": 300}})).await;
+    client.post("/fapi/v1/order", BUY).await;
+    assert_eq!(client.stop(dec!(0.9)).await.status, 200);
+    let query = async || client.signed("GET", "/fapi/v1/algoOrder", "clientAlgoId=sl").await;
+    let orders = async || client.signed("GET", "/fapi/v1/allOrders", "symbol=SOLUSDT").await.body;
+    client.wall.advance(chrono::Duration::milliseconds(299));
+    assert_eq!((query().await.code(), orders().await), (-2013, json!([])));
+    client.wall.advance(chrono::Duration::milliseconds(1));
+    assert_eq!(query().await.body["algoStatus"], "NEW");
+    assert_eq!(orders().await[0]["status"], "FILLED");
+    client.signed("DELETE", "/fapi/v1/algoOrder", "clientAlgoId=sl").await;
+    assert_eq!(query().await.body["algoStatus"], "NEW");
+    client.wall.advance(chrono::Duration::milliseconds(300));
+    assert_eq!(query().await.body["algoStatus"], "CANCELED");
+}
+
+#[tokio::test]
+async fn sockets_are_closed_with_the_code_a_rule_names_and_live_as_long_as_it_says() {
+    use futures_util::StreamExt;
+    use tokio_tungstenite::tungstenite::Message;
+    let client = client();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = client.router.clone();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let open = async || {
+        let url = format!("ws://{address}/market/ws/btcusdt@forceOrder");
+        tokio_tungstenite::connect_async(url).await.unwrap().0
+    };
+    for by_age in [false, true] {
+        for (code, expected) in [
+            (json!(1000), Some(Some(1000))),
+            (json!(1001), Some(Some(1001))),
+            (json!(1008), Some(Some(1008))),
+            (json!("none"), Some(None)),
+            (json!("abrupt"), None),
+        ] {
+            let disconnect = json!({"effect": {"kind": "disconnect", "code": code}, "schedule": "once"});
+            let life = json!({"effect": {"kind": "socket_life", "ms": 20, "code": code}, "schedule": "once"});
+            let mut socket;
+            if by_age {
+                client.arm(life).await;
+                client.get("/fapi/v1/ping").await;
+                socket = open().await;
+            } else {
+                socket = open().await;
+                client.arm(disconnect).await;
+            }
+            let last = tokio::time::timeout(Duration::from_secs(30), socket.next()).await.unwrap();
+            let closed = match last {
+                Some(Ok(Message::Close(frame))) => Some(frame.map(|frame| u16::from(frame.code))),
+                Some(Err(_)) | None => None,
+                other => panic!("neither closed nor cut: {other:?}"),
+            };
+            assert_eq!(closed, expected, "{code}, by age: {by_age}");
+        }
+    }
+    let refused =
+        client.world("POST", "/world/faults", &json!({"effect": {"kind": "disconnect", "code": 1005}})).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body["error"].as_str().unwrap().contains("1008"), "{}", refused.body);
+    server.abort();
 }

@@ -349,3 +349,35 @@ fn histories_have_an_end_even_within_a_day() {
     assert!(account.orders.len() > MOST_ROWS / 2);
     assert_eq!(account.wallet(), account.ledger_sum());
 }
+
+#[test]
+fn a_triggered_limit_order_meets_the_same_filters_as_one_that_is_placed() {
+    let mut bench = bench();
+    let request = AlgoRequest {
+        kind: AlgoKind::Stop,
+        quantity: Some(dec!(1)),
+        price: Some(dec!(120)),
+        close_position: false,
+        ..stop("SOLUSDT", Side::Buy, dec!(101))
+    };
+    let far = bench.arm(request).unwrap();
+    bench.price("SOLUSDT", dec!(102));
+    let told = bench.algo(far.id);
+    assert_eq!(told.status, AlgoStatus::Rejected);
+    assert!(told.fail_reason.unwrap().contains("higher than"));
+    for number in 0..200 {
+        let price = dec!(90) + Decimal::new(number, 2);
+        bench.place(limit("SOLUSDT", Side::Buy, dec!(0.1), price)).unwrap();
+    }
+    assert_eq!(bench.place(limit("SOLUSDT", Side::Buy, dec!(0.1), dec!(95))).unwrap_err(), -2025);
+    let request = AlgoRequest {
+        kind: AlgoKind::Stop,
+        quantity: Some(dec!(0.1)),
+        price: Some(dec!(103)),
+        close_position: false,
+        ..stop("SOLUSDT", Side::Buy, dec!(103))
+    };
+    let surplus = bench.arm(request).unwrap();
+    bench.price("SOLUSDT", dec!(104));
+    assert_eq!(bench.algo(surplus.id).fail_reason.as_deref(), Some("Reach max open order limit."));
+}

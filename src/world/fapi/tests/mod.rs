@@ -258,6 +258,9 @@ async fn bad_orders_are_refused_with_their_codes() {
         ("symbol=SOLUSDT&side=BUY&type=LIMIT&quantity=1&price=50", -1102),
         ("symbol=SOLUSDT&side=BUY&type=LIMIT&quantity=1&price=50&timeInForce=SOON", -1115),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&positionSide=LONG", -4061),
+        ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&positionSide=UP", -4060),
+        ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&priceMatch=QUEUE", -1130),
+        ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&selfTradePreventionMode=EXPIRE_BOTH", -1130),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&reduceOnly=true", -2022),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&reduceOnly=maybe", -1130),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&newClientOrderId=a%20b", -4015),
@@ -269,6 +272,8 @@ async fn bad_orders_are_refused_with_their_codes() {
         assert_eq!(client.world.core().engine.state(), &before, "{params}");
     }
     assert_eq!(client.post("/fapi/v1/order/test", base).await.body, json!({}));
+    let usual = format!("{base}&priceMatch=NONE&selfTradePreventionMode=EXPIRE_MAKER");
+    assert_eq!(client.post("/fapi/v1/order/test", &usual).await.body, json!({}));
     assert_eq!(client.signed("GET", "/fapi/v1/allOrders", "symbol=SOLUSDT").await.body, json!([]));
     assert_eq!(client.signed("GET", "/fapi/v1/order", "symbol=SOLUSDT&orderId=1").await.code(), -2013);
     assert_eq!(client.signed("DELETE", "/fapi/v1/order", "symbol=SOLUSDT&orderId=1").await.code(), -2011);
@@ -410,6 +415,39 @@ async fn limits_are_reported_always_and_enforced_when_asked() {
     assert!(reply.headers.contains_key("retry-after"));
     client.wall.advance(chrono::Duration::seconds(60));
     assert_eq!(client.get("/fapi/v1/ping").await.headers["x-mbx-used-weight-1m"], "1");
+}
+
+#[tokio::test]
+async fn too_many_orders_are_told_when_the_window_they_fill_ends() {
+    let wall = wall();
+    wall.advance(chrono::Duration::seconds(5));
+    let rich = crate::domain::Usdt::of(dec!(10000000));
+    let limited = WorldOptions { enforce_limits: true, balance: rich, ..options() };
+    let world = World::open(limited, wall.clone()).unwrap();
+    let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
+    let place = async |accepted: bool| {
+        let reply = client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
+        assert_eq!(
+            (reply.status == StatusCode::OK, reply.code() == -1015),
+            (accepted, !accepted),
+            "{}",
+            reply.body
+        );
+        reply
+    };
+    for window in 0..4 {
+        for _ in 0..if window == 3 { 299 } else { 300 } {
+            place(true).await;
+        }
+        if window == 0 {
+            // Counted too: the minute has room for one less at its end.
+            assert_eq!(place(false).await.headers["retry-after"], "6");
+        }
+        client.wall.advance(chrono::Duration::seconds(10));
+    }
+    let refused = place(false).await;
+    assert_eq!(refused.headers["retry-after"], "16");
+    assert!(refused.body["msg"].as_str().unwrap().contains("1200"), "{}", refused.body);
 }
 
 #[tokio::test]

@@ -182,3 +182,110 @@ async fn over_tcp_a_session_is_the_same() {
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(b"x".to_vec().into()));
     server.abort();
 }
+
+fn level(row: &Value) -> (rust_decimal::Decimal, rust_decimal::Decimal) {
+    (row[0].as_str().unwrap().parse().unwrap(), row[1].as_str().unwrap().parse().unwrap())
+}
+
+/// A client's copy of one side of the book.
+fn apply(side: &mut std::collections::BTreeMap<rust_decimal::Decimal, rust_decimal::Decimal>, rows: &Value) {
+    for (price, size) in rows.as_array().unwrap().iter().map(level) {
+        if size.is_zero() {
+            side.remove(&price);
+        } else {
+            side.insert(price, size);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_local_book_begun_with_any_snapshot_follows_the_changes_and_stays_the_exchanges() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/public/ws/btcusdt@depth@100ms");
+    socket.settled().await;
+    client.world.step();
+    let whole = socket.next().await;
+    let snapshot = async || client.get("/fapi/v1/depth?symbol=BTCUSDT&limit=1000").await.body;
+    let mut last = whole["u"].clone();
+    for round in 0..5 {
+        // The market moves on between the last message, the snapshot and the next message.
+        client.wall.advance(chrono::Duration::milliseconds(1400));
+        let begun = snapshot().await;
+        client.wall.advance(chrono::Duration::milliseconds(2600));
+        if round == 3 {
+            let jump = rust_decimal::Decimal::from(50_000 + round);
+            client.world.set_price(&crate::domain::Symbol::new("BTCUSDT").unwrap(), jump).unwrap();
+        } else {
+            client.world.step();
+        }
+        let change = socket.next().await;
+        assert_eq!((&change["e"], &change["pu"]), (&json!("depthUpdate"), &last), "chained");
+        last = change["u"].clone();
+        let number = |value: &Value| value.as_i64().unwrap();
+        let id = number(&begun["lastUpdateId"]);
+        assert!(
+            number(&change["U"]) <= id && number(&change["u"]) >= id,
+            "{} {id} {}",
+            change["U"],
+            change["u"]
+        );
+        let (mut bids, mut asks) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
+        for (side, name, key) in [(&mut bids, "bids", "b"), (&mut asks, "asks", "a")] {
+            apply(side, &begun[name]);
+            apply(side, &change[key]);
+        }
+        let present = snapshot().await;
+        let rows = |name: &str| present[name].as_array().unwrap().iter().map(level).collect::<Vec<_>>();
+        assert_eq!(bids.into_iter().rev().collect::<Vec<_>>(), rows("bids"), "round {round}");
+        assert_eq!(asks.into_iter().collect::<Vec<_>>(), rows("asks"), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_price_comes_every_third_second_unless_every_second_is_asked_for() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(
+        &client.world,
+        "/market/stream?streams=btcusdt@markPrice/btcusdt@markPrice@1s",
+    );
+    socket.settled().await;
+    let mut names = Vec::new();
+    for _ in 0..6 {
+        client.world.step();
+        socket.say("{\"method\":\"GET_PROPERTY\",\"id\":0}").await;
+        loop {
+            let event = socket.next().await;
+            match event["stream"].as_str() {
+                Some(name) => names.push(name.trim_start_matches("btcusdt@markPrice").to_owned()),
+                None => break,
+            }
+        }
+        client.wall.advance(chrono::Duration::seconds(1));
+    }
+    assert_eq!(names, ["", "@1s", "@1s", "@1s", "", "@1s", "@1s", "@1s"]);
+}
+
+#[tokio::test]
+async fn a_liquidation_is_told_to_everybody_who_listens_for_it() {
+    let client = client();
+    client.prepare().await;
+    client.post("/fapi/v1/leverage", "symbol=SOLUSDT&leverage=50").await;
+    client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=2").await;
+    let mut all = WorldSocketProbe::open(&client.world, "/market/ws/!forceOrder@arr/btcusdt@forceOrder");
+    let mut one = WorldSocketProbe::open(&client.world, "/market/ws/solusdt@forceOrder");
+    all.settled().await;
+    one.settled().await;
+    let sunk = (client.sol().await * rust_decimal_macros::dec!(0.9)).round_dp(2);
+    client.world.set_price(&crate::domain::Symbol::new("SOLUSDT").unwrap(), sunk).unwrap();
+    let told = one.next().await;
+    assert_eq!(
+        (&told["e"], &told["o"]["s"], &told["o"]["S"]),
+        (&json!("forceOrder"), &json!("SOLUSDT"), &json!("SELL"))
+    );
+    assert_eq!(
+        (&told["o"]["q"], &told["o"]["z"], &told["o"]["X"]),
+        (&json!("2.00"), &json!("2.00"), &json!("FILLED"))
+    );
+    assert_eq!(all.next().await, told);
+    all.settled().await;
+}

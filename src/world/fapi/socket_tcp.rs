@@ -1,0 +1,98 @@
+//! Websocket sessions over TCP: upgrades, pings, and how a connection ends (facts §1.9, §5.3.8).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::Uri;
+use tokio::sync::mpsc;
+
+use super::socket::{LIFE, QUEUE, Session};
+use crate::world::World;
+use crate::world::faults::Farewell;
+use crate::world::faults::layer::Twist;
+
+/// How often the server asks for a sign of life, and how many may go unanswered.
+const PING_EVERY: Duration = Duration::from_mins(3);
+const UNANSWERED_PINGS: u32 = 3;
+/// Longest message a client may send, bytes.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+
+/// Takes a TCP connection's upgrade.
+pub(super) async fn over_tcp(
+    State(world): State<Arc<World>>,
+    uri: Uri,
+    twist: Option<Extension<Twist>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.max_message_size(LONGEST_MESSAGE),
+        Err(rejection) => return rejection.into_response(),
+    };
+    let Some(mut session) = Session::new(world, uri.path(), uri.query().unwrap_or_default()) else {
+        return http::StatusCode::NOT_FOUND.into_response();
+    };
+    if let Some((ms, farewell)) = twist.and_then(|Extension(twist)| twist.socket_life) {
+        session.life = (Duration::from_millis(ms), farewell);
+    }
+    upgrade.on_upgrade(|socket| bridge(socket, session))
+}
+
+/// Carries messages between a TCP websocket and its session, and keeps it alive.
+async fn bridge(mut socket: WebSocket, session: Session) {
+    let (to_world, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, mut from_world) = mpsc::channel(QUEUE);
+    let dead = Arc::clone(&session.dead);
+    let farewell = Arc::clone(&session.farewell);
+    let running = tokio::spawn(session.run(incoming, outgoing));
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
+    let mut unanswered = 0;
+    loop {
+        tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    // Waiting here could wait for ever on a client that talks but never reads.
+                    if to_world.try_send(text.to_string()).is_err() {
+                        break;
+                    }
+                }
+                Some(Ok(Message::Pong(_))) => unanswered = 0,
+                // Pings are answered by the websocket layer; binary frames mean nothing here.
+                Some(Ok(Message::Ping(_) | Message::Binary(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+            },
+            text = from_world.recv() => {
+                let Some(text) = text else { break };
+                if socket.send(Message::Text(text.into())).await.is_err() {
+                    break;
+                }
+            }
+            // Open and deaf, as a half-dead route leaves it: not even pings are answered.
+            () = dead.notified() => {
+                tokio::time::sleep(LIFE).await;
+                break;
+            }
+            _ = ping.tick() => {
+                unanswered += 1;
+                if unanswered > UNANSWERED_PINGS
+                    || socket.send(Message::Ping(Bytes::from_static(b"ping"))).await.is_err()
+                {
+                    break;
+                }
+            }
+        }
+    }
+    running.abort();
+    let frame = match farewell.get().copied().unwrap_or_default() {
+        Farewell::Abrupt => return,
+        Farewell::Bare => None,
+        Farewell::Coded(code) => Some(CloseFrame { code, reason: "".into() }),
+    };
+    // The other side may be gone already, which is what closing wants.
+    let _gone = socket.send(Message::Close(frame)).await;
+}
