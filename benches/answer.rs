@@ -218,6 +218,7 @@ fn nothing(at: jarvis::domain::Timestamp) -> Snapshot {
                 built_in_market: true,
                 built_in_analyst: false,
                 clock_speed: 1.0,
+                accounts: Vec::new(),
                 symbols: Vec::new(),
             },
         )

@@ -348,6 +348,7 @@ async fn first_snapshot(
                 built_in_market: parts.built_in_market,
                 built_in_analyst: provider == crate::config::Provider::Builtin,
                 clock_speed: parts.clock.speed(),
+                accounts: parts.accounts.iter().map(|(terms, _)| terms.name.clone()).collect(),
                 symbols: Symbol::each_once(parts.accounts.iter().flat_map(|(terms, _)| &terms.symbols)),
             },
         )

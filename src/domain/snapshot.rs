@@ -106,6 +106,8 @@ pub struct DeskFacts {
     pub built_in_analyst: bool,
     /// Seconds of market time in a second of wall time; 0 stands still.
     pub clock_speed: f64,
+    /// The accounts, in the settings' order.
+    pub accounts: Vec<AccountName>,
     /// All coins of all accounts, in order of first mention.
     pub symbols: Vec<Symbol>,
 }
@@ -286,9 +288,16 @@ impl Snapshot {
     }
 
     fn replace_account(&mut self, state: &AccountState) {
-        match self.accounts.iter_mut().find(|account| account.name == state.name) {
-            Some(account) => *account = state.clone(),
-            None => self.accounts.push(state.clone()),
+        if let Some(account) = self.accounts.iter_mut().find(|account| account.name == state.name) {
+            account.clone_from(state);
+        } else {
+            // Accounts are read side by side; who was read first does not matter.
+            let place = |name: &AccountName| {
+                self.facts.accounts.iter().position(|known| known == name).unwrap_or(usize::MAX)
+            };
+            let own = place(&state.name);
+            let at = self.accounts.partition_point(|known| place(&known.name) <= own);
+            self.accounts.insert(at, state.clone());
         }
         for position in &state.positions {
             self.set_mark(&position.symbol, position.mark);

@@ -184,6 +184,7 @@ pub fn empty() -> Snapshot {
                 built_in_market: true,
                 built_in_analyst: true,
                 clock_speed: 1.0,
+                accounts: Vec::new(),
                 symbols: COINS.iter().map(|(coin, _)| symbol(coin)).collect(),
             },
         )

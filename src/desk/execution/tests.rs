@@ -140,6 +140,7 @@ fn blank() -> Snapshot {
             built_in_market: true,
             built_in_analyst: true,
             clock_speed: 0.0,
+            accounts: Vec::new(),
             symbols: vec![btc()],
         },
     )
