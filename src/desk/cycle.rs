@@ -13,6 +13,7 @@ use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
 use super::guards::{Approved, CloseOrder, OpenOrder, Verdict};
+use super::hearing::Teller;
 use super::memory;
 use super::prompt::{Look, MemoryInput, PromptError, RenderedPrompt};
 use crate::config::Provider;
@@ -277,7 +278,7 @@ impl Run<'_> {
             .coins
             .iter()
             .filter_map(|coin| Some((coin.symbol.clone(), coin.mark_price.or(coin.price)?)));
-        self.floor.hear(marks.collect());
+        self.floor.hear(marks.collect(), Teller::Brief);
         // The readings above are in the store by now, so that the past includes them.
         if let Err(error) = self.floor.recall().await {
             self.errors.push(format!("the past of the accounts could not be read: {error}"));

@@ -18,22 +18,36 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(15);
 /// How often the silence is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// When each coin's price was heard last: in market time, and by a clock that never stands.
+/// Who told a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The stream, which is the one to listen to as soon as it spoke once.
+    Stream,
+    /// A brief that was read; it counts for coins no stream has told of.
+    Brief,
+}
+
+/// When each coin's price was heard last, in market time and by a clock that never stands, and from whom.
 #[derive(Debug, Default)]
-pub(super) struct Hearing(Mutex<BTreeMap<Symbol, (Timestamp, Instant)>>);
+pub(super) struct Hearing(Mutex<BTreeMap<Symbol, (Timestamp, Instant, Teller)>>);
 
 impl Hearing {
-    fn note(&self, marks: &[(Symbol, Price)], now: Timestamp) {
-        let now = (now, Instant::now());
+    fn note(&self, marks: &[(Symbol, Price)], now: Timestamp, teller: Teller) {
+        let news = (now, Instant::now(), teller);
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.extend(marks.iter().map(|(symbol, _)| (symbol.clone(), now)));
+        for (symbol, _) in marks {
+            let known = heard.entry(symbol.clone()).or_insert(news);
+            if teller == Teller::Stream || known.2 == Teller::Brief {
+                *known = news;
+            }
+        }
     }
 
     /// The coins that were heard of once and are silent for too long, and for how long. A world's clock may run faster
     /// than its streams, or stand still: the shorter of market time and real time counts.
     fn silent(&self, now: Timestamp) -> BTreeMap<Symbol, Duration> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ages = heard.iter().map(|(symbol, (at, since))| {
+        let ages = heard.iter().map(|(symbol, (at, since, _))| {
             let in_the_market = (now - *at).to_std().unwrap_or_default();
             (symbol.clone(), in_the_market.min(since.elapsed()))
         });
@@ -51,7 +65,7 @@ impl Floor {
             tokio::select! {
                 marks = heard.recv() => {
                     let Some(marks) = marks else { return };
-                    self.hear(marks);
+                    self.hear(marks, Teller::Stream);
                 }
                 _ = look.tick() => self.tell_silence(&mut is_silent),
             }
@@ -59,8 +73,8 @@ impl Floor {
     }
 
     /// Takes in marks, whoever read them, and tells them.
-    pub(super) fn hear(&self, marks: Vec<(Symbol, Price)>) {
-        self.hearing.note(&marks, self.shared.clock.now());
+    pub(super) fn hear(&self, marks: Vec<(Symbol, Price)>, teller: Teller) {
+        self.hearing.note(&marks, self.shared.clock.now(), teller);
         self.shared.bulletin.tell(None, Event::Marks { marks });
     }
 
@@ -107,16 +121,17 @@ mod tests {
         let [bitcoin, ether] = ["BTCUSDT", "ETHUSDT"].map(|name| Symbol::new(name).unwrap());
         let price = Price::new(Decimal::ONE).unwrap();
         let at = |seconds| Timestamp::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds);
-        hearing.note(&[(bitcoin.clone(), price), (ether.clone(), price)], at(0));
+        hearing.note(&[(bitcoin.clone(), price), (ether.clone(), price)], at(0), Teller::Stream);
         tokio::time::advance(Duration::from_secs(14)).await;
         assert!(hearing.silent(at(14)).is_empty());
-        hearing.note(&[(ether, price)], at(14));
+        hearing.note(&[(ether, price)], at(14), Teller::Stream);
+        hearing.note(&[(bitcoin.clone(), price)], at(14), Teller::Brief);
         assert!(hearing.silent(at(60)).is_empty(), "a fast market alone makes no price old");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(hearing.silent(at(14)).is_empty(), "nor does one that stands still");
         let silent = hearing.silent(at(15));
         assert_eq!(silent.into_iter().collect::<Vec<_>>(), [(bitcoin.clone(), LONGEST_SILENCE)]);
-        hearing.note(&[(bitcoin, price)], at(15));
+        hearing.note(&[(bitcoin, price)], at(15), Teller::Stream);
         assert!(hearing.silent(at(15)).is_empty());
     }
 }
