@@ -61,6 +61,7 @@ fn exchange() -> Engine {
     let listing = |name: &str| Listing {
         symbol: symbol(name),
         tick: Decimal::new(1, 2),
+        price_digits: 2,
         step: Decimal::new(1, 2),
         minimum_notional: Decimal::from(5),
         funding_hours: 8,
@@ -203,7 +204,7 @@ fn marking() {
         for (place, name) in COINS.iter().enumerate() {
             let coin = symbol(name);
             if place % 2 == 0 {
-                engine.set_margin_type(who, &coin, MarginType::Isolated).expect("set");
+                engine.set_margin_type(who, &coin, MarginType::Isolated, 0).expect("set");
             }
             let side = if (place + number) % 3 == 0 { Side::Sell } else { Side::Buy };
             engine.place(who, order(&coin, side), START).expect("filled");

@@ -172,7 +172,7 @@ async fn the_library_arms_the_same_rules_and_reads_the_same_log() {
     let rule = Rule::new(Effect::Unknown503 { acted: true })
         .matching(Match { path: Some("/order".to_owned()), nth: Some(2), ..Match::default() })
         .scheduled(Schedule::Once);
-    assert_eq!(outsider.world.arm(vec![rule]).unwrap(), [1]);
+    assert_eq!(outsider.world.arm(None, vec![rule]).unwrap(), [1]);
     let statuses = [outsider.buy().await.unwrap().status, outsider.buy().await.unwrap().status];
     assert_eq!(statuses.map(|status| status.as_u16()), [200, 503]);
     let log = outsider.world.faults().injected();

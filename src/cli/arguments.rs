@@ -121,10 +121,10 @@ pub enum PromptCommand {
 /// Recorded candles instead of a made-up market.
 #[derive(Debug, Clone, Args)]
 pub struct RecordedOptions {
-    /// Folder of SYMBOL-{1h,4h,1d}.csv files with recorded candles
+    /// Folder of SYMBOL-{1h,4h,1d}.csv files with recorded candles; needs --from
     #[arg(long, value_name = "DIR", requires = "from")]
     pub candles: Option<PathBuf>,
-    /// Market time to stand at: RFC 3339, seconds optional, or a date; UTC
+    /// Market time the recorded candles stand at: RFC 3339, seconds optional, or a date; UTC
     #[arg(long, value_name = "TIME", requires = "candles", value_parser = parse_time)]
     pub from: Option<Timestamp>,
 }

@@ -77,6 +77,8 @@ pub async fn listings(
     let listings = rules.into_values().filter(SymbolRules::is_tradable).map(|rules| Listing {
         symbol: rules.symbol,
         tick: rules.price.step.normalize(),
+        // As the increment is written there: 0.10 has two.
+        price_digits: rules.price.step.scale(),
         step: rules.market_quantity.step.normalize(),
         minimum_notional: rules.min_notional.value(),
         // When fundings are paid is told with the prices.

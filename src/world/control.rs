@@ -144,12 +144,8 @@ fn weather(body: &[u8]) -> Result<Weather, String> {
 }
 
 async fn arm(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    let armed = weather(&body).and_then(|Weather { seed, rules }| {
-        if let Some(seed) = seed {
-            world.faults().reseed(seed);
-        }
-        world.arm(rules).map_err(|error| error.to_string())
-    });
+    let armed = weather(&body)
+        .and_then(|Weather { seed, rules }| world.arm(seed, rules).map_err(|error| error.to_string()));
     match armed {
         Ok(numbers) => Json(json!({ "armed": numbers })).into_response(),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error, RULE),

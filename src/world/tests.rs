@@ -63,7 +63,7 @@ fn open_long(world: &World, stop_share: Decimal) {
     let mut core = world.core();
     let (now, who) = (core.played_ms, core.engine.accounts().next().unwrap().0);
     let mark = core.engine.quote(&bitcoin()).unwrap().mark;
-    core.engine.set_margin_type(who, &bitcoin(), MarginType::Isolated).unwrap();
+    core.engine.set_margin_type(who, &bitcoin(), MarginType::Isolated, now).unwrap();
     core.engine.set_leverage(who, &bitcoin(), 3, now).unwrap();
     let order = OrderRequest {
         symbol: bitcoin(),

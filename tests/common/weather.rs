@@ -97,7 +97,6 @@ impl Bench {
             .collect();
         rules.extend(by_chance());
         self.faults.stops_vanish_after(VANISHING_MS);
-        self.world.faults().reseed(self.faults.seed());
-        self.world.arm(rules).unwrap();
+        self.world.arm(Some(self.faults.seed()), rules).unwrap();
     }
 }

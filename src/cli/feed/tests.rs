@@ -211,7 +211,7 @@ async fn paper_money_trades_on_told_prices_and_never_on_old_ones() {
 
     // The streams fall silent, although everything else still answers: said, and nothing is opened.
     let streams = Match { class: Some(Class::Stream), ..Match::default() };
-    stand_in.arm(vec![Weather::new(Effect::Silent {}).matching(streams)]).unwrap();
+    stand_in.arm(None, vec![Weather::new(Effect::Silent {}).matching(streams)]).unwrap();
     let symbols = at_work.floor.symbols();
     until("the prices are old", || {
         symbols.iter().all(|symbol| !at_work.world().hears_all(std::slice::from_ref(symbol)))
@@ -229,10 +229,13 @@ async fn paper_money_trades_on_told_prices_and_never_on_old_ones() {
     // A connection that is made anew goes on.
     stand_in.faults().clear();
     stand_in
-        .arm(vec![Weather {
-            schedule: crate::world::faults::Schedule::Once,
-            ..Weather::new(Effect::Disconnect { code: Farewell::default() })
-        }])
+        .arm(
+            None,
+            vec![Weather {
+                schedule: crate::world::faults::Schedule::Once,
+                ..Weather::new(Effect::Disconnect { code: Farewell::default() })
+            }],
+        )
         .unwrap();
     until("prices are heard again", || at_work.world().hears_all(&symbols)).await;
     until("the desk says so", || at_work.alarms().iter().any(|text| text.contains("heard again"))).await;

@@ -96,7 +96,7 @@ impl Contract {
         let step = listing.step;
         Self {
             depth: Depth::of(&listing.symbol, 0),
-            price_digits: tick.normalize().scale(),
+            price_digits: listing.price_digits.max(tick.normalize().scale()),
             quantity_digits: step.normalize().scale(),
             min_price: tick,
             max_price: tick * Decimal::from(50_000_000),

@@ -249,7 +249,7 @@ impl Engine {
         change: Decimal,
     ) {
         let account = self.account(id);
-        let positions = changed.iter().filter_map(|symbol| self.position_report(id, symbol)).collect();
+        let positions = changed.iter().map(|symbol| self.position_report(id, symbol)).collect();
         let symbol = (reason == "FUNDING_FEE").then(|| changed.first().cloned()).flatten();
         let what = What::Balance {
             reason,
@@ -262,11 +262,12 @@ impl Engine {
         self.tell(id, time, what);
     }
 
-    fn position_report(&self, id: AccountId, symbol: &Symbol) -> Option<PositionReport> {
+    /// The position of a contract as it is told; a flat one where none was ever opened.
+    fn position_report(&self, id: AccountId, symbol: &Symbol) -> PositionReport {
         let account = self.account(id);
-        let position = account.positions.get(symbol)?;
+        let position = account.positions.get(symbol).cloned().unwrap_or_default();
         let mark = self.last_quote(symbol).map_or(position.entry, |quote| quote.mark);
-        Some(PositionReport {
+        PositionReport {
             symbol: symbol.clone(),
             amount: position.amount,
             entry: position.entry,
@@ -275,6 +276,6 @@ impl Engine {
             unrealized: position.unrealized(mark),
             margin: account.settings(symbol).margin,
             isolated_wallet: position.isolated_wallet,
-        })
+        }
     }
 }

@@ -60,6 +60,7 @@ impl Engine {
         id: AccountId,
         symbol: &Symbol,
         margin: MarginType,
+        now: i64,
     ) -> Result<(), Refusal> {
         self.contract(symbol)?;
         let account = self.account(id);
@@ -74,6 +75,7 @@ impl Engine {
             return Err(refusal::MARGIN_TYPE_ORDERS);
         }
         self.account_mut(id).settings.entry(symbol.clone()).or_default().margin = margin;
+        self.tell_balance(id, now, "MARGIN_TYPE_CHANGE", std::slice::from_ref(symbol), Decimal::ZERO);
         Ok(())
     }
 

@@ -289,13 +289,13 @@ pub(super) fn set_leverage(call: &mut Call<'_>) -> Result<Value, ApiError> {
 
 /// `POST /fapi/v1/marginType`.
 pub(super) fn set_margin_type(call: &mut Call<'_>) -> Result<Value, ApiError> {
-    let (who, symbol) = (call.account()?, call.symbol()?);
+    let (who, symbol, now) = (call.account()?, call.symbol()?, call.now);
     let word = call.params.required("marginType")?.to_ascii_uppercase();
     let margin = match word.as_str() {
         "CROSS" => MarginType::Cross,
         word => MarginType::from_word(word).ok_or_else(|| ApiError::new(-4167, "Invalid margin type."))?,
     };
-    call.core.engine.set_margin_type(who, &symbol, margin)?;
+    call.core.engine.set_margin_type(who, &symbol, margin, now)?;
     World::touch(call.core);
     Ok(success())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::account::success;
 use super::error::ApiError;
-use super::history::week;
+use super::history::{page, week};
 use super::lag;
 use super::orders::{check_matching, check_position_side, side, time_in_force};
 use super::wire::{average, fixed};
@@ -131,7 +131,7 @@ pub(super) fn open_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .collect()
 }
 
-/// `GET /fapi/v1/allAlgoOrders`: the limit keeps the newest rows of the window.
+/// `GET /fapi/v1/allAlgoOrders`.
 pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let (who, symbol) = (call.account()?, call.symbol()?);
     let limit = call.params.limit(500, 1000)?;
@@ -148,8 +148,7 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .filter(|algo| first.is_none_or(|first| algo.id >= first))
         .filter_map(|algo| lag::algo(call, who, algo))
         .collect();
-    let surplus = rows.len().saturating_sub(limit);
-    rows.drain(..surplus);
+    page(&mut rows, limit, first.is_some());
     Ok(rows.iter().map(|algo| listed(algo, contract)).collect())
 }
 
@@ -173,6 +172,13 @@ fn common(algo: &AlgoOrder, contract: &Contract) -> Value {
 
 fn listed(algo: &AlgoOrder, contract: &Contract) -> Value {
     let mut body = common(algo, contract);
+    // Only an answer to placing carries these empty: clients read what a list carries as numbers.
+    if algo.kind != AlgoKind::TrailingStopMarket
+        && let Some(members) = body.as_object_mut()
+    {
+        members.shift_remove("activatePrice");
+        members.shift_remove("callbackRate");
+    }
     body["actualOrderId"] = json!(algo.actual_order.map(|id| id.to_string()).unwrap_or_default());
     body["actualPrice"] = json!(average(algo.actual_price, contract.price_digits()));
     body["actualQty"] = json!(fixed(algo.actual_quantity, contract.quantity_digits()));

@@ -13,6 +13,12 @@ pub(super) const WEEK: i64 = 7 * DAY;
 /// How far ledger and fills are told, ms.
 const THREE_MONTHS: i64 = 90 * DAY;
 
+/// Cuts rows of rising ids to a page: from an asked-for first id on, else the newest of the window.
+pub(super) fn page<T>(rows: &mut Vec<T>, limit: usize, from_first: bool) {
+    let surplus = rows.len().saturating_sub(limit);
+    if from_first { rows.truncate(limit) } else { drop(rows.drain(..surplus)) }
+}
+
 /// The window a listing asks for, at most a week long; the last week when nothing is said.
 pub(super) fn week(call: &Call<'_>) -> Result<(i64, i64), ApiError> {
     let start = call.params.time("startTime")?;

@@ -119,6 +119,7 @@ impl Call<'_> {
 /// The exchange's part of the port.
 pub(crate) fn router(world: Arc<World>) -> Router {
     let mut router = Router::new()
+        .route("/fapi", any(rest))
         .route("/fapi/{*path}", any(rest))
         .route("/futures/data/{*path}", any(rest))
         .route("/sapi/{*path}", any(rest));

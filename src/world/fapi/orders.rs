@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::account::success;
 use super::error::ApiError;
-use super::history::week;
+use super::history::{page, week};
 use super::lag;
 use super::params::Params;
 use super::wire::{average, fixed};
@@ -331,7 +331,7 @@ pub(super) fn open_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .collect()
 }
 
-/// `GET /fapi/v1/allOrders`: the limit keeps the newest rows of the window.
+/// `GET /fapi/v1/allOrders`.
 pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let symbol = call.optional_symbol()?;
@@ -349,8 +349,7 @@ pub(super) fn all_orders(call: &mut Call<'_>) -> Result<Value, ApiError> {
         .filter(|order| first.is_none_or(|first| order.id >= first))
         .filter_map(|order| lag::order(call, who, order))
         .collect();
-    let surplus = rows.len().saturating_sub(limit);
-    rows.drain(..surplus);
+    page(&mut rows, limit, first.is_some());
     let row = |order: &Order| {
         let mut body = queried(order, call.contract(&order.symbol)?);
         body["pair"] = json!(order.symbol);

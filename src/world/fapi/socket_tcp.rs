@@ -20,6 +20,8 @@ use crate::world::faults::layer::Twist;
 /// How often the server asks for a sign of life, and how many may go unanswered.
 const PING_EVERY: Duration = Duration::from_mins(3);
 const UNANSWERED_PINGS: u32 = 3;
+/// How long a client that said goodbye may take to hang up.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Longest message a client may send, bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
@@ -64,7 +66,13 @@ async fn bridge(mut socket: WebSocket, session: Session) {
                 Some(Ok(Message::Pong(_))) => unanswered = 0,
                 // Pings are answered by the websocket layer; binary frames mean nothing here.
                 Some(Ok(Message::Ping(_) | Message::Binary(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                // The answer to it leaves while the socket is read on.
+                Some(Ok(Message::Close(_))) => {
+                    running.abort();
+                    let _gone = tokio::time::timeout(GOODBYE, async { while socket.recv().await.is_some() {} }).await;
+                    return;
+                }
+                Some(Err(_)) | None => break,
             },
             text = from_world.recv() => {
                 let Some(text) = text else { break };

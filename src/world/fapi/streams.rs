@@ -10,8 +10,8 @@ use crate::world::World;
 use crate::world::engine::{Contract, Engine};
 use crate::world::market::Bar;
 
-/// Bars that may close between two ticks of a fast world and are still told.
-const CLOSED_AT_ONCE: usize = 10;
+/// Bars that may close between two ticks of a fast world and are still told, with the running one.
+const TOLD_AT_ONCE: usize = 121;
 
 /// Which family of streams a connection may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +231,7 @@ fn klines(
     let Some(contract) = engine.contracts().get(symbol) else { return Vec::new() };
     world
         .market()
-        .bars(symbol, interval, None, None, CLOSED_AT_ONCE, now)
+        .bars(symbol, interval, None, None, TOLD_AT_ONCE, now)
         .iter()
         .filter(|bar| bar.close_time >= since)
         .map(|bar| {

@@ -26,8 +26,8 @@ impl World {
         &self.faults
     }
 
-    /// Arms rules, all of them or none, from now on; returns their numbers.
-    pub fn arm(&self, rules: Vec<Rule>) -> Result<Vec<u64>, FaultError> {
+    /// Arms rules, all of them or none, from now on, with draws from `seed` if there is one; returns their numbers.
+    pub fn arm(&self, seed: Option<u64>, rules: Vec<Rule>) -> Result<Vec<u64>, FaultError> {
         {
             let core = self.core();
             for rule in &rules {
@@ -58,7 +58,7 @@ impl World {
                 }
             }
         }
-        let numbers = self.faults.arm(rules, self.wall_ms())?;
+        let numbers = self.faults.arm(seed, rules, self.wall_ms())?;
         self.run_timed_faults();
         Ok(numbers)
     }

@@ -151,7 +151,12 @@ impl Faults {
     }
 
     /// Checks rules and arms all of them or none; returns their numbers. `wall_ms` is when their scripts begin.
-    pub(super) fn arm(&self, rules: Vec<Rule>, wall_ms: i64) -> Result<Vec<u64>, FaultError> {
+    pub(super) fn arm(
+        &self,
+        seed: Option<u64>,
+        rules: Vec<Rule>,
+        wall_ms: i64,
+    ) -> Result<Vec<u64>, FaultError> {
         for rule in &rules {
             rule.check().map_err(FaultError)?;
         }
@@ -160,6 +165,9 @@ impl Faults {
             return Err(FaultError(format!(
                 "{MOST_RULES} rules may be armed at once; DELETE /world/faults clears them"
             )));
+        }
+        if let Some(seed) = seed {
+            (state.seed, state.armed_since) = (seed, 0);
         }
         let numbers = rules
             .into_iter()
@@ -176,13 +184,6 @@ impl Faults {
             .collect();
         self.idle.store(false, Ordering::Release);
         Ok(numbers)
-    }
-
-    /// Draws come from another seed from the next armed rule on.
-    pub fn reseed(&self, seed: u64) {
-        let mut state = self.state();
-        state.seed = seed;
-        state.armed_since = 0;
     }
 
     /// Takes one rule back; false when there is none of this number.

@@ -101,7 +101,11 @@ async fn a_rule_that_makes_no_sense_is_refused_with_what_is_allowed_and_nothing_
         let error = reply.body["error"].as_str().unwrap();
         assert!(error.contains(hint), "{rule}: {error}");
     }
-    assert_eq!(client.get("/world/faults").await.body["armed"], json!([]));
+    let seed = client.get("/world/faults").await.body["seed"].clone();
+    let nonsense = json!({"seed": 99, "rules": [{"effect": {"kind": "rejected", "code": 5}}]});
+    assert_eq!(client.world("POST", "/world/faults", &nonsense).await.status, 400);
+    let told = client.get("/world/faults").await.body;
+    assert_eq!((&told["armed"], &told["seed"]), (&json!([]), &seed));
     assert_eq!(client.world("DELETE", "/world/faults?rule=7", &Value::Null).await.status, 404);
     assert_eq!(client.world("DELETE", "/world/faults?all", &Value::Null).await.status, 400);
     assert_eq!(client.world("PATCH", "/world/faults", &Value::Null).await.status, 405);
@@ -445,7 +449,7 @@ proptest! {
                     .matching(Match { path: Some("/order".to_owned()), ..Match::default() })
                     .scheduled(Schedule::Rate(rate)),
             ];
-            faults.arm(rules, 0).unwrap();
+            faults.arm(None, rules, 0).unwrap();
             let struck: Vec<_> = (0..200_i64)
                 .map(|at| {
                     let path = if at % 3 == 0 { "/fapi/v1/order" } else { "/fapi/v1/ping" };

@@ -21,6 +21,7 @@ fn prices(source: &str) -> FedPrices {
     let listing = Listing {
         symbol: bitcoin(),
         tick: dec!(0.1),
+        price_digits: 2,
         step: dec!(0.001),
         minimum_notional: dec!(100),
         funding_hours: 8,
@@ -96,7 +97,7 @@ fn open_long(world: &World) {
     let id = who(world);
     let mut core = world.core();
     let now = core.played_ms;
-    core.engine.set_margin_type(id, &bitcoin(), MarginType::Isolated).unwrap();
+    core.engine.set_margin_type(id, &bitcoin(), MarginType::Isolated, 0).unwrap();
     core.engine.set_leverage(id, &bitcoin(), 3, now).unwrap();
     core.engine.place(id, market_order(Side::Buy), now).unwrap();
 }

@@ -33,6 +33,12 @@ impl Asset {
         Decimal::new(1, self.tick_decimals)
     }
 
+    /// Bitcoin's prices are written with a digit more than the increment needs, as at the exchange: a client that
+    /// rounds by digits instead of increments finds out here.
+    pub(super) fn price_digits(&self) -> u32 {
+        self.tick_decimals + u32::from(self.symbol == "BTCUSDT")
+    }
+
     pub(super) fn step(&self) -> Decimal {
         Decimal::new(1, self.step_decimals)
     }

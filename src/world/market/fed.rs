@@ -148,6 +148,7 @@ mod tests {
         let listing = Listing {
             symbol: symbol.clone(),
             tick: dec!(0.1),
+            price_digits: 2,
             step: dec!(0.001),
             minimum_notional: dec!(100),
             funding_hours: 8,

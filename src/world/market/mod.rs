@@ -44,6 +44,8 @@ pub struct Listing {
     pub symbol: Symbol,
     /// Price increment.
     pub tick: Decimal,
+    /// Digits after the point that prices are written with; at least the increment's own.
+    pub price_digits: u32,
     /// Quantity increment.
     pub step: Decimal,
     /// Smallest notional of an opening order, USDT.

@@ -158,6 +158,7 @@ fn listing(symbol: &Symbol, files: &[(Interval, Vec<Bar>)]) -> Listing {
         return Listing {
             symbol: symbol.clone(),
             tick: asset.tick(),
+            price_digits: asset.price_digits(),
             step: asset.step(),
             minimum_notional: Decimal::from(asset.minimum_notional),
             funding_hours: asset.funding_hours,
@@ -166,11 +167,12 @@ fn listing(symbol: &Symbol, files: &[(Interval, Vec<Bar>)]) -> Listing {
     let bars = || files.iter().flat_map(|(_, bars)| bars);
     let places =
         |values: [Decimal; 4]| values.iter().map(|value| value.normalize().scale()).max().unwrap_or(0);
-    let tick = bars().map(|bar| places([bar.open, bar.high, bar.low, bar.close])).max().unwrap_or(2);
+    let digits = bars().map(|bar| places([bar.open, bar.high, bar.low, bar.close])).max().unwrap_or(2).min(8);
     let step = bars().map(|bar| bar.volume.normalize().scale()).max().unwrap_or(0);
     Listing {
         symbol: symbol.clone(),
-        tick: Decimal::new(1, tick.min(8)),
+        tick: Decimal::new(1, digits),
+        price_digits: digits,
         step: Decimal::new(1, step.min(3)),
         minimum_notional: Decimal::from(5),
         funding_hours: 8,

@@ -88,6 +88,7 @@ fn listing(asset: &super::assets::Asset) -> Option<Listing> {
     Some(Listing {
         symbol: Symbol::new(asset.symbol).ok()?,
         tick: asset.tick(),
+        price_digits: asset.price_digits(),
         step: asset.step(),
         minimum_notional: Decimal::from(asset.minimum_notional),
         funding_hours: asset.funding_hours,

@@ -188,7 +188,7 @@ impl Desk {
             Command::Leverage(leverage) => engine.set_leverage(who, &thin, leverage, now).is_err(),
             Command::Margin(cross) => {
                 let margin = if cross { MarginType::Cross } else { MarginType::Isolated };
-                engine.set_margin_type(who, &thin, margin).is_err()
+                engine.set_margin_type(who, &thin, margin, now).is_err()
             }
             Command::Move(amount) => engine.move_margin(who, &thin, amount, now).is_err(),
             Command::Share(share) => {

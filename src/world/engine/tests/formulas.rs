@@ -95,7 +95,7 @@ proptest! {
         let mut engine = engine();
         let who = engine.open_account(AccountName::new("rich").unwrap(), dec!(100000000), T0);
         let sol = symbol("SOLUSDT");
-        engine.set_margin_type(who, &sol, MarginType::Isolated).unwrap();
+        engine.set_margin_type(who, &sol, MarginType::Isolated, T0).unwrap();
         engine.set_leverage(who, &sol, leverage, T0).unwrap();
         let placed = engine.place(who, market("SOLUSDT", side(buy), Decimal::new(size, 2)), T0);
         prop_assume!(placed.is_ok());
@@ -144,7 +144,7 @@ proptest! {
         let sol = symbol("SOLUSDT");
         let who = engine.open_account(AccountName::new("rich").unwrap(), dec!(1000000), T0);
         if isolated {
-            engine.set_margin_type(who, &sol, MarginType::Isolated).unwrap();
+            engine.set_margin_type(who, &sol, MarginType::Isolated, T0).unwrap();
         }
         engine.place(who, market("SOLUSDT", side(buy), Decimal::new(size, 2)), T0).unwrap();
         let before = engine.account(who).clone();

@@ -23,6 +23,7 @@ fn listing(text: &str, tick: Decimal, step: Decimal, minimum: i64, hours: u32) -
     Listing {
         symbol: symbol(text),
         tick,
+        price_digits: tick.scale(),
         step,
         minimum_notional: Decimal::from(minimum),
         funding_hours: hours,
@@ -50,7 +51,7 @@ fn bench() -> Bench {
     bench.price("BTCUSDT", dec!(100000));
     bench.price("SOLUSDT", dec!(100));
     for name in ["BTCUSDT", "SOLUSDT"] {
-        bench.engine.set_margin_type(who, &symbol(name), MarginType::Isolated).unwrap();
+        bench.engine.set_margin_type(who, &symbol(name), MarginType::Isolated, T0).unwrap();
         bench.engine.set_leverage(who, &symbol(name), 3, T0).unwrap();
     }
     bench.engine.drain_happenings();
@@ -473,11 +474,11 @@ fn leverage_of_an_isolated_position_only_goes_up_and_margin_type_needs_a_clean_b
     assert_eq!(leverage(&mut bench, 76), Err(-4028));
     assert_eq!(leverage(&mut bench, 5), Ok(()));
     let code = |result: Result<(), Refusal>| result.map_err(|refusal| refusal.code);
-    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Isolated)), Err(-4046));
-    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Cross)), Err(-4048));
+    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Isolated, T0)), Err(-4046));
+    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Cross, T0)), Err(-4048));
     bench.place(market("SOLUSDT", Side::Sell, dec!(3))).unwrap();
     bench.place(limit("SOLUSDT", Side::Buy, dec!(1), dec!(99))).unwrap();
-    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Cross)), Err(-4047));
+    assert_eq!(code(bench.engine.set_margin_type(bench.who, &sol, MarginType::Cross, T0)), Err(-4047));
 }
 
 #[test]

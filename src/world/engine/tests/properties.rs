@@ -73,7 +73,7 @@ fn act(bench: &mut Bench, deed: Deed) {
         }
         Deed::Margin(first, cross) => {
             let margin = if cross { MarginType::Cross } else { MarginType::Isolated };
-            let _ = bench.engine.set_margin_type(who, &symbol(name(first)), margin);
+            let _ = bench.engine.set_margin_type(who, &symbol(name(first)), margin, now);
         }
         Deed::Move(first, cents) => {
             let _ = bench.engine.move_margin(who, &symbol(name(first)), Decimal::new(cents, 2), now);

@@ -74,7 +74,7 @@ fn leverage_is_not_lowered_below_what_pays_for_resting_orders() {
         let mut bench = bench();
         let sol = symbol("SOLUSDT");
         if margin == MarginType::Cross {
-            bench.engine.set_margin_type(bench.who, &sol, margin).unwrap();
+            bench.engine.set_margin_type(bench.who, &sol, margin, bench.now).unwrap();
         }
         let leverage = |bench: &mut Bench, to| {
             bench.engine.set_leverage(bench.who, &sol, to, bench.now).map_err(|refusal| refusal.code)
@@ -166,7 +166,7 @@ proptest! {
     ) {
         let mut bench = bench();
         if cross {
-            bench.engine.set_margin_type(bench.who, &symbol("BTCUSDT"), MarginType::Cross).unwrap();
+            bench.engine.set_margin_type(bench.who, &symbol("BTCUSDT"), MarginType::Cross, bench.now).unwrap();
         }
         for deed in placed.into_iter().chain(filled) {
             act(&mut bench, deed);

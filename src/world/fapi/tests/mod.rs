@@ -169,7 +169,10 @@ async fn the_exchange_information_can_be_used_to_round() {
             .unwrap()
             .clone()
     };
-    assert_eq!(filter("PRICE_FILTER")["tickSize"], "0.1");
+    assert_eq!(
+        (&filter("PRICE_FILTER")["tickSize"], &bitcoin["pricePrecision"]),
+        (&json!("0.10"), &json!(2))
+    );
     assert_eq!(filter("LOT_SIZE")["stepSize"], "0.001");
     assert_eq!(filter("MIN_NOTIONAL")["notional"], "100");
     assert_eq!(bitcoin["timeInForce"], json!(["GTC", "IOC", "FOK", "GTX", "GTD"]));
@@ -177,9 +180,12 @@ async fn the_exchange_information_can_be_used_to_round() {
 
 #[tokio::test]
 async fn an_unknown_path_is_told_as_the_exchange_does() {
-    let reply = client().get("/fapi/v1/x").await;
-    assert_eq!(reply.status, 404);
-    assert_eq!(reply.body, json!({"code": -5000, "msg": "Path /fapi/v1/x, Method GET is invalid"}));
+    for path in ["/fapi", "/fapi/v1/x"] {
+        let reply = client().get(path).await;
+        assert_eq!(reply.status, 404);
+        let told = format!("Path {path}, Method GET is invalid");
+        assert_eq!(reply.body, json!({"code": -5000, "msg": told}));
+    }
 }
 
 #[tokio::test]
@@ -257,6 +263,9 @@ async fn bad_orders_are_refused_with_their_codes() {
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=0.00000000000000000001", -1111),
         ("symbol=SOLUSDT&side=BUY&type=LIMIT&quantity=1&price=50", -1102),
         ("symbol=SOLUSDT&side=BUY&type=LIMIT&quantity=1&price=50&timeInForce=SOON", -1115),
+        // Digits allow it, the increment of 0.10 does not.
+        ("symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=60000.05&timeInForce=GTC", -4014),
+        ("symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=60000.005&timeInForce=GTC", -1111),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&positionSide=LONG", -4061),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&positionSide=UP", -4060),
         ("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&priceMatch=QUEUE", -1130),
@@ -296,6 +305,9 @@ async fn a_stop_lives_in_its_own_store_until_it_fires() {
     assert_eq!(client.signed("GET", "/fapi/v1/openOrders", "").await.body, json!([]));
     let open = client.signed("GET", "/fapi/v1/openAlgoOrders", "symbol=SOLUSDT").await.body;
     assert_eq!((&open[0]["clientAlgoId"], &open[0]["actualOrderId"]), (&json!("sl-1"), &json!("")));
+    // Clients read what is there as a number.
+    assert_eq!((open[0].get("callbackRate"), open[0].get("activatePrice")), (None, None));
+    assert_eq!(placed.body["callbackRate"], json!(""));
     client.world.set_price(&Symbol::new("SOLUSDT").unwrap(), (price * dec!(0.8)).round_dp(2)).unwrap();
     let told = client.signed("GET", "/fapi/v1/algoOrder", "clientAlgoId=sl-1").await.body;
     assert_eq!((&told["algoStatus"], &told["isActivated"]), (&json!("FINISHED"), &json!(false)));
@@ -304,6 +316,25 @@ async fn a_stop_lives_in_its_own_store_until_it_fires() {
     assert_eq!(client.signed("GET", "/fapi/v3/positionRisk", "").await.body, json!([]));
     assert_eq!(client.signed("DELETE", "/fapi/v1/algoOrder", "clientAlgoId=sl-1").await.code(), -2011);
     assert_eq!(client.signed("DELETE", "/fapi/v1/algoOrder", "algoId=5").await.code(), -2013);
+}
+
+#[tokio::test]
+async fn a_page_begins_at_the_asked_for_order_and_ends_at_the_newest_without_one() {
+    let client = client();
+    client.prepare().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let reply =
+            client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await.body;
+        ids.push(reply["orderId"].as_i64().unwrap());
+    }
+    let page = async |params: &str| -> Vec<i64> {
+        let params = format!("symbol=SOLUSDT&limit=2{params}");
+        let rows = client.signed("GET", "/fapi/v1/allOrders", &params).await.body;
+        rows.as_array().unwrap().iter().map(|row| row["orderId"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(page("").await, ids[3..]);
+    assert_eq!(page(&format!("&orderId={}", ids[1])).await, ids[1..3]);
 }
 
 #[tokio::test]

@@ -162,9 +162,42 @@ async fn broken_commands_are_answered_and_wrong_paths_close() {
 }
 
 #[tokio::test]
+async fn no_closed_candle_is_left_out_when_an_hour_passes_at_once() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@kline_1m");
+    socket.settled().await;
+    client.world.step();
+    let first = socket.next().await["k"]["t"].as_i64().unwrap();
+    client.world.advance(3_600);
+    let mut opened = Vec::new();
+    while opened.last().is_none_or(|last| *last < first + 3_600_000) {
+        opened.push(socket.next().await["k"]["t"].as_i64().unwrap());
+    }
+    let minutes: Vec<i64> = (0..=60).map(|minute| first + minute * 60_000).collect();
+    assert_eq!(opened, minutes);
+}
+
+#[tokio::test]
+async fn a_changed_margin_type_is_told() {
+    let client = client();
+    client.prepare().await;
+    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
+        .clone();
+    let mut socket = WorldSocketProbe::open(&client.world, &format!("/private/ws/{}", key.as_str().unwrap()));
+    socket.settled().await;
+    client.post("/fapi/v1/marginType", "symbol=SOLUSDT&marginType=CROSSED").await;
+    let event = socket.next().await;
+    assert_eq!((&event["e"], &event["a"]["m"]), (&json!("ACCOUNT_UPDATE"), &json!("MARGIN_TYPE_CHANGE")));
+    let row = &event["a"]["P"][0];
+    assert_eq!((&row["s"], &row["mt"], &row["pa"]), (&json!("SOLUSDT"), &json!("cross"), &json!("0")));
+}
+
+#[tokio::test]
 async fn over_tcp_a_session_is_the_same() {
     use futures_util::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
     let client = client();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -180,6 +213,10 @@ async fn over_tcp_a_session_is_the_same() {
     assert!(text.contains("markPriceUpdate"), "{text}");
     socket.send(Message::Ping(b"x".to_vec().into())).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(b"x".to_vec().into()));
+    let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    socket.send(Message::Close(Some(goodbye.clone()))).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Close(Some(goodbye)));
+    assert!(socket.next().await.is_none());
     server.abort();
 }
 
