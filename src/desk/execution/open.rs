@@ -276,6 +276,7 @@ impl AccountDesk {
                 "{unresolved} orders of this account are unresolved: the exchange does not tell what it does"
             ));
         }
+        self.compare_past_once().await?;
         let (one_way, prepared, position, stops, booked) = tokio::join!(
             self.ensure_one_way(),
             self.prepare_coin(symbol),
