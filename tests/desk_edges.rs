@@ -8,9 +8,7 @@ use chrono::TimeDelta;
 use common::faults::Fate;
 use common::oracle::{STOP_LIMIT_MS, verdict};
 use common::{Bench, Desk, Setup, symbol};
-use jarvis::domain::{
-    AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
-};
+use jarvis::domain::{AccountName, ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side};
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
 
@@ -134,8 +132,8 @@ fn a_halt_whose_time_is_up_or_whose_scope_nobody_knows_is_refused() {
 fn no_coin_is_opened_where_a_stop_of_another_hand_waits_and_its_neighbour_is() {
     let bench = Bench::new(&Setup::default());
     bench.live(async |bench| {
-        foreign_stop(bench, "BTCUSDT", "web-old").await;
         let desk = bench.open().await;
+        foreign_stop(bench, "BTCUSDT", "web-old").await;
         let report = desk.cycle(bench, BOTH).await;
         let outcomes: Vec<_> = report.decisions.iter().map(|row| &row.outcome).collect();
         assert!(outcomes[0].detail.contains("a conditional order rests (web-old)"), "{outcomes:?}");

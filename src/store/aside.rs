@@ -61,7 +61,7 @@ fn free_name(path: &Path, now: Timestamp) -> PathBuf {
         1 => path.with_file_name(format!("{dated}.db")),
         _ => path.with_file_name(format!("{dated}-{number}.db")),
     };
-    (1..).map(name).find(|free| !free.exists()).unwrap_or_else(|| name(1))
+    (1..1_000).map(name).find(|free| !free.exists()).unwrap_or_else(|| name(1))
 }
 
 /// Moves the file, its log and the log's index, so that they can be opened together later.
@@ -112,5 +112,26 @@ fn read_note(folder: &Path) -> Result<Option<String>, StoreError> {
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(reason) => Err(StoreError::Place { path, reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_moved_with_its_log_and_its_index_and_without_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("jarvis.db"), folder.path().join("aside.db"));
+        for endings in [&["", "-wal", "-shm"][..], &[""]] {
+            for ending in endings {
+                fs::write(with_ending(&path, ending), ending).unwrap();
+            }
+            move_aside(&path, &aside).unwrap();
+            for ending in endings {
+                assert!(!with_ending(&path, ending).exists(), "{ending}");
+                assert_eq!(fs::read_to_string(with_ending(&aside, ending)).unwrap(), *ending);
+            }
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
@@ -57,8 +56,6 @@ fn open_writer(path: &Path, check: Check, patience: Duration) -> Result<Connecti
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience)?;
-    // A file that is turned down is left as it is, its log beside it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if check == Check::Whole || size(path) <= SMALL {
         check_integrity(path, &connection)?;
     }
@@ -69,7 +66,6 @@ fn open_writer(path: &Path, check: Check, patience: Duration) -> Result<Connecti
     expect_setting(&connection, "journal_mode", "wal")?;
     expect_setting(&connection, "synchronous", "2")?;
     expect_setting(&connection, "foreign_keys", "1")?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(connection)
 }
 
