@@ -13,18 +13,8 @@ use jarvis::domain::{Command, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
 
-async fn stops(bench: &Bench) -> usize {
-    bench.truth(0).open_algo_orders(Some(&symbol("BTCUSDT"))).await.unwrap().len()
-}
-
 fn is_dry_run(desk: &Desk) -> bool {
     desk.floor.bulletin().read(|present| present.dry_run)
-}
-
-async fn arm(bench: &Bench, desk: &Desk) {
-    desk.command(1, Command::Arm { account: bench.names[0].clone() }).await;
-    desk.wait(2).await;
-    assert_eq!(desk.floor.bulletin().read(|present| present.armed.clone()), [bench.names[0].clone()]);
 }
 
 #[test]
@@ -95,7 +85,7 @@ fn a_dry_run_outlives_a_restart_and_arming() {
         let desk = bench.open().await;
         desk.command(1, Command::SetDryRun(true)).await;
         desk.wait(1).await;
-        arm(bench, &desk).await;
+        desk.arm(bench).await;
         assert!(is_dry_run(&desk));
         desk.end().await;
     });
@@ -125,7 +115,7 @@ fn what_an_armed_desk_left_without_a_stop_gets_one_although_the_restart_disarmed
     bench.live(async |bench| {
         let work = async {
             let desk = bench.open().await;
-            arm(bench, &desk).await;
+            desk.arm(bench).await;
             desk.cycle(bench, LONG).await;
         };
         tokio::select! {
@@ -136,10 +126,10 @@ fn what_an_armed_desk_left_without_a_stop_gets_one_although_the_restart_disarmed
     });
     bench.faults.heal();
     bench.live(async |bench| {
-        assert_eq!(stops(bench).await, 0);
+        assert_eq!(bench.stops(0).await, 0);
         let desk = bench.open().await;
         assert!(desk.floor.bulletin().read(|present| present.armed.is_empty()));
-        assert_eq!(stops(bench).await, 1, "{:?}", desk.alarms());
+        assert_eq!(bench.stops(0).await, 1, "{:?}", desk.alarms());
         let report =
             desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9"), (0, "ETHUSDT", "LONG", "0.9")]).await;
         let kinds: Vec<_> = report.decisions.iter().map(|row| row.outcome.kind).collect();
@@ -160,16 +150,14 @@ fn dry_run_is_not_begun_while_a_position_waits_for_its_stop() {
         let desk = bench.open().await;
         desk.cycle(bench, LONG).await;
         bench.faults.rule(|call| (call.is_stop() || call.is_close()).then_some(Fate::Refuse));
-        for stop in bench.truth(0).open_algo_orders(Some(&symbol("BTCUSDT"))).await.unwrap() {
-            let _ = bench.truth(0).cancel_algo(&stop.client_order_id.unwrap()).await;
-        }
+        bench.take_stops_away(0).await;
         desk.wait(30).await;
         desk.command(1, Command::SetDryRun(true)).await;
         desk.wait(1).await;
         assert!(!is_dry_run(&desk));
         bench.faults.heal();
         desk.wait(30).await;
-        assert_eq!(stops(bench).await, 1, "{:?}", desk.alarms());
+        assert_eq!(bench.stops(0).await, 1, "{:?}", desk.alarms());
         desk.command(2, Command::SetDryRun(true)).await;
         desk.wait(1).await;
         assert!(is_dry_run(&desk));
@@ -185,7 +173,7 @@ fn a_start_without_the_exchanges_rules_protects_what_it_finds() {
         bench.trade_by_hand(0, &symbol("BTCUSDT"), jarvis::domain::Side::Buy, "0.05").await;
         let desk = bench.open().await;
         desk.wait(60).await;
-        assert_eq!(stops(bench).await, 1, "{:?}", desk.alarms());
+        assert_eq!(bench.stops(0).await, 1, "{:?}", desk.alarms());
         assert_eq!(bench.truth(0).positions().await.unwrap().len(), 1, "it was not closed for want of rules");
         desk.end().await;
     });

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::faults::{BAD_KEY, Call, Fate, UNAVAILABLE_503};
-use common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
+use common::oracle::{STOP_LIMIT_MS, verdict};
 use common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Rule, Side, Trigger};
 use jarvis::exchange::{StopOrder, StopSize};
@@ -39,19 +39,8 @@ fn openings(bench: &Bench) -> usize {
     bench.faults.log().iter().filter(|entry| entry.call.is_opening()).count()
 }
 
-async fn stops(bench: &Bench) -> usize {
-    bench.truth(0).open_algo_orders(None).await.unwrap().len()
-}
-
 async fn nothing_wrong(bench: &Bench, desk: &Desk, limit_ms: i64) {
-    let mut wrong = check_windows(bench, limit_ms);
-    wrong.extend(check_log(bench));
-    wrong.extend(check_rest(bench, desk).await);
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-fn told(desk: &Desk, words: &str) -> bool {
-    desk.alarms().iter().any(|alarm| alarm.contains(words))
+    assert_eq!(verdict(bench, desk, limit_ms).await, Vec::<String>::new());
 }
 
 #[test]
@@ -66,7 +55,7 @@ fn an_empty_answer_over_a_held_coin_opens_nothing_and_takes_no_stop_away() {
         let outcome = &report.decisions[0].outcome;
         assert!(outcome.detail.contains("position unclear"), "{outcome:?}");
         desk.wait(60).await;
-        assert_eq!((openings(bench), stops(bench).await), (1, 1));
+        assert_eq!((openings(bench), bench.stops(0).await), (1, 1));
         on.store(false, Ordering::SeqCst);
         desk.wait(60).await;
         nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
@@ -110,7 +99,7 @@ fn a_close_that_meets_only_empty_answers_is_not_told_as_done() {
         let outcome = &report.decisions[0].outcome;
         assert_eq!(outcome.kind, OutcomeKind::Failed, "{outcome:?}");
         assert!(outcome.detail.contains("position unclear"), "{outcome:?}");
-        assert_eq!(stops(bench).await, 1);
+        assert_eq!(bench.stops(0).await, 1);
         bench.faults.heal();
         desk.wait(30).await;
         nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
@@ -175,7 +164,7 @@ fn leverage_changed_by_another_hand_is_told_and_set_again_before_the_next_openin
         let set = bench.truth(0).set_leverage(&symbol("BTCUSDT"), 20).await;
         assert_eq!(set.accepted(), Some(20));
         desk.wait(60).await;
-        assert!(told(&desk, "20x"), "{:?}", desk.alarms());
+        assert!(desk.told("20x"), "{:?}", desk.alarms());
         let report = desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         assert_eq!(report.decisions[0].outcome.kind, OutcomeKind::Opened);
         nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
@@ -196,7 +185,7 @@ fn a_position_that_would_be_liquidated_before_its_stop_is_told() {
         let position = bench.truth(0).positions().await.unwrap().remove(0);
         let stop = bench.truth(0).open_algo_orders(None).await.unwrap()[0].trigger.unwrap();
         assert!(position.liquidation.unwrap() > stop, "{position:?}, stop at {stop}");
-        assert!(told(&desk, "liquidated at"), "{:?}", desk.alarms());
+        assert!(desk.told("liquidated at"), "{:?}", desk.alarms());
         desk.end().await;
     });
 }
@@ -211,7 +200,7 @@ fn a_balance_that_cannot_be_read_keeps_no_position_without_its_stop() {
         });
         bench.trade_by_hand(0, &symbol("ETHUSDT"), Side::Sell, "0.5").await;
         desk.wait(40).await;
-        assert!(told(&desk, "the balance cannot be read"), "{:?}", desk.alarms());
+        assert!(desk.told("the balance cannot be read"), "{:?}", desk.alarms());
         bench.faults.heal();
         desk.wait(60).await;
         nothing_wrong(bench, &desk, 20_000).await;
@@ -227,7 +216,7 @@ fn a_position_row_without_sense_is_told_and_never_taken_for_flat() {
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         bench.faults.rule(|call| reads_positions(call).then(|| Fate::answer(false, 200, UNREADABLE)));
         desk.wait(60).await;
-        assert!(told(&desk, "something is held that cannot be read"), "{:?}", desk.alarms());
+        assert!(desk.told("something is held that cannot be read"), "{:?}", desk.alarms());
         let report = desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "LONG", "0.9")]).await;
         let outcomes: Vec<_> = report.decisions.iter().map(|row| row.outcome.kind).collect();
         assert_eq!(outcomes[0], OutcomeKind::Failed, "{:?}", report.decisions);
@@ -258,7 +247,7 @@ fn a_strangers_stop_far_behind_a_price_that_is_past_ours_is_not_waited_for() {
         bench.shock(&btc, "-0.12".parse().unwrap()).await;
         desk.wait(40).await;
         assert!(bench.truth(0).positions().await.unwrap().is_empty());
-        assert!(told(&desk, "closing at market"), "{:?}", desk.alarms());
+        assert!(desk.told("closing at market"), "{:?}", desk.alarms());
         nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
         desk.end().await;
     });
@@ -380,7 +369,7 @@ fn a_key_that_is_refused_for_an_order_opens_nothing_until_it_is_tried_again() {
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         assert_eq!(openings(bench), 1);
         desk.wait(20).await;
-        assert!(told(&desk, "refuses the key"), "{:?}", desk.alarms());
+        assert!(desk.told("refuses the key"), "{:?}", desk.alarms());
         desk.cycle(bench, &[(0, "ETHUSDT", "LONG", "0.9")]).await;
         assert_eq!(openings(bench), 1, "frozen: nothing is sent");
         bench.faults.heal();

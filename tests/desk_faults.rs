@@ -10,8 +10,8 @@ use common::faults::{
     BAD_KEY, Call, Fate, LAG, REFUSED_STOP, THROTTLED_503, TIMEOUT_408, TOO_MANY_429, UNAVAILABLE_503,
     UNKNOWN_503, WOULD_TRIGGER,
 };
-use common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
-use common::{Bench, Desk, Setup, symbol};
+use common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
+use common::{Bench, Setup, symbol};
 use jarvis::domain::{Command, OutcomeKind, Side};
 
 /// A round trip in the table tests, milliseconds.
@@ -74,13 +74,6 @@ const OPENING: [(&str, Matches); 4] = [
 
 const CLOSING: [(&str, Matches); 2] =
     [("the close", Call::is_close), ("removing the stop", |call| call.is("DELETE", "/algoOrder"))];
-
-async fn verdict(bench: &Bench, desk: &Desk, limit_ms: i64) -> Vec<String> {
-    let mut wrong = check_windows(bench, limit_ms);
-    wrong.extend(check_log(bench));
-    wrong.extend(check_rest(bench, desk).await);
-    wrong
-}
 
 /// Opens, waits, closes, waits: with a fault that hits `times` requests of one step, from the first start on.
 fn open_and_close(step: Matches, fate: &Fate, times: u64) -> Vec<String> {

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::faults::{Call, Fate, REFUSED_STOP};
-use common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
+use common::oracle::{STOP_LIMIT_MS, verdict};
 use common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    ClientOrderId, Clock, Command, Flattening, Halt, HaltLevel, HaltOrigin, HaltScope, OrderPurpose,
-    OrderState, OutcomeKind, Price, Rule, Side, Trigger,
+    ClientOrderId, Clock, Command, Flattening, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState,
+    OutcomeKind, Price, Rule, Side, Trigger,
 };
 use jarvis::exchange::{AlgoOrder, Outcome, StopOrder, StopSize};
 use jarvis::store::{DifferenceKind, LedgerKind, LedgerRow};
@@ -38,19 +38,8 @@ fn flattenings(desk: &Desk) -> Vec<Flattening> {
     desk.floor.bulletin().read(|present| present.flattenings.clone())
 }
 
-fn halts(desk: &Desk) -> Vec<Halt> {
-    desk.floor.bulletin().read(|present| present.halts.clone())
-}
-
 async fn stops_of(bench: &Bench, account: usize, coin: &str) -> Vec<AlgoOrder> {
     bench.truth(account).open_algo_orders(Some(&symbol(coin))).await.unwrap()
-}
-
-async fn verdict(bench: &Bench, desk: &Desk, limit_ms: i64) -> Vec<String> {
-    let mut wrong = check_windows(bench, limit_ms);
-    wrong.extend(check_log(bench));
-    wrong.extend(check_rest(bench, desk).await);
-    wrong
 }
 
 #[test]
@@ -140,7 +129,7 @@ fn flattening_closes_everything_on_a_slow_and_refusing_exchange_and_proves_it() 
         assert!(bench.truth(0).positions().await.unwrap().is_empty());
         desk.command(2, Command::Resume { scope: HaltScope::Desk }).await;
         desk.wait(2).await;
-        assert!(halts(&desk).is_empty());
+        assert!(desk.halts().is_empty());
         bench.faults.latency(50, 50);
         desk.wait(60).await;
         let wrong = verdict(bench, &desk, 20_000).await;
@@ -178,7 +167,7 @@ fn a_halt_is_there_after_a_crash_and_runs_out_by_market_time() {
     });
     bench.live(async |bench| {
         let desk = bench.open().await;
-        let found = halts(&desk);
+        let found = desk.halts();
         assert_eq!((found.len(), found[0].until), (1, Some(until)));
         assert_eq!(found[0].reason, "unlock at noon");
         let rows = [(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "LONG", "0.9")];
@@ -187,14 +176,14 @@ fn a_halt_is_there_after_a_crash_and_runs_out_by_market_time() {
         assert_eq!(report.decisions[1].outcome.kind, OutcomeKind::Opened);
         bench.world.advance(7_300);
         desk.wait(1).await;
-        assert!(halts(&desk).is_empty());
+        assert!(desk.halts().is_empty());
         let report = desk.cycle(bench, &rows).await;
         assert_eq!(report.decisions[0].outcome.kind, OutcomeKind::Opened, "{report:?}");
         desk.end().await;
     });
     bench.live(async |bench| {
         let desk = bench.open().await;
-        assert!(halts(&desk).is_empty(), "what ran out does not come back");
+        assert!(desk.halts().is_empty(), "what ran out does not come back");
         desk.end().await;
     });
 }
@@ -208,22 +197,22 @@ fn the_halt_file_freezes_a_running_desk_within_a_second_and_its_removal_frees_it
         let desk = bench.open().await;
         std::fs::write(&file, "stop it").unwrap();
         desk.wait(1).await;
-        let found = halts(&desk);
+        let found = desk.halts();
         assert_eq!((&found[0].origin, found[0].level), (&HaltOrigin::File, HaltLevel::Frozen));
         assert_eq!(found[0].reason, "stop it");
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         assert_eq!(openings_after(bench, 0), 0);
         desk.command(1, Command::Resume { scope: HaltScope::Desk }).await;
         desk.wait(1).await;
-        assert_eq!(halts(&desk).len(), 1, "only the file's removal takes its halt back");
+        assert_eq!(desk.halts().len(), 1, "only the file's removal takes its halt back");
     });
     bench.live(async |bench| {
         let desk = bench.open().await;
-        assert_eq!(halts(&desk).len(), 1, "the file counts before anything else at a start");
+        assert_eq!(desk.halts().len(), 1, "the file counts before anything else at a start");
         assert_eq!(mailbox::published(bench.folder.path()).unwrap().len(), 1);
         std::fs::remove_file(&file).unwrap();
         desk.wait(1).await;
-        assert!(halts(&desk).is_empty());
+        assert!(desk.halts().is_empty());
         assert!(mailbox::published(bench.folder.path()).unwrap().is_empty());
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         assert_eq!(openings_after(bench, 0), 1);
@@ -249,12 +238,12 @@ fn a_request_by_file_is_taken_running_or_at_the_next_start_and_a_wrong_one_is_an
     bench.live(async |bench| {
         let desk = bench.open().await;
         assert_eq!(mailbox::fate(&posted), mailbox::Fate::Taken);
-        assert_eq!(halts(&desk)[0].scope, HaltScope::Coin(symbol("BTCUSDT")));
+        assert_eq!(desk.halts()[0].scope, HaltScope::Coin(symbol("BTCUSDT")));
         let resumed = ask(bench, Request::Resume { scope: HaltScope::Coin(symbol("BTCUSDT")) });
         let unknown = ask(bench, freeze(HaltScope::Coin(symbol("NOSUCHUSDT"))));
         desk.wait(1).await;
         assert_eq!(mailbox::fate(&resumed), mailbox::Fate::Taken);
-        assert!(halts(&desk).is_empty());
+        assert!(desk.halts().is_empty());
         assert!(matches!(mailbox::fate(&unknown), mailbox::Fate::Refused(why) if why.contains("NOSUCHUSDT")));
         desk.end().await;
     });
@@ -482,11 +471,11 @@ fn another_desk_on_the_account_freezes_it_until_an_operator_takes_over() {
         bench.live(async |bench| {
             let desk = bench.open().await;
             if dry_run {
-                assert!(halts(&desk).is_empty(), "a dry run is never refused");
+                assert!(desk.halts().is_empty(), "a dry run is never refused");
                 return desk.end().await;
             }
             let scope = HaltScope::Account(bench.names[0].clone());
-            let found = halts(&desk);
+            let found = desk.halts();
             assert_eq!((&found[0].scope, &found[0].origin), (&scope, &HaltOrigin::Desk));
             assert!(found[0].reason.contains("jarvis resume --account"), "{found:?}");
             desk.cycle(bench, &[(0, "ETHUSDT", "LONG", "0.9")]).await;
@@ -495,7 +484,7 @@ fn another_desk_on_the_account_freezes_it_until_an_operator_takes_over() {
             assert_eq!(stops_of(bench, 0, "BTCUSDT").await[0].algo_id, other.algo_id, "hands off its stop");
             desk.command(1, Command::Resume { scope }).await;
             desk.wait(120).await;
-            assert!(halts(&desk).is_empty(), "{:?}", halts(&desk));
+            assert!(desk.halts().is_empty(), "{:?}", desk.halts());
             let report = desk.cycle(bench, &[(0, "ETHUSDT", "LONG", "0.9")]).await;
             assert!(report.decisions.iter().any(|row| row.outcome.kind == OutcomeKind::Opened), "{report:?}");
             desk.end().await;

@@ -106,3 +106,45 @@ fn without_a_desk_a_halt_waits_for_the_next_one_which_starts_with_it() {
         "it is kept"
     );
 }
+
+#[test]
+fn five_crashes_in_a_row_open_nothing_until_an_operator_resumes() {
+    let home = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        // Dropped in the middle of its work: killed.
+        drop(Served::start(home.path()));
+    }
+    let desk = Served::start(home.path());
+    let (_, halts) = run(home.path(), &["halts", "--json"]);
+    assert_eq!((&halts["halts"][0]["level"], scopes(&halts).len()), (&json!("no_entries"), 1), "{halts}");
+    let reason = halts["halts"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the 5 starts before this one did not end in order"), "{reason}");
+    assert_eq!(run(home.path(), &["resume", "--json"]).0, 0);
+    desk.end();
+    let desk = Served::start(home.path());
+    let (_, halts) = run(home.path(), &["halts", "--json"]);
+    assert_eq!(scopes(&halts), Vec::<Value>::new(), "an operator looked at it: {halts}");
+    desk.end();
+}
+
+#[test]
+fn a_desk_on_a_damaged_journal_starts_halted_and_keeps_the_damaged_file() {
+    let home = tempfile::tempdir().unwrap();
+    Served::start(home.path()).end();
+    let data = home.path().join("data");
+    std::fs::write(data.join("jarvis.db"), "a torn page ".repeat(500)).unwrap();
+    let desk = Served::start(home.path());
+    let (_, halts) = run(home.path(), &["halts", "--json"]);
+    let reason =
+        halts["halts"].as_array().unwrap().iter().find(|halt| halt["scope"] == "desk").unwrap()["reason"]
+            .as_str()
+            .unwrap();
+    assert!(reason.contains("jarvis-damaged-"), "{halts}");
+    desk.end();
+    let entries = std::fs::read_dir(&data).unwrap();
+    let names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert!(names.iter().any(|name| name.starts_with("jarvis-damaged-")), "{names:?}");
+    assert!(!names.contains(&"journal-lost".to_owned()), "the halt is stored: {names:?}");
+    assert!(!names.contains(&"starts".to_owned()), "it ended in order: {names:?}");
+}

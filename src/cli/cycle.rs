@@ -7,6 +7,7 @@ use chrono::Datelike;
 
 use super::arguments::{CycleOptions, Global};
 use super::failure::{FAILED, Failure, INTERRUPTED, PARTLY};
+use super::heartbeat::Heartbeat;
 use super::venue::Venue;
 use super::{desk, logs, serving, setup};
 use crate::desk::{CycleError, Streams, playback};
@@ -28,6 +29,8 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
     settings.world.token_delay_ms = 0;
     let data_dir = setup::data_dir(global)?;
     let _lock = DeskLock::acquire(&data_dir)?;
+    let start = setup::start(&data_dir, settings.dry_run)?;
+    let _heartbeat = Heartbeat::start()?;
     let install = setup::install_id(&data_dir)?;
     let venue = if options.recorded.candles.is_some() {
         if global.world.is_some() {
@@ -37,12 +40,10 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
     } else {
         Venue::open(&settings, global.world.as_deref(), &data_dir).await?
     };
-    let store_file = data_dir.join(FILE_NAME);
-    let store = tokio::task::spawn_blocking(move || Store::open(&store_file))
-        .await
-        .map_err(|error| Failure::internal(error.to_string()))??;
+    let (store, lost) = setup::journal(&data_dir, &start).await?;
     let driver = venue.world.clone().map(|world| tokio::spawn(Arc::clone(&world).drive()));
     let floor = desk::open(&settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
+    desk::doubt(&floor, &start, lost, &data_dir).await?;
     if let Some(text) = venue.without_prices() {
         tracing::warn!("{text}");
     }

@@ -20,7 +20,7 @@ use crate::llm::price::ModelPrice;
 use crate::llm::{Auth, LlmClient, LlmOptions, Protocol};
 use crate::market::{Simsar, SimsarOptions, SourceAddresses};
 use crate::net::Transport;
-use crate::store::Store;
+use crate::store::{Start, Store};
 use crate::world::analyst;
 
 /// Puts the desk together and lets it recover.
@@ -35,6 +35,26 @@ pub async fn open(
     store.at(&venue.id).claim_for_venue().await?;
     let parts = parts(settings, settings_dir, venue, store, install, data_dir)?;
     Ok(Floor::open(parts).await?)
+}
+
+/// After a lost journal or a loop of crashes a desk opens nothing until an operator resumes it. It has opened nothing by
+/// then.
+pub async fn doubt(
+    floor: &Floor,
+    start: &Start,
+    lost: Option<String>,
+    data_dir: &Path,
+) -> Result<(), Failure> {
+    if let Some(crashes) = start.crash_loop()? {
+        let reason = format!("the {crashes} starts before this one did not end in order, within ten minutes");
+        floor.begin_closing_only(&reason).await;
+    }
+    if let Some(lost) = lost
+        && floor.begin_closing_only(&lost).await
+    {
+        Store::loss_is_known(data_dir)?;
+    }
+    Ok(())
 }
 
 /// Puts a desk together that only looks: nothing is recovered, protected or written.

@@ -19,6 +19,8 @@ pub const PARTLY: u8 = 4;
 pub const LOCKED: u8 = 5;
 /// An internal error.
 pub const INTERNAL: u8 = 70;
+/// The desk's tasks stood still, and the program ended itself to be started anew.
+pub const STUCK: u8 = 75;
 
 /// A command that did not succeed: what to say, and the exit code.
 #[derive(Debug)]

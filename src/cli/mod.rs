@@ -9,6 +9,7 @@ pub mod embedded;
 mod failure;
 mod feed;
 mod halt;
+mod heartbeat;
 mod init;
 mod logs;
 mod panics;

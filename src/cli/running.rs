@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::failure::Failure;
+use super::heartbeat::Heartbeat;
 use super::reception::Reception;
 use super::socket::{self, Door};
 use super::venue::Venue;
@@ -14,7 +15,7 @@ use super::{desk, setup};
 use crate::config::Loaded;
 use crate::desk::{Floor, Streams, TaskDied};
 use crate::domain::{Event, Severity};
-use crate::store::{FILE_NAME, Store};
+use crate::store::Start;
 
 /// Commands that may wait for the desk.
 const COMMANDS: usize = 16;
@@ -24,6 +25,8 @@ pub struct Running {
     floor: Arc<Floor>,
     venue: Venue,
     driver: Option<JoinHandle<()>>,
+    heartbeat: Heartbeat,
+    start: Start,
     service: JoinHandle<Result<(), TaskDied>>,
     door: Door,
     /// Lets consoles in.
@@ -41,15 +44,15 @@ impl Running {
     ) -> Result<Self, Failure> {
         step("opening the journal");
         let install = setup::install_id(&data_dir)?;
-        let store_file = data_dir.join(FILE_NAME);
-        let store = tokio::task::spawn_blocking(move || Store::open(&store_file))
-            .await
-            .map_err(|error| Failure::internal(error.to_string()))??;
+        let start = setup::start(&data_dir, loaded.settings.dry_run)?;
+        let heartbeat = Heartbeat::start()?;
+        let (store, lost) = setup::journal(&data_dir, &start).await?;
         step("building the market");
         let venue = Venue::open(&loaded.settings, world_url.as_deref(), &data_dir).await?;
         step("reading accounts and settling what was left open");
         let floor =
             desk::open(&loaded.settings, &loaded.directory, &venue, &store, install, Some(&data_dir)).await?;
+        desk::doubt(&floor, &start, lost, &data_dir).await?;
         if let Some(text) = venue.without_prices() {
             floor.bulletin().record(None, Event::Alarm { severity: Severity::Warning, text });
         }
@@ -62,7 +65,7 @@ impl Running {
         let door = socket::open(&data_dir, reception.clone())?;
         let serving = Arc::clone(&floor);
         let service = tokio::spawn(async move { serving.serve(streams, commands, first_cycle).await });
-        Ok(Self { floor, venue, driver, service, door, reception })
+        Ok(Self { floor, venue, driver, heartbeat, start, service, door, reception })
     }
 
     /// Waits until the desk ends without having been asked to, which is never in order.
@@ -72,6 +75,7 @@ impl Running {
             Ok(Err(died)) => died.to_string(),
             Err(error) => error.to_string(),
         };
+        self.start.desk_died();
         match self.venue.save() {
             Ok(()) => Failure::internal(reason),
             Err(unsaved) => Failure::internal(format!("{reason}; and {}", unsaved.message())),
@@ -82,12 +86,19 @@ impl Running {
     pub async fn end(self) -> Result<(), Failure> {
         drop(self.door);
         self.floor.end();
-        let ended = self.service.await.map_err(|error| Failure::internal(error.to_string()))?;
+        let ended = match self.service.await {
+            Ok(ended) => ended.map_err(|died| died.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        drop(self.heartbeat);
+        if ended.is_err() {
+            self.start.desk_died();
+        }
         self.floor.bulletin().flush().await;
         if let Some(driver) = self.driver {
             driver.abort();
         }
         self.venue.save()?;
-        ended.map_err(|died| Failure::internal(died.to_string()))
+        ended.map_err(Failure::internal)
     }
 }

@@ -12,6 +12,7 @@ use super::arguments::Global;
 use super::failure::Failure;
 use crate::config::{self, Loaded};
 use crate::domain::{Clock, SystemClock};
+use crate::store::{Check, FILE_NAME, Start, Store};
 
 /// Reads an environment variable; empty counts as absent.
 pub fn environment(name: &str) -> Option<String> {
@@ -39,6 +40,11 @@ pub fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// Notes that a desk starts here. Its lock is held; what is returned is dropped when the desk has ended in order.
+pub fn start(data_dir: &Path, is_dry: bool) -> Result<Start, Failure> {
+    Ok(Start::note(data_dir, SystemClock.now(), is_dry)?)
+}
+
 /// The name of this installation, in a file of its own, made at the first start.
 pub fn install_id(data_dir: &Path) -> Result<Arc<str>, Failure> {
     let file = data_dir.join("install-id");
@@ -58,6 +64,15 @@ pub fn install_id(data_dir: &Path) -> Result<Arc<str>, Failure> {
         .and_then(|mut opened| opened.write_all(id.as_bytes()));
     written.map_err(|error| Failure::failed(format!("{} cannot be written: {error}", file.display())))?;
     Ok(id.into())
+}
+
+/// Opens the journal of a data folder whose lock is held, as thoroughly as the end of the run before calls for. The second
+/// value says that the journal before it was lost.
+pub async fn journal(data_dir: &Path, start: &Start) -> Result<(Store, Option<String>), Failure> {
+    let check = if start.follows_an_orderly_end() { Check::IfSmall } else { Check::Whole };
+    let file = data_dir.join(FILE_NAME);
+    let opening = move || Store::open_or_begin_anew(&file, check, SystemClock.now());
+    Ok(tokio::task::spawn_blocking(opening).await.map_err(|error| Failure::internal(error.to_string()))??)
 }
 
 /// Sixteen hexadecimal digits from the time, the process and the folder: two installations differ in at least one.

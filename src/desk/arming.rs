@@ -1,10 +1,13 @@
 //! A live desk computes until an operator arms an account by its name; what has to be right for that is looked at here.
 //! An account that was armed once stays guarded for good, so that a restart leaves no position without a stop.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+
+use futures_util::future::join_all;
 
 use super::execution::Arming;
 use super::floor::Floor;
+use super::guardian::Guardian;
 use crate::domain::{AccountName, Event, Mode, Severity};
 use crate::store::ActionKind;
 
@@ -141,6 +144,19 @@ impl Floor {
             }
         };
         names.split(',').filter_map(|name| AccountName::new(name).ok()).collect()
+    }
+
+    /// At a start: an account at which the exchange shows orders of ours was armed once, also when the journal that said so
+    /// is gone. It is guarded again, at once.
+    pub(super) async fn guard_what_was_lost(&self) {
+        let lost: Vec<_> = self.accounts.iter().filter(|account| account.has_lost_orders()).collect();
+        if self.settings.mode != Mode::Live || self.shared.is_dry_run() || lost.is_empty() {
+            return;
+        }
+        self.change_arming(|arming| arming.guarded.extend(lost.iter().map(|account| account.name().clone())));
+        self.remember_arming().await;
+        join_all(lost.into_iter().map(|account| async { Guardian::new(Arc::clone(account)).pass().await }))
+            .await;
     }
 
     /// At a start: what was armed before is guarded again, and armed again where the settings say so.

@@ -204,6 +204,7 @@ impl Floor {
             }
         }))
         .await;
+        self.guard_what_was_lost().await;
         Ok(())
     }
 

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::execution::{AccountDesk, Finding, Seen};
 use super::reconciliation::{self, Reconciler};
-use crate::domain::{AccountState, ClientOrderId, Direction, Event, Position, Quantity, Severity, Symbol};
+use crate::domain::{
+    AccountState, ClientOrderId, Direction, Event, HaltLevel, Position, Quantity, Severity, Symbol,
+};
 use crate::exchange::AccountBalance;
 
 /// Time between passes when nothing happens.
@@ -268,7 +270,8 @@ impl Guardian {
         match self.account.look_for_others(names, is_first).await {
             Ok(None) => {}
             Ok(Some(halt)) => {
-                let text = format!("{}: nothing is traded: {}", self.account.name(), halt.reason);
+                let what = if halt.level == HaltLevel::Frozen { "traded" } else { "opened" };
+                let text = format!("{}: nothing is {what}: {}", self.account.name(), halt.reason);
                 if self.account.shared().impose(halt).await {
                     self.account.alarm(Severity::Critical, text);
                 }

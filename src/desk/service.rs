@@ -11,7 +11,9 @@ use super::execution::{AccountDesk, Cause};
 use super::floor::Floor;
 use super::guardian::{Guardian, Nudge};
 use super::guards::close_whole;
-use crate::domain::{AccountName, Command, CommandId, Event, OperatorCommand, Symbol, Trigger, Untrusted};
+use crate::domain::{
+    AccountName, Command, CommandId, Event, OperatorCommand, Severity, Symbol, Timestamp, Trigger, Untrusted,
+};
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
 use crate::store::ActionKind;
@@ -323,8 +325,10 @@ impl Floor {
     async fn keep_schedule(self: Arc<Self>) {
         let speed = self.shared.clock.speed();
         if speed <= 0.0 {
-            self.ending.cancelled().await;
-        } else if (speed - 1.0).abs() < f64::EPSILON {
+            return self.ending.cancelled().await;
+        }
+        self.tell_missed(None).await;
+        if (speed - 1.0).abs() < f64::EPSILON {
             match self.start_cron().await {
                 Ok(mut scheduler) => {
                     self.ending.cancelled().await;
@@ -369,12 +373,49 @@ impl Floor {
     async fn claim_due_slot(&self) -> bool {
         let Some(slot) = self.schedule.due(self.shared.clock.now()) else { return false };
         match self.shared.store.claim_slot(slot).await {
-            Ok(claimed) => claimed,
+            Ok(claimed) => {
+                if claimed {
+                    self.tell_missed(Some(slot)).await;
+                }
+                claimed
+            }
             Err(error) => {
                 tracing::error!(%error, "a slot could not be claimed, so its cycle is not run");
                 false
             }
         }
+    }
+
+    /// Slots in which nobody was at work are told once, and claimed so far that none of them is ever run late. `taken` is
+    /// the slot that was just claimed, if one was.
+    async fn tell_missed(&self, taken: Option<Timestamp>) {
+        let now = self.shared.clock.now();
+        let last = match self.shared.store.last_slot_before(taken.unwrap_or(now)).await {
+            Ok(Some(last)) => last,
+            // The first slot of a journal has none before it.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "the last slot could not be read; missed ones are not told");
+                return;
+            }
+        };
+        let missed = match taken {
+            Some(taken) => self.schedule.between(last, taken),
+            None => self.schedule.missed_since(last, now),
+        };
+        let Some(missed) = missed else { return };
+        match self.shared.store.claim_slot(missed.last).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::error!(%error, "a missed slot could not be claimed"),
+        }
+        let slots = if missed.count == 1 { "slot" } else { "slots" };
+        let text = format!(
+            "{} {slots} missed since {}: no desk was at work; nothing is made up for",
+            missed.count,
+            missed.first.format("%Y-%m-%d %H:%MZ")
+        );
+        self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Info, text });
     }
 
     async fn slot_if_due(&self) {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
 use super::error::StoreError;
-use super::values::{count, uncount, unreadable};
+use super::values::{count, instant, uncount, unreadable};
 use crate::domain::Timestamp;
 
 const CYCLE_NUMBER: &str = "cycle_number";
@@ -75,6 +75,20 @@ impl Store {
                 params![venue, slot.timestamp_millis()],
             )?;
             Ok(claimed == 1)
+        })
+        .await
+    }
+
+    /// The newest slot of this venue that was claimed, before an instant.
+    pub async fn last_slot_before(&self, before: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let venue = Arc::clone(&self.venue);
+        self.read(move |connection| {
+            let slot: Option<i64> = connection.query_row(
+                "SELECT max(slot) FROM slots WHERE venue = ?1 AND slot < ?2",
+                params![venue, before.timestamp_millis()],
+                |row| row.get(0),
+            )?;
+            slot.map(|slot| instant("slots.slot", slot)).transpose()
         })
         .await
     }

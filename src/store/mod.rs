@@ -13,6 +13,7 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod aside;
 mod conversation;
 mod costs;
 mod cycles;
@@ -32,6 +33,7 @@ mod operator;
 mod orders;
 mod prompts;
 mod schema;
+mod starts;
 mod trades;
 mod values;
 mod worker;
@@ -50,9 +52,11 @@ pub use fills::Fill;
 pub use history::Movement;
 pub use ledger::{LedgerKind, LedgerRow};
 pub use lock::DeskLock;
+pub use open::Check;
 pub use operator::{ActionKind, OperatorAction};
 pub use orders::{OrderIntent, OrderUpdate, Origin, StoredOrder};
 pub use prompts::{PromptKind, content_hash};
+pub use starts::Start;
 pub use trades::{ClosedByHand, CoinMoney, Opening, TransferRow};
 
 use worker::Worker;
@@ -81,12 +85,17 @@ impl Store {
     ///
     /// Blocks for the length of the check; call it from a blocking place. The handle's venue is `""`; see [`Self::at`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_patiently(path, open::PATIENCE)
+        Self::open_after(path, Check::Whole)
     }
 
-    fn open_patiently(path: &Path, patience: std::time::Duration) -> Result<Self, StoreError> {
+    /// The same with as much of a check as the end of the run before calls for.
+    pub fn open_after(path: &Path, check: Check) -> Result<Self, StoreError> {
+        Self::open_patiently(path, check, open::PATIENCE)
+    }
+
+    fn open_patiently(path: &Path, check: Check, patience: std::time::Duration) -> Result<Self, StoreError> {
         drop(open::prepare_file(path)?);
-        let writer = Worker::writer(open::writer(path, patience)?)?;
+        let writer = Worker::writer(open::writer(path, check, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
         let inner = Arc::new(Inner { path: path.to_owned(), reader, writer: Some(writer) });
         Ok(Self { inner, venue: "".into() })

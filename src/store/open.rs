@@ -31,12 +31,34 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
+/// How much of a file is checked before it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// All of it.
+    Whole,
+    /// All of a small file, which takes no time; of a larger one only what every opening reads. For a file whose last
+    /// desk came to an orderly end.
+    IfSmall,
+}
+
+/// A file up to this size, its log included, is checked at every start.
+const SMALL: u64 = 64 * 1024 * 1024;
+
 /// The connection that writes.
-pub(super) fn writer(path: &Path, patience: Duration) -> Result<Connection, StoreError> {
+pub(super) fn writer(path: &Path, check: Check, patience: Duration) -> Result<Connection, StoreError> {
+    open_writer(path, check, patience).map_err(|error| match error {
+        StoreError::Sqlite(error) if is_damage(&error) => damaged(path, error.to_string()),
+        other => other,
+    })
+}
+
+fn open_writer(path: &Path, check: Check, patience: Duration) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(patience)?;
-    check_integrity(path, &connection)?;
+    if check == Check::Whole || size(path) <= SMALL {
+        check_integrity(path, &connection)?;
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -64,19 +86,24 @@ pub(super) fn nothing(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+fn size(path: &Path) -> u64 {
+    let of = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    of(path) + of(&path.with_extension("db-wal"))
+}
+
 fn check_integrity(path: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let corrupt = |detail: String| StoreError::Corrupt { path: path.to_owned(), detail };
-    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match found {
-        Ok(word) if word == "ok" => Ok(()),
-        Ok(detail) => Err(corrupt(detail)),
-        Err(error) => match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-                Err(corrupt(error.to_string()))
-            }
-            _ => Err(error.into()),
-        },
-    }
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
+    if found == "ok" { Ok(()) } else { Err(damaged(path, found)) }
+}
+
+/// Whether SQLite says that the file itself is broken.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(NotADatabase | DatabaseCorrupt))
+}
+
+pub(super) fn damaged(path: &Path, detail: String) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), detail }
 }
 
 /// Durability is only what the connection says about itself, not what it was told.

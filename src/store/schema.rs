@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use super::error::StoreError;
+use super::open;
 
 /// Every step from an empty file to the present schema. A step that was once released is never changed again.
 const STEPS: &[M<'static>] = &[
@@ -16,9 +17,12 @@ const STEPS: &[M<'static>] = &[
 
 /// Brings the tables up to date, each step in a transaction of its own.
 pub(super) fn bring_up_to_date(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    Migrations::from_slice(STEPS)
-        .to_latest(connection)
-        .map_err(|error| StoreError::Schema { path: path.to_owned(), detail: error.to_string() })
+    Migrations::from_slice(STEPS).to_latest(connection).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } if open::is_damage(&err) => {
+            open::damaged(path, err.to_string())
+        }
+        other => StoreError::Schema { path: path.to_owned(), detail: other.to_string() },
+    })
 }
 
 #[cfg(test)]

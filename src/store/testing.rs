@@ -12,7 +12,7 @@ use crate::domain::{
 /// A store in a folder of its own, which goes with it.
 pub(super) struct Fixture {
     pub store: Store,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Fixture {

@@ -1,6 +1,6 @@
 //! Wall time that follows a paused runtime, and stands still between two lives.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use jarvis::domain::{Clock, Timestamp};
@@ -39,5 +39,18 @@ impl Clock for SimClock {
             Some(since) => base + TimeDelta::from_std(since.elapsed()).unwrap(),
             None => base,
         }
+    }
+}
+
+/// Another clock that says how fast it runs.
+pub struct Paced(pub Arc<dyn Clock>, pub f64);
+
+impl Clock for Paced {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn speed(&self) -> f64 {
+        self.1
     }
 }

@@ -24,12 +24,14 @@ use jarvis::config::Settings;
 use jarvis::desk::prompt::{Language, Templates};
 use jarvis::desk::sizing::CoinAllocation;
 use jarvis::desk::{AccountTerms, DeskParts, Floor, Streams};
-use jarvis::domain::{AccountName, Command, CycleReport, OperatorCommand, Symbol, Timestamp, Trigger, Usdt};
+use jarvis::domain::{
+    AccountName, Clock, Command, CycleReport, Halt, OperatorCommand, Symbol, Timestamp, Trigger, Usdt,
+};
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
 use jarvis::llm::{LlmClient, LlmOptions};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
 use jarvis::net::{SocketConnector, Transport};
-use jarvis::store::Store;
+use jarvis::store::{Check, Store};
 use jarvis::world::{World, WorldOptions};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
@@ -72,6 +74,9 @@ pub struct Bench {
     pub install: Arc<str>,
     /// Whether the desk looks for requests in the folder.
     pub has_mailbox: bool,
+    /// What the market's clock says of its own speed. At 0 the schedule rests; else its slots are kept, although only
+    /// the test moves that clock.
+    pub pace: f64,
     has_streams: bool,
     by_hand: Mutex<Vec<String>>,
 }
@@ -123,6 +128,7 @@ impl Bench {
             names,
             install: "bench".into(),
             has_mailbox: false,
+            pace: 0.0,
             has_streams: setup.has_streams,
             by_hand: Mutex::default(),
         }
@@ -157,7 +163,7 @@ impl Bench {
         self.by_hand.lock().unwrap().iter().any(|id| id == exchange_id)
     }
 
-    fn store_file(&self) -> PathBuf {
+    pub fn store_file(&self) -> PathBuf {
         self.folder.path().join("jarvis.db")
     }
 
@@ -199,10 +205,40 @@ impl Bench {
 
     /// The desk as it stands after its recovery, with nothing at work.
     pub async fn open_floor(&self) -> Result<(Arc<Floor>, Store), jarvis::desk::DeskError> {
-        let file = self.store_file();
-        let store = tokio::task::spawn_blocking(move || Store::open(&file)).await.unwrap().unwrap();
+        let (file, now) = (self.store_file(), self.clock.now());
+        let opening = move || Store::open_or_begin_anew(&file, Check::Whole, now);
+        let (store, lost) = tokio::task::spawn_blocking(opening).await.unwrap().unwrap();
         let store = store.at(&format!("world:{}", self.world.id()));
-        Ok((Floor::open(self.parts(&store)).await?, store))
+        let floor = Floor::open(self.parts(&store)).await?;
+        if let Some(lost) = lost {
+            assert!(floor.begin_closing_only(&lost).await);
+            Store::loss_is_known(self.folder.path()).unwrap();
+        }
+        Ok((floor, store))
+    }
+
+    /// Between two lives: the journal is gone, or an older copy is in its place.
+    pub fn replace_journal(&self, copy: Option<&[u8]>) {
+        let file = self.store_file();
+        for ending in ["db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(file.with_extension(ending));
+        }
+        match copy {
+            Some(bytes) => std::fs::write(file, bytes).unwrap(),
+            None => std::fs::remove_file(file).unwrap(),
+        }
+    }
+
+    /// How many stops and other conditional orders rest in an account.
+    pub async fn stops(&self, account: usize) -> usize {
+        self.truth(account).open_algo_orders(None).await.unwrap().len()
+    }
+
+    /// Takes every stop of an account away, as another hand would.
+    pub async fn take_stops_away(&self, account: usize) {
+        for stop in self.truth(account).open_algo_orders(None).await.unwrap() {
+            let _ = self.truth(account).cancel_algo(&stop.client_order_id.unwrap()).await;
+        }
     }
 
     /// Private streams are the world's where the bench has streams; all others tell nothing, so that the desk must do
@@ -260,8 +296,13 @@ impl Bench {
         };
         let model =
             LlmOptions::new("builtin", "http://model", "scripted", SecretString::from("scripted-model"));
+        let clock: Arc<dyn Clock> = if self.pace > 0.0 {
+            Arc::new(clock::Paced(self.world.clock(), self.pace))
+        } else {
+            self.world.clock()
+        };
         DeskParts {
-            clock: self.world.clock(),
+            clock,
             wall: self.clock.clone(),
             store: store.clone(),
             simsar: Simsar::new(simsar, clean, self.world.clock()),
@@ -322,6 +363,24 @@ impl Desk {
     /// Lets virtual time pass.
     pub async fn wait(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// The halts in force, as told.
+    pub fn halts(&self) -> Vec<Halt> {
+        self.floor.bulletin().read(|present| present.halts.clone())
+    }
+
+    /// Arms the first account of a live desk.
+    pub async fn arm(&self, bench: &Bench) {
+        let account = bench.names[0].clone();
+        self.command(1, Command::Arm { account: account.clone() }).await;
+        self.wait(2).await;
+        assert_eq!(self.floor.bulletin().read(|present| present.armed.clone()), [account]);
+    }
+
+    /// Whether an operator was told of it.
+    pub fn told(&self, words: &str) -> bool {
+        self.alarms().iter().any(|alarm| alarm.contains(words))
     }
 
     /// Everything told so far that an operator would read.

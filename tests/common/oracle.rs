@@ -146,6 +146,14 @@ fn opened_by_us(bench: &Bench, account: usize, symbol: &str) -> bool {
     })
 }
 
+/// Everything at once.
+pub async fn verdict(bench: &Bench, desk: &Desk, limit_ms: i64) -> Vec<String> {
+    let mut wrong = check_windows(bench, limit_ms);
+    wrong.extend(check_log(bench));
+    wrong.extend(check_rest(bench, desk).await);
+    wrong
+}
+
 /// I3, I5, I6, I12, I15 and the place of every stop: once the faults have stopped and time has passed.
 pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
     let mut wrong = Vec::new();

@@ -18,6 +18,7 @@ mod protect;
 mod reading;
 mod resolve;
 mod restop;
+mod room;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -124,6 +125,8 @@ pub struct AccountDesk {
     empty_since: Mutex<BTreeMap<Symbol, tokio::time::Instant>>,
     /// Other installations seen on the account.
     others: Mutex<others::Others>,
+    /// How many conditional orders the account has room for.
+    room: room::Room,
     /// Rung by every event of the account's user stream.
     stirred: tokio::sync::Notify,
 }
@@ -147,6 +150,7 @@ impl AccountDesk {
             one_way: AtomicBool::new(false),
             empty_since: Mutex::default(),
             others: Mutex::default(),
+            room: room::Room::default(),
             stirred: tokio::sync::Notify::new(),
         }
     }

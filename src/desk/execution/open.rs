@@ -47,6 +47,10 @@ impl AccountDesk {
         if let Some(reason) = self.halted(&order.symbol) {
             return refused_by_halt(reason);
         }
+        let _room = match self.hold_room().await {
+            Ok(room) => room,
+            Err(refusal) => return refusal,
+        };
         if let Err(reason) = self.ready_to_open(&order.symbol).await {
             return failed(format!("nothing was sent: {reason}"), Vec::new());
         }
@@ -272,6 +276,7 @@ impl AccountDesk {
                 "{unresolved} orders of this account are unresolved: the exchange does not tell what it does"
             ));
         }
+        self.compare_past_once().await?;
         let (one_way, prepared, position, stops, booked) = tokio::join!(
             self.ensure_one_way(),
             self.prepare_coin(symbol),

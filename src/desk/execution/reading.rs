@@ -51,6 +51,7 @@ impl AccountDesk {
     /// What is held and what rests, without the balance: what protects does not wait for it.
     pub async fn look(&self) -> Result<Seen, ExchangeError> {
         let (held, stops) = tokio::try_join!(self.client.held(), self.client.open_algo_orders(None))?;
+        self.room.saw(stops.len());
         let mut positions = Vec::with_capacity(held.positions.len());
         for position in held.positions {
             positions.push(self.described(position, &stops).await);

@@ -9,7 +9,7 @@ use crate::desk::floor::Floor;
 use crate::domain::{
     AccountName, Event, Halt, HaltLevel, HaltOrigin, HaltScope, Severity, Symbol, Timestamp,
 };
-use crate::store::{ActionKind, OperatorAction, StoreError};
+use crate::store::{ActionKind, OperatorAction, Start, StoreError};
 
 /// Pause between looks at the halt file, the requests and the clock.
 const LOOK: Duration = Duration::from_millis(250);
@@ -23,10 +23,17 @@ impl Shared {
         {
             return false;
         }
+        self.put_in_force(halt).await;
+        true
+    }
+
+    /// Returns whether it is stored as well.
+    async fn put_in_force(&self, halt: Halt) -> bool {
         let text = told(&halt);
         // In force before it is written: from here on no order leaves that it forbids.
         self.halts.put(halt.clone());
-        if let Err(error) = self.store.put_halt(&halt).await {
+        let stored = self.store.put_halt(&halt).await;
+        if let Err(error) = &stored {
             let text = format!("{text}; but it could not be stored and will not outlive this run: {error}");
             self.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
         }
@@ -36,7 +43,7 @@ impl Shared {
         self.bulletin.record(None, Event::Halted { halt });
         self.publish_halts();
         self.halts.flattening.notify_waiters();
-        true
+        stored.is_ok()
     }
 
     /// Says beside the desk what is in force.
@@ -70,6 +77,29 @@ impl Shared {
 }
 
 impl Floor {
+    /// Nothing is opened from now on until an operator resumes the desk: something about this start needs a look first.
+    /// A desk-wide halt that is there keeps its level and loses its end. Returns whether it is stored, and so outlives
+    /// this run.
+    pub async fn begin_closing_only(&self, reason: &str) -> bool {
+        let text = format!("nothing is opened until an operator resumes the whole desk: {reason}");
+        self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
+        let mut halt = Halt {
+            scope: HaltScope::Desk,
+            level: HaltLevel::NoEntries,
+            origin: HaltOrigin::Desk,
+            reason: reason.to_owned(),
+            since: self.shared.clock.now(),
+            until: None,
+        };
+        if let Some(known) = self.shared.halts.standing(&halt.scope) {
+            halt.level = halt.level.max(known.level);
+            if !known.reason.is_empty() && !known.reason.contains(reason) {
+                halt.reason = format!("{reason}; and before it: {}", known.reason);
+            }
+        }
+        self.shared.put_in_force(halt).await
+    }
+
     /// Takes a halt back, or says why there is nothing to take back.
     pub async fn lift(&self, scope: &HaltScope, reason: &str) -> Result<(), String> {
         if *scope == HaltScope::Desk && self.shared.halts.file().is_some() {
@@ -89,12 +119,24 @@ impl Floor {
         {
             account.accept_other_desks().await;
         }
+        if *scope == HaltScope::Desk {
+            self.forget_crashes();
+        }
         self.shared.halts.remove(scope);
         self.shared
             .note_operator(ActionKind::Resume, None, None, format!("{scope} trades again: {reason}"))
             .await;
         self.tell_resumed(scope, reason);
         Ok(())
+    }
+
+    /// An operator looked at the whole desk: the crashes before count no longer.
+    fn forget_crashes(&self) {
+        if let Some(folder) = &self.shared.halts.folder
+            && let Err(error) = Start::forget_crashes(folder)
+        {
+            tracing::error!(%error, "the starts that crashed could not be forgotten; they may halt the next start");
+        }
     }
 
     /// The command of an operator, from wherever it came.

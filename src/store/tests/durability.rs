@@ -123,7 +123,7 @@ async fn a_failed_write_of_many_rows_leaves_none_of_them() {
 #[tokio::test]
 async fn somebody_elses_lock_is_told_and_ends_with_its_holder() {
     let fixture = Fixture::new();
-    let impatient = Store::open_patiently(&fixture.path(), Duration::from_millis(1)).unwrap();
+    let impatient = Store::open_patiently(&fixture.path(), Check::Whole, Duration::from_millis(1)).unwrap();
     let stranger = fixture.stranger();
     stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refusal = impatient.record_intent(&intent("j1", by_operator())).await.unwrap_err();

@@ -1,0 +1,134 @@
+//! What an account is known to stand in: halts, a journal that forgot, coins in hand, settings that were changed.
+
+use super::*;
+use crate::domain::{ClientOrderId, Halt, HaltLevel, HaltOrigin, HaltScope};
+
+fn halt(origin: HaltOrigin, level: HaltLevel) -> Halt {
+    let scope = HaltScope::Desk;
+    Halt { scope, level, origin, reason: String::new(), since: at(0), until: None }
+}
+
+#[tokio::test]
+async fn an_order_of_ours_that_the_journal_does_not_know_halts_openings_until_it_is_accepted() {
+    let unknown = || ClientOrderId::new(format!("j2s{}{}", tag_of("test"), "0".repeat(24))).unwrap();
+    for is_dry in [false, true] {
+        let room = Room::new();
+        let known = room.journaled().await.id;
+        room.desk.shared.dry_run.store(is_dry, Ordering::SeqCst);
+        let found = room.desk.look_for_others(vec![known, unknown()], true).await.unwrap();
+        assert_eq!(found.is_none(), is_dry);
+        assert_eq!(room.desk.has_lost_orders(), !is_dry);
+        let Some(halt) = found else { continue };
+        assert_eq!(halt.level, HaltLevel::NoEntries);
+        assert!(halt.reason.starts_with("the exchange knows 1 of our orders"), "{}", halt.reason);
+        room.desk.accept_other_desks().await;
+        assert!(!room.desk.has_lost_orders());
+        assert_eq!(room.store.accepted_installs(room.desk.name()).await.unwrap(), [unknown().to_string()]);
+        // The next run of the same journal.
+        let again =
+            AccountDesk::new(room.desk.terms.clone(), room.desk.client.clone(), room.desk.shared.clone());
+        again.recall_accepted().await;
+        assert_eq!(again.look_for_others(vec![unknown()], true).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_opened_before_the_past_was_compared_with_the_journal() {
+    let room = Room::new();
+    room.fake.set("/fapi/v1/openAlgoOrders", "<html>bad gateway</html>");
+    let why = room.desk.compare_past_once().await.unwrap_err();
+    assert!(why.starts_with("what the exchange knows of our orders cannot be read"), "{why}");
+    let lost = format!(
+        r#"[{{"algoId":1,"clientAlgoId":"j2s{}{}","symbol":"BTCUSDT","side":"SELL","orderType":"STOP_MARKET",
+            "algoStatus":"NEW","triggerPrice":"50000","closePosition":true}}]"#,
+        tag_of("test"),
+        "0".repeat(24)
+    );
+    room.fake.set("/fapi/v1/openAlgoOrders", lost);
+    let why = room.desk.compare_past_once().await.unwrap_err();
+    assert!(why.contains("the journal was lost"), "{why}");
+    assert_eq!(room.desk.shared.halts.in_force(at(0)).len(), 1, "and stays halted");
+    assert_eq!(room.desk.compare_past_once().await, Ok(()), "the halt speaks from here on");
+}
+
+#[tokio::test]
+async fn what_no_operator_asked_for_never_loosens_a_halt_and_an_operator_may() {
+    let room = Room::new();
+    let shared = &room.desk.shared;
+    let level = || shared.halts.standing(&HaltScope::Desk).unwrap().level;
+    assert!(shared.impose(halt(HaltOrigin::Desk, HaltLevel::Frozen)).await);
+    for (looser, is_taken) in
+        [(HaltLevel::NoEntries, false), (HaltLevel::Frozen, false), (HaltLevel::Flattened, true)]
+    {
+        assert_eq!(shared.impose(halt(HaltOrigin::Desk, looser)).await, is_taken, "{looser:?}");
+    }
+    assert_eq!(level(), HaltLevel::Flattened);
+    assert!(shared.impose(halt(HaltOrigin::Operator, HaltLevel::NoEntries)).await);
+    assert_eq!((level(), room.store.halts().await.unwrap().len()), (HaltLevel::NoEntries, 1));
+    let told = room.store.operator_actions_since(at(-1)).await.unwrap();
+    assert_eq!(told.len(), 1, "only the operator's is the operator's");
+}
+
+#[tokio::test]
+async fn an_order_of_a_stop_in_doubt_blocks_no_coin_and_one_at_market_does() {
+    for (purpose, blocks) in [
+        (OrderPurpose::Open, true),
+        (OrderPurpose::Close, true),
+        (OrderPurpose::Emergency, true),
+        (OrderPurpose::Stop, false),
+    ] {
+        let room = Room::new();
+        let intent = OrderIntent { purpose, ..left_open(&room, "j1", btc()) };
+        room.store.record_intent(&intent).await.unwrap();
+        room.desk.recall_unresolved().await;
+        assert_eq!(room.desk.is_unresolved(&btc()), blocks, "{purpose:?}");
+        let other = OrderIntent { account: AccountName::new("b").unwrap(), ..left_open(&room, "j2", btc()) };
+        let room = Room::new();
+        room.store.record_intent(&other).await.unwrap();
+        room.desk.recall_unresolved().await;
+        assert!(!room.desk.is_unresolved(&btc()), "another account's");
+    }
+}
+
+#[tokio::test]
+async fn what_happened_to_settings_at_the_exchange_is_looked_at_again_where_it_differs() {
+    let room = Room::new();
+    let prepared = || room.desk.is_prepared(&btc());
+    for (symbol, leverage, stays) in [
+        (Some(btc()), Some(3), true),
+        (Some(btc()), Some(4), false),
+        (Some(btc()), None, false),
+        (None, Some(3), false),
+    ] {
+        room.desk.set_prepared(&btc());
+        room.desk.one_way.store(true, Ordering::SeqCst);
+        room.desk.settings_changed(symbol.as_ref(), leverage);
+        assert_eq!(prepared(), stays, "{symbol:?} {leverage:?}");
+        assert_eq!(room.desk.one_way.load(Ordering::SeqCst), symbol.is_some(), "{symbol:?} {leverage:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_busy_while_a_coin_is_held_or_an_orders_fate_is_unknown() {
+    let room = Room::new();
+    assert!(!room.desk.is_busy());
+    let held = room.desk.hold_coin(&btc()).await;
+    assert!(room.desk.is_busy());
+    drop(held);
+    assert!(!room.desk.is_busy());
+    room.desk.set_unresolved(&btc(), 1);
+    assert!(room.desk.is_busy());
+    room.desk.set_unresolved(&btc(), 0);
+    assert!(!room.desk.is_busy());
+}
+
+#[tokio::test]
+async fn an_order_that_ended_is_not_asked_about_again() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    let ended = OrderUpdate::at(at(1));
+    room.store.update_order(&order.id, OrderState::Rejected, ended).await.unwrap();
+    let listed = room.store.order(&order.id).await.unwrap().unwrap();
+    assert!(room.desk.resolve(&listed).await);
+    assert!(room.fake.asked.lock().unwrap().is_empty());
+}

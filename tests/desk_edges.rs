@@ -1,0 +1,198 @@
+//! Edges of halts, flattening, openings and closes: what lies just beside is left alone, and what is just not so is refused.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+mod common;
+
+use chrono::TimeDelta;
+use common::faults::Fate;
+use common::oracle::{STOP_LIMIT_MS, verdict};
+use common::{Bench, Desk, Setup, symbol};
+use jarvis::domain::{AccountName, ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side};
+use jarvis::exchange::{StopOrder, StopSize};
+use rust_decimal::Decimal;
+
+const BOTH: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "SHORT", "0.9")];
+
+fn halt(scope: HaltScope, level: HaltLevel) -> Command {
+    Command::Halt { scope, level, until: None, reason: String::new() }
+}
+
+async fn held(bench: &Bench, account: usize) -> Vec<String> {
+    let positions = bench.truth(account).positions().await.unwrap();
+    positions.into_iter().map(|position| position.symbol.to_string()).collect()
+}
+
+fn closes(bench: &Bench) -> usize {
+    bench.faults.log().iter().filter(|entry| entry.call.is_close()).count()
+}
+
+fn openings(bench: &Bench) -> usize {
+    bench.faults.log().iter().filter(|entry| entry.call.is_opening()).count()
+}
+
+/// A reduce-only stop of another hand, which may rest without a position.
+async fn foreign_stop(bench: &Bench, coin: &str, id: &str) {
+    let coin = symbol(coin);
+    let far = (bench.mark(&coin) * Decimal::new(5, 1)).round_dp(0);
+    let stop = StopOrder {
+        symbol: coin,
+        side: Side::Sell,
+        trigger: Price::new(far).unwrap(),
+        size: StopSize::ReduceOnly("1".parse().unwrap()),
+        client_order_id: ClientOrderId::new(id).unwrap(),
+    };
+    assert!(bench.truth(0).place_stop(&stop).await.accepted().is_some());
+}
+
+async fn wrong(bench: &Bench, desk: &Desk) -> Vec<String> {
+    verdict(bench, desk, STOP_LIMIT_MS).await
+}
+
+#[test]
+fn flattening_a_coin_closes_it_in_every_account_and_nothing_else() {
+    let bench = Bench::new(&Setup { accounts: 2, ..Setup::default() });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        let rows = [0, 1].map(|account| BOTH.iter().map(move |row| (account, row.1, row.2, row.3)));
+        desk.cycle(bench, &rows.into_iter().flatten().collect::<Vec<_>>()).await;
+        desk.command(1, halt(HaltScope::Coin(symbol("BTCUSDT")), HaltLevel::Flattened)).await;
+        desk.wait(10).await;
+        for account in [0, 1] {
+            assert_eq!(held(bench, account).await, ["ETHUSDT"], "account {account}");
+        }
+        assert_eq!(wrong(bench, &desk).await, Vec::<String>::new());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_frozen_account_beside_a_flattened_coin_closes_nothing_more_than_the_coin() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, BOTH).await;
+        desk.command(1, halt(HaltScope::Account(bench.names[0].clone()), HaltLevel::Frozen)).await;
+        desk.wait(10).await;
+        assert_eq!((held(bench, 0).await.len(), closes(bench)), (2, 0));
+        desk.command(2, halt(HaltScope::Coin(symbol("ETHUSDT")), HaltLevel::Flattened)).await;
+        desk.wait(10).await;
+        assert_eq!(held(bench, 0).await, ["BTCUSDT"]);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_dry_run_flattens_nothing_and_says_so() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, BOTH).await;
+        desk.command(1, Command::SetDryRun(true)).await;
+        desk.wait(1).await;
+        desk.command(2, halt(HaltScope::Desk, HaltLevel::Flattened)).await;
+        desk.wait(10).await;
+        assert_eq!((held(bench, 0).await.len(), closes(bench)), (2, 0));
+        let told = desk.floor.bulletin().read(|present| present.flattenings.clone());
+        assert_eq!((told[0].remaining.len(), told[0].trouble.is_some()), (2, true), "{told:?}");
+        desk.command(3, Command::SetDryRun(false)).await;
+        desk.wait(10).await;
+        assert_eq!(held(bench, 0).await, Vec::<String>::new());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_halt_whose_time_is_up_or_whose_scope_nobody_knows_is_refused() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        let now = bench.world.clock().now();
+        let timed = |until| Command::Halt {
+            scope: HaltScope::Desk,
+            level: HaltLevel::Frozen,
+            until: Some(until),
+            reason: String::new(),
+        };
+        desk.command(1, timed(now)).await;
+        desk.command(2, halt(HaltScope::Account(AccountName::new("ghost").unwrap()), HaltLevel::Frozen))
+            .await;
+        desk.command(3, halt(HaltScope::Coin(symbol("DOGEUSDT")), HaltLevel::Frozen)).await;
+        desk.wait(1).await;
+        assert_eq!(desk.halts(), []);
+        desk.command(4, Command::Resume { scope: HaltScope::Desk }).await;
+        desk.command(5, timed(now + TimeDelta::milliseconds(1))).await;
+        desk.wait(1).await;
+        assert_eq!(desk.halts().len(), 1);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn no_coin_is_opened_where_a_stop_of_another_hand_waits_and_its_neighbour_is() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        foreign_stop(bench, "BTCUSDT", "web-old").await;
+        let report = desk.cycle(bench, BOTH).await;
+        let outcomes: Vec<_> = report.decisions.iter().map(|row| &row.outcome).collect();
+        assert!(outcomes[0].detail.contains("a conditional order rests (web-old)"), "{outcomes:?}");
+        assert_eq!(outcomes[1].kind, OutcomeKind::Opened, "{outcomes:?}");
+        assert_eq!(openings(bench), 1);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_leverage_that_the_exchange_set_otherwise_opens_nothing() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let other = r#"{"leverage":5,"maxNotionalValue":"1000000","symbol":"BTCUSDT"}"#;
+        bench.faults.rule(move |call| call.is("POST", "/leverage").then(|| Fate::answer(false, 200, other)));
+        let desk = bench.open().await;
+        let report = desk.cycle(bench, &BOTH[..1]).await;
+        let outcome = &report.decisions[0].outcome;
+        assert!(outcome.detail.contains("the exchange set 5x instead of 3x"), "{outcome:?}");
+        assert_eq!(openings(bench), 0);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn after_a_close_our_stop_goes_and_another_hands_stays() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &BOTH[..1]).await;
+        desk.command(1, halt(HaltScope::Desk, HaltLevel::NoEntries)).await;
+        foreign_stop(bench, "ETHUSDT", "web-other").await;
+        let report = desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]).await;
+        assert_eq!(report.decisions[0].outcome.kind, OutcomeKind::Closed, "{report:?}");
+        let left = bench.truth(0).open_algo_orders(None).await.unwrap();
+        let names: Vec<_> = left.iter().filter_map(|stop| stop.client_order_id.clone()).collect();
+        assert_eq!(names, [ClientOrderId::new("web-other").unwrap()]);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_close_of_what_another_hand_closed_meanwhile_sends_nothing_and_is_done() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &BOTH[..1]).await;
+        let size = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
+        bench.script.think(std::time::Duration::from_millis(500));
+        bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]));
+        // The guardian is not due in between: the cycle still believes in the position.
+        let by_hand = async {
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            bench.trade_by_hand(0, &symbol("BTCUSDT"), Side::Sell, &size).await;
+        };
+        let (report, ()) = tokio::join!(desk.floor.run_cycle(jarvis::domain::Trigger::Manual), by_hand);
+        let outcome = &report.unwrap().decisions[0].outcome;
+        assert_eq!((outcome.kind, closes(bench)), (OutcomeKind::Closed, 0), "{outcome:?}");
+        assert_eq!(outcome.detail, "the position was already gone at the exchange");
+        desk.end().await;
+    });
+}
