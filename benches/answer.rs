@@ -215,6 +215,7 @@ fn nothing(at: jarvis::domain::Timestamp) -> Snapshot {
                     .expect("within 0 to 1"),
                 provider: "measured".to_owned(),
                 model: "measured".to_owned(),
+                input_price: None,
                 built_in_market: true,
                 built_in_analyst: false,
                 clock_speed: 1.0,

@@ -156,11 +156,13 @@ async fn main() {
     time!("cycles, 500 from the middle", store.cycle_lines(Some(middle), 500));
     time!("log, the newest 1000", store.events_before(None, 1_000));
     time!("log, 1000 from the middle", store.events_before(Some(place), 1_000));
-    time!("money, a day", store.movements_between(newest - TimeDelta::days(1), after));
-    time!("money, a year", store.movements_between(year, after));
-    time!("model costs, a day", store.model_costs_between(newest - TimeDelta::days(1), after));
-    time!("model costs, a year", store.model_costs_between(year, after));
-    time!("equity, a year", store.equity_since(&account, year));
+    for (span, from) in [("day", newest - TimeDelta::days(1)), ("year", year)] {
+        let money = || store.movements_between(from, after, Vec::new(), |all, _| all.push(()));
+        time!(&format!("money, a {span}"), money());
+        let costs = || store.model_costs_between(from, after, Vec::new(), |all, _| all.push(()));
+        time!(&format!("model costs, a {span}"), costs());
+    }
+    time!("equity, a year", store.equity_curve(&account, (year, after), 500));
     time!("chart, decisions of 30 days", store.decisions_between(&coin, newest - TimeDelta::days(30), after));
     time!("chart, fills of 30 days", store.fills_between(&coin, newest - TimeDelta::days(30), after));
 }

@@ -380,3 +380,29 @@ fn a_key_that_is_refused_for_an_order_opens_nothing_until_it_is_tried_again() {
         desk.end().await;
     });
 }
+
+/// An order is told as filled before its fills are booked: its stop does not wait for what is only written down.
+#[test]
+fn what_was_traded_counts_towards_turnover_once_its_fills_are_booked() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        let account = &bench.names[0];
+        let turnover = || {
+            let of_account = |reading: &&jarvis::domain::GuardReading| {
+                reading.rule == jarvis::domain::Rule::Turnover && reading.account.as_ref() == Some(account)
+            };
+            desk.floor
+                .bulletin()
+                .read(|present| present.guards.iter().find(of_account).map(|reading| reading.value.clone()))
+        };
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        desk.wait(30).await;
+        let opened = turnover().unwrap();
+        assert_ne!(opened, "0 %");
+        desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]).await;
+        desk.wait(30).await;
+        assert_ne!(turnover().unwrap(), opened, "a close is traded, too");
+        desk.end().await;
+    });
+}

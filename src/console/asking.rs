@@ -15,7 +15,7 @@ const LONGEST: usize = 500;
 
 /// Puts a question over the screen.
 pub fn ask(state: &mut State, question: Question, word: Option<String>) {
-    state.overlay = Some(Overlay::Confirm(Confirm { question, word, typed: String::new() }));
+    state.overlay = Some(Overlay::Confirm(Confirm { question, word, typed: String::new(), missed: false }));
 }
 
 /// Puts a line to be typed over the screen.
@@ -55,6 +55,11 @@ fn answer_question(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Eff
         Key::Code(KeyCode::Enter) if matches(&confirm.typed, &word) => {
             return carry_out(state, confirm.question);
         }
+        // The question stays: what is typed next must not be taken for keys.
+        Key::Code(KeyCode::Enter) if !confirm.typed.is_empty() => {
+            confirm.typed.clear();
+            confirm.missed = true;
+        }
         Key::Code(KeyCode::Enter | KeyCode::Esc) | Key::Ctrl('c') => {
             tell(state, Severity::Info, "left as it was".to_owned());
             return Vec::new();
@@ -82,6 +87,10 @@ fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
             Some(draft) if draft.name == name => Command::ApplyPrompt { name, text: draft.text() },
             _ => return Vec::new(),
         },
+        Question::DiscardDraft(_) => {
+            prompt::discard(state);
+            return Vec::new();
+        }
         Question::Trade => Command::SetDryRun(false),
         Question::Quit => return vec![Effect::Quit],
     };

@@ -23,10 +23,17 @@ use super::state::State;
 use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::{ConsoleOptions, Exit, reader, terminal, view};
-use crate::domain::{Feed, OperatorCommand, Query, QueryId, Request, Severity};
+use crate::domain::{Event, Feed, OperatorCommand, Query, QueryId, Request, Severity};
 
 /// The least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(100);
+
+/// The same while nothing but the model's words comes in: nobody reads them letter by letter, and every frame has bytes of
+/// its own.
+const WORDS_FRAME: Duration = Duration::from_millis(200);
+
+/// So long after a key somebody is taken to look, whatever the terminal says: what a key asked for comes a moment later.
+const LOOKS_ON: Duration = Duration::from_secs(3);
 
 /// The same while the terminal says that somebody looks elsewhere.
 const UNWATCHED_FRAME: Duration = Duration::from_secs(1);
@@ -147,9 +154,9 @@ pub async fn drive<S: Surface>(
                 }
                 Some(Err(_)) | None => return Exit::TerminalGone,
             },
-            () = sleep_until(session.due), if session.dirty => {}
+            () = sleep_until(session.due()), if session.dirty => {}
             feed = feeds.recv(), if !session.ended => session.feed(feed),
-            _ = second.tick(), if session.state.clock_runs() => session.dirty = true,
+            _ = second.tick(), if session.state.clock_runs() => session.soil(),
         }
     }
 }
@@ -166,6 +173,13 @@ async fn at_hand<S: Stream + Unpin>(inputs: &mut S) -> Option<Option<S::Item>> {
     .await
 }
 
+/// Whether a message brings nothing but words of the model.
+fn is_words(msg: &Msg) -> bool {
+    let Msg::Feed(feed) = msg else { return false };
+    let Feed::Event(envelope) = &**feed else { return false };
+    matches!(envelope.event, Event::AnalysisDelta { .. } | Event::ThinkingDelta { .. })
+}
+
 /// A console at work.
 struct Session {
     state: State,
@@ -174,8 +188,14 @@ struct Session {
     began: Instant,
     /// Whether the state may look different from the screen.
     dirty: bool,
-    /// When the next frame may be drawn.
-    due: Instant,
+    /// Whether nothing but words of the model made it different.
+    only_words: bool,
+    /// Whether the next frame is awaited: a key asked for it, or something rang.
+    urgent: bool,
+    /// When the last frame was drawn.
+    drawn: Instant,
+    /// When somebody last pressed a key.
+    pressed: Option<Instant>,
     /// What is on the screen.
     shown: Buffer,
     /// What waits to be said to the terminal beside the frames.
@@ -214,7 +234,10 @@ impl Session {
             requests,
             began: now,
             dirty: true,
-            due: now,
+            only_words: false,
+            urgent: true,
+            drawn: now,
+            pressed: None,
             shown: Buffer::default(),
             spoken: Vec::new(),
             mouse: options.habits.mouse,
@@ -225,11 +248,33 @@ impl Session {
     }
 
     fn frame_is_due(&self) -> bool {
-        self.dirty && Instant::now() >= self.due
+        self.dirty && Instant::now() >= self.due()
+    }
+
+    /// When the next frame may be drawn.
+    fn due(&self) -> Instant {
+        let now = Instant::now();
+        let looks_on = self.pressed.is_some_and(|pressed| now.duration_since(pressed) < LOOKS_ON);
+        self.drawn
+            + match () {
+                () if self.urgent => Duration::ZERO,
+                () if self.unwatched && !looks_on => UNWATCHED_FRAME,
+                () if self.only_words => WORDS_FRAME,
+                () => FRAME,
+            }
+    }
+
+    /// Something may look different.
+    fn soil(&mut self) {
+        self.dirty = true;
+        self.only_words = false;
     }
 
     /// Applies a message and does what it asks for. True when the console is to end.
     fn apply(&mut self, msg: Msg) -> bool {
+        if !self.dirty || !is_words(&msg) {
+            self.only_words = is_words(&msg);
+        }
         self.dirty = true;
         update(&mut self.state, Msg::Clock(self.began.elapsed()));
         for effect in update(&mut self.state, msg) {
@@ -241,7 +286,7 @@ impl Session {
                 Effect::Theme(name) => self.take_theme(&name),
                 Effect::Bell => {
                     // What rings is shown at once, even to somebody who looks elsewhere.
-                    self.due = Instant::now();
+                    self.urgent = true;
                     self.spoken.push(Spoken::Bell);
                 }
                 Effect::Copy(text) => self.spoken.push(Spoken::Copy(text)),
@@ -290,22 +335,22 @@ impl Session {
     fn input(&mut self, input: &Input) -> bool {
         match input {
             Input::Key(key) => {
-                self.due = Instant::now();
+                self.awaited();
                 self.key(*key)
             }
             Input::Resize(columns, rows) => {
-                self.due = Instant::now();
+                self.urgent = true;
                 self.apply(Msg::Resize(*columns, *rows))
             }
             // Pasted text is never taken for keys: a stray clipboard must not trade.
             Input::Paste(text) => {
-                self.due = Instant::now();
+                self.awaited();
                 self.apply(Msg::Paste(text.clone()))
             }
             Input::Mouse(mouse) => self.mouse(*mouse),
             Input::FocusGained => {
                 self.unwatched = false;
-                self.due = Instant::now();
+                self.urgent = true;
                 false
             }
             Input::FocusLost => {
@@ -317,15 +362,21 @@ impl Session {
 
     fn mouse(&mut self, mouse: MouseEvent) -> bool {
         let msg = match mouse.kind {
-            MouseEventKind::ScrollDown => Msg::Wheel(true),
-            MouseEventKind::ScrollUp => Msg::Wheel(false),
+            MouseEventKind::ScrollDown => Msg::Wheel(true, mouse.column, mouse.row),
+            MouseEventKind::ScrollUp => Msg::Wheel(false, mouse.column, mouse.row),
             MouseEventKind::Down(MouseButton::Left) => Msg::Click(mouse.column, mouse.row),
             MouseEventKind::Drag(MouseButton::Left) => Msg::Drag(mouse.column, mouse.row),
             MouseEventKind::Up(MouseButton::Left) => Msg::Release,
             _ => return false,
         };
-        self.due = Instant::now();
+        self.awaited();
         self.apply(msg)
+    }
+
+    /// Somebody did something and waits for what comes of it.
+    fn awaited(&mut self) {
+        self.urgent = true;
+        self.pressed = Some(Instant::now());
     }
 
     fn key(&mut self, key: KeyEvent) -> bool {
@@ -419,6 +470,7 @@ impl Session {
                             Msg::Told(Severity::Warning, format!("not stopped: {error}")),
                         );
                     }
+                    update(&mut self.state, Msg::Continued(self.began.elapsed()));
                     self.forget_screen(screen)?;
                 }
                 Spoken::Redraw => self.forget_screen(screen)?,
@@ -439,8 +491,8 @@ impl Session {
 
     /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.
     fn draw<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
-        self.dirty = false;
-        self.due = Instant::now() + if self.unwatched { UNWATCHED_FRAME } else { FRAME };
+        (self.dirty, self.only_words, self.urgent) = (false, false, false);
+        self.drawn = Instant::now();
         update(&mut self.state, Msg::Clock(self.began.elapsed()));
         screen.autoresize().ok()?;
         let mut frame = screen.get_frame();

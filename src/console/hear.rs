@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::screens::{self, log};
+use super::format;
+use super::keymap::Action;
+use super::screens::{self, Screen, log, market};
 use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
 use super::telling::sentences;
 use super::update::{Effect, tell};
 use crate::domain::{
-    AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol,
+    AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol, Timestamp,
 };
 
 /// The least wall time between two rings of the bell.
@@ -34,15 +36,14 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
         Feed::Snapshot(snapshot) => {
             let first = state.desk.is_none();
             let away = !std::mem::replace(&mut state.connected, true);
-            for line in state.desk.iter().flat_map(|before| happened(before, &snapshot)).collect::<Vec<_>>() {
-                record(state, Notice { at: Some(snapshot.at), ..line });
+            let different = state.desk.as_ref().map_or_else(Vec::new, |before| happened(before, &snapshot));
+            for (severity, text) in &different {
+                let notice = Notice { at: Some(snapshot.at), severity: *severity, text: text.clone() };
+                record(state, notice);
             }
-            if away {
-                tell(
-                    state,
-                    Severity::Info,
-                    "the desk is back; the log says what happened meanwhile".to_owned(),
-                );
+            if let Some((from, _)) = state.heard.filter(|_| away || !different.is_empty()) {
+                tell(state, Severity::Info, back(from, snapshot.at, different.len(), state));
+                log::note_gap(state, (from, snapshot.at), different);
             }
             state.heard = Some((snapshot.at, state.now));
             state.desk = Some(*snapshot);
@@ -55,12 +56,21 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
     }
 }
 
+/// What is said first after a gap.
+fn back(from: Timestamp, to: Timestamp, different: usize, state: &State) -> String {
+    let lasted = format::lasted((to - from).num_seconds());
+    let key = state.keys.key_of(Action::Show(Screen::Log));
+    match different {
+        0 => format!("the desk is back after {lasted}; nothing is different"),
+        1 => format!("the desk is back after {lasted}: 1 thing happened, {key} says what"),
+        count => format!("the desk is back after {lasted}: {count} things happened, {key} lists them"),
+    }
+}
+
 /// What is different after a gap in what was heard, in sentences.
-fn happened(before: &Snapshot, after: &Snapshot) -> Vec<Notice> {
+fn happened(before: &Snapshot, after: &Snapshot) -> Vec<(Severity, String)> {
     let mut lines = Vec::new();
-    let mut note = |severity, text: String| {
-        lines.push(Notice { at: None, severity, text: format!("while you were away: {text}") });
-    };
+    let mut note = |severity, text: String| lines.push((severity, format!("while you were away: {text}")));
     if let Some(cycle) =
         after.cycle.as_ref().filter(|cycle| before.cycle.as_ref().map(|c| &c.id) != Some(&cycle.id))
     {
@@ -101,6 +111,9 @@ fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
         record(state, Notice { at: Some(envelope.at), severity: Severity::Warning, text });
     }
     log::hear(state, envelope);
+    if matches!(envelope.event, Event::Marks { .. }) {
+        market::follow(state);
+    }
     let mut effects = announce(state, envelope);
     anchor_selection(state);
     forget_stale_question(state);
@@ -129,7 +142,7 @@ fn record(state: &mut State, notice: Notice) {
 
 /// Turns events into sentences: answers into the status line, everything worth keeping into the log.
 fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
-    for (severity, text) in sentences(&envelope.event) {
+    for (severity, text) in sentences(envelope) {
         record(state, Notice { at: Some(envelope.at), severity, text });
     }
     match &envelope.event {

@@ -130,7 +130,7 @@ fn medium(areas: &mut Areas, body: Rect, state: &State) {
 
 /// Accounts over decisions on the left, analysis over tool calls on the right.
 fn wide(areas: &mut Areas, body: Rect, state: &State) {
-    let share = if body.width < 170 { 60 } else { 50 };
+    let share = if body.width < 170 { 60 } else { 52 };
     let [left, right] = Layout::horizontal([Constraint::Percentage(share), Constraint::Fill(1)]).areas(body);
     let (accounts, decisions) = split_rows(left, accounts_rows(state).min(body.height * 55 / 100));
     let (analysis, tools) = split_rows(right, body.height - tools_rows(state, right));
@@ -147,7 +147,7 @@ fn widest(areas: &mut Areas, body: Rect, state: &State) {
     wide(areas, body, state);
     if let Some((_, tools)) = areas.panels.last_mut() {
         let [left, right] =
-            Layout::horizontal([Constraint::Percentage(58), Constraint::Fill(1)]).areas(*tools);
+            Layout::horizontal([Constraint::Percentage(57), Constraint::Fill(1)]).areas(*tools);
         *tools = left;
         areas.log = Some(right);
     }

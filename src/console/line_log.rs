@@ -20,7 +20,7 @@ pub fn lines(feed: &Feed) -> Vec<String> {
 }
 
 fn told(envelope: &Envelope) -> Vec<String> {
-    let mut said = sentences(&envelope.event);
+    let mut said = sentences(envelope);
     said.extend(traded(&envelope.event));
     said.into_iter()
         .map(|(severity, text)| {

@@ -22,6 +22,7 @@ pub mod layout;
 pub mod line_log;
 pub mod marked;
 mod mouse;
+mod moving;
 mod pages;
 pub mod picture;
 mod possible;

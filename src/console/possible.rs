@@ -3,7 +3,7 @@
 use super::keymap::Action;
 use super::screens::{Screen, guards};
 use super::state::{Panel, State};
-use crate::domain::{HaltScope, Mode};
+use crate::domain::{HaltScope, Mode, RemarkWeight};
 
 /// Whether an action asks something of the desk.
 pub const fn commands(action: Action) -> bool {
@@ -53,6 +53,12 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
                 state.keys.key_of(Action::ToggleDryRun)
             ))
         }
+        Action::Left | Action::Right if state.screen == Screen::Market && state.market.chart.is_none() => {
+            plain("they turn the interval of a chart; enter opens one")
+        }
+        Action::Left | Action::Right if state.screen == Screen::Cycles && state.cycles.open.is_none() => {
+            plain("they turn the parts of a cycle; enter opens one")
+        }
         Action::Acknowledge if state.open_alarms().is_empty() => plain("no alarm waits to be acknowledged"),
         Action::Up | Action::Down
             if state.screen == Screen::Desk && state.focus == Panel::Accounts && nothing_held =>
@@ -100,7 +106,7 @@ fn prompt(action: Action, state: &State) -> Option<String> {
         },
         Action::ApplyPrompt => match draft {
             None => Some("there is no draft; edit the text first".to_owned()),
-            Some(_) if state.prompt.lint.page.as_ref().is_some_and(|findings| !findings.is_empty()) => {
+            Some(_) if would_break(state) => {
                 Some("the draft would break the next cycle; see what is wrong with it".to_owned())
             }
             Some(_) => None,
@@ -111,6 +117,12 @@ fn prompt(action: Action, state: &State) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether the check of the draft found an error; warnings and notes keep nobody from using it.
+fn would_break(state: &State) -> bool {
+    let remarks = state.prompt.lint.page.iter().flatten();
+    remarks.into_iter().any(|remark| remark.weight == RemarkWeight::Error)
 }
 
 #[cfg(test)]

@@ -179,6 +179,8 @@ pub struct Confirm {
     pub word: Option<String>,
     /// What has been typed so far.
     pub typed: String,
+    /// Whether another word was answered.
+    pub missed: bool,
 }
 
 /// The questions.
@@ -223,6 +225,8 @@ pub enum Question {
     ApplyPrompt(String),
     /// Go back to the built-in text of a prompt file.
     RevertPrompt(String),
+    /// Throw the draft of a prompt file away.
+    DiscardDraft(String),
     /// Leave dry-run: orders are sent from now on.
     Trade,
     /// Leave the console, and the desk inside it.
@@ -349,11 +353,13 @@ impl State {
         }
     }
 
-    /// Market time at this moment: the last one heard, carried on by the desk's clock speed.
+    /// Market time at this moment: the last one heard, carried on by the desk's clock speed. It stands still while the
+    /// desk is not heard: what is shown is of then.
     pub fn market_time(&self) -> Option<Timestamp> {
         let (at, heard) = self.heard?;
         let speed = self.desk.as_ref().map_or(1.0, |desk| desk.facts.clock_speed);
-        let passed = self.now.saturating_sub(heard).as_secs_f64() * speed.max(0.0);
+        let now = if self.connected { self.now } else { heard };
+        let passed = now.saturating_sub(heard).as_secs_f64() * speed.max(0.0);
         let passed = Duration::try_from_secs_f64(passed).ok()?;
         at.checked_add_signed(chrono::Duration::from_std(passed).ok()?)
     }

@@ -1,12 +1,14 @@
 //! Events as sentences: for the log, the same words whether an event was just told or comes from the store.
 
 use super::format;
-use crate::domain::{Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity};
+use crate::domain::{
+    Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity,
+};
 
 /// What is worth keeping of an event; most of a cycle's stream is not.
-pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
+pub fn sentences(envelope: &Envelope) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
-    match event {
+    match &envelope.event {
         Event::CommandAccepted { detail, .. } => one(Severity::Info, detail.clone()),
         Event::CommandRefused { reason, .. } => one(Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => one(Severity::Warning, format!("no cycle: {reason}")),
@@ -25,7 +27,9 @@ pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
             let errors = report.errors.iter().map(|error| (Severity::Warning, error.clone()));
             std::iter::once((Severity::Info, text)).chain(errors).collect()
         }
-        Event::Order { account, symbol, purpose, state, price, .. } => {
+        Event::Order { account, symbol, purpose, side, quantity, state, price, .. } => {
+            let quantity =
+                quantity.map_or_else(String::new, |quantity| format!(" {}", format::quantity(quantity)));
             let at = price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
             let severity = match (state, purpose) {
                 (
@@ -35,7 +39,8 @@ pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
                 (OrderState::Rejected | OrderState::Unknown, _) => Severity::Warning,
                 _ => Severity::Info,
             };
-            one(severity, format!("{account} {} {} {}{at}", symbol.coin(), purpose.as_str(), state.as_str()))
+            let (coin, purpose, side) = (symbol.coin(), purpose.as_str(), side.as_str());
+            one(severity, format!("{account} {coin} {purpose} {side}{quantity} {}{at}", state.as_str()))
         }
         Event::DryRun { on: true } => {
             one(Severity::Info, "dry-run: orders are computed, none is sent".to_owned())
@@ -60,6 +65,10 @@ pub fn sentences(event: &Event) -> Vec<(Severity, String)> {
             }
         },
         Event::Note { text: Some(text) } => one(Severity::Info, format!("note for the next cycle: {text}")),
+        // Within a cycle it is the model that took it, not the operator.
+        Event::Note { text: None } if envelope.cycle.is_some() => {
+            one(Severity::Info, "the model was given the note".to_owned())
+        }
         Event::Note { text: None } => one(Severity::Info, "no note waits for the next cycle".to_owned()),
         Event::Armed { accounts } if accounts.is_empty() => {
             one(Severity::Warning, "the desk is disarmed: no account may send orders".to_owned())

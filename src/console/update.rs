@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
-use ratatui::layout::Rect;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::asking::{self, ask, enter};
 use super::keymap::{Action, Key};
-use super::layout::{self, Areas};
+use super::layout;
 use super::marked::Marked;
+pub use super::moving::Step;
+use super::moving::move_focus;
+pub(super) use super::moving::{move_by, new_top};
 use super::screens::{self, Screen, cycles, guards, log, market, money, prompt};
 use super::state::{Notice, Overlay, Panel, Purpose, Question, State};
-use super::{hear, mouse, possible, prose, view};
+use super::{hear, mouse, possible, view};
 use crate::domain::{
     Command, CommandId, Feed, HaltLevel, HaltScope, Mode, OperatorCommand, Query, QueryId, Severity,
     Untrusted,
@@ -20,6 +22,9 @@ use crate::domain::{
 /// How long an answer to the operator stays in sight.
 const STATUS_STAYS: Duration = Duration::from_secs(20);
 
+/// A stop that is not worth a word.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
 /// What can happen to a console.
 #[derive(Debug, Clone)]
 pub enum Msg {
@@ -27,8 +32,8 @@ pub enum Msg {
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
-    /// The wheel turned, one notch; true is down.
-    Wheel(bool),
+    /// The wheel turned, one notch, at this column and row; true is down.
+    Wheel(bool, u16, u16),
     /// The mouse was pressed at this column and row.
     Click(u16, u16),
     /// The pressed mouse moved to this column and row.
@@ -43,6 +48,8 @@ pub enum Msg {
     FeedEnded,
     /// So much wall time has passed since the console began.
     Clock(Duration),
+    /// The console was stopped by its operator and goes on now, so much wall time after it began.
+    Continued(Duration),
     /// A command could not be handed to the desk.
     Undelivered(CommandId, String),
     /// Something the operator asked of the console itself was done, or not.
@@ -88,7 +95,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::Wheel(down) => mouse::wheel(state, down),
+        Msg::Wheel(down, column, row) => mouse::wheel(state, down, column, row),
         Msg::Click(column, row) => mouse::press(state, column, row),
         Msg::Drag(column, row) => {
             mouse::drag(state, column, row);
@@ -113,6 +120,10 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Continued(now) => {
+            go_on(state, now);
+            Vec::new()
+        }
         Msg::Undelivered(id, why) => {
             state.asked.retain(|(asked, _)| *asked != id);
             tell(state, Severity::Warning, why);
@@ -125,6 +136,20 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     }
 }
 
+/// After a stop: says how long it was and where to read what happened.
+fn go_on(state: &mut State, now: Duration) {
+    let (before, slept) = (state.market_time(), now.saturating_sub(state.now));
+    state.now = state.now.max(now);
+    let (Some(before), Some(after)) = (before, state.market_time()) else { return };
+    if slept < WORTH_TELLING {
+        return;
+    }
+    log::stood_still(state, (before, after));
+    let key = state.keys.key_of(Action::Show(Screen::Log));
+    let lasted = super::format::lasted(i64::try_from(slept.as_secs()).unwrap_or(i64::MAX));
+    tell(state, Severity::Info, format!("back after {lasted}; {key} lists what happened meanwhile"));
+}
+
 /// Answers the operator on the status line.
 pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
     state.status = Some(Notice { at: state.market_time(), severity, text });
@@ -135,6 +160,11 @@ pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     state.marked = None;
+    if let Some(second) = after_escape(state, event) {
+        let mut effects = press(state, KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        effects.extend(press(state, second));
+        return effects;
+    }
     if asking::types_prompt(state) {
         if let Some(Key::Code(KeyCode::Esc) | Key::Ctrl('c')) = Key::of(event) {
             return prompt::leave_editor(state);
@@ -154,12 +184,27 @@ fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
         return act(state, action);
     }
     if let Some(other) = state.keys.elsewhere(key, state.screen).filter(|_| !too_small(state))
-        && let super::keymap::On::Only([screen, ..]) = other.on
+        && let super::keymap::On::Only(screens) = other.on
     {
-        let (number, title) = (screen.number(), screen.title());
-        tell(state, Severity::Info, format!("{} works on the {title} screen ({number})", other.name));
+        let names: Vec<String> =
+            screens.iter().map(|screen| format!("{} ({})", screen.title(), screen.number())).collect();
+        let what = other.name.replace('-', " ");
+        tell(state, Severity::Info, format!("{what} works on {}", names.join(", ")));
     }
     Vec::new()
+}
+
+/// The key behind an escape that came so close before it that the terminal calls both one key with alt. Where something
+/// waits for an escape, that is what was meant; the editor has keys with alt of its own.
+fn after_escape(state: &State, event: KeyEvent) -> Option<KeyEvent> {
+    const OF_THE_EDITOR: &str = "bfdhnpv<>[]";
+    let KeyCode::Char(letter) = event.code else { return None };
+    let waits = match &state.overlay {
+        Some(_) => true,
+        None => asking::types_prompt(state) && !OF_THE_EDITOR.contains(letter),
+    };
+    let alone = event.modifiers.difference(KeyModifiers::SHIFT) == KeyModifiers::ALT;
+    (waits && alone).then(|| KeyEvent::new(event.code, event.modifiers.difference(KeyModifiers::ALT)))
 }
 
 fn too_small(state: &State) -> bool {
@@ -283,6 +328,9 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::FocusNext | Action::FocusPrevious if state.screen == Screen::Guards => {
             state.guards.reading = !state.guards.reading;
         }
+        Action::FocusNext | Action::FocusPrevious if state.screen == Screen::Market => {
+            state.market.reading = !state.market.reading && state.market.chart.is_none();
+        }
         Action::FocusNext => move_focus(state, 1),
         Action::FocusPrevious => move_focus(state, Panel::ALL.len() - 1),
         Action::Up => return move_by(state, Step::Lines(-1)),
@@ -357,9 +405,9 @@ fn ask_to_arm(state: &mut State) {
 }
 
 fn revert_prompt(state: &mut State) {
-    if state.prompt.draft.take().is_some() {
-        state.prompt.lint = super::pages::Asked::default();
-        tell(state, Severity::Info, "the draft was thrown away".to_owned());
+    if let Some(draft) = &state.prompt.draft {
+        let name = draft.name.clone();
+        ask(state, Question::DiscardDraft(name), None);
     } else if let Some(page) = &state.prompt.page.page {
         let name = page.name.clone();
         ask(state, Question::RevertPrompt(name), Some("revert".to_owned()));
@@ -432,92 +480,6 @@ fn copy(state: &mut State) -> Vec<Effect> {
     }
     tell(state, Severity::Info, format!("copied: {}", Untrusted::new(text.as_str()).line(60)));
     vec![Effect::Copy(text)]
-}
-
-/// Moves within what is in sight.
-pub(super) fn move_by(state: &mut State, step: Step) -> Vec<Effect> {
-    if state.screen == Screen::Desk {
-        scroll(state, step);
-        return Vec::new();
-    }
-    screens::scroll(state, step)
-}
-
-fn move_focus(state: &mut State, by: usize) {
-    let here = Panel::ALL.iter().position(|panel| *panel == state.focus).unwrap_or(0);
-    let next = Panel::ALL.get((here + by) % Panel::ALL.len()).copied().unwrap_or(Panel::Accounts);
-    state.focus = next;
-    if next != Panel::Accounts {
-        state.main = next;
-    }
-    if matches!(next, Panel::Analysis | Panel::Tools) {
-        state.side = next;
-    }
-}
-
-/// A movement within a panel.
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "each name is its meaning")]
-pub enum Step {
-    Lines(isize),
-    Pages(isize),
-    First,
-    Last,
-}
-
-impl Step {
-    /// Where a movement from `at` leads in a list of `count` with `page` rows visible.
-    pub fn from(self, at: usize, count: usize, page: usize) -> usize {
-        let page = isize::try_from(page.max(1)).unwrap_or(1);
-        let last = count.saturating_sub(1);
-        match self {
-            Self::Lines(by) => at.saturating_add_signed(by).min(last),
-            Self::Pages(by) => at.saturating_add_signed(by * page).min(last),
-            Self::First => 0,
-            Self::Last => last,
-        }
-    }
-}
-
-fn scroll(state: &mut State, step: Step) {
-    let screen = Rect::new(0, 0, state.size.0, state.size.1);
-    let Some(place) = layout::areas(screen, state).and_then(|areas: Areas| areas.of(state.focus)) else {
-        return;
-    };
-    let rows = view::capacity(state.focus, place, state);
-    match state.focus {
-        Panel::Accounts => {
-            let here = state.selected_position().map_or(0, |(index, ..)| index);
-            let all = state.positions();
-            let index = step.from(here, all.len(), rows);
-            let chosen = all.get(index).map(|(account, held)| (account.name.clone(), held.symbol.clone()));
-            state.position = (index, chosen);
-        }
-        Panel::Decisions => {
-            let count = state.decision_rows().len();
-            state.decision = step.from(state.decision.min(count.saturating_sub(1)), count, rows);
-        }
-        Panel::Analysis => {
-            let width = view::analysis::text_width(place);
-            let cycle = state.desk.as_ref().and_then(|desk| desk.cycle.as_ref());
-            let lines = cycle
-                .map_or(0, |cycle| prose::lines(cycle, width).len() + prose::thinking(cycle, width).len());
-            state.analysis_top = new_top(state.analysis_top, step, lines, rows);
-        }
-        Panel::Tools => {
-            let calls = state.cycle().map_or(0, |cycle| cycle.tool_calls.len());
-            let last = calls.saturating_sub(1);
-            let moved = step.from(state.call.unwrap_or(last).min(last), calls, rows);
-            state.call = (moved < last).then_some(moved);
-        }
-    }
-}
-
-/// The first line shown after a movement; `None` when the end is in sight and followed again.
-pub(super) fn new_top(top: Option<usize>, step: Step, lines: usize, rows: usize) -> Option<usize> {
-    let end = lines.saturating_sub(rows);
-    let moved = step.from(top.unwrap_or(end).min(end), end + 1, rows);
-    (moved < end).then_some(moved)
 }
 
 /// A sentence of ours or of the desk, made safe for a cell grid.

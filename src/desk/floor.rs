@@ -346,6 +346,7 @@ async fn first_snapshot(
                 threshold: parts.settings.model.confidence_threshold,
                 provider: provider.as_str().to_owned(),
                 model: parts.settings.model.id.clone(),
+                input_price: parts.llm.options().price.map(|price| price.input),
                 built_in_market: parts.built_in_market,
                 built_in_analyst: provider == crate::config::Provider::Builtin,
                 clock_speed: parts.clock.speed(),

@@ -40,8 +40,8 @@ pub use parity::{ParityLeg, ParityRow, parity};
 pub use percent::{MarginPercent, PricePercent};
 pub use query::{
     ChartPage, CycleLine, CycleOutcomes, CyclePage, DecisionMark, FillLine, LogPage, MarketCoin, MarketPage,
-    MoneyPage, MoneyRow, OrderLine, Page, PromptFile, PromptPage, Query, QueryId, Request, ToolCallPage,
-    TurnPage,
+    MoneyPage, MoneyRow, OrderLine, Page, PromptFile, PromptPage, PromptRemark, Query, QueryId, RemarkWeight,
+    Request, ToolCallPage, TurnPage,
 };
 pub use snapshot::{Alarm, CycleView, DeskFacts, Feed, Snapshot, ToolCallView};
 pub use symbol::{AccountName, InvalidName, Symbol};

@@ -95,16 +95,11 @@ pub enum Query {
 pub enum Page {
     Market(MarketPage),
     Chart(ChartPage),
-    Cycles {
-        lines: Vec<CycleLine>,
-    },
+    Cycles { lines: Vec<CycleLine> },
     Cycle(Box<CyclePage>),
     Money(MoneyPage),
     Prompt(PromptPage),
-    /// Empty when nothing is wrong.
-    Lint {
-        findings: Vec<String>,
-    },
+    Lint { remarks: Vec<PromptRemark> },
     Log(LogPage),
 }
 
@@ -163,6 +158,9 @@ pub struct ChartPage {
     pub interval: Interval,
     /// Closed candles, oldest first.
     pub candles: Vec<Candle>,
+    /// The candle that is not closed yet, as far as it is known.
+    #[serde(default)]
+    pub forming: Option<Candle>,
     /// Our fills within the candles' span, oldest first.
     pub fills: Vec<FillLine>,
     /// What the model decided for the coin within that span, oldest first.
@@ -222,6 +220,12 @@ pub struct CycleLine {
     pub total_ms: Option<f64>,
     /// How many errors its report names.
     pub errors: u32,
+    /// The coins something was opened or closed in.
+    #[serde(default)]
+    pub coins: Vec<Symbol>,
+    /// Whether its cost is an estimate: nobody was paid, or the provider told no figures.
+    #[serde(default)]
+    pub is_estimate: bool,
 }
 
 /// One cycle, down to the exact words.
@@ -245,6 +249,13 @@ pub struct CyclePage {
     pub fills: Vec<FillLine>,
 }
 
+impl CyclePage {
+    /// Whether the built-in analyst was asked: its cost is what a model would have taken.
+    pub fn is_unpaid(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.model.provider == "builtin")
+    }
+}
+
 /// One turn of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnPage {
@@ -262,6 +273,9 @@ pub struct TurnPage {
     pub ms: f64,
     /// What went wrong, if it did.
     pub error: Option<String>,
+    /// Whether a figure of its usage is our estimate, because the provider told none.
+    #[serde(default)]
+    pub is_estimate: bool,
 }
 
 /// One tool call with its answer.
@@ -367,6 +381,9 @@ pub struct MoneyRow {
     pub funding: Decimal,
     /// What the model cost, in US dollars; only where it can be attributed (days and the total).
     pub model_cost: Decimal,
+    /// Whether a figure of the model's cost is our estimate, because the provider told none.
+    #[serde(default)]
+    pub is_estimate: bool,
     /// Closing fills that were counted.
     pub trades: u32,
 }
@@ -385,12 +402,35 @@ pub struct PromptPage {
     pub files: Vec<PromptFile>,
     /// The one that was asked for.
     pub name: String,
-    /// Its text in force.
+    /// Its text as it stands on disk, or the built-in one.
     pub text: String,
     /// The built-in text, to compare with.
     pub built_in: String,
-    /// What is wrong with the text on disk, if it is not the one in force.
-    pub findings: Vec<String>,
+    /// What there is to say about a file of the settings folder; nothing about the built-in text.
+    pub remarks: Vec<PromptRemark>,
+    /// Whether a prompt can be made of the text; what cannot be used leaves the last good text in force.
+    pub is_usable: bool,
+}
+
+/// How bad a remark about a prompt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemarkWeight {
+    /// Good to know.
+    Note,
+    /// It would work, worse than it could.
+    Warning,
+    /// The call would go wrong.
+    Error,
+}
+
+/// One remark about a prompt file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptRemark {
+    /// How bad.
+    pub weight: RemarkWeight,
+    /// What was found, and what to do.
+    pub text: String,
 }
 
 /// One prompt file.

@@ -1,5 +1,6 @@
 //! All a newcomer needs to draw the desk.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::account::AccountState;
@@ -100,6 +101,9 @@ pub struct DeskFacts {
     pub provider: String,
     /// The model's id.
     pub model: String,
+    /// US dollars for a million tokens the model reads, if that is known; of the built-in analyst what a model would cost.
+    #[serde(default)]
+    pub input_price: Option<Decimal>,
     /// Whether prices and money are made up by an offline world.
     pub built_in_market: bool,
     /// Whether the analyst is the built-in, rule-based one.

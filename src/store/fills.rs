@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, Row, params};
 use rust_decimal::Decimal;
@@ -49,7 +50,7 @@ impl Store {
     /// Keeps a fill; false when it is there already.
     pub async fn add_fill(&self, fill: &Fill) -> Result<bool, StoreError> {
         let (venue, fill) = (Arc::clone(&self.venue), fill.clone());
-        self.write(move |connection| {
+        let added = self.write(move |connection| {
             let mut statement = connection.prepare_cached(
                 "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
                                     quantity, commission, commission_asset, realised, at)
@@ -75,8 +76,18 @@ impl Store {
                 fill.at.timestamp_millis(),
             ])?;
             Ok(added == 1)
-        })
-        .await
+        });
+        let added = added.await?;
+        if added {
+            self.inner.fills.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(added)
+    }
+
+    /// How many fills were new since the file was opened, at any venue: another number than before means that what was
+    /// read of them is old.
+    pub fn fills_taken(&self) -> u64 {
+        self.inner.fills.load(Ordering::Acquire)
     }
 
     /// The highest trade id known of an account and coin: where a catch-up begins.

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::Store;
 use super::error::StoreError;
 use super::ledger::LedgerKind;
-use super::values::{collect, decimal, first, instant, uncount, unword, unword_some};
+use super::values::{collect, decimal, first, fold, instant, uncount, unword, unword_some};
 use crate::domain::{
     AccountName, CycleId, CycleLine, CycleOutcomes, DecisionMark, Envelope, FillLine, OrderLine, Symbol,
     Timestamp, Usage, Usdt,
@@ -31,12 +31,26 @@ pub struct Movement {
     pub at: Timestamp,
 }
 
+/// What one request to the model cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelSpending {
+    /// Market time of its cycle.
+    pub at: Timestamp,
+    /// US dollars.
+    pub cost: Decimal,
+    /// Whether a figure behind it is our estimate, because the provider told none.
+    pub is_estimate: bool,
+}
+
 /// A decision's outcome counted into its kind, and the columns a line of the list is read from.
 const LINE: &str = "SELECT c.id, c.trigger, c.market_time, c.started_at, c.dry_run, c.state, c.failure,
     c.input_tokens, c.output_tokens, c.cache_read_input_tokens, c.cache_creation_input_tokens, c.cost_usd,
     json_extract(c.report, '$.timings_ms.total'), coalesce(json_array_length(c.report, '$.errors'), 0),
     sum(d.outcome = 'opened'), sum(d.outcome = 'closed'), sum(d.outcome = 'none'), sum(d.outcome = 'refused'),
-    sum(d.outcome = 'invalid'), sum(d.outcome = 'failed'), sum(d.outcome = 'dry_run')
+    sum(d.outcome = 'invalid'), sum(d.outcome = 'failed'), sum(d.outcome = 'dry_run'),
+    group_concat(DISTINCT CASE WHEN d.outcome IN ('opened', 'closed') THEN d.symbol END),
+    coalesce(c.provider = 'builtin', 0)
+        OR EXISTS (SELECT 1 FROM model_calls m WHERE m.cycle = c.id AND m.is_estimate)
     FROM cycles c LEFT JOIN decisions d ON d.cycle = c.id";
 
 const ORDER: &str =
@@ -153,20 +167,23 @@ impl Store {
         .await
     }
 
-    /// Every movement of money at this venue within a span of market time, oldest first.
-    pub async fn movements_between(
+    /// Adds every movement of money at this venue within a span of market time to `sums`, in no order: a year of them
+    /// is never in memory at once.
+    pub async fn movements_between<T: Send + 'static>(
         &self,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Movement>, StoreError> {
+        sums: T,
+        add: impl Fn(&mut T, Movement) + Send + 'static,
+    ) -> Result<T, StoreError> {
         let venue = Arc::clone(&self.venue);
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT account, kind, amount, asset, symbol, at FROM ledger
-                 WHERE venue = ?1 AND at >= ?2 AND at < ?3 ORDER BY at",
+                 WHERE venue = ?1 AND at >= ?2 AND at < ?3",
             )?;
             let span = params![venue, from.timestamp_millis(), to.timestamp_millis()];
-            collect(&mut statement, span, |row| {
+            fold(&mut statement, span, sums, add, |row| {
                 let text = |index: usize| row.get::<_, String>(index);
                 Ok(Movement {
                     account: unword("ledger.account", &text(0)?)?,
@@ -181,22 +198,29 @@ impl Store {
         .await
     }
 
-    /// What the model cost in each finished cycle of this venue, by the cycle's market time, oldest first.
-    pub async fn model_costs_between(
+    /// Adds what the model cost in each cycle of this venue, by the cycle's market time, to `sums`, in no order.
+    pub async fn model_costs_between<T: Send + 'static>(
         &self,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<(Timestamp, Decimal)>, StoreError> {
+        sums: T,
+        add: impl Fn(&mut T, ModelSpending) + Send + 'static,
+    ) -> Result<T, StoreError> {
         let venue = Arc::clone(&self.venue);
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT c.market_time, m.cost_usd FROM cycles c JOIN model_calls m ON m.cycle = c.id
-                 WHERE c.venue = ?1 AND c.market_time >= ?2 AND c.market_time < ?3 ORDER BY c.market_time",
+                "SELECT c.market_time, m.cost_usd, m.is_estimate
+                 FROM cycles c JOIN model_calls m ON m.cycle = c.id
+                 WHERE c.venue = ?1 AND c.market_time >= ?2 AND c.market_time < ?3",
             )?;
             let span = params![venue, from.timestamp_millis(), to.timestamp_millis()];
-            collect(&mut statement, span, |row| {
+            fold(&mut statement, span, sums, add, |row| {
                 let cost: String = row.get(1)?;
-                Ok((instant("cycles.market_time", row.get(0)?)?, decimal("model_calls.cost_usd", &cost)?))
+                Ok(ModelSpending {
+                    at: instant("cycles.market_time", row.get(0)?)?,
+                    cost: decimal("model_calls.cost_usd", &cost)?,
+                    is_estimate: row.get(2)?,
+                })
             })
         })
         .await
@@ -257,6 +281,8 @@ fn line_of(row: &Row<'_>) -> Result<CycleLine, StoreError> {
         usage,
         total_ms: row.get(12)?,
         errors: row.get(13)?,
+        coins: coins_of(row.get::<_, Option<String>>(21)?.as_deref())?,
+        is_estimate: row.get(22)?,
         outcomes: CycleOutcomes {
             opened: counted(14)?,
             closed: counted(15)?,
@@ -267,6 +293,15 @@ fn line_of(row: &Row<'_>) -> Result<CycleLine, StoreError> {
             dry_run: counted(20)?,
         },
     })
+}
+
+/// Coins from a list parted by commas, in alphabetical order.
+fn coins_of(list: Option<&str>) -> Result<Vec<Symbol>, StoreError> {
+    let names = list.into_iter().flat_map(|list| list.split(','));
+    let mut coins: Vec<Symbol> =
+        names.map(|name| unword("decisions.symbol", name)).collect::<Result<_, _>>()?;
+    coins.sort();
+    Ok(coins)
 }
 
 fn order_of(row: &Row<'_>) -> Result<OrderLine, StoreError> {

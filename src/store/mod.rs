@@ -40,6 +40,7 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use rusqlite::Connection;
 
@@ -49,7 +50,7 @@ pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use differences::{Difference, DifferenceKind};
 pub use error::StoreError;
 pub use fills::Fill;
-pub use history::Movement;
+pub use history::{ModelSpending, Movement};
 pub use ledger::{LedgerKind, LedgerRow};
 pub use lock::DeskLock;
 pub use open::Check;
@@ -78,6 +79,8 @@ struct Inner {
     reader: Worker,
     /// Absent in a store that is only read.
     writer: Option<Worker>,
+    /// Fills that were new since the file was opened.
+    fills: AtomicU64,
 }
 
 impl Store {
@@ -97,7 +100,8 @@ impl Store {
         drop(open::prepare_file(path)?);
         let writer = Worker::writer(open::writer(path, check, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
-        let inner = Arc::new(Inner { path: path.to_owned(), reader, writer: Some(writer) });
+        let inner =
+            Arc::new(Inner { path: path.to_owned(), reader, writer: Some(writer), fills: AtomicU64::new(0) });
         Ok(Self { inner, venue: "".into() })
     }
 
@@ -107,7 +111,8 @@ impl Store {
         let connection =
             if path.is_file() { open::reader(path, open::PATIENCE)? } else { open::nothing(path)? };
         let reader = Worker::reader(connection)?;
-        Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), reader, writer: None }), venue: "".into() })
+        let inner = Inner { path: path.to_owned(), reader, writer: None, fills: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner), venue: "".into() })
     }
 
     /// A handle on the same file for the orders, fills, money and cycles of one venue: a name that every run at the

@@ -74,6 +74,21 @@ pub(super) fn collect<T>(
     Ok(out)
 }
 
+/// Adds every row to `sums`, one at a time.
+pub(super) fn fold<S, T>(
+    statement: &mut rusqlite::Statement<'_>,
+    parameters: impl rusqlite::Params,
+    mut sums: S,
+    add: impl Fn(&mut S, T),
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<S, StoreError> {
+    let mut rows = statement.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        add(&mut sums, read(row)?);
+    }
+    Ok(sums)
+}
+
 /// The first row, if there is one.
 pub(super) fn first<T>(
     statement: &mut rusqlite::Statement<'_>,

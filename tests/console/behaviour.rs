@@ -84,6 +84,11 @@ fn everything_but_the_word_is_no() {
         desk.press(KeyCode::Char('x'));
         type_word(&mut desk, keys);
         assert!(desk.press(KeyCode::Enter).is_empty(), "{keys:?}");
+        if !keys.is_empty() {
+            // Another word keeps the question, so that what is typed next is no command.
+            assert!(desk.state.overlay.is_some(), "{keys:?}");
+            assert!(desk.press(KeyCode::Enter).is_empty(), "{keys:?}");
+        }
         assert_eq!((status(&desk), &desk.state.overlay), ("left as it was", &None), "{keys:?}");
     }
     let mut desk = Desk::new(busy());
@@ -98,6 +103,7 @@ fn with_real_money_the_symbol_must_be_typed() {
     let mut desk = live(Desk::new(busy()));
     desk.press(KeyCode::Char('x'));
     assert!(desk.press(KeyCode::Char('y')).is_empty());
+    assert!(desk.press(KeyCode::Enter).is_empty());
     assert!(desk.press(KeyCode::Enter).is_empty());
     assert_eq!(status(&desk), "left as it was");
 

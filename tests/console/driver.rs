@@ -2,15 +2,18 @@
 
 use std::future::pending;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
 use jarvis::console::input::Heard;
 use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
 use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::sleep;
 
@@ -116,4 +119,88 @@ async fn a_burst_of_events_ends_in_the_last_one() {
     }
     let (_, screen, _) = run(fed, Vec::new()).await;
     assert!(screen.contains("DRY-RUN"), "{screen}");
+}
+
+/// Counts what is written.
+struct Counter(Arc<AtomicU64>);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes that go to a terminal of 120×40 for a second of an analyst who writes about 300 letters a second, over a minute.
+#[tokio::test(start_paused = true)]
+async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
+    const SECONDS: u64 = 60;
+    let sent = Arc::new(AtomicU64::new(0));
+    let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
+    let mut screen =
+        Terminal::with_options(CrosstermBackend::new(Counter(Arc::clone(&sent))), options).unwrap();
+    let (feeds, incoming) = mpsc::channel(64);
+    let (outgoing, _commands) = mpsc::channel(1);
+    let start = busy();
+    let (mut seq, at) = (start.seq, start.at);
+    let id = Some(jarvis::domain::CycleId::new(at, 7));
+    let mut next = move |event| {
+        seq += 1;
+        Feed::Event(Envelope { seq, at, cycle: id.clone(), event })
+    };
+    let began = [
+        Event::CycleStarted { trigger: jarvis::domain::Trigger::Manual },
+        Event::PhaseEntered { phase: jarvis::domain::Phase::Model },
+    ];
+    feeds.send(snapshot(start)).await.unwrap();
+    for event in began {
+        feeds.send(next(event)).await.unwrap();
+    }
+    let writer = async move {
+        let words = crate::fixture::ANALYSIS.replace(['<', '>'], " ");
+        let letters: Vec<char> =
+            words.chars().cycle().take(300 * usize::try_from(SECONDS).unwrap()).collect();
+        for piece in letters.chunks(15) {
+            let text: String = piece.iter().collect();
+            feeds.send(next(Event::AnalysisDelta { text: text.as_str().into() })).await.unwrap();
+            sleep(Duration::from_millis(50)).await;
+        }
+        15
+    };
+    let inputs = stream::pending::<io::Result<Heard>>();
+    let exit = drive(&mut screen, inputs, writer, incoming, outgoing, self::options()).await;
+    assert_eq!(exit, Exit::Signal(15));
+    let bytes = sent.load(Ordering::Relaxed) / SECONDS;
+    assert!((300..3_000).contains(&bytes), "{bytes} bytes a second");
+}
+
+/// The window is not looked at, and yet a key's page comes at once.
+#[tokio::test(start_paused = true)]
+async fn a_key_counts_as_a_look() {
+    let mut screen = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let (feeds, incoming) = mpsc::channel(64);
+    let (outgoing, mut requests) = mpsc::channel(8);
+    feeds.send(snapshot(busy())).await.unwrap();
+    let (typed, inputs) = mpsc::channel(8);
+    let inputs = Box::pin(stream::unfold(inputs, |mut inputs: Receiver<Input>| async {
+        inputs.recv().await.map(|input| (Ok::<_, io::Error>(Heard::from(input)), inputs))
+    }));
+    let script = async move {
+        sleep(Duration::from_secs(1)).await;
+        typed.send(Input::FocusLost).await.unwrap();
+        sleep(Duration::from_millis(1_500)).await;
+        typed.send(key('2')).await.unwrap();
+        let Some(Request::Query { id, query }) = requests.recv().await else { panic!("a question") };
+        let page = Ok(Box::new(crate::pages::page(&query)));
+        feeds.send(Feed::Page { id, page }).await.unwrap();
+        // Less than the pause between two frames nobody looks at.
+        sleep(Duration::from_millis(300)).await;
+        15
+    };
+    drive(&mut screen, inputs, script, incoming, outgoing, options()).await;
+    let shown = text(screen.backend().buffer());
+    assert!(shown.contains("What moves it"), "{shown}");
 }

@@ -181,6 +181,7 @@ pub fn empty() -> Snapshot {
                 threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
                 provider: "builtin".into(),
                 model: "built-in-analyst-1".into(),
+                input_price: Some("3".parse().unwrap()),
                 built_in_market: true,
                 built_in_analyst: true,
                 clock_speed: 1.0,

@@ -22,6 +22,8 @@ mod real_terminal;
 #[cfg(test)]
 mod robustness;
 #[cfg(test)]
+mod said;
+#[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod walks;

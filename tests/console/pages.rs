@@ -11,8 +11,8 @@ use jarvis::domain::{
     BudgetReading, Candle, ChartPage, ClientOrderId, CycleId, CycleLine, CycleOutcomes, CyclePage,
     DecisionMark, DecisionWord, Envelope, Event, Feed, FillLine, Flattening, GuardReading, Halt, HaltLevel,
     HaltOrigin, HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OrderLine, OrderPurpose,
-    OrderState, OutcomeKind, Page, PromptFile, PromptPage, Query, Rule, Severity, Side, Snapshot,
-    SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted, Usage,
+    OrderState, OutcomeKind, Page, PromptFile, PromptPage, PromptRemark, Query, RemarkWeight, Rule, Severity,
+    Side, Snapshot, SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted, Usage,
 };
 use rust_decimal::Decimal;
 
@@ -31,9 +31,13 @@ pub fn page(query: &Query) -> Page {
         Query::Prompt { name } => Page::Prompt(prompt(name.as_deref())),
         Query::LintPrompt { text, .. } => {
             let broken = text.contains("{{ nothing");
-            let findings =
-                if broken { vec!["line 3: undefined value \"nothing\"".to_owned()] } else { Vec::new() };
-            Page::Lint { findings }
+            let remark = |weight, text: &str| PromptRemark { weight, text: text.into() };
+            let mut remarks =
+                vec![remark(RemarkWeight::Note, "about 2936 tokens in all, 30 decisions asked for")];
+            if broken {
+                remarks.push(remark(RemarkWeight::Error, "line 3: undefined value \"nothing\""));
+            }
+            Page::Lint { remarks }
         }
         Query::Log { .. } => Page::Log(log()),
     }
@@ -112,6 +116,15 @@ fn chart() -> ChartPage {
             }
         })
         .collect();
+    let now = price("66491.8");
+    let forming = Candle {
+        open_time: start + 120 * 3_600_000,
+        open: price("66210"),
+        high: now,
+        low: price("66180"),
+        close: now,
+        volume: Decimal::ONE,
+    };
     let mark = |at: &str, decision, outcome| DecisionMark {
         at: time(at),
         account: account_name("mirat"),
@@ -123,6 +136,7 @@ fn chart() -> ChartPage {
         symbol: symbol("BTC"),
         interval: jarvis::domain::Interval::Hour1,
         candles,
+        forming: Some(forming),
         fills: vec![
             fill("2026-02-28T08:05:10Z", Side::Buy, "64900", OrderPurpose::Open),
             fill("2026-03-01T02:05:10Z", Side::Sell, "65900", OrderPurpose::Close),
@@ -170,6 +184,8 @@ pub fn line(at: Timestamp, number: u64, outcomes: CycleOutcomes) -> CycleLine {
         usage: Some(usage()),
         total_ms: Some(7_214.0),
         errors: 0,
+        coins: if outcomes.opened > 0 { vec![symbol("ADA")] } else { Vec::new() },
+        is_estimate: false,
     }
 }
 
@@ -215,6 +231,7 @@ fn cycle(id: &CycleId) -> CyclePage {
             usage: usage(),
             ms: 3_310.0,
             error: None,
+            is_estimate: false,
         }],
         tool_calls: vec![ToolCallPage {
             iteration: 1,
@@ -244,7 +261,7 @@ fn cycle(id: &CycleId) -> CyclePage {
 fn row(label: &str, [gross, commission, funding, model]: [&str; 4], trades: u32) -> MoneyRow {
     let [gross, commission, funding, model_cost] =
         [gross, commission, funding, model].map(|value| value.parse().unwrap());
-    MoneyRow { label: label.into(), gross, commission, funding, model_cost, trades }
+    MoneyRow { label: label.into(), gross, commission, funding, model_cost, trades, is_estimate: false }
 }
 
 fn money(from: Timestamp, to: Timestamp) -> MoneyPage {
@@ -282,6 +299,7 @@ fn prompt(name: Option<&str>) -> PromptPage {
     let name = name.unwrap_or("system.en.jinja");
     let built_in = "You are careful.\nCosts come first.\n{{ brief }}\n".to_owned();
     let own = name.starts_with("system");
+    let note = PromptRemark { weight: RemarkWeight::Note, text: "about 2936 tokens in all".into() };
     PromptPage {
         files: vec![
             PromptFile { name: "system.en.jinja".into(), is_override: true },
@@ -290,7 +308,8 @@ fn prompt(name: Option<&str>) -> PromptPage {
         name: name.into(),
         text: if own { built_in.replace("careful", "very careful") } else { built_in.clone() },
         built_in,
-        findings: Vec::new(),
+        remarks: if own { vec![note] } else { Vec::new() },
+        is_usable: true,
     }
 }
 

@@ -83,6 +83,9 @@ async fn the_market_page_knows_every_coin_and_a_chart_shows_what_was_done_on_it(
     let query = Query::Chart { symbol: symbol.clone(), interval: Interval::Hour4 };
     let Page::Chart(chart) = page(&rig, query).await else { panic!() };
     assert_eq!(chart.candles.len(), 300);
+    // At five past eight: the first five minutes of the running four hours.
+    let closed = chart.candles[299].open_time + 4 * 3_600_000;
+    assert_eq!(chart.forming.map(|forming| forming.open_time), Some(closed));
     assert!(chart.fills.iter().all(|fill| fill.symbol == symbol) && !chart.fills.is_empty());
     assert_eq!(chart.decisions.len(), 3, "one decision for each account");
 }

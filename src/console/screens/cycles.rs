@@ -152,7 +152,9 @@ fn searched(line: &CycleLine) -> String {
         line.state,
         line.failure.as_deref().unwrap_or_default()
     );
-    for (word, _) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+    let found = kinds.into_iter().filter(|(_, count)| *count > 0).map(|(word, _)| word);
+    let dry = line.dry_run.then_some("dry-run");
+    for word in found.chain(dry).chain(line.coins.iter().map(Symbol::as_str)) {
         text.push(' ');
         text.push_str(word);
     }

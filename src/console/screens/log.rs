@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 
+use super::super::format;
 use super::super::pages::{Asked, question};
 use super::super::state::State;
 use super::super::telling::sentences;
 use super::super::update::{Effect, Step};
 use super::super::view;
+use super::Screen;
 use crate::domain::{Envelope, LogPage, Query, QueryId, Severity, Timestamp};
 
-/// How many events are asked for at once.
-const LIMIT: u32 = 1_000;
+/// How many events are asked for at once: reports are among them, and every one of them has to be read and sent.
+const LIMIT: u32 = 400;
 
 /// How many lines that came since are kept.
 const LIVE: usize = 1_000;
@@ -33,7 +35,23 @@ pub struct Events {
     pub filter: String,
     /// The first line in sight; `None` follows the end.
     pub top: Option<usize>,
+    /// When this console heard nothing, and what was found different afterwards; the oldest first.
+    pub away: VecDeque<Away>,
+    /// How many lines of what happened meanwhile were never in sight.
+    pub unread: usize,
+    /// What was told before this market time was told while this console stood still.
+    catching_up: Option<Timestamp>,
 }
+
+/// A time in which this console heard nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Away {
+    from: Timestamp,
+    lines: Vec<Line>,
+}
+
+/// How many gaps are remembered.
+const GAPS: usize = 20;
 
 impl Default for Events {
     fn default() -> Self {
@@ -44,6 +62,9 @@ impl Default for Events {
             least: Severity::Info,
             filter: String::new(),
             top: None,
+            away: VecDeque::new(),
+            unread: 0,
+            catching_up: None,
         }
     }
 }
@@ -88,7 +109,7 @@ impl Stored {
 }
 
 fn told(envelope: &Envelope) -> Vec<Line> {
-    let sentences = sentences(&envelope.event).into_iter();
+    let sentences = sentences(envelope).into_iter();
     sentences.map(|(severity, text)| (envelope.at, severity, text)).collect()
 }
 
@@ -130,9 +151,37 @@ pub fn refuse_older(state: &mut State, id: QueryId) -> bool {
     is_it
 }
 
+/// Notes that nothing was heard for a while, and what is different since.
+pub fn note_gap(state: &mut State, (from, to): (Timestamp, Timestamp), different: Vec<(Severity, String)>) {
+    let text = format!(
+        "away from here to {} ({}): this console heard nothing",
+        state.time(to),
+        format::lasted((to - from).num_seconds())
+    );
+    let seen = state.screen == Screen::Log;
+    let events = &mut state.events;
+    events.unread = if seen { 0 } else { events.unread + different.len() };
+    let mut lines = vec![(from, Severity::Warning, text)];
+    lines.extend(different.into_iter().map(|(severity, text)| (to, severity, text)));
+    events.away.push_back(Away { from, lines });
+    while events.away.len() > GAPS {
+        events.away.pop_front();
+    }
+}
+
+/// This console stood still between two market times; what was told meanwhile is yet to be heard.
+pub fn stood_still(state: &mut State, span: (Timestamp, Timestamp)) {
+    note_gap(state, span, Vec::new());
+    state.events.catching_up = Some(span.1);
+}
+
 /// Keeps an event that was told.
 pub fn hear(state: &mut State, envelope: &Envelope) {
+    let events = &mut state.events;
+    events.catching_up = events.catching_up.filter(|until| envelope.at < *until);
+    let missed = events.catching_up.is_some() && state.screen != Screen::Log;
     for line in told(envelope) {
+        state.events.unread += usize::from(missed);
         state.events.live.push_back((envelope.seq, line));
     }
     while state.events.live.len() > LIVE {
@@ -155,7 +204,13 @@ pub fn shown(state: &State) -> Vec<&Line> {
         .filter(|(seq, line)| newest.is_none_or(|newest| (line.0, *seq) > newest))
         .map(|(_, line)| line);
     let stored = stored.into_iter().flat_map(|stored| &stored.lines);
-    stored.chain(since).filter(|line| passes(line, events.least, &events.filter)).collect()
+    let mut lines: Vec<&Line> = stored.chain(since).collect();
+    for gap in &events.away {
+        let place = lines.iter().position(|(at, ..)| *at > gap.from).unwrap_or(lines.len());
+        lines.splice(place..place, &gap.lines);
+    }
+    lines.retain(|line| passes(line, events.least, &events.filter));
+    lines
 }
 
 /// Asks for more or for less.

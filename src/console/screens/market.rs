@@ -1,9 +1,14 @@
 //! The market: a row for each coin, and a chart of one.
 
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
 use super::super::pages::Asked;
 use super::super::state::State;
 use super::super::update::{Effect, Step};
-use crate::domain::{ChartPage, Interval, MarketPage, Query, QueryId, Symbol};
+use super::super::view;
+use crate::domain::{Candle, ChartPage, Interval, MarketPage, Query, QueryId, Symbol};
 
 /// The intervals a chart walks through.
 pub const INTERVALS: [Interval; 6] = [
@@ -15,6 +20,9 @@ pub const INTERVALS: [Interval; 6] = [
     Interval::Day1,
 ];
 
+/// How long what is in sight lasts before it is asked for again.
+const LASTS: Duration = Duration::from_mins(1);
+
 /// What the screen knows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Market {
@@ -24,6 +32,12 @@ pub struct Market {
     pub selected: usize,
     /// The chart that lies over the table.
     pub chart: Option<Chart>,
+    /// Whether the keys move what stands below or beside the table.
+    pub reading: bool,
+    /// The first line of that in sight.
+    pub top: usize,
+    /// When the shown part was last asked for, in wall time since the console began.
+    asked_at: Duration,
 }
 
 /// One coin's candles.
@@ -49,9 +63,37 @@ pub fn query(state: &State) -> Option<Query> {
 
 /// The question is on its way.
 pub fn wait_for(state: &mut State, id: QueryId) {
+    state.market.asked_at = state.now;
     match &mut state.market.chart {
         Some(chart) => chart.page.wait_for(id),
         None => state.market.page.wait_for(id),
+    }
+}
+
+/// Whether what is shown should be asked for again: prices go on while it stands still.
+pub fn is_old(state: &State) -> bool {
+    state.now.saturating_sub(state.market.asked_at) >= LASTS
+}
+
+/// Takes the present price into the candle that is not closed yet; one that is over joins the closed ones.
+pub fn follow(state: &mut State) {
+    let Some(now) = state.market_time().map(|now| now.timestamp_millis()) else { return };
+    let Some(mark) = state.market.chart.as_ref().and_then(|chart| state.mark(&chart.symbol)) else { return };
+    let Some(page) = state.market.chart.as_mut().and_then(|chart| chart.page.page.as_mut()) else { return };
+    let (Some(last), Some(length)) = (page.candles.last(), page.interval.millis()) else { return };
+    let closed = last.open_time + length;
+    if now < closed {
+        return;
+    }
+    let open_time = closed + (now - closed) / length * length;
+    let begun = Candle { open_time, open: mark, high: mark, low: mark, close: mark, volume: Decimal::ZERO };
+    match &mut page.forming {
+        Some(forming) if forming.open_time == open_time => {
+            forming.high = forming.high.max(mark);
+            forming.low = forming.low.min(mark);
+            forming.close = mark;
+        }
+        forming => page.candles.extend(forming.replace(begun)),
     }
 }
 
@@ -102,6 +144,11 @@ pub fn scroll(state: &mut State, step: Step) {
             let most = chart.page.page.as_ref().map_or(0, |page| page.candles.len().saturating_sub(8));
             let at = most - chart.back.min(most);
             chart.back = most - step.from(at, most + 1, wide);
+        }
+        None if state.market.reading => {
+            let (lines, rows) = view::market::extent(state);
+            let last = lines.saturating_sub(rows);
+            state.market.top = step.from(state.market.top.min(last), last + 1, rows);
         }
         None => state.market.selected = step.from(state.market.selected, count, 5),
     }

@@ -67,6 +67,9 @@ impl Screen {
 /// Shows a screen and asks for what it needs.
 pub fn enter(state: &mut State, screen: Screen) -> Vec<Effect> {
     state.screen = screen;
+    if screen == Screen::Log {
+        state.events.unread = 0;
+    }
     ask(state)
 }
 
@@ -115,6 +118,7 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
             if let Some(chart) = &mut state.market.chart {
                 chart.page.answer(id, page, now);
             }
+            market::follow(state);
         }
         Page::Cycles { lines } => return cycles::answer_list(state, id, lines, now),
         Page::Cycle(page) => return cycles::answer_cycle(state, id, *page, now),
@@ -122,9 +126,7 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
             state.money.page.answer(id, page, now);
         }
         Page::Prompt(page) => prompt::answer(state, id, page, now),
-        Page::Lint { findings } => {
-            state.prompt.lint.answer(id, findings, now);
-        }
+        Page::Lint { remarks } => prompt::answer_check(state, id, remarks, now),
         Page::Log(page) => {
             log::answer(state, id, &page, now);
         }
@@ -151,6 +153,9 @@ pub fn overtaken_by(state: &mut State, event: &Event) -> Vec<Effect> {
     let cycle = matches!(event, Event::CycleStarted { .. } | Event::CycleFinished { .. });
     let finished = matches!(event, Event::CycleFinished { .. });
     let mut touched: Vec<Screen> = Vec::new();
+    if matches!(event, Event::Marks { .. }) && market::is_old(state) {
+        touched.push(Screen::Market);
+    }
     if finished {
         state.market.page.overtaken();
         touched.push(Screen::Market);

@@ -4,11 +4,12 @@ use crossterm::event::KeyEvent;
 use similar::{ChangeTag, TextDiff};
 use tui_textarea::TextArea;
 
+use super::super::keymap::Action;
 use super::super::pages::{Asked, question};
 use super::super::state::State;
-use super::super::update::{Effect, Step, new_top};
+use super::super::update::{Effect, Step, new_top, tell};
 use super::super::view;
-use crate::domain::{PromptPage, Query, QueryId, Timestamp};
+use crate::domain::{PromptPage, PromptRemark, Query, QueryId, RemarkWeight, Severity, Timestamp};
 
 /// What is shown of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,8 +46,8 @@ pub struct Prompt {
     pub file: Option<String>,
     /// A text that is not in force.
     pub draft: Option<Draft>,
-    /// What is wrong with the draft.
-    pub lint: Asked<Vec<String>>,
+    /// What there is to say about the draft.
+    pub lint: Asked<Vec<PromptRemark>>,
     /// What is shown.
     pub view: View,
     /// The first line in sight.
@@ -146,6 +147,34 @@ pub fn check(state: &mut State) -> Vec<Effect> {
     state.prompt.lint.page = None;
     state.prompt.lint.wait_for(id);
     vec![effect]
+}
+
+/// Takes what there is to say about the draft, and says in a sentence what it comes to.
+pub fn answer_check(state: &mut State, id: QueryId, remarks: Vec<PromptRemark>, now: Option<Timestamp>) {
+    let worst = remarks.iter().map(|remark| remark.weight).max();
+    if !state.prompt.lint.answer(id, remarks, now) {
+        return;
+    }
+    let key = state.keys.key_of(Action::ApplyPrompt);
+    let (severity, text) = match worst {
+        Some(RemarkWeight::Error) => {
+            (Severity::Warning, "the draft was checked: it would break the next cycle".to_owned())
+        }
+        Some(RemarkWeight::Warning) => {
+            (Severity::Info, format!("the draft was checked: it works, with warnings; {key} uses it"))
+        }
+        Some(RemarkWeight::Note) | None => {
+            (Severity::Info, format!("the draft was checked: nothing is wrong; {key} uses it"))
+        }
+    };
+    tell(state, severity, text);
+}
+
+/// Lets the draft go.
+pub fn discard(state: &mut State) {
+    state.prompt.draft = None;
+    state.prompt.lint = Asked::default();
+    tell(state, Severity::Info, "the draft was thrown away".to_owned());
 }
 
 /// Another file; a draft must be used or thrown away first.

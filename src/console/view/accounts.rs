@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use rust_decimal::Decimal;
+use unicode_width::UnicodeWidthStr;
 
 use super::super::format;
 use super::super::state::{Panel, State};
@@ -14,7 +15,7 @@ use super::super::update::safe;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_part, placeholder, window};
 use crate::domain::untrusted::truncate_columns;
-use crate::domain::{AccountState, Position, Usdt};
+use crate::domain::{AccountState, Mode, Position, Usdt};
 
 const COIN: usize = 1;
 const PROFIT: usize = 6;
@@ -66,6 +67,25 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     mark_part(frame, area, theme, first, room, count);
 }
 
+/// The position whose row stands on a row of the screen, by its place in the list of all.
+pub fn position_at(state: &State, area: Rect, row: u16) -> Option<usize> {
+    let mut lines = Vec::new();
+    let mut count = 0;
+    for account in state.desk.iter().flat_map(|desk| &desk.accounts) {
+        lines.push(None);
+        for _ in &account.positions {
+            lines.push(Some(count));
+            count += 1;
+        }
+    }
+    let selected = state.selected_position().map(|(index, ..)| index);
+    let chosen = lines.iter().position(|line| line.is_some() && *line == selected).unwrap_or(0);
+    let room = usize::from(area.height.saturating_sub(3));
+    let place = usize::from(row.checked_sub(area.y + 2)?);
+    let first = window(chosen, lines.len(), room);
+    lines.get(first + place).copied().flatten().filter(|_| place < room)
+}
+
 /// All rows, and the place of the selected one among them.
 fn rows(state: &State, theme: &Theme, fitted: &Fitted, width: u16) -> (Vec<Line<'static>>, usize) {
     let selected = state.selected_position().map(|(index, ..)| index);
@@ -107,17 +127,23 @@ fn summary(
     let style = gain(profit.value(), theme);
     let equity = format::usdt(account.wallet + profit);
     let before = fitted.offset(PROFIT).saturating_sub(equity.len() + 2);
+    let (words, mark, look) = armed(state, account);
     let name = truncate_columns(name, before.saturating_sub(1));
-    let label = if before > name.len() + LABEL.len() { LABEL } else { "" };
-    let before = before - label.len();
+    let armed = [words, mark].into_iter().find(|text| before > name.width() + text.width() + 1).unwrap_or("");
+    let rest = before.saturating_sub(name.width() + if armed.is_empty() { 0 } else { armed.width() + 1 });
+    let label = if rest > LABEL.len() { LABEL } else { "" };
+    let rest = rest - label.len();
     let percent = percent_of(profit.value(), account.wallet.value());
-    let mut spans = vec![
-        Span::styled(format!(" {name:<before$}"), title),
-        Span::styled(label, muted),
+    let mut spans = vec![Span::styled(format!(" {name}"), title)];
+    if !armed.is_empty() {
+        spans.push(Span::styled(format!(" {armed}"), theme.style(look)));
+    }
+    spans.extend([
+        Span::styled(format!("{:rest$}{label}", ""), muted),
         Span::styled(format!("{equity} "), title),
         Span::styled(format!("{:>1$} ", format::signed_usdt(profit), fitted.width(PROFIT)), style),
         Span::styled(format!("{percent:>0$}", fitted.width(PERCENT)), style),
-    ];
+    ]);
     let open = match account.positions.len() {
         0 => "flat".to_owned(),
         count => format!("{count} open"),
@@ -133,6 +159,15 @@ fn summary(
         spans.push(Span::styled(text, muted));
     }
     Line::from(spans)
+}
+
+/// Whether orders with real money leave for an account: in words, and in a mark where words have no room.
+fn armed(state: &State, account: &AccountState) -> (&'static str, &'static str, Meaning) {
+    match state.mode() {
+        Some(Mode::Live) if state.is_armed(&account.name) => ("▲ armed", "▲", Meaning::Warn),
+        Some(Mode::Live) => ("not armed", "", Meaning::Muted),
+        _ => ("", "", Meaning::Muted),
+    }
 }
 
 fn position_row(

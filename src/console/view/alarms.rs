@@ -5,8 +5,6 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use unicode_width::UnicodeWidthStr;
-
 use super::super::format;
 use super::super::keymap::Action;
 use super::super::state::State;
@@ -35,15 +33,31 @@ fn lines(state: &State, width: u16, most: usize) -> (Severity, Vec<String>) {
         count => format!(", +{} more", count - 1),
     };
     let key = state.keys.key_of(Action::Acknowledge);
-    let end = format!(" ({} old{more}; {key} acknowledges)", age.unwrap_or_default());
+    // A blank that no line is broken at holds the key and its word together.
+    let answer = format!("{key}\u{a0}acknowledges)");
+    let end = format!(" ({} old{more}; {answer}", age.unwrap_or_default());
     let head = format!("{mark} {} ", state.time(alarm.at));
     let columns = usize::from(width.saturating_sub(2)).max(1);
-    // Breaking between words wastes some columns of every line.
-    let room = (columns * most).saturating_sub(head.width() + end.width() + 10 * (most - 1));
-    let text = format!("{head}{}{end}", safe(&alarm.text, room));
-    let mut lines = wrap(&text, columns);
-    lines.truncate(most);
-    (alarm.severity, lines)
+    let said = without_ids(&alarm.text);
+    // Breaking between words wastes columns; the key that takes the banner away is never what is cut.
+    let longest = columns * most;
+    let lines = (0..=longest / 4)
+        .map(|less| wrap(&format!("{head}{}{end}", safe(&said, longest - 4 * less)), columns))
+        .find(|lines| lines.len() <= most && lines.last().is_some_and(|last| last.contains(&answer)));
+    let lines =
+        lines.unwrap_or_else(|| wrap(&format!("{head}{end}"), columns).into_iter().take(most).collect());
+    (alarm.severity, lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect())
+}
+
+/// The text with the names of orders cut short: they fill a row and say nothing here; the log has them whole.
+fn without_ids(text: &str) -> String {
+    let is_id = |word: &str| {
+        word.len() > 20 && word.contains('-') && word.bytes().filter(u8::is_ascii_digit).count() > 3
+    };
+    let short = |word: &str| {
+        if is_id(word) { format!("{}…", word.chars().take(6).collect::<String>()) } else { word.to_owned() }
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// Draws the loudest open alarm: all of what was said, how old it is, how many more there are.

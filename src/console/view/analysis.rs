@@ -73,10 +73,13 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     frame.render_widget(Paragraph::new(shown), inner);
 }
 
-/// The first line shown when the end is followed. While text streams in, the panel moves by several lines at once: a
-/// panel that moved with every line would be hard to read, and a full repaint several times a second over SSH.
+/// Lines of the page before that stay at the top of a new one.
+const KEPT: usize = 2;
+
+/// The first line shown when the end is followed. While text streams in, it is turned over like a page when it is full: a
+/// panel that moved with every line would be hard to read, and every line that moves is sent again.
 fn follow(end: usize, rows: usize, writing: bool) -> usize {
-    let step = if writing { (rows / 2).max(1) } else { 1 };
+    let step = if writing { rows.saturating_sub(KEPT).max(1) } else { 1 };
     end.div_ceil(step) * step
 }
 
@@ -110,7 +113,7 @@ fn progress(cycle: &CycleView, width: u16, theme: &Theme) -> Span<'static> {
         return Span::styled(text, theme.style(Meaning::Warn));
     }
     let text = match (cycle.phase, &cycle.report) {
-        (Some(phase), _) => format!("{}, {} sources", step(phase), cycle.sources.len()),
+        (Some(phase), _) => format!("{}, {} readings", step(phase), cycle.sources.len()),
         (None, Some(report)) => {
             format!("{}, took {}", cycle.started_at.format("%H:%M"), format::millis(report.timings_ms.total))
         }
@@ -127,7 +130,7 @@ mod tests {
     fn the_end_is_in_sight_and_the_panel_moves_in_steps_while_text_streams_in() {
         for end in 0..50 {
             let top = follow(end, 20, true);
-            assert!(top >= end && top < end + 10 && top.is_multiple_of(10), "{end} {top}");
+            assert!(top >= end && top < end + 18 && top.is_multiple_of(18), "{end} {top}");
             assert_eq!(follow(end, 20, false), end);
         }
     }

@@ -3,14 +3,51 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::super::screens::Screen;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 
+/// How the bar is filled: as much as fits, and what holds goes before the names of screens that are out of sight.
+struct Arrangement {
+    /// Whether only the screen in sight has its name beside its number.
+    short: bool,
+    standing: Vec<(String, Meaning)>,
+}
+
+impl Arrangement {
+    fn of(area: Rect, state: &State) -> Self {
+        let width = usize::from(area.width);
+        let variants = [(false, true), (false, false), (true, true), (true, false)];
+        let fitting = variants.into_iter().find_map(|(short, long)| {
+            let standing = standing(state, long);
+            let needed: usize = standing.iter().map(|(text, _)| text.width() + 2).sum();
+            (names_width(area, state, short) + needed < width + 2).then_some(Self { short, standing })
+        });
+        fitting.unwrap_or_else(|| Self { short: true, standing: standing(state, false) })
+    }
+}
+
+/// What stands for a screen.
+fn name(screen: Screen, state: &State, short: bool) -> String {
+    if short && screen != state.screen {
+        screen.number().to_string()
+    } else {
+        format!("{} {}", screen.number(), screen.title())
+    }
+}
+
+/// Columns of all names with what stands between them.
+fn names_width(area: Rect, state: &State, short: bool) -> usize {
+    let names: usize = Screen::ALL.into_iter().map(|screen| name(screen, state, short).len() + 1).sum();
+    names + usize::from(gap(area)) * (Screen::ALL.len() - 1) + 1
+}
+
 /// Draws the bar. The screen in sight stands in brackets, so that it can be told without colour.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let (key, muted) = (theme.style(Meaning::Key), theme.style(Meaning::Muted));
+    let arrangement = Arrangement::of(area, state);
     let mut line = Line::default();
     let mut closing = " ";
     let gap = gap(area);
@@ -22,26 +59,29 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         }
         line.push_span(Span::styled(if here { "[" } else { closing }, theme.style(Meaning::Focus)));
         closing = if here { "]" } else { " " };
-        line.push_span(Span::styled(screen.number().to_string(), key));
+        let name = name(screen, state, arrangement.short);
+        let (number, title) = name.split_at(1);
+        line.push_span(Span::styled(number.to_owned(), key));
         let style = if here { theme.style(Meaning::Focus) } else { muted };
-        line.push_span(Span::styled(format!(" {}", screen.title()), style));
+        line.push_span(Span::styled(title.to_owned(), style));
     }
     line.push_span(Span::styled(closing, theme.style(Meaning::Focus)));
     let used = line.width();
     frame.render_widget(line, area);
-    let room = usize::from(area.width).saturating_sub(used + 1);
     let mut right = Line::default();
-    for (text, meaning) in standing(state) {
-        if right.width() + text.chars().count() + 2 <= room {
-            right.push_span(Span::styled(format!("{text}  "), theme.style(meaning)));
+    for (text, meaning) in arrangement.standing {
+        let gap = if right.width() > 0 { "  " } else { "" };
+        if used + right.width() + gap.len() + text.width() < usize::from(area.width) {
+            right.push_span(Span::styled(format!("{gap}{text}"), theme.style(meaning)));
         }
     }
+    right.push_span(" ");
     let width = u16::try_from(right.width()).unwrap_or(0);
     frame.render_widget(right, Rect { x: area.right().saturating_sub(width), width, ..area });
 }
 
-/// What holds on all screens: halts, a note that waits, the armed accounts.
-fn standing(state: &State) -> Vec<(String, Meaning)> {
+/// What holds on all screens: halts, the armed accounts, a note that waits, what happened while nobody looked.
+fn standing(state: &State, long: bool) -> Vec<(String, Meaning)> {
     let Some(desk) = &state.desk else { return Vec::new() };
     let mut standing = Vec::new();
     match desk.halts.len() {
@@ -50,10 +90,23 @@ fn standing(state: &State) -> Vec<(String, Meaning)> {
         count => standing.push((format!("■ {count} halts"), Meaning::Danger)),
     }
     if !desk.armed.is_empty() {
-        standing.push((format!("▲ {} armed", desk.armed.len()), Meaning::Warn));
+        let names: Vec<&str> = desk.armed.iter().map(crate::domain::AccountName::as_str).collect();
+        let text = if long {
+            format!("▲ armed: {}", names.join(", "))
+        } else {
+            format!("▲ {} armed", names.len())
+        };
+        standing.push((text, Meaning::Warn));
+    }
+    if state.events.unread > 0 {
+        let count = state.events.unread;
+        let text =
+            if long { format!("◆ {count} while you were away") } else { format!("◆ {count} away") };
+        standing.push((text, Meaning::Warn));
     }
     if desk.note.is_some() {
-        standing.push(("▪ note for the next cycle".to_owned(), Meaning::Warn));
+        let text = if long { "▪ note for the next cycle" } else { "▪ note" };
+        standing.push((text.to_owned(), Meaning::Warn));
     }
     standing
 }
@@ -64,13 +117,15 @@ const fn gap(area: Rect) -> u16 {
 }
 
 /// The screen whose name stands at a place.
-pub fn screen_at(area: Rect, column: u16, row: u16) -> Option<Screen> {
+pub fn screen_at(area: Rect, state: &State, column: u16, row: u16) -> Option<Screen> {
     if !area.contains(Position::new(column, row)) {
         return None;
     }
+    let short = Arrangement::of(area, state).short;
     let mut left = area.x;
     Screen::ALL.into_iter().find(|screen| {
-        let width = u16::try_from(screen.title().len() + 3).unwrap_or(u16::MAX) + gap(area);
+        let name = name(*screen, state, short);
+        let width = u16::try_from(name.len() + 1).unwrap_or(u16::MAX) + gap(area);
         let hit = (left..left.saturating_add(width)).contains(&column);
         left = left.saturating_add(width);
         hit

@@ -49,8 +49,10 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, the
         Rect { height: inner.height.saturating_sub(4), width: inner.width.saturating_sub(AXIS), ..body };
     let decisions = Rect { height: 1, y: plot.bottom(), ..plot };
     let times = Rect { y: plot.bottom() + 1, ..decisions };
-    let shown = in_sight(page, chart.back, usize::from(plot.width));
-    let Some(scale) = Scale::new(shown, plot, lines_of(state, chart)) else { return };
+    let shown = &in_sight(page, chart.back, usize::from(plot.width))[..];
+    // The present price is in sight wherever it went; looking back, it is not what is looked at.
+    let mark = state.mark(&chart.symbol).filter(|_| chart.back == 0);
+    let Some(scale) = Scale::new(shown, plot, lines_of(state, chart), mark) else { return };
     let buffer = frame.buffer_mut();
     let mut names = Vec::new();
     for (price, label, meaning) in lines_of(state, chart) {
@@ -89,12 +91,8 @@ fn intervals(chart: &Chart, theme: &Theme) -> Line<'static> {
 
 fn legend(theme: &Theme, width: u16) -> Line<'static> {
     let (muted, key) = (theme.style(Meaning::Muted), theme.style(Meaning::Key));
-    let parts = [
-        ("▲▼", "bought, sold to open"),
-        ("✕", "closed"),
-        ("┈", "entry, stop"),
-        ("L S H C", "decided; capitals traded"),
-    ];
+    let parts =
+        [("▲▼", "opened"), ("✕", "closed"), ("┈", "entry, stop"), ("L S H C", "decided; capitals traded")];
     let mut line = Line::default();
     for (mark, meaning) in parts {
         let pair = [Span::styled(format!(" {mark} "), key), Span::styled(format!("{meaning} "), muted)];
@@ -105,10 +103,12 @@ fn legend(theme: &Theme, width: u16) -> Line<'static> {
     line
 }
 
-/// The candles of the stretch in sight: one a column, the newest at the right.
-fn in_sight(page: &ChartPage, back: usize, columns: usize) -> &[Candle] {
-    let end = page.candles.len().saturating_sub(back.min(page.candles.len().saturating_sub(1)));
-    page.candles.get(end.saturating_sub(columns)..end).unwrap_or_default()
+/// The candles of the stretch in sight: one a column, the newest at the right, that of the running interval too.
+fn in_sight(page: &ChartPage, back: usize, columns: usize) -> Vec<Candle> {
+    let count = page.candles.len() + usize::from(page.forming.is_some());
+    let end = count - back.min(count.saturating_sub(1));
+    let all = page.candles.iter().chain(&page.forming);
+    all.take(end).skip(end.saturating_sub(columns)).copied().collect()
 }
 
 /// The entry and the stop of what is held in this coin.
@@ -131,11 +131,19 @@ struct Scale {
 }
 
 impl Scale {
-    /// Spans the candles, and lines that are not further away than the candles' own span.
-    fn new(candles: &[Candle], plot: Rect, lines: Vec<(Price, &'static str, Meaning)>) -> Option<Self> {
+    /// Spans the candles, the present price, and lines that are not further away than the candles' own span.
+    fn new(
+        candles: &[Candle],
+        plot: Rect,
+        lines: Vec<(Price, &'static str, Meaning)>,
+        mark: Option<Price>,
+    ) -> Option<Self> {
         let float = |price: Price| price.value().to_f64();
         let mut low = candles.iter().filter_map(|candle| float(candle.low)).reduce(f64::min)?;
         let mut high = candles.iter().filter_map(|candle| float(candle.high)).reduce(f64::max)?;
+        if let Some(mark) = mark.and_then(float) {
+            (low, high) = (low.min(mark), high.max(mark));
+        }
         let span = (high - low).max(high * 1e-6);
         for (price, ..) in lines {
             let Some(price) = float(price).filter(|price| *price > low - span && *price < high + span) else {
@@ -320,6 +328,31 @@ fn draw_times(buffer: &mut Buffer, area: Rect, candles: &[Candle], state: &State
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_present_price_widens_the_scale_and_the_running_candle_is_the_last() {
+        let at = |open_time, price: &str| {
+            let price: Price = price.parse().unwrap();
+            Candle { open_time, open: price, high: price, low: price, close: price, volume: Decimal::ONE }
+        };
+        let page = ChartPage {
+            symbol: crate::domain::Symbol::new("BTCUSDT").unwrap(),
+            interval: crate::domain::Interval::Hour1,
+            candles: vec![at(0, "100"), at(1, "101")],
+            forming: Some(at(2, "102")),
+            fills: Vec::new(),
+            decisions: Vec::new(),
+        };
+        let times = |back, columns| -> Vec<i64> {
+            in_sight(&page, back, columns).iter().map(|candle| candle.open_time).collect()
+        };
+        assert_eq!([times(0, 2), times(1, 2), times(9, 2)], [vec![1, 2], vec![0, 1], vec![0]]);
+        let plot = Rect::new(0, 0, 10, 10);
+        let far: Price = "500".parse().unwrap();
+        let candles = in_sight(&page, 0, 9);
+        assert_eq!(Scale::new(&candles, plot, Vec::new(), None).unwrap().row(far), None);
+        assert!(Scale::new(&candles, plot, Vec::new(), Some(far)).unwrap().row(far).is_some());
+    }
 
     #[test]
     fn a_moment_belongs_to_the_candle_it_lies_in() {

@@ -26,6 +26,7 @@ pub const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
 const WIDTH: u16 = 62;
 
 const APPLY: &str = "The model reads the new text from the next cycle on.";
+const DISCARD: &str = "What was written is gone; the text in force stays as it is.";
 const REVERT: &str =
     "The file of the settings folder is put aside; the model reads the built-in text from the next cycle on.";
 
@@ -50,12 +51,13 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
         Question::Arm(account) => ("Arm this account?", arm(state, theme, account)),
         Question::ApplyPrompt(name) => ("Use this draft?", prompt(state, theme, name, APPLY)),
         Question::RevertPrompt(name) => ("Go back to the built-in text?", prompt(state, theme, name, REVERT)),
+        Question::DiscardDraft(name) => ("Throw the draft away?", prompt(state, theme, name, DISCARD)),
         Question::Trade => ("Send orders again?", trade(state, theme)),
         Question::Quit => ("Leave?", quit(theme)),
     };
     let lines_before_answer = lines.len();
     lines.truncate(usize::from(screen.height).saturating_sub(4).min(lines_before_answer));
-    lines.push(Line::default());
+    lines.push(missed(confirm, theme));
     lines.push(answer(confirm, theme));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = screen
@@ -79,13 +81,25 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::Arm(account) => format!("Arm {account} with real money?"),
         Question::ApplyPrompt(name) => format!("Use the draft of {name}?"),
         Question::RevertPrompt(name) => format!("Revert {name}?"),
+        Question::DiscardDraft(name) => format!("Throw the draft of {name} away?"),
         Question::Trade => "Send orders again?".to_owned(),
         Question::Quit => "Leave the live desk?".to_owned(),
     };
     match &confirm.word {
+        Some(word) if confirm.missed && confirm.typed.is_empty() => {
+            format!("{what} That is another word; type {word}:")
+        }
         Some(word) => format!("{what} Type {word}: {}", confirm.typed),
         None => format!("{what} [y/N]"),
     }
+}
+
+/// That another word was answered, on the row that parts the question from the answer.
+fn missed(confirm: &Confirm, theme: &Theme) -> Line<'static> {
+    if confirm.missed && confirm.typed.is_empty() {
+        return Line::styled(" ▲ that is another word; nothing was done", theme.style(Meaning::Warn));
+    }
+    Line::default()
 }
 
 fn answer(confirm: &Confirm, theme: &Theme) -> Line<'static> {
@@ -185,8 +199,8 @@ fn close(
 }
 
 /// A sentence, broken to the width of the box.
-fn say(theme: &Theme, lines: &mut Vec<Line<'static>>, meaning: Meaning, sentence: &str) {
-    for line in wrap(sentence, usize::from(WIDTH) - 4) {
+fn say(state: &State, theme: &Theme, lines: &mut Vec<Line<'static>>, meaning: Meaning, sentence: &str) {
+    for line in wrap(sentence, usize::from(WIDTH.min(state.size.0)).saturating_sub(4)) {
         lines.push(Line::styled(format!(" {line}"), theme.style(meaning)));
     }
 }
@@ -221,7 +235,7 @@ fn halt(
     };
     if level == HaltLevel::Flattened {
         if count > 0 {
-            say(theme, &mut lines, Meaning::Text, &held_words(state, scope, 6));
+            say(state, theme, &mut lines, Meaning::Text, &held_words(state, scope, 6));
         }
         let cost = format!("about {} USDT (taker 0.05 %) and slippage", format::usdt(fee));
         lines.push(field(theme, "cost", Span::styled(cost, text)));
@@ -235,7 +249,7 @@ fn halt(
         lines.push(field(theme, "reason", Span::styled(safe(reason, 46), text)));
     }
     lines.push(Line::default());
-    say(theme, &mut lines, Meaning::Text, words);
+    say(state, theme, &mut lines, Meaning::Text, words);
     lines
 }
 
@@ -247,9 +261,15 @@ fn resume(state: &State, theme: &Theme, scope: &HaltScope) -> Vec<Line<'static>>
         field(theme, "resumes", Span::styled(scope.to_string(), title)),
     ];
     if let Some(halt) = guards::halt(state, scope) {
-        say(theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt), 300));
+        say(state, theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt), 300));
     }
-    say(theme, &mut lines, Meaning::Text, "The model may open positions there again from the next cycle on.");
+    say(
+        state,
+        theme,
+        &mut lines,
+        Meaning::Text,
+        "The model may open positions there again from the next cycle on.",
+    );
     lines
 }
 
@@ -275,10 +295,13 @@ fn move_stop(
         let moved = format!("{now} to {}", format::price(trigger));
         lines.push(field(theme, "stop", Span::styled(moved, title)));
         let result = held.unrealised_at(trigger);
-        let words =
-            format!("{} USDT when it triggers, before fees and slippage", format::signed_usdt(result));
+        let words = format!("{} USDT if it triggers there", format::signed_usdt(result));
         let meaning = if result < Usdt::ZERO { Meaning::Loss } else { Meaning::Gain };
         lines.push(field(theme, "result", Span::styled(words, theme.style(meaning))));
+        let notional = trigger.notional(held.quantity).value();
+        let fee = Usdt::of(notional.checked_mul(TAKER_FEE).unwrap_or_default());
+        let cost = format!("about {} USDT then (taker 0.05 %), slippage", format::usdt(fee));
+        lines.push(field(theme, "cost", Span::styled(cost, text)));
     }
     lines.push(field(theme, "order", Span::styled("the new stop rests before the old one goes", text)));
     lines
@@ -297,6 +320,7 @@ fn arm(state: &State, theme: &Theme, account: &AccountName) -> Vec<Line<'static>
         lines.push(field(theme, "equity", Span::styled(worth, theme.style(Meaning::Text))));
     }
     say(
+        state,
         theme,
         &mut lines,
         Meaning::Warn,
@@ -311,7 +335,7 @@ fn prompt(state: &State, theme: &Theme, name: &str, sentence: &str) -> Vec<Line<
         mode_field(state, theme),
         field(theme, "file", Span::styled(safe(name, 46), theme.style(Meaning::Title))),
     ];
-    say(theme, &mut lines, Meaning::Text, sentence);
+    say(state, theme, &mut lines, Meaning::Text, sentence);
     lines
 }
 

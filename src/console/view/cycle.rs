@@ -13,6 +13,7 @@ use super::super::screens::cycles::{OpenCycle, Section};
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
+use super::decisions::spoken;
 use super::{framed, page, stretch};
 use crate::domain::{CyclePage, CycleReport, CycleView, OutcomeKind, ToolCallPage, Usage, parity};
 
@@ -34,9 +35,8 @@ pub fn extent(state: &State) -> (usize, usize) {
 /// is not on record yet.
 pub fn line_of_call(state: &State) -> Option<usize> {
     let open = state.cycles.open.as_ref().filter(|open| open.section == Section::Tools)?;
-    let (page, sought) = (open.page.page.as_ref()?, open.call.as_ref().filter(|call| !call.found)?);
-    let same = |call: &ToolCallPage| call.endpoint == sought.endpoint && call.params == sought.params;
-    let place = page.tool_calls.iter().enumerate().filter(|(_, call)| same(call)).nth(sought.before)?.0;
+    open.call.as_ref().filter(|call| !call.found)?;
+    let place = sought_call(open, open.page.page.as_ref()?)?;
     // Only headings are titles, and a heading is never so long that it is broken twice within a call.
     let lines = broken(open, state, layout::body(state).width);
     let begins = |(at, (meaning, _)): (usize, &(Meaning, String))| {
@@ -44,6 +44,14 @@ pub fn line_of_call(state: &State) -> Option<usize> {
         (*meaning == Meaning::Title && !goes_on).then_some(at)
     };
     lines.iter().enumerate().filter_map(begins).nth(place)
+}
+
+/// The place of the tool call the cycle was opened for, once it is on record.
+fn sought_call(open: &OpenCycle, page: &CyclePage) -> Option<usize> {
+    let sought = open.call.as_ref()?;
+    let same = |call: &ToolCallPage| call.endpoint == sought.endpoint && call.params == sought.params;
+    let mut alike = page.tool_calls.iter().enumerate().filter(|(_, call)| same(call));
+    alike.nth(sought.before).map(|(place, _)| place)
 }
 
 /// Draws the opened cycle.
@@ -140,7 +148,7 @@ fn decisions(open: &OpenCycle, page: &CyclePage) -> Text {
         let proposal = &row.proposal;
         let word = proposal.decision.map_or("?", crate::domain::DecisionWord::as_str);
         let sure = proposal.confidence.map_or_else(|| "–".to_owned(), |value| value.to_string());
-        let rule = row.outcome.rule.map(|rule| format!(" ({})", rule.as_str())).unwrap_or_default();
+        let rule = row.outcome.rule.map(|rule| format!(" ({})", spoken(rule))).unwrap_or_default();
         let mark = if is_wanted(&row) { "▸ " } else { "" };
         heading(
             &mut text,
@@ -204,7 +212,7 @@ fn turns(page: &CyclePage) -> Text {
                 format::millis(turn.ms),
                 format::bytes(turn.request_bytes),
                 turn.stop_reason.as_deref().unwrap_or("–"),
-                tokens(&turn.usage)
+                tokens(&turn.usage, turn.is_estimate || page.is_unpaid())
             ),
         );
         if let Some(error) = &turn.error {
@@ -220,10 +228,11 @@ fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
     for (index, call) in page.tool_calls.iter().enumerate() {
         let status = if call.status == 0 { "failed".to_owned() } else { call.status.to_string() };
         let bytes = call.body.raw().len() as u64;
+        let mark = if sought_call(open, page) == Some(index) { "▸ " } else { "" };
         heading(
             &mut text,
             format!(
-                "{}  {status}  {}, {}  {}  in turn {}",
+                "{mark}{}  {status}  {}, {}  {}  in turn {}",
                 call.endpoint.line(80),
                 format::bytes(bytes),
                 format::tokens_in(bytes),
@@ -337,9 +346,10 @@ fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage) {
     }
 }
 
-fn tokens(usage: &Usage) -> String {
+fn tokens(usage: &Usage, is_estimate: bool) -> String {
+    let estimate = if is_estimate { " est." } else { "" };
     format!(
-        "{} in, {} out, {} read from the cache, {} written to it, ${}",
+        "{} in, {} out, {} read from the cache, {} written to it, ${}{estimate}",
         format::thousands(usage.input_tokens),
         format::thousands(usage.output_tokens),
         format::thousands(usage.cache_read_input_tokens),
@@ -363,9 +373,10 @@ fn cost(page: &CyclePage, state: &State) -> Text {
         ),
     ));
     if let Some(report) = &page.report {
-        timings(&mut text, report);
+        timings(&mut text, report, line.is_estimate || page.is_unpaid());
         for turn in &page.turns {
-            text.push((Meaning::Muted, format!("turn {}: {}", turn.iteration, tokens(&turn.usage))));
+            let figures = tokens(&turn.usage, turn.is_estimate || page.is_unpaid());
+            text.push((Meaning::Muted, format!("turn {}: {figures}", turn.iteration)));
         }
         if !report.errors.is_empty() {
             heading(&mut text, "Errors");
@@ -385,10 +396,10 @@ fn cost(page: &CyclePage, state: &State) -> Text {
     text
 }
 
-fn timings(text: &mut Text, report: &CycleReport) {
+fn timings(text: &mut Text, report: &CycleReport, is_estimate: bool) {
     let model = &report.model;
     heading(text, format!("Model {} ({})", model.id, model.provider));
-    text.push((Meaning::Text, tokens(&report.usage)));
+    text.push((Meaning::Text, tokens(&report.usage, is_estimate)));
     text.push((Meaning::Text, format!("{} requests, stopped: {}", model.iterations, model.stop_reason)));
     heading(text, "Time");
     let steps = [

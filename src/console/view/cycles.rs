@@ -14,7 +14,7 @@ use super::super::update::safe;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_stretch, page, placeholder, window};
-use crate::domain::CycleLine;
+use crate::domain::{CycleLine, Usage};
 
 const REST: usize = 13;
 
@@ -25,8 +25,8 @@ const COLUMNS: [Column; 14] = [
     Column::left("by", 8, 5),
     Column::right("open", 4, 0),
     Column::right("close", 5, 0),
-    Column::right("refus", 5, 1),
-    Column::right("inval", 5, 3),
+    Column::right("refused", 7, 1),
+    Column::right("invalid", 7, 3),
     Column::right("fail", 4, 0),
     Column::right("dry", 3, 4),
     Column::right("none", 4, 6),
@@ -35,6 +35,14 @@ const COLUMNS: [Column; 14] = [
     Column::right("took", 7, 1),
     Column::left("", 8, 0),
 ];
+
+/// The cycle whose row stands on a row of the screen.
+pub fn row_at(state: &State, row: u16) -> Option<usize> {
+    let count = cycles::shown(state).len();
+    let place = usize::from(row.checked_sub(layout::body(state).y + 2)?);
+    let at = window(cycles::selected(state), count, rows(state)) + place;
+    (place < rows(state) && at < count).then_some(at)
+}
 
 /// How many cycles are in sight at once.
 pub fn rows(state: &State) -> usize {
@@ -93,6 +101,9 @@ fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected
         format!("{}+{}", format::thousands(input), format::thousands(usage.output_tokens))
     });
     let unknown = || "–".to_owned();
+    let cost = |usage: Usage| {
+        format!("{}{}", if line.is_estimate { "≈" } else { "" }, format::grouped(usage.cost_usd, 4))
+    };
     let (words, meaning) = match (&line.failure, line.state.as_str(), line.errors) {
         (Some(failure), ..) => (format!("■ {failure}"), Meaning::Danger),
         (None, "running", _) => ("… running".to_owned(), Meaning::Warn),
@@ -112,7 +123,7 @@ fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected
         count(counts.failed, Meaning::Danger),
         count(counts.dry_run, Meaning::Warn),
         count(counts.none, Meaning::Muted),
-        cell(line.usage.map_or_else(unknown, |usage| format::grouped(usage.cost_usd, 4)), text),
+        cell(line.usage.map_or_else(unknown, cost), text),
         cell(tokens.unwrap_or_else(unknown), muted),
         cell(line.total_ms.map_or_else(unknown, format::millis), muted),
         cell(safe(&words, fitted.width(REST)), theme.style(meaning)),

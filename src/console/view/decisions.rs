@@ -30,6 +30,18 @@ fn widened(cycle: &CycleView) -> bool {
     cycle.decisions.iter().any(|(proposal, _)| proposal.decision == Some(DecisionWord::NoTrade))
 }
 
+/// As wide as the longest rule that refused something, and not at all wider than its title when none did.
+fn rule_width(cycle: &CycleView) -> u16 {
+    let rules = cycle.decisions.iter().filter_map(|(_, outcome)| outcome.as_ref()?.rule);
+    let longest = rules.map(|rule| rule.as_str().len()).max().unwrap_or(0);
+    u16::try_from(longest.clamp(4, 14)).unwrap_or(14)
+}
+
+/// A rule as it is read out.
+pub(super) fn spoken(rule: Rule) -> String {
+    rule.as_str().replace('_', " ")
+}
+
 /// Rank says which column goes first when room is short.
 fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
     let widest = |least: usize, most: usize, name: fn(&Proposal) -> &str| {
@@ -45,7 +57,7 @@ fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
         Column::left("conf", 4, 0),
         Column::left("", 1, 0),
         Column::left("outcome", 7, 0),
-        Column::left("rule", 14, 4),
+        Column::left("rule", rule_width(cycle), 4),
         Column::left("", 20, 5),
     ]
 }
@@ -105,7 +117,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
     frame.render_widget(Paragraph::new(details), below);
     if state.table.grid {
-        draw_grid(frame, list, state, theme, cycle, place);
+        draw_grid(frame, (list, area), state, theme, cycle, (&rows, place));
         return;
     }
     draw_list(frame, list, state, theme, cycle, &rows, selected);
@@ -177,7 +189,7 @@ impl Row<'_> {
             None => cell("·", muted),
         };
         let kind = self.outcome.map(|outcome| outcome.kind);
-        let rule = self.outcome.and_then(|outcome| outcome.rule).map_or("", Rule::as_str);
+        let rule = self.outcome.and_then(|outcome| outcome.rule).map_or_else(String::new, spoken);
         let detail =
             self.outcome.map_or_else(String::new, |outcome| safe(&outcome.detail, fitted.width(DETAIL)));
         fitted.row(&[
@@ -295,6 +307,16 @@ pub fn selected(state: &State) -> Option<&(Proposal, Option<Outcome>)> {
     state.cycle()?.decisions.get(*place)
 }
 
+/// The place in the list of the decision whose row stands on a row of the screen.
+pub fn row_at(state: &State, area: Rect, row: u16) -> Option<usize> {
+    let count = state.decision_rows().len();
+    let selected = state.decision.min(count.checked_sub(1)?);
+    let room = capacity(area, state);
+    let place = usize::from(row.checked_sub(area.y + 2)?);
+    let at = window(selected, count, room) + place;
+    (!state.table.grid && place < room && at < count).then_some(at)
+}
+
 /// How many decisions an area shows at once.
 pub fn capacity(area: Rect, state: &State) -> usize {
     let rows = area.height.saturating_sub(2);
@@ -307,17 +329,18 @@ pub fn capacity(area: Rect, state: &State) -> usize {
 /// Accounts against coins: the word in two letters, and a mark for what became of it.
 fn draw_grid(
     frame: &mut Frame<'_>,
-    area: Rect,
+    (area, around): (Rect, Rect),
     state: &State,
     theme: &Theme,
     cycle: &CycleView,
-    selected: usize,
+    (shown, selected): (&[usize], usize),
 ) {
     let muted = theme.style(Meaning::Muted);
     let chosen = cycle.decisions.get(selected).map(|(proposal, _)| (&proposal.account, &proposal.symbol));
     let mut accounts: Vec<_> = Vec::new();
     let mut coins: Vec<_> = Vec::new();
-    for (proposal, _) in &cycle.decisions {
+    // In the order of the list, and only what passes its filter.
+    for (proposal, _) in shown.iter().filter_map(|place| cycle.decisions.get(*place)) {
         if !accounts.contains(&&proposal.account) {
             accounts.push(&proposal.account);
         }
@@ -339,9 +362,9 @@ fn draw_grid(
     for coin in coins.iter().skip(first).take(rows) {
         let mut line = Line::styled(format!(" {:<6}", safe(coin.coin(), 5)), theme.style(Meaning::Text));
         for account in &accounts {
-            let found = cycle
-                .decisions
+            let found = shown
                 .iter()
+                .filter_map(|place| cycle.decisions.get(*place))
                 .find(|(proposal, _)| &proposal.account == *account && &proposal.symbol == *coin);
             let here = chosen == Some((*account, *coin));
             line.spans.extend(grid_cell(found, state, theme, width, here));
@@ -349,6 +372,7 @@ fn draw_grid(
         lines.push(line);
     }
     frame.render_widget(Paragraph::new(lines), area);
+    mark_part(frame, around, theme, first, rows, coins.len());
 }
 
 /// One account and coin: word, confidence, and a mark for its end.

@@ -40,7 +40,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, footer: Rect, entry: &Entry, st
             )],
         ),
         Purpose::Stop { account, symbol } => {
-            (format!("Move the stop of {account} {}", symbol.coin()), stop(state, account, symbol, &entry.typed))
+            (format!("Move the stop of {account} {}", symbol.coin()), stop(state, account, symbol, entry))
         }
         Purpose::Pause(scope) => (
             format!("Pause {scope}"),
@@ -79,7 +79,8 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, footer: Rect, entry: &Entry, st
 }
 
 /// What a stop at the typed price would mean.
-fn stop(state: &State, account: &AccountName, symbol: &Symbol, typed: &str) -> Vec<(Meaning, String)> {
+fn stop(state: &State, account: &AccountName, symbol: &Symbol, entry: &Entry) -> Vec<(Meaning, String)> {
+    let typed = entry.typed.as_str();
     let positions = state.positions();
     let held = positions.iter().find(|(owner, held)| &owner.name == account && &held.symbol == symbol);
     let Some((_, held)) = held else { return vec![(Meaning::Warn, "the position is gone".to_owned())] };
@@ -112,6 +113,8 @@ fn stop(state: &State, account: &AccountName, symbol: &Symbol, typed: &str) -> V
                 ),
             ));
         }
+        // Once it was refused, the reason stands below what was typed.
+        Err(_) if entry.trouble.is_some() => {}
         Err(why) if !typed.trim().is_empty() => lines.push((Meaning::Muted, why)),
         Err(_) => lines.push((Meaning::Muted, "the new price that triggers it".to_owned())),
     }

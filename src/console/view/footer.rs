@@ -65,7 +65,11 @@ fn pair(binding: &Binding, state: &State, theme: &Theme, areas: &Areas) -> [Span
     let hint = match binding.action {
         Action::FocusNext if state.screen == Screen::Desk => next_panel(state, areas),
         Action::FocusNext if state.screen == Screen::Prompt => "file",
-        Action::Open if state.screen == Screen::Market && state.market.chart.is_some() => "",
+        Action::FocusNext | Action::Open
+            if state.screen == Screen::Market && state.market.chart.is_some() =>
+        {
+            ""
+        }
         Action::Open | Action::ForceCycle | Action::Filter
             if state.screen == Screen::Cycles && state.cycles.open.is_some() =>
         {

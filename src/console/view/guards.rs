@@ -1,11 +1,13 @@
 //! Limits against present values, and the halt ladder.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Margin, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::super::format;
+use super::super::layout;
 use super::super::screens::guards;
 use super::super::state::State;
 use super::super::telling;
@@ -14,7 +16,7 @@ use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::{framed, mark_part, readings, window};
-use crate::domain::{Flattening, HaltLevel, HaltScope};
+use crate::domain::{Flattening, HaltLevel, HaltScope, Mode};
 
 /// Columns of the ladder beside the readings: as much as its longest line needs.
 const LADDER: u16 = 40;
@@ -50,10 +52,8 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     };
     let inner = framed(frame, area, state, theme, "Halt ladder", &note, !state.guards.reading);
     let scopes = guards::scopes(state);
-    let details = details(state, theme, inner);
-    let below = u16::try_from(details.len()).unwrap_or(0).min(inner.height / 3);
-    // A line alone would part nothing from nothing.
-    let below = if below < 2 { 0 } else { below };
+    let details = details(state, &|meaning| theme.style(meaning), inner);
+    let below = detail_rows(details.len(), inner);
     let list = Rect { height: inner.height - below, ..inner };
     let selected = state.guards.selected.min(scopes.len().saturating_sub(1));
     let rows = usize::from(list.height);
@@ -66,6 +66,24 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     frame.render_widget(Paragraph::new(lines), list);
     frame.render_widget(Paragraph::new(details), Rect { y: list.bottom(), height: below, ..inner });
     mark_part(frame, area, theme, first, rows, scopes.len());
+}
+
+/// Rows below the ladder; a line alone would part nothing from nothing.
+fn detail_rows(lines: usize, inner: Rect) -> u16 {
+    let rows = u16::try_from(lines).unwrap_or(0).min(inner.height / 3);
+    if rows < 2 { 0 } else { rows }
+}
+
+/// The rung that stands on a row of the screen.
+pub fn rung_at(state: &State, row: u16) -> Option<usize> {
+    let [ladder, _] = places(layout::body(state), state);
+    let inner = ladder.inner(Margin::new(1, 1));
+    let below = detail_rows(details(state, &|_| Style::new(), inner).len(), inner);
+    let rows = usize::from(inner.height - below);
+    let count = guards::scopes(state).len();
+    let first = window(state.guards.selected.min(count.checked_sub(1)?), count, rows);
+    let place = usize::from(row.checked_sub(inner.y)?);
+    (place < rows && first + place < count).then_some(first + place)
 }
 
 fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: usize) -> Line<'static> {
@@ -91,7 +109,7 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
             (if fits { whole } else { word.to_owned() }, Meaning::Danger)
         }
         None if covered_from_above(state, scope) => ("with the desk".to_owned(), Meaning::Warn),
-        None => ("trades".to_owned(), Meaning::Gain),
+        None => trades(state, scope),
     };
     let room = width.saturating_sub(NAMED);
     Line::from(vec![
@@ -102,6 +120,22 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
     ])
 }
 
+/// What stands for a scope that nothing halts: whether orders leave for it at all.
+fn trades(state: &State, scope: &HaltScope) -> (String, Meaning) {
+    let Some(desk) = &state.desk else { return (String::new(), Meaning::Muted) };
+    let armed = match scope {
+        HaltScope::Account(account) => state.is_armed(account),
+        HaltScope::Desk | HaltScope::Coin(_) => !desk.armed.is_empty(),
+    };
+    let (word, meaning) = match (desk.facts.mode, armed) {
+        _ if desk.dry_run => ("dry-run", Meaning::Warn),
+        (Mode::Live, false) => ("not armed", Meaning::Warn),
+        (Mode::Live, true) if matches!(scope, HaltScope::Account(_)) => ("▲ armed", Meaning::Gain),
+        _ => ("trades", Meaning::Gain),
+    };
+    (word.to_owned(), meaning)
+}
+
 /// Whether a halt of something larger reaches it.
 fn covered_from_above(state: &State, scope: &HaltScope) -> bool {
     let halts = state.desk.iter().flat_map(|desk| &desk.halts);
@@ -110,13 +144,13 @@ fn covered_from_above(state: &State, scope: &HaltScope) -> bool {
 }
 
 /// Why the selected one is halted, and how far a flattening has come.
-fn details(state: &State, theme: &Theme, inner: Rect) -> Vec<Line<'static>> {
+fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<Line<'static>> {
     let width = usize::from(inner.width.saturating_sub(2));
     let Some(scope) = guards::selected(state) else { return Vec::new() };
-    let mut lines = vec![Line::styled("─".repeat(usize::from(inner.width)), theme.style(Meaning::Border))];
+    let mut lines = vec![Line::styled("─".repeat(usize::from(inner.width)), style(Meaning::Border))];
     let mut add = |text: &str, meaning: Meaning| {
         for line in wrap(&safe(text, 400), width) {
-            lines.push(Line::styled(format!(" {line}"), theme.style(meaning)));
+            lines.push(Line::styled(format!(" {line}"), style(meaning)));
         }
     };
     match guards::halt(state, &scope) {

@@ -20,11 +20,9 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         frame.buffer_mut().set_style(first, theme.style(Meaning::Live));
     }
     let name = if live { Meaning::Live } else { Meaning::Title };
-    let mut left =
-        vec![Span::styled(if first.width > SMALLEST.0 { " jarvis " } else { "jarvis " }, theme.style(name))];
-    left.extend(badges(state, theme));
-    let left = Line::from(left);
     let room = usize::from(area.width);
+    let title = if first.width > SMALLEST.0 { " jarvis " } else { "jarvis " };
+    let left = title_row(state, theme, Span::styled(title, theme.style(name)), room);
     let long = when(state, theme, live, true);
     if left.width() + long.width() < room {
         pair(frame, first, left, long);
@@ -37,6 +35,30 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     }
 }
 
+/// The name of the program and the badges. Where not all of them fit the name goes first, then their long words, then
+/// the last of them.
+fn title_row(state: &State, theme: &Theme, title: Span<'static>, room: usize) -> Line<'static> {
+    let whole = |mut spans: Vec<Span<'static>>, badges: Vec<Span<'static>>| {
+        spans.extend(badges);
+        Line::from(spans)
+    };
+    // The blank at the end of the last badge may be cut.
+    let fits = |line: &Line<'_>| line.width() <= room + 1;
+    let variants = [
+        whole(vec![title], badges(state, theme)),
+        whole(Vec::new(), badges(state, theme)),
+        whole(Vec::new(), short_badges(state, theme)),
+    ];
+    let fitting = variants.into_iter().find(fits);
+    fitting.unwrap_or_else(|| {
+        let mut line = whole(Vec::new(), short_badges(state, theme));
+        while !fits(&line) && line.spans.len() > 1 {
+            line.spans.pop();
+        }
+        line
+    })
+}
+
 /// Two texts on one row; the right one goes when there is no room for both.
 fn pair(frame: &mut Frame<'_>, row: Rect, left: Line<'_>, right: Line<'_>) {
     let width = u16::try_from(right.width()).unwrap_or(u16::MAX);
@@ -46,8 +68,18 @@ fn pair(frame: &mut Frame<'_>, row: Rect, left: Line<'_>, right: Line<'_>) {
     frame.render_widget(left, row);
 }
 
-/// The words that must be seen on every screen: the money, dry-run, and what is made up.
+/// The words that must be seen on every screen, the most important first: the money, a desk that does not answer, what
+/// this console may do, dry-run, and what is made up.
 pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    worded(state, theme, false)
+}
+
+/// The same in fewer columns.
+fn short_badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    worded(state, theme, true)
+}
+
+fn worded(state: &State, theme: &Theme, short: bool) -> Vec<Span<'static>> {
     let Some(desk) = &state.desk else { return Vec::new() };
     let real_prices = desk.facts.is_paper_on_real_prices();
     let (word, meaning) = match desk.facts.mode {
@@ -63,8 +95,14 @@ pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
             badges.push(Span::styled(word, theme.style(meaning)));
         }
     };
+    add(!state.connected, if short { " STOPPED " } else { " DESK STOPPED " }, Meaning::Danger);
+    add(state.read_only, " READ-ONLY ", Meaning::BuiltIn);
     add(desk.dry_run, " DRY-RUN ", Meaning::DryRun);
     add(desk.facts.mode == Mode::Live && desk.armed.is_empty(), " NOT ARMED ", Meaning::DryRun);
+    if short && desk.facts.built_in_market && desk.facts.built_in_analyst {
+        add(true, " BUILT-IN ", Meaning::BuiltIn);
+        return badges;
+    }
     add(desk.facts.built_in_market, " BUILT-IN PRICES ", Meaning::BuiltIn);
     // Two in one, so that the narrowest screen has room for it; a dry-run fills nothing.
     let analyst = match (real_prices && !desk.dry_run, desk.facts.built_in_analyst) {
@@ -74,8 +112,6 @@ pub fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
         (false, false) => None,
     };
     add(analyst.is_some(), analyst.unwrap_or_default(), Meaning::BuiltIn);
-    add(state.read_only, " READ-ONLY ", Meaning::BuiltIn);
-    add(!state.connected, " DESK STOPPED ", Meaning::Danger);
     badges
 }
 
@@ -90,6 +126,8 @@ fn when(state: &State, theme: &Theme, on_live_row: bool, long: bool) -> Line<'st
         .and_then(|cycle| cycle.phase.map(|phase| (phase, (now - cycle.started_at).num_seconds())));
     let next = state.desk.as_ref().and_then(|desk| desk.next_cycle);
     let mut spans = match (running, next) {
+        // Nothing is known of what came after.
+        _ if !state.connected => vec![Span::styled(" last heard", pick(Meaning::Warn))],
         (Some((phase, seconds)), _) => vec![
             Span::styled(" cycle: ", pick(Meaning::Muted)),
             Span::styled(step(phase), pick(Meaning::Focus)),

@@ -8,15 +8,22 @@ use ratatui::widgets::Paragraph;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::super::format;
+use super::super::layout;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_part, page, placeholder, window};
-use crate::domain::{MarketCoin, MarketPage};
+use crate::domain::{MarketCoin, MarketPage, Price};
 
 const SPARK: usize = 4;
+
+/// Hours a sparkline spans: so long is the change beside it.
+const HOURS: usize = 24;
+
+/// Rows of what moves the market that are always left to it, where there is room for any.
+const LEAST_NEWS: u16 = 5;
 
 /// Rank says which goes first when room is short.
 const COLUMNS: [Column; 13] = [
@@ -24,7 +31,7 @@ const COLUMNS: [Column; 13] = [
     Column::left("coin", 5, 0),
     Column::right("price", 9, 0),
     Column::right("24 h", 7, 0),
-    Column::left("", 12, 2),
+    Column::left("last 24 h", 8, 2),
     Column::right("RSI", 4, 0),
     Column::right("MACD", 8, 1),
     Column::right("ADX", 3, 3),
@@ -50,22 +57,53 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         page::awaited(frame, inner, asked, state, theme);
         return;
     };
-    let rows = u16::try_from(page.coins.len() + 3).unwrap_or(u16::MAX);
-    let beside = area.width >= 170;
-    let [table, news] = if beside {
-        Layout::horizontal([Constraint::Percentage(58), Constraint::Fill(1)]).areas(area)
-    } else {
-        Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(area)
-    };
+    let [table, news] = places(area, page, state);
     draw_table(frame, table, page, state, theme);
     if news.height > 2 {
         draw_news(frame, news, page, state, theme);
     }
 }
 
+/// The places of the table and of what moves it: side by side, or the one in focus the larger.
+fn places(area: Rect, page: &MarketPage, state: &State) -> [Rect; 2] {
+    if area.width >= 170 {
+        return Layout::horizontal([Constraint::Percentage(58), Constraint::Fill(1)]).areas(area);
+    }
+    let wanted = u16::try_from(page.coins.len() + 3).unwrap_or(u16::MAX);
+    let most = if state.market.reading { area.height / 3 } else { area.height.saturating_sub(LEAST_NEWS) };
+    Layout::vertical([Constraint::Length(wanted.min(most.max(5))), Constraint::Fill(1)]).areas(area)
+}
+
+/// How many lines tell what moves the market, and how many rows there are for them.
+pub fn extent(state: &State) -> (usize, usize) {
+    let Some(page) = &state.market.page.page else { return (0, 0) };
+    let [_, place] = places(layout::body(state), page, state);
+    let look = |_| Style::new();
+    (
+        news(page, state, &look, place.width.saturating_sub(2)).len(),
+        usize::from(place.height.saturating_sub(2)),
+    )
+}
+
+/// The coin whose row stands on a row of the screen.
+pub fn coin_at(state: &State, row: u16) -> Option<usize> {
+    let page = state.market.page.page.as_ref()?;
+    let [table, _] = places(layout::body(state), page, state);
+    let room = usize::from(table.height.saturating_sub(3));
+    let place = usize::from(row.checked_sub(table.y + 2)?);
+    let first = window(state.market.selected.min(page.coins.len().checked_sub(1)?), page.coins.len(), room);
+    (place < room && first + place < page.coins.len()).then_some(first + place)
+}
+
+/// Whether a row of the screen belongs to what moves the market.
+pub fn is_news(state: &State, column: u16, row: u16) -> bool {
+    let page = state.market.page.page.as_ref();
+    page.is_some_and(|page| places(layout::body(state), page, state)[1].contains((column, row).into()))
+}
+
 fn draw_table(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &State, theme: &Theme) {
     let note = page::age(&state.market.page, state, theme);
-    let inner = framed(frame, area, state, theme, "Market", &note, true);
+    let inner = framed(frame, area, state, theme, "Market", &note, !state.market.reading);
     if page.coins.is_empty() {
         placeholder(
             frame,
@@ -105,8 +143,8 @@ fn row(coin: &MarketCoin, state: &State, theme: &Theme, fitted: &Fitted, selecte
         cell(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
         cell(coin.symbol.coin().to_owned(), text),
         cell(price.map_or_else(|| "–".to_owned(), format::price), text),
-        share(coin.change_24h, 2, theme),
-        cell(sparkline(&coin.closes, fitted.width(SPARK)), muted),
+        share(change(coin, price), 2, theme),
+        cell(last_day(coin, price, fitted.width(SPARK)), muted),
         cell(number(coin.rsi, 0), strength(coin.rsi)),
         cell(significant(coin.macd_histogram), signed(coin.macd_histogram, theme)),
         cell(number(coin.adx, 0), text),
@@ -116,6 +154,27 @@ fn row(coin: &MarketCoin, state: &State, theme: &Theme, fitted: &Fitted, selecte
         cell(number(coin.correlation, 2), muted),
         cell(number(coin.beta, 2), muted),
     ])
+}
+
+/// The change over 24 hours up to the present price: the page's own is as old as the page.
+fn change(coin: &MarketCoin, now: Option<Price>) -> Option<f64> {
+    let then = coin.change_24h?;
+    let float = |price: Option<Price>| price.and_then(|price| price.value().to_f64());
+    match (float(coin.price), float(now)) {
+        (Some(before), Some(now)) if before > 0.0 => Some((1.0 + then) * now / before - 1.0),
+        _ => Some(then),
+    }
+}
+
+/// The last day as a sparkline that ends at the present price, spread over so many columns.
+fn last_day(coin: &MarketCoin, now: Option<Price>, columns: usize) -> String {
+    let mut hours = coin.closes.get(coin.closes.len().saturating_sub(HOURS)..).unwrap_or_default().to_vec();
+    hours.extend(now.and_then(|price| price.value().to_f64()));
+    let Some(last) = hours.len().checked_sub(1) else { return String::new() };
+    let columns = columns.min(hours.len());
+    let place = |column: usize| if columns < 2 { last } else { column * last / (columns - 1) };
+    let spread: Vec<f64> = (0..columns).filter_map(|column| hours.get(place(column)).copied()).collect();
+    sparkline(&spread, columns)
 }
 
 /// A share as percent with its sign.
@@ -161,24 +220,43 @@ pub fn sparkline(closes: &[f64], columns: usize) -> String {
 
 /// Fear & Greed, what is on the calendar, and the headlines.
 fn draw_news(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &State, theme: &Theme) {
-    let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
+    let muted = theme.style(Meaning::Muted);
     let failed = page.sources.iter().filter(|source| source.error.is_some()).count();
     let stale = page.sources.iter().filter(|source| source.stale && source.error.is_none()).count();
     let note = if failed + stale > 0 {
         Span::styled(format!("▲ sources: {failed} failed, {stale} stale"), theme.style(Meaning::Warn))
     } else {
-        Span::styled(format!("{} sources", page.sources.len()), muted)
+        Span::styled(format!("{} readings", page.sources.len()), muted)
     };
-    let inner = framed(frame, area, state, theme, "What moves it", &note, false);
-    let width = usize::from(inner.width.saturating_sub(2));
+    let inner = framed(frame, area, state, theme, "What moves it", &note, state.market.reading);
+    let lines = news(page, state, &|meaning| theme.style(meaning), inner.width);
+    if lines.is_empty() {
+        placeholder(frame, inner, theme, &["The brief brought no headlines and no calendar."]);
+        return;
+    }
+    let (count, rows) = (lines.len(), usize::from(inner.height));
+    let top = state.market.top.min(count.saturating_sub(rows));
+    frame.render_widget(Paragraph::new(lines.into_iter().skip(top).collect::<Vec<_>>()), inner);
+    mark_part(frame, area, theme, top, rows, count);
+}
+
+/// What moves the market, line by line.
+fn news(
+    page: &MarketPage,
+    state: &State,
+    style: &dyn Fn(Meaning) -> Style,
+    width: u16,
+) -> Vec<Line<'static>> {
+    let (text, muted) = (style(Meaning::Text), style(Meaning::Muted));
+    let width = usize::from(width.saturating_sub(2));
     let mut lines = Vec::new();
     if let Some((value, class)) = &page.fear_greed {
         let filled = usize::try_from(*value).unwrap_or(0).min(100) / 5;
         lines.push(Line::from(vec![
             Span::styled(" Fear & Greed ", muted),
             Span::styled(format!("{value} {} ", class.line(20)), text),
-            Span::styled("━".repeat(filled), theme.style(Meaning::Near)),
-            Span::styled("─".repeat(20 - filled), theme.style(Meaning::Track)),
+            Span::styled("━".repeat(filled), style(Meaning::Near)),
+            Span::styled("─".repeat(20 - filled), style(Meaning::Track)),
         ]));
     }
     for (at, weight, what) in &page.events {
@@ -188,7 +266,7 @@ fn draw_news(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &State
         let loud = if weight.eq_ignore_ascii_case("high") { Meaning::Warn } else { Meaning::Muted };
         lines.push(Line::from(vec![
             Span::styled(head, muted),
-            Span::styled(format!("{weight} "), theme.style(loud)),
+            Span::styled(format!("{weight} "), style(loud)),
             Span::styled(what.line(room), text),
         ]));
     }
@@ -201,11 +279,7 @@ fn draw_news(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &State
             lines.push(Line::from(vec![Span::styled(head, muted), Span::styled(line, text)]));
         }
     }
-    if lines.is_empty() {
-        placeholder(frame, inner, theme, &["The brief brought no headlines and no calendar."]);
-        return;
-    }
-    frame.render_widget(Paragraph::new(lines), inner);
+    lines
 }
 
 #[cfg(test)]

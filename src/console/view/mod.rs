@@ -76,6 +76,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
             Screen::Prompt => prompt::draw(frame, body, state, theme),
             Screen::Log => log::draw(frame, body, state, theme),
         }
+        if !state.connected {
+            fade(frame, &areas, theme);
+        }
     }
     footer::draw_status(frame, areas.status, state, theme);
     footer::draw_keys(frame, areas.footer, state, theme, &areas);
@@ -96,6 +99,17 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
     }
     if state.ascii {
         plain::spell(frame.buffer_mut());
+    }
+}
+
+/// What was heard last stays readable, and does not look like what is.
+fn fade(frame: &mut Frame<'_>, areas: &layout::Areas, theme: &Theme) {
+    let faded = match theme.style(Meaning::Muted).fg {
+        Some(colour) => Style::new().fg(colour),
+        None => Style::new().add_modifier(ratatui::style::Modifier::DIM),
+    };
+    for area in areas.prices.iter().chain([&areas.body]) {
+        frame.buffer_mut().set_style(*area, faded);
     }
 }
 

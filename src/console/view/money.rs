@@ -36,13 +36,17 @@ const MODEL: usize = 4;
 /// From this width on the curves stand beside the tables.
 const BESIDE: u16 = 110;
 
+/// Rows of the curves where they are a line for each account.
+const LINES: u16 = 5;
+
 /// Where the tables and the curves lie.
 fn places(area: Rect) -> (Rect, Rect) {
     let [tables, curves] = if area.width >= BESIDE {
         Layout::horizontal([Constraint::Percentage(52), Constraint::Fill(1)]).areas(area)
     } else {
-        Layout::vertical([Constraint::Fill(1), Constraint::Percentage(if area.height > 20 { 40 } else { 0 })])
-            .areas(area)
+        // Where there is no room for curves, every account still has a line of its own.
+        let rows = if area.height > 20 { area.height * 2 / 5 } else { LINES };
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area)
     };
     (tables, curves)
 }
@@ -117,9 +121,10 @@ fn draw_tables(
     theme: &Theme,
 ) {
     let mut columns = COLUMNS;
+    let paid = state.desk.as_ref().is_none_or(|desk| !desk.facts.built_in_analyst);
     if state.desk.as_ref().is_some_and(|desk| desk.facts.built_in_analyst) {
-        // Nobody was paid: what a model would have cost must not be taken for money spent.
-        columns[MODEL] = Column::right("model ≈$", 8, 1);
+        // Nobody was paid: what a model would have cost is no money spent, and in no net.
+        columns[MODEL] = Column::right("model est.", 10, 1);
     }
     let fitted = Fitted::new(&columns, area.width.saturating_sub(1), 0);
     let rows = rows(page);
@@ -136,7 +141,9 @@ fn draw_tables(
                 ),
                 Span::styled(sum.normalize().to_string(), gain(*sum, theme)),
             ]),
-            Row::Figures(label, row, model) => figures(label, row, *model, theme, &fitted),
+            Row::Figures(label, row, model) => {
+                figures(label, row, if *model { Some(paid) } else { None }, theme, &fitted)
+            }
         }));
     }
     frame.render_widget(Paragraph::new(lines), area);
@@ -148,18 +155,29 @@ fn indented(mut line: Line<'static>) -> Line<'static> {
     line
 }
 
-fn figures(label: &str, row: &MoneyRow, model: bool, theme: &Theme, fitted: &Fitted) -> Line<'static> {
+/// The figures of a row; `paid` says whether its model's cost was paid, where it has one.
+fn figures(label: &str, row: &MoneyRow, paid: Option<bool>, theme: &Theme, fitted: &Fitted) -> Line<'static> {
     let muted = theme.style(Meaning::Muted);
     let label = label.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(label);
     let money = |value: Decimal| cell(amount(value), gain(value, theme));
-    let cost = if model { cell(format::grouped(row.model_cost, 2), muted) } else { cell("", muted) };
+    let mark = if row.is_estimate { "≈" } else { "" };
+    let (cost, net) = match paid {
+        // Like every cost in these columns it stands with its minus: gross, costs and net add up across.
+        Some(true) => {
+            (cell(format!("{mark}{}", amount(-row.model_cost)), gain(-row.model_cost, theme)), row.net())
+        }
+        Some(false) => {
+            (cell(format!("({})", format::grouped(row.model_cost, 2)), muted), row.net() + row.model_cost)
+        }
+        None => (cell("", muted), row.net()),
+    };
     fitted.row(&[
         cell(label.to_owned(), theme.style(Meaning::Text)),
         money(row.gross),
         money(row.commission),
         money(row.funding),
         cost,
-        money(row.net()),
+        money(net),
         cell(row.trades.to_string(), muted),
     ])
 }
@@ -186,11 +204,41 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, stat
         placeholder(frame, inner, theme, &["Curves appear here once the accounts were read a few times."]);
         return;
     }
+    if usize::from(inner.height) < 3 * curves.len() {
+        let lines = curves.iter().take(usize::from(inner.height));
+        let lines: Vec<Line<'_>> =
+            lines.map(|(name, points)| in_a_line(name, points, inner.width, theme)).collect();
+        frame.render_widget(Paragraph::new(lines), inner);
+        return;
+    }
     let count = u32::try_from(curves.len()).unwrap_or(1);
     let areas = Layout::vertical(curves.iter().map(|_| Constraint::Ratio(1, count))).split(inner);
     for ((name, points), area) in curves.iter().zip(areas.iter()) {
         draw_curve(frame, *area, name, points, state, theme);
     }
+}
+
+/// An account's equity where there is one row for it.
+fn in_a_line(
+    name: &AccountName,
+    points: &[(Timestamp, Decimal)],
+    width: u16,
+    theme: &Theme,
+) -> Line<'static> {
+    let worth = points.last().map_or(Decimal::ZERO, |(_, value)| *value);
+    let change = worth - points.first().map_or(worth, |(_, value)| *value);
+    let head =
+        format!(" {:<10} {:>10} ", super::super::update::safe(name.as_str(), 10), format::grouped(worth, 2));
+    let moved = format!("{:>9} ", amount(change));
+    let columns = usize::from(width).saturating_sub(head.chars().count() + moved.len() + 1);
+    let last = points.len().saturating_sub(1);
+    let place = |column: usize| column * last / columns.saturating_sub(1).max(1);
+    let spread: Vec<f64> = (0..columns).filter_map(|column| points.get(place(column))?.1.to_f64()).collect();
+    Line::from(vec![
+        Span::styled(head, theme.style(Meaning::Text)),
+        Span::styled(moved, gain(change, theme)),
+        Span::styled(super::market::sparkline(&spread, columns), theme.style(Meaning::Muted)),
+    ])
 }
 
 fn draw_curve(

@@ -16,15 +16,15 @@ use super::placeholder;
 pub fn age<T>(asked: &Asked<T>, state: &State, theme: &Theme) -> Span<'static> {
     let at = asked.read_at.map(|at| state.time(at)).unwrap_or_default();
     match (asked.waiting, &asked.page, &asked.trouble, asked.stale) {
-        (Some(_), Some(_), ..) => Span::styled(format!("of {at}, asking …"), theme.style(Meaning::Muted)),
+        (Some(_), Some(_), ..) => Span::styled(format!("as of {at}, asking …"), theme.style(Meaning::Muted)),
         (Some(_), None, ..) => Span::styled("asking …", theme.style(Meaning::Muted)),
         (None, Some(_), Some(_), _) => {
-            Span::styled(format!("▲ of {at}, not answered since"), theme.style(Meaning::Warn))
+            Span::styled(format!("▲ as of {at}, not answered since"), theme.style(Meaning::Warn))
         }
         (None, Some(_), None, true) => {
-            Span::styled(format!("▲ of {at}, overtaken"), theme.style(Meaning::Warn))
+            Span::styled(format!("▲ as of {at}, overtaken"), theme.style(Meaning::Warn))
         }
-        (None, Some(_), None, false) => Span::styled(format!("of {at}"), theme.style(Meaning::Muted)),
+        (None, Some(_), None, false) => Span::styled(format!("as of {at}"), theme.style(Meaning::Muted)),
         (None, None, ..) => Span::default(),
     }
 }

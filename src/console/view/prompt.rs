@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use super::super::keymap::Action;
 use super::super::layout;
 use super::super::screens::prompt::{self, Change, View};
 use super::super::state::State;
@@ -12,7 +13,7 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::{framed, page, stretch};
-use crate::domain::Untrusted;
+use crate::domain::{PromptRemark, RemarkWeight, Untrusted};
 
 /// How many rows the findings may take.
 const FINDINGS: usize = 6;
@@ -142,7 +143,7 @@ fn lines(state: &State, columns: usize) -> Vec<(Meaning, String)> {
     lines
 }
 
-/// What is wrong with the draft, or with the file on disk.
+/// What there is to say about the draft, or about the file on disk.
 fn findings(state: &State, columns: usize) -> Vec<(Meaning, String)> {
     let Some(page) = &state.prompt.page.page else { return Vec::new() };
     let mut lines = Vec::new();
@@ -152,15 +153,16 @@ fn findings(state: &State, columns: usize) -> Vec<(Meaning, String)> {
     if state.prompt.draft.is_some() {
         match (&state.prompt.lint.page, &state.prompt.lint.trouble, state.prompt.lint.waiting) {
             (_, _, Some(_)) => add(Meaning::Muted, "checking the draft …".to_owned()),
-            (Some(findings), ..) if findings.is_empty() => {
-                add(
-                    Meaning::Gain,
-                    "✓ nothing is wrong with the draft; u uses it from the next cycle on".to_owned(),
-                );
-            }
-            (Some(findings), ..) => {
-                for finding in findings {
-                    add(Meaning::Danger, format!("■ {finding}"));
+            (Some(remarks), ..) => {
+                if remarks.iter().all(|remark| remark.weight == RemarkWeight::Note) {
+                    let key = state.keys.key_of(Action::ApplyPrompt);
+                    let text =
+                        format!("✓ nothing is wrong with the draft; {key} uses it from the next cycle on");
+                    add(Meaning::Gain, text);
+                }
+                for remark in by_weight(remarks) {
+                    let (meaning, mark) = look(remark.weight);
+                    add(meaning, format!("{mark} {}", remark.text));
                 }
             }
             (None, Some(trouble), None) => {
@@ -169,9 +171,27 @@ fn findings(state: &State, columns: usize) -> Vec<(Meaning, String)> {
             (None, None, None) => {}
         }
     }
-    for finding in &page.findings {
-        add(Meaning::Warn, format!("▲ the file on disk is not in force: {finding}"));
+    for remark in by_weight(&page.remarks).into_iter().filter(|_| state.prompt.draft.is_none()) {
+        let (meaning, mark) = look(remark.weight);
+        let head = if page.is_usable { "" } else { "the file on disk is not in force: " };
+        add(meaning, format!("{mark} {head}{}", remark.text));
     }
     lines.truncate(FINDINGS);
     lines
+}
+
+/// The worst remark first; otherwise in their order.
+fn by_weight(remarks: &[PromptRemark]) -> Vec<&PromptRemark> {
+    let mut sorted: Vec<&PromptRemark> = remarks.iter().collect();
+    sorted.sort_by_key(|remark| std::cmp::Reverse(remark.weight));
+    sorted
+}
+
+/// How a remark looks, and the mark that says so without colour.
+const fn look(weight: RemarkWeight) -> (Meaning, &'static str) {
+    match weight {
+        RemarkWeight::Error => (Meaning::Danger, "■"),
+        RemarkWeight::Warning => (Meaning::Warn, "▲"),
+        RemarkWeight::Note => (Meaning::Muted, "·"),
+    }
 }

@@ -12,8 +12,9 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::columns::{Column, Fitted, cell};
+use super::decisions::spoken;
 use super::{budget, framed, mark_part, placeholder};
-use crate::domain::{GuardReading, Rule};
+use crate::domain::{GuardReading, Mode, Rule};
 
 /// How a meaning looks.
 type Look<'a> = &'a dyn Fn(Meaning) -> Style;
@@ -30,14 +31,16 @@ const ROW: [Column; 5] = [
     Column::left("", 8, 0),
     Column::left("", BAR, 1),
     Column::left("", 12, 0),
-    Column::left("", 9, 0),
+    Column::left("", 10, 0),
 ];
 
 /// Draws the panel.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(desk) = &state.desk else { return };
     let refusing = desk.guards.iter().filter(|reading| reading.on && reading.refuses).count();
+    let unarmed = desk.facts.mode == Mode::Live && desk.armed.is_empty();
     let note = match refusing {
+        0 if unarmed => Span::styled("▲ no account is armed: nothing is sent", theme.style(Meaning::Warn)),
         0 => Span::styled("none would refuse an opening now", theme.style(Meaning::Muted)),
         count => {
             Span::styled(format!("▲ {count} refusing now: first, then as asked"), theme.style(Meaning::Warn))
@@ -149,10 +152,6 @@ fn add_group(
             row(reading, if alike { "all" } else { account }, common, style, &fitted)
         }));
     }
-}
-
-fn spoken(rule: Rule) -> String {
-    rule.as_str().replace('_', " ")
 }
 
 fn row(

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use rust_decimal::Decimal;
 use unicode_width::UnicodeWidthStr;
 
 use super::super::format;
@@ -16,13 +17,14 @@ use crate::domain::{ToolCallView, Untrusted};
 
 const CALL: usize = 1;
 
-const COLUMNS: [Column; 6] = [
-    Column::left(" time", 9, 3),
-    Column::left("call", 18, 0),
+const COLUMNS: [Column; 7] = [
+    Column::left(" time", 9, 4),
+    Column::left("call", 14, 0),
     Column::right("status", 6, 0),
-    Column::right("size", 8, 2),
-    Column::right("tokens", 7, 4),
-    Column::right("took", 7, 1),
+    Column::right("size", 8, 3),
+    Column::right("tokens", 7, 5),
+    Column::right("cost $", 8, 1),
+    Column::right("took", 7, 2),
 ];
 
 /// Below this width a call takes two rows: what was asked, and how it went.
@@ -38,6 +40,18 @@ fn spacious(area: Rect, state: &State) -> bool {
 pub fn capacity(area: Rect, state: &State) -> usize {
     let rows = usize::from(area.height.saturating_sub(2));
     if spacious(area, state) { rows / 2 } else { rows.saturating_sub(1) }
+}
+
+/// The call whose row stands on a row of the screen.
+pub fn call_at(state: &State, area: Rect, row: u16) -> Option<usize> {
+    let calls = state.cycle().map_or(0, |cycle| cycle.tool_calls.len());
+    let last = calls.checked_sub(1)?;
+    let room = capacity(area, state);
+    let below = usize::from(row.checked_sub(area.y + 1)?);
+    // Two rows each, or one row each below the titles.
+    let place = if spacious(area, state) { below / 2 } else { below.checked_sub(1)? };
+    let at = window(state.call.unwrap_or(last).min(last), calls, room) + place;
+    (place < room && at < calls).then_some(at)
 }
 
 /// Draws the panel.
@@ -116,6 +130,14 @@ fn progress(call: &ToolCallView, state: &State, theme: &Theme) -> [Span<'static>
     }
 }
 
+/// About what the model reads of the answer for, in US dollars: its tokens at the model's price of input.
+fn cost(call: &ToolCallView, state: &State) -> Option<String> {
+    let price = state.desk.as_ref()?.facts.input_price?;
+    let (_, bytes, _) = call.finished?;
+    let dollars = Decimal::from(format::tokens(bytes)).checked_mul(price)? / Decimal::from(1_000_000);
+    Some(format!("≈{}", format::grouped(dollars, 4)))
+}
+
 fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Line<'static> {
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let endpoint = call.endpoint.line(fitted.width(CALL));
@@ -125,7 +147,8 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let time = cell(format!(" {}", state.time(call.started_at)), muted);
     let tokens = call.finished.map_or_else(String::new, |(_, bytes, _)| format::tokens_in(bytes));
     let tokens = cell(tokens.trim_end_matches(" tokens").to_owned(), muted);
-    fitted.row(&[time, asked, vec![status], vec![size], tokens, vec![took]])
+    let cost = cell(cost(call, state).unwrap_or_default(), muted);
+    fitted.row(&[time, asked, vec![status], vec![size], tokens, cost, vec![took]])
 }
 
 fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [Line<'static>; 2] {
@@ -133,16 +156,25 @@ fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [L
     let [status, size, took] = progress(call, state, theme);
     let asked =
         Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 6, 0)], width, 1);
+    let figures = [7, 8, 7].map(|width| Column::right("", width, 0));
+    let [size_column, cost_column, took_column] = figures;
     let went = Fitted::new(
-        &[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 7, 1), Column::right("", 7, 0)],
+        &[Column::left("", 1, 0), Column::left("", 0, 0), size_column, cost_column, took_column],
         width,
         1,
     );
     let endpoint = call.endpoint.line(asked.width(1));
     let params = params(&call.params, went.width(1).saturating_sub(2));
+    let cost = cost(call, state).map_or_else(String::new, |cost| cost.replace('≈', "≈$"));
     [
         asked.row(&[Vec::new(), cell(endpoint, text), vec![status]]),
-        went.row(&[Vec::new(), cell(format!("  {params}"), muted), vec![size], vec![took]]),
+        went.row(&[
+            Vec::new(),
+            cell(format!("  {params}"), muted),
+            vec![size],
+            cell(cost, muted),
+            vec![took],
+        ]),
     ]
 }
 

@@ -139,6 +139,7 @@ fn blank() -> Snapshot {
             threshold: Confidence::new("0.75".parse().unwrap()).unwrap(),
             provider: "builtin".into(),
             model: "m".into(),
+            input_price: None,
             built_in_market: true,
             built_in_analyst: true,
             clock_speed: 0.0,

@@ -150,7 +150,9 @@ impl Guard for LongBias {
         let trend = sight.market.trend;
         let direction = trend.against().unwrap_or(Direction::Long);
         let count = against(&sight.book.openings, direction, WINDOW);
-        let value = format!("{count} of {WINDOW} {}, market {}", direction.as_str(), trend.as_str());
+        // A young desk has not opened so often yet.
+        let known = sight.book.openings.len().min(WINDOW);
+        let value = format!("{count} of {known} {}, market {}", direction.as_str(), trend.as_str());
         let most = self.0.map(|limit| limit.share() * Decimal::from(WINDOW));
         let used = most.map(|most| Decimal::from(count) / most);
         let next = against(&sight.book.openings, direction, WINDOW - 1) + 1;

@@ -126,7 +126,7 @@ impl Guard for Cooldown {
                 .filter(|(_, closed)| self.0.is_some_and(|limit| sight.now < **closed + limit.length()));
             let coins: Vec<&str> = cooling.map(|(symbol, _)| symbol.coin()).collect();
             let value = if coins.is_empty() { "none".to_owned() } else { coins.join(" ") };
-            reading(self.rule(), Some(&account.name), self.limit(), value, None, false)
+            reading(self.rule(), Some(&account.name), self.limit(), value, None, !coins.is_empty())
         });
         each.collect()
     }

@@ -39,6 +39,8 @@ struct Memory {
     round_trips: BTreeMap<AccountName, (Timestamp, Decimal)>,
     /// Every account as it was read last.
     last_seen: BTreeMap<AccountName, LastSeen>,
+    /// How many fills the store had been given when the past was read.
+    fills: u64,
 }
 
 impl GuardRoom {
@@ -51,6 +53,7 @@ impl GuardRoom {
             brackets: BTreeMap::new(),
             round_trips: BTreeMap::new(),
             last_seen: BTreeMap::new(),
+            fills: 0,
         };
         Self { guards: Guards::of(settings), memory: Mutex::new(memory) }
     }
@@ -85,6 +88,12 @@ impl GuardRoom {
         Book { unreadable, ..Book::of(states, past) }
     }
 
+    /// Takes over a past that was read when the store had been given so many fills.
+    fn remember(&self, past: Past, fills: u64) {
+        let mut memory = self.memory();
+        (memory.past, memory.fills) = (Arc::new(past), fills);
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,16 +104,18 @@ impl Floor {
     pub(in crate::desk) async fn recall(&self) -> Result<(), StoreError> {
         let resumed = self.resumed().await?;
         let names: Vec<AccountName> = self.accounts.iter().map(|account| account.name().clone()).collect();
+        let fills = self.shared.store.fills_taken();
         let past = Past::read(&self.shared.store, &names, &resumed, self.shared.clock.now()).await?;
-        self.guards.memory().past = Arc::new(past);
+        self.guards.remember(past, fills);
         Ok(())
     }
 
     /// Reads again what every fill changes.
     pub(in crate::desk) async fn recall_trades(&self) -> Result<(), StoreError> {
         let mut past = Past::clone(&self.guards.past());
+        let fills = self.shared.store.fills_taken();
         past.read_trades(&self.shared.store, self.shared.clock.now()).await?;
-        self.guards.memory().past = Arc::new(past);
+        self.guards.remember(past, fills);
         Ok(())
     }
 
@@ -251,6 +262,9 @@ impl Floor {
 
     /// Looks at the guards whenever an account was read, a halt began or ended, or an order was filled. Never ends by
     /// itself.
+    ///
+    /// An order is told as filled before its fills are booked, so that nothing holds up its stop: what was traded is read
+    /// again with the first news after the booking.
     pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
         let (first, mut events) = self.shared.bulletin.subscribe();
         let mut halts = first.halts;
@@ -290,7 +304,7 @@ impl Floor {
             .is_none_or(|read| read.date_naive() != self.shared.clock.now().date_naive());
         if anew || (news.accounts && another_day) {
             self.recall_or_say().await;
-        } else if news.filled
+        } else if (news.filled || self.guards.memory().fills != self.shared.store.fills_taken())
             && let Err(error) = self.recall_trades().await
         {
             tracing::error!(%error, "what was traded could not be read for the guards");

@@ -506,9 +506,9 @@ fn readings_show_limit_and_value_of_each_account_and_of_all() {
     assert_eq!(of(Rule::DailyLoss, None), ("0 %", Some(0.0), false));
     assert_eq!(of(Rule::MaximumPositions, Some("mirat")), ("6", Some(1.0), true));
     assert_eq!(of(Rule::Turnover, Some("mirat")), ("150 %", Some(0.5), false));
-    assert_eq!(of(Rule::Cooldown, Some("mirat")), ("SOL", None, false));
+    assert_eq!(of(Rule::Cooldown, Some("mirat")), ("SOL", None, true));
     assert_eq!(of(Rule::Cooldown, Some("mevlut")), ("none", None, false));
-    assert_eq!(of(Rule::LongBias, None), ("16 of 20 LONG, market falling", Some(1.0), true));
+    assert_eq!(of(Rule::LongBias, None), ("16 of 16 LONG, market falling", Some(1.0), true));
     let cpi = format!("US CPI, {}", (now + TimeDelta::minutes(20)).format("%d %b %H:%MZ"));
     assert_eq!(of(Rule::EventBlackout, None), (cpi.as_str(), None, true));
     let exposed = "gross 600 %, long 600 %, short 0 %";

@@ -42,7 +42,7 @@ impl Floor {
             }
             Query::Prompt { name } => self.prompt_page(name.as_deref()).map(Page::Prompt),
             Query::LintPrompt { name, text } => Ok(Page::Lint {
-                findings: self.prompts.check(&name, &text).iter().map(prompt::told).collect(),
+                remarks: self.prompts.check(&name, &text).into_iter().map(prompt::told).collect(),
             }),
         }
     }

@@ -8,82 +8,79 @@ use rust_decimal::Decimal;
 
 use crate::desk::floor::Floor;
 use crate::domain::{AccountName, MoneyPage, MoneyRow, Symbol, Timestamp};
-use crate::store::{LedgerKind, Movement, StoreError};
+use crate::store::{LedgerKind, ModelSpending, Movement, StoreError};
 
 /// The most points of an equity curve; more than any terminal has columns.
-const POINTS: usize = 500;
+const POINTS: u32 = 500;
 /// What is counted; everything else is told apart.
 const ASSET: &str = "USDT";
 
 impl Floor {
     pub(super) async fn money_page(&self, from: Timestamp, to: Timestamp) -> Result<MoneyPage, StoreError> {
         let store = &self.shared.store;
-        let movements = store.movements_between(from, to).await?;
-        let costs = store.model_costs_between(from, to).await?;
         let accounts: Vec<AccountName> = self.accounts.iter().map(|account| account.name().clone()).collect();
+        let sums = store.movements_between(from, to, Sums::default(), Sums::move_money).await?;
+        let sums = store.model_costs_between(from, to, sums, Sums::pay_model).await?;
         let equity = try_join_all(accounts.iter().map(|account| async {
-            let mut curve = store.equity_since(account, from).await?;
-            curve.retain(|(at, _)| *at < to);
-            Ok::<_, StoreError>((account.clone(), thinned(curve)))
+            let curve = store.equity_curve(account, (from, to), POINTS).await?;
+            let points = curve.into_iter().map(|(at, equity)| (at, equity.value())).collect();
+            Ok::<_, StoreError>((account.clone(), points))
         }))
         .await?;
-        Ok(MoneyPage { equity, ..add_up(from, to, &movements, &costs, &accounts, &self.symbols()) })
+        Ok(MoneyPage { equity, ..sums.page(from, to, &accounts, &self.symbols()) })
     }
 }
 
-/// Keeps the first, the last and evenly spread points between them.
-fn thinned(curve: Vec<(Timestamp, crate::domain::Usdt)>) -> Vec<(Timestamp, Decimal)> {
-    let last = curve.len().saturating_sub(1);
-    let step = last.div_ceil(POINTS - 1).max(1);
-    let kept = |place: usize| place.is_multiple_of(step) || place == last;
-    curve
-        .into_iter()
-        .enumerate()
-        .filter(|(place, _)| kept(*place))
-        .map(|(_, (at, equity))| (at, equity.value()))
-        .collect()
+/// Money added up while it is read, row by row.
+#[derive(Debug, Default)]
+struct Sums {
+    total: MoneyRow,
+    days: BTreeMap<NaiveDate, MoneyRow>,
+    accounts: BTreeMap<AccountName, MoneyRow>,
+    coins: BTreeMap<Symbol, MoneyRow>,
+    others: BTreeMap<String, Decimal>,
 }
 
-fn add_up(
-    from: Timestamp,
-    to: Timestamp,
-    movements: &[Movement],
-    costs: &[(Timestamp, Decimal)],
-    accounts: &[AccountName],
-    symbols: &[Symbol],
-) -> MoneyPage {
-    let mut total = MoneyRow::default();
-    let mut days: BTreeMap<NaiveDate, MoneyRow> = BTreeMap::new();
-    let mut by_account: BTreeMap<&AccountName, MoneyRow> =
-        accounts.iter().map(|account| (account, MoneyRow::default())).collect();
-    let mut by_coin: BTreeMap<&Symbol, MoneyRow> =
-        symbols.iter().map(|symbol| (symbol, MoneyRow::default())).collect();
-    let mut others: BTreeMap<&str, Decimal> = BTreeMap::new();
-    for movement in movements {
+impl Sums {
+    fn move_money(&mut self, movement: Movement) {
         if movement.asset != ASSET {
-            *others.entry(movement.asset.as_str()).or_default() += movement.amount;
-            continue;
+            *self.others.entry(movement.asset).or_default() += movement.amount;
+            return;
         }
-        book(&mut total, movement);
-        book(days.entry(movement.at.date_naive()).or_default(), movement);
-        book(by_account.entry(&movement.account).or_default(), movement);
+        book(&mut self.total, &movement);
+        book(self.days.entry(movement.at.date_naive()).or_default(), &movement);
         if let Some(symbol) = &movement.symbol {
-            book(by_coin.entry(symbol).or_default(), movement);
+            if let Some(row) = self.coins.get_mut(symbol) {
+                book(row, &movement);
+            } else {
+                book(self.coins.entry(symbol.clone()).or_default(), &movement);
+            }
+        }
+        if let Some(row) = self.accounts.get_mut(&movement.account) {
+            book(row, &movement);
+        } else {
+            book(self.accounts.entry(movement.account.clone()).or_default(), &movement);
         }
     }
-    for (at, cost) in costs {
-        total.model_cost += cost;
-        days.entry(at.date_naive()).or_default().model_cost += cost;
+
+    fn pay_model(&mut self, spent: ModelSpending) {
+        for row in [&mut self.total, self.days.entry(spent.at.date_naive()).or_default()] {
+            row.model_cost += spent.cost;
+            row.is_estimate |= spent.is_estimate;
+        }
     }
-    MoneyPage {
-        from,
-        to,
-        total,
-        days: days.into_iter().rev().map(|(day, row)| labelled(row, &day)).collect(),
-        accounts: in_order(by_account, accounts),
-        coins: in_order(by_coin, symbols),
-        other_assets: others.into_iter().map(|(asset, sum)| (asset.to_owned(), sum)).collect(),
-        equity: Vec::new(),
+
+    fn page(self, from: Timestamp, to: Timestamp, accounts: &[AccountName], symbols: &[Symbol]) -> MoneyPage {
+        MoneyPage {
+            from,
+            to,
+            total: self.total,
+            days: self.days.into_iter().rev().map(|(day, row)| labelled(row, &day)).collect(),
+            accounts: in_order(self.accounts, accounts),
+            coins: in_order(self.coins, symbols),
+            other_assets: self.others.into_iter().collect(),
+            equity: Vec::new(),
+        }
     }
 }
 
@@ -107,14 +104,12 @@ fn labelled(mut row: MoneyRow, label: &impl ToString) -> MoneyRow {
 }
 
 /// The settings' order first; what is no longer in the settings but moved money comes after it.
-fn in_order<K: Ord + ToString>(mut rows: BTreeMap<&K, MoneyRow>, order: &[K]) -> Vec<MoneyRow> {
-    let mut out = Vec::with_capacity(rows.len());
+fn in_order<K: Ord + ToString>(mut rows: BTreeMap<K, MoneyRow>, order: &[K]) -> Vec<MoneyRow> {
+    let mut out = Vec::with_capacity(rows.len().max(order.len()));
     for key in order {
-        if let Some(row) = rows.remove(key) {
-            out.push(labelled(row, key));
-        }
+        out.push(labelled(rows.remove(key).unwrap_or_default(), key));
     }
-    out.extend(rows.into_iter().map(|(key, row)| labelled(row, key)));
+    out.extend(rows.into_iter().map(|(key, row)| labelled(row, &key)));
     out
 }
 
@@ -126,6 +121,17 @@ mod tests {
 
     fn at(hours: i64) -> Timestamp {
         chrono::DateTime::from_timestamp(hours * 3600, 0).unwrap()
+    }
+
+    fn add_up(moved: Vec<Movement>, spent: &[ModelSpending]) -> Sums {
+        let mut sums = Sums::default();
+        for movement in moved {
+            sums.move_money(movement);
+        }
+        for spent in spent {
+            sums.pay_model(*spent);
+        }
+        sums
     }
 
     fn movement(account: &str, symbol: Option<&str>, kind: LedgerKind, cents: i64, hours: i64) -> Movement {
@@ -150,7 +156,9 @@ mod tests {
         ];
         let known = ["a".parse().unwrap(), "b".parse().unwrap()];
         let coins = ["BTCUSDT".parse().unwrap()];
-        let page = add_up(at(0), at(48), &moved, &[(at(2), Decimal::new(9, 2))], &known, &coins);
+        let spent = ModelSpending { at: at(2), cost: Decimal::new(9, 2), is_estimate: true };
+        let page = add_up(moved.to_vec(), &[spent]).page(at(0), at(48), &known, &coins);
+        assert!(page.total.is_estimate && page.days[1].is_estimate && !page.days[0].is_estimate);
         assert_eq!(page.total.net(), Decimal::new(500 - 30 - 5 - 100 - 9, 2));
         let labels = |rows: &[MoneyRow]| rows.iter().map(|row| row.label.clone()).collect::<Vec<_>>();
         assert_eq!(labels(&page.days), ["1970-01-02", "1970-01-01"]);
@@ -163,7 +171,7 @@ mod tests {
     fn another_asset_is_told_apart_and_never_added_to_dollars() {
         let mut fee = movement("a", Some("BNBUSDT"), LedgerKind::Commission, -2, 1);
         "BNB".clone_into(&mut fee.asset);
-        let page = add_up(at(0), at(48), &[fee], &[], &[], &[]);
+        let page = add_up(vec![fee], &[]).page(at(0), at(48), &[], &[]);
         assert_eq!(page.total, MoneyRow::default());
         assert_eq!(page.other_assets, [("BNB".to_owned(), Decimal::new(-2, 2))]);
     }
@@ -181,21 +189,11 @@ mod tests {
                     movement(names[*name], Some("BTCUSDT"), kinds[*kind], *cents, *hours)
                 })
                 .collect();
-            let page = add_up(at(0), at(300), &moved, &[], &[], &[]);
+            let page = add_up(moved, &[]).page(at(0), at(300), &[], &[]);
             let sum = |rows: &[MoneyRow]| rows.iter().map(MoneyRow::net).sum::<Decimal>();
             prop_assert_eq!(sum(&page.days), page.total.net());
             prop_assert_eq!(sum(&page.accounts), page.total.net());
             prop_assert_eq!(sum(&page.coins), page.total.net());
-        }
-
-        #[test]
-        fn a_thinned_curve_keeps_its_ends_and_fits(length in 0usize..3_000) {
-            let curve: Vec<_> =
-                (0..length).map(|i| (at(i64::try_from(i).unwrap()), crate::domain::Usdt::ZERO)).collect();
-            let thin = thinned(curve.clone());
-            prop_assert!(thin.len() <= POINTS + 1);
-            prop_assert_eq!(thin.first().map(|p| p.0), curve.first().map(|p| p.0));
-            prop_assert_eq!(thin.last().map(|p| p.0), curve.last().map(|p| p.0));
         }
     }
 }

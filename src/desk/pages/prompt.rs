@@ -1,8 +1,8 @@
 //! The prompt files as an operator edits them.
 
 use crate::desk::floor::Floor;
-use crate::desk::prompt::lint::{Remark, Weight};
-use crate::domain::{PromptFile, PromptPage};
+use crate::desk::prompt::lint::Remark;
+use crate::domain::{PromptFile, PromptPage, PromptRemark};
 
 impl Floor {
     /// One prompt file, the first when none is named.
@@ -16,23 +16,19 @@ impl Floor {
             .into_iter()
             .map(|name| Ok(PromptFile { name: name.to_owned(), is_override: read(name)?.1 }))
             .collect::<Result<_, String>>()?;
-        let findings = if is_override { prompts.check(name, &text) } else { Vec::new() };
+        let remarks = if is_override { prompts.check(name, &text) } else { Vec::new() };
         Ok(PromptPage {
             files,
             name: name.to_owned(),
             built_in: prompts.built_in(name).map_err(|error| error.to_string())?.to_owned(),
-            findings: findings.iter().map(told).collect(),
+            remarks: remarks.into_iter().map(told).collect(),
+            is_usable: !is_override || prompts.is_usable(name, &text),
             text,
         })
     }
 }
 
-/// A remark in one line, its weight first.
-pub(super) fn told(remark: &Remark) -> String {
-    let weight = match remark.weight {
-        Weight::Error => "error",
-        Weight::Warning => "warning",
-        Weight::Note => "note",
-    };
-    format!("{weight}: {}", remark.text)
+/// A remark as a console is told it.
+pub(super) fn told(remark: Remark) -> PromptRemark {
+    PromptRemark { weight: remark.weight, text: remark.text }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::input::Language;
 use super::lint::{self, Remark, Weight};
 use super::templates::{Templates, Texts, compiled_in, file_names, system_name};
-use super::{PromptError, render, sample};
+use super::{PromptError, RenderedPrompt, render, sample};
 
 /// The prompts in force, and the folder they may be replaced from.
 #[derive(Debug)]
@@ -113,10 +113,22 @@ impl PromptFiles {
     /// What there is to say about a text before it takes a file's place: it is rendered on sample data together with the
     /// other files as they stand.
     pub fn check(&self, name: &str, text: &str) -> Vec<Remark> {
-        let error = |error: &PromptError| {
-            let part = if name.starts_with("system.") { "system" } else { "user" };
-            vec![Remark { weight: Weight::Error, part, text: error.to_string() }]
-        };
+        match self.rendered(name, text) {
+            Ok(prompt) => lint::lint(&prompt),
+            Err(error) => {
+                let part = if name.starts_with("system.") { "system" } else { "user" };
+                vec![Remark { weight: Weight::Error, part, text: error.to_string() }]
+            }
+        }
+    }
+
+    /// Whether a prompt can be made of a text in a file's place; one that cannot never counts.
+    pub fn is_usable(&self, name: &str, text: &str) -> bool {
+        self.rendered(name, text).is_ok()
+    }
+
+    /// The prompt of sample data with a text in a file's place.
+    fn rendered(&self, name: &str, text: &str) -> Result<RenderedPrompt, PromptError> {
         let language = if name == system_name(Language::Tr) {
             Language::Tr
         } else if name == system_name(Language::En) {
@@ -124,14 +136,10 @@ impl PromptFiles {
         } else {
             self.language
         };
-        let rendered = known(name)
+        known(name)
             .and_then(|_| Texts::read(self.folder.as_deref(), language))
             .and_then(|texts| Templates::of(self.folder.as_deref(), language, texts.with(name, text)))
-            .and_then(|templates| render(&templates, &sample::full()));
-        match rendered {
-            Ok(prompt) => lint::lint(&prompt),
-            Err(reason) => error(&reason),
-        }
+            .and_then(|templates| render(&templates, &sample::full()))
     }
 
     /// Puts a text in a file's place in the settings folder, whole or not at all; it counts from the next cycle on. One

@@ -4,18 +4,7 @@ use serde::Serialize;
 
 use super::RenderedPrompt;
 use crate::domain::DecisionWord;
-
-/// How bad a remark is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weight {
-    /// The call would go wrong.
-    Error,
-    /// It would work, worse than it could.
-    Warning,
-    /// Good to know.
-    Note,
-}
+pub use crate::domain::RemarkWeight as Weight;
 
 /// One remark about a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -49,6 +49,47 @@ async fn a_fill_that_comes_twice_counts_once() {
 }
 
 #[tokio::test]
+async fn only_fills_that_are_new_are_counted_as_taken() {
+    let fixture = Fixture::new();
+    for trade_id in [8, 8, 9] {
+        fixture.store.add_fill(&fill(trade_id)).await.unwrap();
+    }
+    assert_eq!(fixture.store.fills_taken(), 2);
+    assert_eq!(fixture.store.at("elsewhere").fills_taken(), 2, "a handle on the same file");
+}
+
+#[test]
+fn money_and_cycles_of_a_day_are_not_looked_for_in_all_of_history() {
+    let fixture = Fixture::new();
+    let plan = |query: &str| -> String {
+        fixture
+            .stranger()
+            .query_row(&format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get::<_, String>(3))
+            .unwrap()
+    };
+    let ledger = plan("SELECT amount FROM ledger WHERE venue = 'v' AND at >= 1 AND at < 2");
+    assert!(ledger.contains("ledger_by_venue"), "{ledger}");
+    let cycles = plan("SELECT id FROM cycles WHERE venue = 'v' AND market_time >= 1 AND market_time < 2");
+    assert!(cycles.contains("cycles_by_market_time"), "{cycles}");
+}
+
+#[tokio::test]
+async fn a_curve_keeps_its_ends_and_is_no_longer_than_asked() {
+    let fixture = Fixture::new();
+    for second in 0..103 {
+        let worth = Usdt::of(Decimal::from(second));
+        fixture.store.put_equity(&account("a"), at(second), worth, worth).await.unwrap();
+    }
+    for points in [2, 7, 50, 500] {
+        let curve = fixture.store.equity_curve(&account("a"), (at(1), at(102)), points).await.unwrap();
+        assert!(curve.len() <= points as usize + 1, "{points}: {}", curve.len());
+        assert_eq!((curve[0].0, curve[curve.len() - 1].0), (at(1), at(101)), "{points}");
+        assert!(curve.is_sorted_by_key(|(at, _)| *at));
+    }
+    assert_eq!(fixture.store.equity_curve(&account("b"), (at(1), at(102)), 9).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_catch_up_begins_after_the_highest_trade_id() {
     let fixture = Fixture::new();
     let last = async || fixture.store.last_fill_id(&account("a"), &symbol("BTCUSDT")).await.unwrap();
