@@ -268,7 +268,7 @@ impl Guardian {
         match self.account.look_for_others(names, is_first).await {
             Ok(None) => {}
             Ok(Some(halt)) => {
-                let text = format!("{}: nothing is traded: {}", self.account.name(), halt.reason);
+                let text = format!("{}: nothing is traded{}", self.account.name(), halt.because());
                 if self.account.shared().impose(halt).await {
                     self.account.alarm(Severity::Critical, text);
                 }

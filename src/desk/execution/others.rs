@@ -93,7 +93,8 @@ impl AccountDesk {
                 "another jarvis (installation {tags}) has orders on this account; end it there, then `jarvis resume \
                  --account {}` takes the account over",
                 self.name()
-            ),
+            )
+            .into(),
             since: self.shared.clock.now(),
             until: None,
         }))

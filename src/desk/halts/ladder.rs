@@ -110,7 +110,7 @@ impl Floor {
             return Err("its time is up already".to_owned());
         }
         let since = self.shared.clock.now();
-        let halt = Halt { scope, level, origin: HaltOrigin::Operator, reason, since, until };
+        let halt = Halt { scope, level, origin: HaltOrigin::Operator, reason: reason.into(), since, until };
         let text = told(&halt);
         self.shared.impose(halt).await;
         Ok(text)
@@ -162,7 +162,7 @@ impl Floor {
                     scope: HaltScope::Desk,
                     level: HaltLevel::Frozen,
                     origin: HaltOrigin::File,
-                    reason: text,
+                    reason: text.into(),
                     since: self.shared.clock.now(),
                     until: None,
                 };
