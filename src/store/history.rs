@@ -36,7 +36,8 @@ const LINE: &str = "SELECT c.id, c.trigger, c.market_time, c.started_at, c.dry_r
     c.input_tokens, c.output_tokens, c.cache_read_input_tokens, c.cache_creation_input_tokens, c.cost_usd,
     json_extract(c.report, '$.timings_ms.total'), coalesce(json_array_length(c.report, '$.errors'), 0),
     sum(d.outcome = 'opened'), sum(d.outcome = 'closed'), sum(d.outcome = 'none'), sum(d.outcome = 'refused'),
-    sum(d.outcome = 'invalid'), sum(d.outcome = 'failed'), sum(d.outcome = 'dry_run')
+    sum(d.outcome = 'invalid'), sum(d.outcome = 'failed'), sum(d.outcome = 'dry_run'),
+    coalesce(json_extract(c.report, '$.usage.is_estimate'), 0)
     FROM cycles c LEFT JOIN decisions d ON d.cycle = c.id";
 
 const ORDER: &str =
@@ -243,6 +244,7 @@ fn line_of(row: &Row<'_>) -> Result<CycleLine, StoreError> {
             cache_read_input_tokens: tokens(9)?.unwrap_or_default(),
             cache_creation_input_tokens: tokens(10)?.unwrap_or_default(),
             cost_usd: decimal("cycles.cost_usd", &cost)?,
+            is_estimate: row.get(21)?,
         }),
         _ => None,
     };

@@ -12,6 +12,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0001_first_light.sql")),
     M::up(include_str!("schema/0002_halts_and_books.sql")),
     M::up(include_str!("schema/0003_every_try_of_the_model.sql")),
+    M::up(include_str!("schema/0004_how_conversations_ended.sql")),
 ];
 
 /// Brings the tables up to date, each step in a transaction of its own.

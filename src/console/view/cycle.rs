@@ -339,12 +339,13 @@ fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage) {
 
 fn tokens(usage: &Usage) -> String {
     format!(
-        "{} in, {} out, {} read from the cache, {} written to it, ${}",
+        "{} in, {} out, {} read from the cache, {} written to it, ${}{}",
         format::thousands(usage.input_tokens),
         format::thousands(usage.output_tokens),
         format::thousands(usage.cache_read_input_tokens),
         format::thousands(usage.cache_creation_input_tokens),
-        format::grouped(usage.cost_usd, 4)
+        format::grouped(usage.cost_usd, 4),
+        if usage.is_estimate { " est." } else { "" }
     )
 }
 
