@@ -155,8 +155,9 @@ impl Assemble for ChatAssembler {
             told.push(TurnEvent::TextDelta(more.into()));
         }
         // Two names for the same thing, and some servers write both.
-        let thinking = ["reasoning_content", "reasoning"].into_iter().filter_map(|name| delta[name].as_str());
-        if let Some(more) = thinking.filter(|more| !more.is_empty()).next() {
+        let mut thinking =
+            ["reasoning_content", "reasoning"].into_iter().filter_map(|name| delta[name].as_str());
+        if let Some(more) = thinking.find(|more| !more.is_empty()) {
             self.output.bytes += more.len();
             told.push(TurnEvent::ThinkingDelta(more.into()));
         }
