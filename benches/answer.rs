@@ -193,6 +193,7 @@ async fn shown(sent: &Sent, transport: Transport, base_url: String) -> Vec<f64> 
         turkish: false,
         cache: false,
         ending: &CancellationToken::new(),
+        ended_then: None,
     };
     let budget = Budget::unbounded(1, Duration::from_mins(5));
     let mut conversation = Conversation::new(around, budget, "system".to_owned(), "user".to_owned());

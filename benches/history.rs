@@ -62,7 +62,6 @@ async fn fill(store: &Store, number: u64, at: Timestamp) -> Result<u64, StoreErr
             response: vec![b'a'; 2_000],
             stop_reason: Some("end_turn".into()),
             usage,
-            is_estimate: false,
             request_id: None,
             ms: 4_100.0,
             error: None,

@@ -66,6 +66,7 @@ fn row(chance: &mut Chance, account: &str, coin: &str) -> String {
         "\"0.9\"",
         "99999999999999999999",
     ]);
+    let bias = *chance.pick(&["\"bullish\"", "\"Bearish\"", "\"neutral\"", "null", "\"\"", "\"up\"", "1"]);
     let reason = *chance.pick(&[
         "\"trend\"",
         "\"quoted \\\"x\\\" {\\\"account\\\":1} ] ```\"",
@@ -83,7 +84,7 @@ fn row(chance: &mut Chance, account: &str, coin: &str) -> String {
         ",\"confidence\":0.99",
     ]);
     format!(
-        r#"{{"account":"{account}","symbol":"{coin}","decision":"{word}","confidence":{confidence},"reason":{reason},"market_bias":"bullish","risk_note":null{extra}}}"#
+        r#"{{"account":"{account}","symbol":"{coin}","decision":"{word}","confidence":{confidence},"reason":{reason},"market_bias":{bias},"risk_note":null{extra}}}"#
     )
 }
 
@@ -265,9 +266,12 @@ fn is_justified(
             && said.trim().eq_ignore_ascii_case(word.as_str())
             && number == Ok(confidence)
             && (Decimal::ZERO..=Decimal::ONE).contains(&confidence)
-            && ["reason", "risk_note"]
-                .iter()
-                .all(|field| matches!(object.get(*field), None | Some(Value::Null | Value::String(_))))
+            && object.get("reason").and_then(Value::as_str).is_some_and(|said| !said.trim().is_empty())
+            && matches!(object.get("risk_note"), None | Some(Value::Null | Value::String(_)))
+            && ["bullish", "bearish", "neutral"].iter().any(|bias| {
+                let said = object.get("market_bias").and_then(Value::as_str).unwrap_or_default();
+                said.trim().eq_ignore_ascii_case(bias)
+            })
             && times(written, "decision") == 1
     })
 }

@@ -84,7 +84,8 @@ pub async fn run(global: &Global, options: &CycleOptions) -> Result<ExitCode, Fa
 
 /// Has a stored cycle again. Only the store is read, so it works beside a running desk.
 async fn play_back(global: &Global, cycle: &str) -> Result<ExitCode, Failure> {
-    let iterations = setup::settings(global)?.settings.model.max_iterations;
+    // Nobody is asked, so no key is needed.
+    let iterations = setup::settings_without_secrets(global)?.settings.model.max_iterations;
     let file = setup::data_dir(global)?.join(FILE_NAME);
     let store = tokio::task::spawn_blocking(move || Store::open_for_reading(&file))
         .await
@@ -145,14 +146,18 @@ async fn print_cost(store: &Store, report: &CycleReport) -> Result<(), Failure> 
     let this = this.into_iter().find(|line| line.cycle == report.cycle_id).map(|line| line.cost);
     let each = this.and_then(|cost| cost.per_decision());
     let each = each.map_or_else(String::new, |each| format!(" (${} a decision)", each.round_dp(5)));
-    let dollars = |usage: &Usage| usage.cost_usd.round_dp(4);
     super::say(&format!(
-        "model: ${}{each}, ${} today, ${} this month",
+        "model: {}{each}, {} today, {} this month",
         dollars(&report.usage),
         dollars(&today),
         dollars(&month)
     ));
     Ok(())
+}
+
+/// A cost, and whether it is an estimate.
+fn dollars(usage: &Usage) -> String {
+    format!("${}{}", usage.cost_usd.round_dp(4), if usage.is_estimate { " est." } else { "" })
 }
 
 /// 0 when all went well, 1 without one usable decision, 4 when an account, an order or a source failed.

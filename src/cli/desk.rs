@@ -16,8 +16,8 @@ use crate::desk::prompt::{Language, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
 use crate::domain::{AccountName, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
-use crate::llm::price::ModelPrice;
-use crate::llm::{Auth, LlmClient, LlmOptions, Protocol};
+use crate::llm::price::{self, ModelPrice};
+use crate::llm::{Auth, LlmClient, LlmOptions, Protocol, capability};
 use crate::market::{Simsar, SimsarOptions, SourceAddresses};
 use crate::net::Transport;
 use crate::store::{Start, Store};
@@ -78,6 +78,7 @@ fn parts(
 ) -> Result<DeskParts, Failure> {
     let accounts = accounts(settings, venue)?;
     let symbols = Symbol::each_once(accounts.iter().flat_map(|(terms, _)| &terms.symbols));
+    let decisions = accounts.iter().map(|(terms, _)| terms.symbols.len()).sum();
     let language = match settings.model.prompt {
         PromptLanguage::Turkish => Language::Tr,
         PromptLanguage::English => Language::En,
@@ -87,7 +88,7 @@ fn parts(
         wall: Arc::clone(&venue.wall),
         store: store.at(&venue.id),
         simsar: simsar(settings, venue, symbols, data_dir)?,
-        llm: model(settings, venue)?,
+        llm: model(settings, venue, decisions)?,
         accounts,
         templates: Templates::load(Some(settings_dir), language)?,
         install,
@@ -208,7 +209,8 @@ fn terms_of(settings: &Settings, name: &AccountName) -> Option<AccountSettings> 
     }
 }
 
-fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
+/// `decisions` is how many an answer has to hold.
+fn model(settings: &Settings, venue: &Venue, decisions: usize) -> Result<LlmClient, Failure> {
     let own_url = settings.model.base_url.clone();
     let (transport, base_url, key) = match settings.model.provider {
         Provider::Builtin if own_url.is_none() && venue.built_in => {
@@ -240,24 +242,73 @@ fn model(settings: &Settings, venue: &Venue) -> Result<LlmClient, Failure> {
     };
     let mut options =
         LlmOptions::new(settings.model.provider.as_str(), base_url, settings.model.id.clone(), key);
-    options.max_tokens = settings.model.max_tokens;
+    options.max_tokens = output_tokens(&settings.model, decisions)?;
+    options.is_simulated = settings.model.provider == Provider::Builtin;
     options.auth = match settings.model.auth {
         KeyHeader::Bearer => Auth::Bearer,
         KeyHeader::XApiKey => Auth::XApiKey,
     };
     if settings.model.provider == Provider::OpenAi {
         options.protocol = Protocol::ChatCompletions;
-        // Who speaks this protocol may or may not hold a model to a schema; text with a fence works everywhere.
-        options.strict_tools = false;
     }
-    if let Some(price) = price(&settings.model) {
+    let is_own = is_own(&settings.model);
+    // Who speaks chat completions may or may not hold a model to a schema; text with a fence works everywhere.
+    let is_strict = !is_own && settings.model.provider != Provider::OpenAi;
+    options.strict_tools = settings.model.strict_tools.unwrap_or(is_strict);
+    options.caches = settings.model.prompt_cache.unwrap_or(!is_own);
+    // A model of one's own may read a long prompt for minutes before it says a word.
+    let idle = settings.model.idle_seconds.unwrap_or(if is_own { 600 } else { 90 });
+    options.idle_timeout = Duration::from_secs(idle);
+    if let Some(price) = price_of(&settings.model) {
         options.price = Some(price);
     }
     Ok(LlmClient::new(transport, options))
 }
 
-/// The price the operator set, or nothing for a model on this machine; `None` leaves it to the table.
-fn price(model: &config::ModelSettings) -> Option<ModelPrice> {
+/// Output tokens that one decision takes, with room to spare.
+const TOKENS_A_DECISION: usize = 75;
+/// Output tokens of the analysis and whatever else is said.
+const TOKENS_BESIDE: usize = 1_500;
+/// Output tokens that a model which thinks unasked may take for that.
+const TOKENS_OF_THINKING: usize = 8_000;
+/// Output tokens a second that a slow hour of a provider still brings.
+const TOKENS_A_SECOND: u64 = 60;
+/// The most that any model may be asked for.
+const MOST_OUTPUT: u32 = 128_000;
+
+/// The output tokens to ask for: those of the settings, or more where all decisions need more. An answer that cannot fit
+/// would be cut off every hour, at its full price.
+fn output_tokens(model: &config::ModelSettings, decisions: usize) -> Result<u32, Failure> {
+    let known = capability::of(&model.id);
+    let thinking = if known.is_some_and(|known| known.thinks) { TOKENS_OF_THINKING } else { 0 };
+    let needed = decisions * TOKENS_A_DECISION + TOKENS_BESIDE + thinking;
+    let most = known.map_or(MOST_OUTPUT, |known| known.most_output);
+    let asked = u32::try_from(needed).unwrap_or(u32::MAX).max(model.max_tokens);
+    if needed > usize::try_from(most).unwrap_or(usize::MAX) {
+        return Err(Failure::settings(format!(
+            "{decisions} decisions take about {needed} output tokens, and {} writes at most {most}; enable fewer accounts or \
+             coins, or run two desks",
+            model.id
+        )));
+    }
+    let seconds = needed as u64 / TOKENS_A_SECOND + 30;
+    if model.provider != Provider::Builtin && seconds > model.cycle_seconds {
+        tracing::warn!(
+            "{decisions} decisions may take the model {seconds} s, and model.cycle_seconds allows {}; a cycle that runs out \
+             of time trades nothing",
+            model.cycle_seconds
+        );
+    }
+    Ok(asked.min(most))
+}
+
+/// Whether a model on this machine is one's own: no vendor's, reached through something here.
+fn is_own(model: &config::ModelSettings) -> bool {
+    model.provider != Provider::Builtin && model.is_local() && price::of(&model.id).is_none()
+}
+
+/// The price the operator set, or nothing for a model of one's own on this machine; `None` leaves it to the table.
+fn price_of(model: &config::ModelSettings) -> Option<ModelPrice> {
     match model.price {
         Some(own) => {
             let mut price = ModelPrice::of_input_and_output(own.input, own.output);
@@ -265,7 +316,7 @@ fn price(model: &config::ModelSettings) -> Option<ModelPrice> {
             price.cache_read = own.cache_read.unwrap_or(price.cache_read);
             Some(price)
         }
-        None => (model.provider != Provider::Builtin && model.is_local()).then_some(ModelPrice::FREE),
+        None => is_own(model).then_some(ModelPrice::FREE),
     }
 }
 
@@ -305,20 +356,44 @@ mod tests {
     }
 
     #[test]
-    fn a_price_of_the_settings_goes_first_and_a_local_model_is_free() {
+    fn as_many_output_tokens_are_asked_for_as_all_decisions_take_and_no_more_than_the_model_has() {
         let mut model = config::ModelSettings::default();
-        assert_eq!(price(&model), None, "the built-in analyst's estimate comes from the table");
+        let asked = |model: &config::ModelSettings, decisions| {
+            output_tokens(model, decisions).map_err(|failure| failure.message().to_owned())
+        };
+        assert_eq!(asked(&model, 30), Ok(8192));
+        assert_eq!(asked(&model, 300), Ok(24_000));
+        model.max_tokens = 128_000;
+        model.id = "claude-haiku-4-5".to_owned();
+        assert_eq!(asked(&model, 300), Ok(64_000));
+        let told = asked(&model, 900).unwrap_err();
+        assert!(
+            told.contains("900 decisions") && told.contains("claude-haiku-4-5 writes at most 64000"),
+            "{told}"
+        );
+        (model.id, model.max_tokens) = ("claude-sonnet-5-5".to_owned(), 512);
+        assert_eq!(asked(&model, 30), Ok(11_750), "with room for thinking");
+    }
+
+    #[test]
+    fn a_price_of_the_settings_goes_first_and_a_local_model_is_free_unless_a_vendor_sells_it() {
+        let mut model = config::ModelSettings::default();
+        assert_eq!(price_of(&model), None, "the built-in analyst's estimate comes from the table");
         model.provider = Provider::OpenAi;
-        assert_eq!(price(&model), None, "an unknown price is not taken for zero");
+        assert_eq!(price_of(&model), None, "an unknown price is not taken for zero");
         model.base_url = Some("http://127.0.0.1:11434".to_owned());
-        assert_eq!(price(&model), Some(ModelPrice::FREE));
+        assert_eq!(price_of(&model), None, "whoever stands between, the vendor is paid");
+        model.id = "claude-haiku-4-5-20251001".to_owned();
+        assert_eq!(price_of(&model), None);
+        model.id = "qwen3:32b".to_owned();
+        assert_eq!(price_of(&model), Some(ModelPrice::FREE));
         model.price = Some(config::PriceSettings {
             input: Decimal::ONE_HUNDRED,
             output: Decimal::ONE_THOUSAND,
             cache_write: None,
             cache_read: Some(Decimal::ONE),
         });
-        let own = price(&model).unwrap();
+        let own = price_of(&model).unwrap();
         assert_eq!((own.input, own.output), (Decimal::ONE_HUNDRED, Decimal::ONE_THOUSAND));
         assert_eq!((own.cache_write, own.cache_read), (Decimal::from(125), Decimal::ONE));
     }

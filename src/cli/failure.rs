@@ -35,6 +35,11 @@ impl Failure {
         Self { code: FAILED, message: message.into() }
     }
 
+    /// The settings ask for something that cannot be had.
+    pub fn settings(message: impl Into<String>) -> Self {
+        Self { code: SETTINGS, message: message.into() }
+    }
+
     /// The command line asks for something that makes no sense.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into() }

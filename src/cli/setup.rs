@@ -30,6 +30,11 @@ pub fn settings(global: &Global) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
+/// The settings, checked, whether their secrets can be had or not: for what talks to nobody.
+pub fn settings_without_secrets(global: &Global) -> Result<Loaded, Failure> {
+    Ok(config::read(global.config.as_deref(), &environment)?)
+}
+
 /// The data folder, made if it is not there, readable by its owner only.
 pub fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
     let folder = config::data_dir(global.data_dir.as_deref(), &environment)?;

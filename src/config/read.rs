@@ -184,7 +184,11 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
     let providers = providers.map(|provider| (provider.as_str(), provider));
     section.word("provider", &mut model.provider, &providers)?;
     if let Some(entry) = section.take("base_url") {
-        model.base_url = Some(service_address(&entry)?);
+        // The analyst is a part of this program: an address elsewhere would be given the book, and the key, unpaid for.
+        model.base_url = Some(match model.provider {
+            Provider::Builtin => loopback_address(&entry, ["http", "https"])?,
+            Provider::Anthropic | Provider::OpenAi => service_address(&entry)?,
+        });
     }
     if let Some(entry) = section.take("id") {
         const ALLOWED: &str = "a model's id, such as \"claude-sonnet-4-6\"";
@@ -205,6 +209,9 @@ fn read_model(mut section: Section<'_>, settings: &mut Settings) -> Result<(), C
     }
     let headers = [KeyHeader::Bearer, KeyHeader::XApiKey].map(|word| (word.as_str(), word));
     section.word("auth", &mut model.auth, &headers)?;
+    section.optional_whole("idle_seconds", &mut model.idle_seconds, 5..=3000)?;
+    section.optional_boolean("strict_tools", &mut model.strict_tools)?;
+    section.optional_boolean("prompt_cache", &mut model.prompt_cache)?;
     section.whole("max_tokens", &mut model.max_tokens, 512..=128_000)?;
     section.whole("max_iterations", &mut model.max_iterations, 1..=50)?;
     section.whole("cycle_seconds", &mut model.cycle_seconds, 10..=3000)?;

@@ -92,13 +92,13 @@ impl PromptLanguage {
 pub struct ModelSettings {
     /// Who answers.
     pub provider: Provider,
-    /// Instead of the provider's own address; https, or http on loopback.
+    /// Instead of the provider's own address; https, or http on loopback. Of the built-in analyst loopback only.
     pub base_url: Option<String>,
     /// The model's id.
     pub id: String,
     /// The provider's key; there is always one named for `anthropic`, and for `openai` unless it runs on this machine.
     pub api_key: Option<SecretRef>,
-    /// Output tokens a response may have.
+    /// Output tokens a response may have; more is asked for where all decisions need more.
     pub max_tokens: u32,
     /// Requests a cycle may make before it must have its answer.
     pub max_iterations: u32,
@@ -108,6 +108,14 @@ pub struct ModelSettings {
     pub cycle_tokens: u64,
     /// How the key is sent.
     pub auth: KeyHeader,
+    /// Seconds in which nothing may come before an answer is given up; more for a model of one's own than for a vendor's
+    /// while it is `None`.
+    pub idle_seconds: Option<u64>,
+    /// Whether the provider can hold the model to the submitting tool's schema; while it is `None`, vendors of the
+    /// Messages API are taken to.
+    pub strict_tools: Option<bool>,
+    /// Whether the provider may be asked to cache the conversation between turns; while it is `None`, vendors are.
+    pub prompt_cache: Option<bool>,
     /// US dollars one cycle may cost.
     pub cycle_budget_usd: Decimal,
     /// US dollars the model may cost from midnight to midnight, UTC by the wall clock. The built-in analyst costs none.
@@ -125,7 +133,7 @@ pub struct ModelSettings {
 }
 
 impl ModelSettings {
-    /// Whether the model runs on this machine, where tokens cost nothing.
+    /// Whether the model is asked on this machine.
     pub fn is_local(&self) -> bool {
         self.base_url.as_deref().is_some_and(super::read::is_loopback)
     }
@@ -311,6 +319,9 @@ impl Default for ModelSettings {
             daily_tokens: 10_000_000,
             daily_seconds: 14_400,
             auth: KeyHeader::Bearer,
+            idle_seconds: None,
+            strict_tools: None,
+            prompt_cache: None,
             price: None,
             confidence_threshold: Confidence::new(Decimal::new(75, 2)).expect("0.75 lies within 0 to 1"),
             prompt: PromptLanguage::Turkish,

@@ -137,6 +137,9 @@ fn every_key_reaches_its_setting() {
         daily_tokens = 2000000
         daily_seconds = 7200
         auth = "x-api-key"
+        idle_seconds = 45
+        strict_tools = false
+        prompt_cache = true
         price_input = "1"
         price_output = "2.5"
         price_cache_read = "0.05"
@@ -181,6 +184,10 @@ fn every_key_reaches_its_setting() {
     assert_eq!((model.cycle_seconds, model.cycle_tokens), (60, 50_000));
     assert_eq!((model.cycle_budget_usd, model.daily_budget_usd), (Decimal::new(25, 2), Decimal::new(25, 1)));
     assert_eq!((model.daily_tokens, model.daily_seconds, model.auth), (2_000_000, 7200, KeyHeader::XApiKey));
+    assert_eq!(
+        (model.idle_seconds, model.strict_tools, model.prompt_cache),
+        (Some(45), Some(false), Some(true))
+    );
     let price = PriceSettings {
         input: Decimal::ONE,
         output: Decimal::new(25, 1),
@@ -262,8 +269,11 @@ fn every_bad_value_is_refused_with_line_key_value_and_what_is_allowed() {
         ("[model]\nconfidence_threshold = nan", 2, "is nan; allowed: a number from 0 to 1"),
         ("[model]\nconfidence_threshold = \"high\"", 2, "a number from 0 to 1"),
         ("[model]\nid = \"\"", 2, "a model's id"),
-        ("[model]\nbase_url = \"http://example.com\"", 2, "an https address"),
-        ("[model]\nbase_url = \"https://a@example.com\"", 2, "an https address"),
+        ("[model]\nprovider = \"openai\"\nbase_url = \"http://example.com\"", 3, "an https address"),
+        ("[model]\nprovider = \"anthropic\"\nbase_url = \"https://a@example.com\"", 3, "an https address"),
+        ("[model]\nbase_url = \"https://example.com\"", 2, "on this machine only"),
+        ("[model]\nidle_seconds = 4", 2, "from 5 to 3000"),
+        ("[model]\nstrict_tools = 1", 2, "true or false"),
         ("[model]\nprompt = \"de\"", 2, "one of \"tr\", \"en\""),
         ("[market]\nconcurrency = 0", 2, "a whole number from 1 to 256"),
         ("[market]\nbase_url = \"https://fapi.binance.com\"", 2, "on this machine only"),

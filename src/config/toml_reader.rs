@@ -127,6 +127,32 @@ impl<'t> Section<'t> {
         Ok(())
     }
 
+    /// `true` or `false`, if it is there.
+    pub fn optional_boolean(
+        &mut self,
+        key: &'static str,
+        target: &mut Option<bool>,
+    ) -> Result<(), ConfigError> {
+        if let Some(entry) = self.take(key) {
+            let value = entry.value.get_ref().as_bool().ok_or_else(|| entry.refuse("true or false"))?;
+            *target = Some(value);
+        }
+        Ok(())
+    }
+
+    /// A whole number within a range, if it is there.
+    pub fn optional_whole(
+        &mut self,
+        key: &'static str,
+        target: &mut Option<u64>,
+        range: RangeInclusive<u64>,
+    ) -> Result<(), ConfigError> {
+        if let Some(entry) = self.take(key) {
+            *target = Some(entry.whole(range)?);
+        }
+        Ok(())
+    }
+
     /// A whole number within a range.
     pub fn whole<N>(
         &mut self,
@@ -138,9 +164,7 @@ impl<'t> Section<'t> {
         N: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
         if let Some(entry) = self.take(key) {
-            let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-            let number = entry.integer().and_then(|number| N::try_from(number).ok());
-            *target = number.filter(|number| range.contains(number)).ok_or_else(|| entry.refuse(&allowed))?;
+            *target = entry.whole(range)?;
         }
         Ok(())
     }
@@ -201,6 +225,16 @@ impl<'t> Entry<'t> {
     /// A text.
     pub fn string(&self, allowed: &str) -> Result<&'t str, ConfigError> {
         self.value.get_ref().as_str().ok_or_else(|| self.refuse(allowed))
+    }
+
+    /// A whole number within a range.
+    fn whole<N>(&self, range: RangeInclusive<N>) -> Result<N, ConfigError>
+    where
+        N: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        let number = self.integer().and_then(|number| N::try_from(number).ok());
+        number.filter(|number| range.contains(number)).ok_or_else(|| self.refuse(&allowed))
     }
 
     /// A whole number, if it is one.

@@ -89,7 +89,7 @@ pub fn halted(halt: &Halt) -> String {
         HaltLevel::Flattened => "is closed out and opens nothing",
     };
     let until = halt.until.map(|at| format!(" until {}", at.format("%d %b %H:%M"))).unwrap_or_default();
-    with_reason(format!("{} {what}{until}, by {}", halt.scope, origin(&halt.origin)), &halt.reason)
+    with_reason(format!("{} {what}{until}, by {}", halt.scope, origin(&halt.origin)), &halt.reason.line(200))
 }
 
 /// Who or what began a halt.

@@ -4,6 +4,8 @@
 //! JSON is never completed; duplicates are refused on both sides. What comes out has one proposal for every pair that
 //! was asked for.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
@@ -20,6 +22,8 @@ pub use extract::analysis_of;
 
 /// Longest reason or risk note that is kept, in characters.
 const LONGEST_NOTE: usize = 2_000;
+/// Errors beside the rows that a repair names at most.
+const ERRORS_NAMED: usize = 10;
 
 /// One account and coin for which an answer is due.
 pub type Pair = (AccountName, Symbol);
@@ -138,16 +142,18 @@ impl Answer {
         }
     }
 
-    /// The message that asks for the unusable rows again, naming each fault. `by_call` when they come by the submitting
-    /// tool.
+    /// The message that asks for the unusable rows again, naming each fault, and what stood there that nobody can use.
+    /// `by_call` when they come by the submitting tool.
     pub fn repair_request(&self, turkish: bool, by_call: bool) -> String {
-        let faults: Vec<String> = self
+        let mut faults: Vec<String> = self
             .faulty()
             .map(|row| {
                 let detail = row.fault.as_ref().map_or("", |(_, detail)| detail.as_str());
                 format!("- {} {}: {detail}", row.proposal.account, row.proposal.symbol)
             })
             .collect();
+        let errors = self.errors.iter().take(ERRORS_NAMED);
+        faults.extend(errors.map(|error| format!("- {}", Untrusted::new(error.as_str()).line(200))));
         let before = if turkish {
             "Cevabın şu satırları kullanılamadı:"
         } else {
@@ -165,7 +171,22 @@ impl Answer {
                 "Write only these rows again, in the same form, as one ```json array. Make no further tool call."
             }
         };
-        format!("{before}\n{}\n{after}", faults.join("\n"))
+        format!("{before}\n{}\n{}{after}", faults.join("\n"), self.valid_names(turkish))
+    }
+
+    /// The names that rows may bear, when one bore another.
+    fn valid_names(&self, turkish: bool) -> String {
+        if self.errors.is_empty() {
+            return String::new();
+        }
+        let accounts: BTreeSet<&str> = self.rows.iter().map(|row| row.proposal.account.as_str()).collect();
+        let coins: BTreeSet<&str> = self.rows.iter().map(|row| row.proposal.symbol.as_str()).collect();
+        let [accounts, coins] = [accounts, coins].map(|names| Vec::from_iter(names).join(", "));
+        if turkish {
+            format!("Geçerli hesaplar: {accounts}; coinler: {coins}.\n")
+        } else {
+            format!("Valid accounts: {accounts}; coins: {coins}.\n")
+        }
     }
 }
 
@@ -202,7 +223,7 @@ fn check_row(row: &Row, pair: &Pair) -> CheckedRow {
     proposal.risk_note = Some(text_of(object.get("risk_note"))).filter(says_something);
     let checked = match &row.fault {
         Some(fault) => Err(fault.clone()),
-        None => texts_are_texts(object)
+        None => texts_are_there(object)
             .and_then(|()| word_of(object))
             .and_then(|word| Ok((word, confidence_of(object)?, bias_of(object)?)))
             .and_then(|said| nothing_within(object).map(|()| said)),
@@ -211,7 +232,7 @@ fn check_row(row: &Row, pair: &Pair) -> CheckedRow {
         Ok((word, confidence, bias)) => {
             proposal.decision = Some(word);
             proposal.confidence = Some(confidence);
-            proposal.market_bias = bias;
+            proposal.market_bias = Some(bias);
             CheckedRow { proposal, fault: None }
         }
         Err(fault) => CheckedRow { proposal, fault: Some(fault) },
@@ -220,12 +241,18 @@ fn check_row(row: &Row, pair: &Pair) -> CheckedRow {
 
 type Checked<T> = Result<T, (Rule, String)>;
 
-/// What is kept as a sentence must be one, if it is there at all.
-fn texts_are_texts(object: &Map<String, Value>) -> Checked<()> {
-    let is_text = |field: &&str| matches!(object.get(*field), None | Some(Value::String(_) | Value::Null));
-    match ["reason", "risk_note"].iter().find(|field| !is_text(field)) {
-        Some(field) => Err((Rule::Malformed, format!("{field} is not a text"))),
-        None => Ok(()),
+/// What is kept as a sentence must be one. A decision without a reason is asked for again: nobody could say later what
+/// would have proved it wrong. Only the note about the risk may be absent.
+fn texts_are_there(object: &Map<String, Value>) -> Checked<()> {
+    let malformed = |what: &str| Err((Rule::Malformed, what.to_owned()));
+    match object.get("reason") {
+        Some(Value::String(reason)) if !Untrusted::new(reason.as_str()).line(1).is_empty() => {}
+        None | Some(Value::Null | Value::String(_)) => return malformed("reason is missing"),
+        Some(_) => return malformed("reason is not a text"),
+    }
+    match object.get("risk_note") {
+        None | Some(Value::Null | Value::String(_)) => Ok(()),
+        Some(_) => malformed("risk_note is not a text"),
     }
 }
 
@@ -269,10 +296,10 @@ fn confidence_of(object: &Map<String, Value>) -> Checked<Confidence> {
     Confidence::new(value).map_err(|_| out_of_range())
 }
 
-fn bias_of(object: &Map<String, Value>) -> Checked<Option<MarketBias>> {
+fn bias_of(object: &Map<String, Value>) -> Checked<MarketBias> {
     match object.get("market_bias") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(word)) => word.parse().map(Some).map_err(|()| {
+        None | Some(Value::Null) => Err((Rule::Malformed, "market_bias is missing".to_owned())),
+        Some(Value::String(word)) => word.parse().map_err(|()| {
             let shown = Untrusted::new(word.as_str()).line(30);
             (Rule::UnknownWord, format!("market_bias {shown:?} is not one of bullish, bearish, neutral"))
         }),

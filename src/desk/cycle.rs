@@ -186,10 +186,10 @@ impl Floor {
         Gathered { accounts, brief, bars, guards: self.guards.guards().limits() }
     }
 
-    /// The note went into this cycle's prompt: it waits no longer.
-    async fn note_was_read(&self, cycle: &CycleId) {
-        let read = self.shared.bulletin.read(|present| present.note.is_some());
-        if !read {
+    /// A note went into this cycle's prompt and was read: it waits no longer. One that came in its place meanwhile does.
+    async fn note_was_read(&self, cycle: &CycleId, note: Option<&String>) {
+        let waits = self.shared.bulletin.read(|present| present.note.as_ref() == note);
+        if note.is_none() || !waits {
             return;
         }
         if let Err(error) = self.shared.store.set_note(None).await {
@@ -302,7 +302,7 @@ impl Run<'_> {
             return (Answer::unusable(&reason, pairs), Untrusted::default(), Progress::default());
         }
         self.timings.prompt = millis(began);
-        self.floor.note_was_read(&self.id).await;
+        let note = self.floor.shared.bulletin.read(|present| present.note.clone());
         let began = Instant::now();
         let turkish = self.floor.settings.model.prompt == crate::config::PromptLanguage::Turkish;
         let budget = match self.budget().await {
@@ -319,8 +319,9 @@ impl Run<'_> {
             clock: self.floor.shared.clock.as_ref(),
             cycle: &self.id,
             turkish,
-            cache: self.is_caching_worth_it().await,
+            cache: self.floor.llm.options().caches && self.is_caching_worth_it().await,
             ending: &self.floor.ending,
+            ended_then: None,
         };
         let mut conversation = Conversation::new(around, budget, prompts.system, prompts.user);
         let (mut answer, analysis) = converse(&mut conversation, pairs, turkish).await;
@@ -331,6 +332,15 @@ impl Run<'_> {
         }
         let progress = conversation.progress().clone();
         self.timings.model = millis(began);
+        // Without a whole turn nobody has read it.
+        if !progress.stop_reason.is_empty() {
+            self.floor.note_was_read(&self.id, note.as_ref()).await;
+        }
+        if let Some(ending) = &progress.ending
+            && let Err(error) = self.floor.shared.store.put_ending(&self.id, ending).await
+        {
+            self.errors.push(format!("how the conversation ended could not be stored: {error}"));
+        }
         (answer, analysis, progress)
     }
 
@@ -486,8 +496,8 @@ pub(super) async fn converse(
         conversation.ask_again(&answer.repair_request(turkish, by_call));
         match conversation.answer().await {
             Ok(repaired) => answer.repair_with(Answer::check_handed(&repaired, pairs)),
-            Err(error) if error.is_out_of_budget() => {
-                answer = Answer::unusable(&format!("no budget was left for its repair: {error}"), pairs);
+            Err(error) if error.forbids_trading() => {
+                answer = Answer::unusable(&format!("its repair could not be had: {error}"), pairs);
             }
             Err(error) => answer.errors.push(format!("the repair failed: {error}")),
         }

@@ -139,12 +139,11 @@ const fn is_said_elsewhere(rule: Rule) -> bool {
 fn barred(gathered: &Gathered) -> Vec<(String, String)> {
     let mut lines: Vec<(Rule, &str, Vec<&Bar>)> = Vec::new();
     for bar in &gathered.bars {
-        let same = |line: &&mut (Rule, &str, Vec<&Bar>)| {
-            line.0 == bar.refusal.rule && line.1 == bar.refusal.detail.as_str()
-        };
+        let same =
+            |line: &&mut (Rule, &str, Vec<&Bar>)| line.0 == bar.refusal.rule && line.1 == bar.refusal.told();
         match lines.iter_mut().find(same) {
             Some((.., bars)) => bars.push(bar),
-            None => lines.push((bar.refusal.rule, &bar.refusal.detail, vec![bar])),
+            None => lines.push((bar.refusal.rule, bar.refusal.told(), vec![bar])),
         }
     }
     lines

@@ -271,7 +271,7 @@ impl Guardian {
             Ok(None) => {}
             Ok(Some(halt)) => {
                 let what = if halt.level == HaltLevel::Frozen { "traded" } else { "opened" };
-                let text = format!("{}: nothing is {what}: {}", self.account.name(), halt.reason);
+                let text = format!("{}: nothing is {what}{}", self.account.name(), halt.because());
                 if self.account.shared().impose(halt).await {
                     self.account.alarm(Severity::Critical, text);
                 }

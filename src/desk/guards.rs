@@ -93,11 +93,23 @@ pub struct Refusal {
     pub rule: Rule,
     /// One sentence with limit and value.
     pub detail: String,
+    /// The same where the sentence holds words that somebody else wrote: in our own alone, for a prompt.
+    told: Option<String>,
 }
 
 impl Refusal {
     fn new(rule: Rule, detail: impl Into<String>) -> Self {
-        Self { rule, detail: detail.into() }
+        Self { rule, detail: detail.into(), told: None }
+    }
+
+    /// A no whose sentence holds somebody else's words, and `told`, which holds none.
+    fn quoting(rule: Rule, detail: impl Into<String>, told: impl Into<String>) -> Self {
+        Self { told: Some(told.into()), ..Self::new(rule, detail) }
+    }
+
+    /// The sentence as the model may read it outside of an envelope: our own words and nobody else's.
+    pub fn told(&self) -> &str {
+        self.told.as_deref().unwrap_or(&self.detail)
     }
 
     fn outcome(self) -> Outcome {

@@ -75,14 +75,13 @@ pub async fn play_back(store: &Store, cycle: &CycleId, iterations: u32) -> Resul
     let task: Task = task_of(&user)
         .and_then(|task| serde_json::from_value(task).ok())
         .ok_or_else(|| nothing("its prompt has no task that this version can read"))?;
-    let calls = last_tries(store.model_calls_of(cycle).await?);
+    let calls = answered_tries(store.model_calls_of(cycle).await?);
+    let ended_then = store.ending_of(cycle).await?;
     let first: Value = calls
         .first()
         .and_then(|call| serde_json::from_slice(&call.request).ok())
         .ok_or_else(|| nothing("no request of it is stored"))?;
-    let answers = RecordedAnswers::new(
-        store.tool_calls_of(cycle).await?.into_iter().map(|(_, call, body)| (call, body)).collect::<Vec<_>>(),
-    );
+    let answers = RecordedAnswers::new(store.tool_calls_of(cycle).await?);
     let recorded = Recorded::new(calls.iter().map(recorded_call));
     let llm = recorded.client(options_of(&stored, &first));
     let clock = ManualClock::new(stored.market_time);
@@ -97,6 +96,7 @@ pub async fn play_back(store: &Store, cycle: &CycleId, iterations: u32) -> Resul
         turkish,
         cache: first.get("cache_control").is_some(),
         ending: &CancellationToken::new(),
+        ended_then: ended_then.as_ref(),
     };
     // What was bounded then is bounded by the recording now.
     let budget = Budget::unbounded(iterations, Duration::from_hours(1));
@@ -152,11 +152,15 @@ fn again(stored: &DecisionRow, had: Option<&Proposal>, differences: &mut Vec<Str
     DecisionRow { proposal: had.clone(), outcome }
 }
 
-/// One call a turn: the try that ended it. Those before it asked the same and brought nothing.
-fn last_tries(mut calls: Vec<ModelCall>) -> Vec<ModelCall> {
-    calls.reverse();
-    calls.dedup_by_key(|call| call.iteration);
-    calls.reverse();
+/// The tries that a conversation knew of: the last of each turn, and before it those whose answer had begun and broke
+/// off. The others asked the same and brought nothing.
+fn answered_tries(mut calls: Vec<ModelCall>) -> Vec<ModelCall> {
+    let turns: Vec<u32> = calls.iter().map(|call| call.iteration).collect();
+    let mut following = turns.iter().skip(1);
+    calls.retain(|call| {
+        let is_last = following.next() != Some(&call.iteration);
+        is_last || (call.status == Some(200) && !call.response.is_empty())
+    });
     calls
 }
 
@@ -190,6 +194,9 @@ fn options_of(stored: &CycleReport, first: &Value) -> LlmOptions {
     if chats {
         options.protocol = Protocol::ChatCompletions;
     }
+    let effort = first.get("output_config").and_then(|config| config.get("effort"));
+    options.effort = effort.and_then(Value::as_str).map(str::to_owned);
+    options.shows_thinking = first.get("thinking").is_some();
     options.strict_tools =
         first.get("tools").is_some_and(|tools| tools.to_string().contains(SUBMIT_DECISIONS));
     options

@@ -15,7 +15,7 @@ use super::service::Streams;
 use crate::domain::{CycleReport, Event, Severity, Trigger};
 
 /// How long an order whose fate is unknown, or a position without a stop, may hold up the end: an absence is proven
-/// when the request window has closed (facts: three minutes after it).
+/// when the request window has closed (three minutes after it).
 const UNTIL_PROVEN: Duration = Duration::from_secs(200);
 /// How long they may when somebody asked for the end.
 const WHEN_ASKED: Duration = Duration::from_secs(5);

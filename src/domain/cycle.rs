@@ -182,6 +182,9 @@ pub struct Usage {
     pub cache_creation_input_tokens: u64,
     /// Cost in US dollars.
     pub cost_usd: Decimal,
+    /// Whether a figure is an estimate: a provider told none, or no model was asked but the built-in analyst.
+    #[serde(default)]
+    pub is_estimate: bool,
 }
 
 impl std::ops::AddAssign for Usage {
@@ -191,6 +194,7 @@ impl std::ops::AddAssign for Usage {
         self.cache_read_input_tokens += other.cache_read_input_tokens;
         self.cache_creation_input_tokens += other.cache_creation_input_tokens;
         self.cost_usd += other.cost_usd;
+        self.is_estimate |= other.is_estimate;
     }
 }
 

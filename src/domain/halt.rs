@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::clock::Timestamp;
 use super::decision::Rule;
 use super::symbol::{AccountName, Symbol};
+use super::untrusted::Untrusted;
+
+/// Columns of a reason where it stands within a sentence.
+const REASON_COLUMNS: usize = 300;
 
 /// What a halt covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,12 +92,22 @@ pub struct Halt {
     pub level: HaltLevel,
     /// Who began it.
     pub origin: HaltOrigin,
-    /// Why; may be empty.
-    pub reason: String,
+    /// Why; may be empty. Whoever can reach the desk's socket or its folder may have written it.
+    pub reason: Untrusted,
     /// Market time it began.
     pub since: Timestamp,
     /// Market time it runs out by itself.
     pub until: Option<Timestamp>,
+}
+
+impl Halt {
+    /// The reason as the end of a sentence: a colon and one clean line, or nothing.
+    pub fn because(&self) -> String {
+        match self.reason.line(REASON_COLUMNS) {
+            reason if reason.is_empty() => reason,
+            reason => format!(": {reason}"),
+        }
+    }
 }
 
 /// What is left of a flattening: the positions that were still seen at the exchange.

@@ -37,7 +37,7 @@ impl fmt::Display for CycleId {
 
 /// The name we give an order before it is sent; the exchange carries it through every report.
 ///
-/// Binance allows `^[\.A-Z\:/a-z0-9_-]{1,36}$` (facts: order parameters).
+/// Binance allows `^[\.A-Z\:/a-z0-9_-]{1,36}$`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientOrderId(String);

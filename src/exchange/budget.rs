@@ -36,8 +36,7 @@ impl Urgency {
     }
 }
 
-/// What a call costs an address, with a symbol and without one, and how badly it is needed (facts: weights of the
-/// endpoints). Orders weigh nothing; they have a budget of their own.
+/// What a call costs an address, with a symbol and without one, and how badly it is needed. Orders weigh nothing; they have a budget of their own.
 const CALLS: &[(&str, &str, u32, u32, Urgency)] = &[
     ("GET", "/fapi/v1/time", 1, 1, Urgency::Protective),
     ("GET", "/fapi/v1/exchangeInfo", 1, 1, Urgency::Background),
@@ -195,7 +194,7 @@ pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<u32> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Orders of one account. Its limits: 300 in 10 s, 1200 a minute (facts: rate limits).
+/// Orders of one account. Its limits: 300 in 10 s, 1200 a minute.
 #[derive(Debug)]
 pub(super) struct OrderMeter {
     short: Budget,

@@ -25,7 +25,7 @@ use super::signing::Params;
 const READ_DEADLINE: Duration = Duration::from_secs(3);
 /// Whole time allowed for a public read: the rules of all contracts are large.
 const PUBLIC_DEADLINE: Duration = Duration::from_secs(10);
-/// Whole time allowed for a call that changes state (facts: execution protocol).
+/// Whole time allowed for a call that changes state.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// How late a read may reach the exchange.
 const READ_WINDOW_MS: i64 = 5000;
@@ -55,7 +55,7 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 pub struct ListenKey(pub(super) SecretString);
 
-/// What a path wants to know about us (facts: security types).
+/// What a path wants to know about us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Security {
     /// Nothing.

@@ -17,7 +17,7 @@ const TRADES: &str = "/fapi/v1/userTrades";
 const INCOME: &str = "/fapi/v1/income";
 /// Rows of a full page; a shorter one is the last of its window.
 const PAGE: usize = 1000;
-/// The longest window a question about the past may have (facts: user trades), less the instant both ends share.
+/// The longest window a question about the past may have: a week, less the instant both ends share.
 const WINDOW_MS: i64 = 7 * 86_400_000 - 1;
 
 impl ExchangeClient {

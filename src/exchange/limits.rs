@@ -15,7 +15,7 @@ use super::budget::{Budget, Claim, OrderCounts, OrderMeter, Urgency};
 /// Pause after a 429 or 418 that names no time.
 const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
 
-/// A ban is at most three days (facts: rate limits); a longer one in an answer is a mistake.
+/// A ban is at most three days; a longer one in an answer is a mistake.
 const LONGEST_PAUSE: Duration = Duration::from_hours(72);
 
 /// How often the exchange's clock is measured.
@@ -81,7 +81,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Weight allowed a minute and address, unless the exchange's rules say otherwise (facts: rate limits).
+    /// Weight allowed a minute and address, unless the exchange's rules say otherwise.
     pub const WEIGHT_A_MINUTE: u32 = 2400;
 
     /// Holds back what can wait before a limit is reached.
@@ -214,7 +214,7 @@ fn millis(amount: i64) -> Duration {
     Duration::from_millis(u64::try_from(amount).unwrap_or(0))
 }
 
-/// The instant in a ban's text: `… banned until 1570000000000 …` (facts: -1003).
+/// The instant in a ban's text: `… banned until 1570000000000 …`, which comes with code -1003.
 fn banned_until(text: &str) -> Option<i64> {
     let rest = text.split("banned until ").nth(1)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();

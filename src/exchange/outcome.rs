@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::domain::Untrusted;
 use crate::net::{Answer, NetError};
 
-/// Codes the desk reacts to by name (facts: codes worth explicit handling).
+/// Codes the desk reacts to by name.
 pub mod codes {
     /// Backend timeout; the order may live.
     pub const TIMEOUT: i64 = -1007;
@@ -175,7 +175,7 @@ pub(super) fn from_answer<T>(
     }
 }
 
-/// Whether a failing answer proves that nothing was executed (facts: outcome classification). In doubt: no.
+/// Whether a failing answer proves that nothing was executed. In doubt: no.
 fn was_surely_refused(status: StatusCode, code: Option<i64>, message: &str) -> bool {
     match status.as_u16() {
         // Stopped at the edge, before any engine: firewall, rate limit, ban.

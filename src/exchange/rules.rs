@@ -8,7 +8,7 @@ use crate::domain::{Notional, Price, Quantity, Symbol, Untrusted};
 use super::orders::MarketOrder;
 use super::wire::opt_num;
 
-/// Least, most and grid of an amount; zero switches a bound off (facts: filter rules).
+/// Least, most and grid of an amount; zero switches a bound off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Least; the grid starts here.

@@ -75,7 +75,7 @@ impl Params {
     }
 }
 
-/// HMAC-SHA256 in lower-case hex (facts: request signing).
+/// HMAC-SHA256 in lower-case hex, as signatures are sent.
 pub(super) fn sign(secret: &SecretString, payload: &[u8]) -> String {
     // HMAC takes keys of any length, so the branch is never taken; were it, the exchange would refuse the request.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {

@@ -1,13 +1,11 @@
-//! Chat completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp serve them (llm.md §4, backend 2).
-
-use std::collections::BTreeMap;
+//! Chat completions, as OpenAI, OpenRouter, Ollama, vLLM and llama.cpp serve them.
 
 use serde_json::{Value, json};
 
 use crate::domain::Untrusted;
 
 use super::client::LlmOptions;
-use super::dialect::{Assemble, Assembled, Dialect};
+use super::dialect::{Assemble, Assembled, Dialect, without_version};
 use super::doubled::writes_a_field_twice;
 use super::error::Interruption;
 use super::message::{Block, Message, Output, RawUsage, Role, StopReason, ToolCall, ToolInput};
@@ -17,10 +15,8 @@ use super::turn::{TurnEvent, TurnRequest};
 pub(super) struct ChatCompletions;
 
 impl Dialect for ChatCompletions {
-    /// Some name the base with `/v1` at its end, some without; both are meant the same.
     fn address(&self, base_url: &str) -> String {
-        let base = base_url.trim_end_matches('/');
-        format!("{}/v1/chat/completions", base.strip_suffix("/v1").unwrap_or(base))
+        format!("{}/v1/chat/completions", without_version(base_url))
     }
 
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
@@ -110,7 +106,8 @@ fn write_message(message: &Message, out: &mut Vec<Value>) {
 #[derive(Debug, Default)]
 struct ChatAssembler {
     text: String,
-    calls: BTreeMap<u64, PendingCall>,
+    /// In the order they began.
+    calls: Vec<PendingCall>,
     finish: Option<String>,
     refusal: String,
     usage: RawUsage,
@@ -122,6 +119,8 @@ struct ChatAssembler {
 /// A tool call as far as it has come: its name stands in the first chunk, its arguments grow.
 #[derive(Debug, Default)]
 struct PendingCall {
+    /// The server's number of it, where it gives one.
+    index: Option<u64>,
     id: String,
     name: String,
     arguments: String,
@@ -155,11 +154,12 @@ impl Assemble for ChatAssembler {
             self.output.bytes += more.len();
             told.push(TurnEvent::TextDelta(more.into()));
         }
-        for thinking in [&delta["reasoning_content"], &delta["reasoning"]] {
-            if let Some(more) = thinking.as_str().filter(|more| !more.is_empty()) {
-                self.output.bytes += more.len();
-                told.push(TurnEvent::ThinkingDelta(more.into()));
-            }
+        // Two names for the same thing, and some servers write both.
+        let mut thinking =
+            ["reasoning_content", "reasoning"].into_iter().filter_map(|name| delta[name].as_str());
+        if let Some(more) = thinking.find(|more| !more.is_empty()) {
+            self.output.bytes += more.len();
+            told.push(TurnEvent::ThinkingDelta(more.into()));
         }
         self.refusal.push_str(delta["refusal"].as_str().unwrap_or_default());
         for part in delta["tool_calls"].as_array().into_iter().flatten() {
@@ -187,7 +187,7 @@ impl Assemble for ChatAssembler {
         if !self.text.is_empty() {
             content.push(Block::Text(self.text.as_str().into()));
         }
-        content.extend(self.calls.iter().map(|(index, call)| call.block(*index, calls_are_whole)));
+        content.extend(self.calls.iter().enumerate().map(|(place, call)| call.block(place, calls_are_whole)));
         Assembled {
             content,
             usage: self.usage,
@@ -201,17 +201,23 @@ impl Assemble for ChatAssembler {
 
 impl ChatAssembler {
     fn take_call(&mut self, part: &Value, data: &str) -> Option<TurnEvent> {
-        // A server that sends whole calls may leave the index out; each is then one of its own.
-        let next = self.calls.last_key_value().map_or(0, |(last, _)| last + 1);
-        let index = part["index"].as_u64().unwrap_or(next);
-        let is_new = !self.calls.contains_key(&index);
-        let call = self.calls.entry(index).or_default();
-        if let Some(id) = part["id"].as_str().filter(|id| !id.is_empty()) {
-            id.clone_into(&mut call.id);
-        }
         let function = &part["function"];
-        if let Some(name) = function["name"].as_str().filter(|name| !name.is_empty()) {
-            name.clone_into(&mut call.name);
+        let said = |value: &'_ Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let (index, id, name) = (part["index"].as_u64(), said(&part["id"]), said(&function["name"]));
+        let known = self.continued(index, id.as_deref(), name.as_deref());
+        let is_new = known.is_none();
+        if is_new {
+            self.calls.push(PendingCall { index, ..PendingCall::default() });
+        }
+        let call = match known {
+            Some(place) => &mut self.calls[place],
+            None => self.calls.last_mut()?,
+        };
+        if let Some(id) = id {
+            call.id = id;
+        }
+        if let Some(name) = name {
+            call.name = name;
         }
         match &function["arguments"] {
             Value::String(more) => {
@@ -226,6 +232,23 @@ impl ChatAssembler {
             _ => {}
         }
         is_new.then(|| TurnEvent::ToolUseStarted { id: call.id.clone(), name: call.name.as_str().into() })
+    }
+
+    /// The call that a part goes on with; `None` when it begins another. The server's number says so, unless the part
+    /// bears an id of its own: some servers number every call 0. Without number and id, a name begins a call, and a part
+    /// without anything goes on with the last.
+    fn continued(&self, index: Option<u64>, id: Option<&str>, name: Option<&str>) -> Option<usize> {
+        let fits = |call: &PendingCall| id.is_none_or(|id| call.id.is_empty() || call.id == id);
+        match (index, id, name) {
+            (Some(index), ..) => self
+                .calls
+                .iter()
+                .rposition(|call| call.index == Some(index))
+                .filter(|place| fits(&self.calls[*place])),
+            (None, Some(id), _) => self.calls.iter().rposition(|call| call.id == id),
+            (None, None, Some(_)) => None,
+            (None, None, None) => self.calls.len().checked_sub(1),
+        }
     }
 
     /// Cached input is a part of the prompt here; inside the house it stands beside it.
@@ -256,7 +279,7 @@ impl ChatAssembler {
 }
 
 impl PendingCall {
-    fn block(&self, index: u64, is_whole: bool) -> Block {
+    fn block(&self, place: usize, is_whole: bool) -> Block {
         let written =
             if self.arguments.trim().is_empty() && is_whole { "{}" } else { self.arguments.as_str() };
         let input = if is_whole && !self.is_doubled {
@@ -265,7 +288,7 @@ impl PendingCall {
             ToolInput::Broken(self.arguments.as_str().into())
         };
         // Without an id of the server's there must still be one that joins call and result.
-        let id = if self.id.is_empty() { format!("call_{index}") } else { self.id.clone() };
+        let id = if self.id.is_empty() { format!("call_{place}") } else { self.id.clone() };
         Block::ToolUse(ToolCall { id, name: self.name.clone(), input })
     }
 }

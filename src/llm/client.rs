@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use crate::domain::{Clock, SystemClock, Untrusted};
 use crate::net::{Body, NetError, Transport};
 
+use super::capability;
 use super::chat::ChatCompletions;
 use super::dialect::{Assemble, Assembled, Dialect, Messages};
 use super::error::{Interruption, LlmError, Partial};
-use super::headers::{backoff, header, retry_after, running_short, worth_retrying};
+use super::headers::{backoff, request_id, retry_after, running_short, worth_retrying};
 use super::message::RawUsage;
 use super::price::{self, ModelPrice};
 use super::turn::{Cut, FailedTry, Turn, TurnEvent, TurnRequest, Until};
@@ -60,7 +61,7 @@ impl Protocol {
 pub struct LlmOptions {
     /// `builtin`, `anthropic` or another name of the settings; for records only.
     pub provider: String,
-    /// Address without `/v1`, such as `https://api.anthropic.com`.
+    /// Address, with or without `/v1`, such as `https://api.anthropic.com`.
     pub base_url: String,
     /// The model's id.
     pub model: String,
@@ -80,11 +81,19 @@ pub struct LlmOptions {
     pub strict_tools: bool,
     /// What tokens cost; `None` when nobody told.
     pub price: Option<ModelPrice>,
+    /// Whether no model answers but something that stands in for one: its tokens and their cost are estimates.
+    pub is_simulated: bool,
+    /// Whether the provider is asked to keep a conversation for its next turn.
+    pub caches: bool,
+    /// The effort that is asked for, if any. Messages API only.
+    pub effort: Option<String>,
+    /// Whether a summary of the model's thinking is asked for. Messages API only.
+    pub shows_thinking: bool,
 }
 
 impl LlmOptions {
-    /// The usual way: 8192 output tokens, the key as a bearer, 90 s of silence, three tries, strict tools, the price of
-    /// the table.
+    /// The usual way: 8192 output tokens, the key as a bearer, 90 s of silence, three tries, strict tools, price and
+    /// capabilities of the tables.
     pub fn new(
         provider: impl Into<String>,
         base_url: impl Into<String>,
@@ -92,6 +101,7 @@ impl LlmOptions {
         api_key: SecretString,
     ) -> Self {
         let model = model.into();
+        let known = capability::of(&model);
         Self {
             price: price::of(&model),
             strict_tools: true,
@@ -104,6 +114,10 @@ impl LlmOptions {
             auth: Auth::Bearer,
             idle_timeout: Duration::from_secs(90),
             attempts: 3,
+            is_simulated: false,
+            caches: true,
+            effort: known.and_then(|known| known.effort).map(str::to_owned),
+            shows_thinking: known.is_some_and(|known| known.thinks),
         }
     }
 }
@@ -126,6 +140,16 @@ impl LlmClient {
         &self.options
     }
 
+    /// The body a request is sent with.
+    pub fn body_of(&self, request: &TurnRequest) -> Vec<u8> {
+        self.options.protocol.dialect().body(&self.options, request)
+    }
+
+    /// What a request is certain to take, however it is answered. `may_be_cached`: most of it was sent before.
+    pub fn least_usage(&self, request: &TurnRequest, may_be_cached: bool) -> RawUsage {
+        RawUsage::at_least(self.body_of(request).len(), may_be_cached)
+    }
+
     /// Makes one request and follows its answer to the end, as long as `until` allows. Failed tries are repeated only
     /// while nothing of an answer has arrived; each is told, for it may have been paid for.
     pub async fn run_turn(
@@ -134,7 +158,7 @@ impl LlmClient {
         until: &Until,
         on_event: &mut (dyn FnMut(TurnEvent) + Send),
     ) -> Result<Turn, LlmError> {
-        let raw_request = self.options.protocol.dialect().body(&self.options, request);
+        let raw_request = self.body_of(request);
         let mut attempt = 1;
         loop {
             if until.ending.is_cancelled() {
@@ -203,7 +227,7 @@ impl LlmClient {
             return Err(self.refusal(response, attempts, until).await);
         }
         let status = response.status().as_u16();
-        let request_id = header(response.headers(), "request-id");
+        let request_id = request_id(response.headers());
         let running_short = running_short(response.headers());
         let mut assembler = self.options.protocol.dialect().assembler();
         let raw = Arc::new(Mutex::new(Vec::new()));
@@ -310,13 +334,22 @@ impl LlmClient {
         });
         let mut events = std::pin::pin!(chunks.eventsource());
         while let Some(event) = events.next().await {
-            let event = event.map_err(|error| match error {
-                EventStreamError::Transport(cause) => cause,
-                EventStreamError::Utf8(_) => Interruption::Unreadable("it is not UTF-8".to_owned()),
-                EventStreamError::Parser(_) => {
-                    Interruption::Unreadable("it is not an event stream".to_owned())
+            let event = match event {
+                Ok(event) => event,
+                // Everything was said; only the word that nothing follows is missing.
+                Err(EventStreamError::Transport(Interruption::Net(_) | Interruption::Silent(_)))
+                    if assembler.may_end() =>
+                {
+                    return Ok(());
                 }
-            })?;
+                Err(EventStreamError::Transport(cause)) => return Err(cause),
+                Err(EventStreamError::Utf8(_)) => {
+                    return Err(Interruption::Unreadable("it is not UTF-8".to_owned()));
+                }
+                Err(EventStreamError::Parser(_)) => {
+                    return Err(Interruption::Unreadable("it is not an event stream".to_owned()));
+                }
+            };
             for told in assembler.feed(&event.data)? {
                 on_event(told);
             }
@@ -344,7 +377,7 @@ impl LlmClient {
         let spend_limit =
             error["details"]["error_code"].as_str().is_some_and(|code| code.ends_with("spend_limit_reached"))
                 || error["code"] == "insufficient_quota";
-        let request_id = header(&parts.headers, "request-id")
+        let request_id = request_id(&parts.headers)
             .or_else(|| json["request_id"].as_str().map(|id| Untrusted::from(id).line(80)));
         Failure {
             retryable: !spend_limit && worth_retrying(parts.status, &parts.headers),

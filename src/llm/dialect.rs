@@ -25,6 +25,12 @@ pub(super) trait Dialect: Sync {
     fn assembler(&self) -> Box<dyn Assemble + Send>;
 }
 
+/// A base address without `/v1` at its end. Some name it with that, some without; both mean the same.
+pub(super) fn without_version(base_url: &str) -> &str {
+    let base = base_url.trim_end_matches('/');
+    base.strip_suffix("/v1").unwrap_or(base)
+}
+
 /// Puts one answer together from the data of its stream's events.
 pub(super) trait Assemble {
     /// Takes one event's data and says what is worth showing.
@@ -53,7 +59,7 @@ pub(super) struct Messages;
 
 impl Dialect for Messages {
     fn address(&self, base_url: &str) -> String {
-        format!("{}/v1/messages", base_url.trim_end_matches('/'))
+        format!("{}/v1/messages", without_version(base_url))
     }
 
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
@@ -64,6 +70,12 @@ impl Dialect for Messages {
         let mut body = json!({ "model": options.model, "max_tokens": options.max_tokens, "stream": true });
         if request.cache {
             body["cache_control"] = json!({ "type": "ephemeral" });
+        }
+        if options.shows_thinking {
+            body["thinking"] = json!({ "type": "adaptive", "display": "summarized" });
+        }
+        if let Some(effort) = &options.effort {
+            body["output_config"] = json!({ "effort": effort });
         }
         if !request.tools.is_empty() {
             body["tools"] = json!(request.tools);

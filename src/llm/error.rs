@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::Untrusted;
 use crate::net::NetError;
 
-use super::message::{Block, RawUsage};
+use super::message::{Block, RawUsage, text_of};
 
 /// Why a turn failed.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,22 @@ pub enum LlmError {
     /// Nobody waits for the answer any more, and it had not begun.
     #[error("the desk ended before the model answered")]
     Cancelled,
+}
+
+impl LlmError {
+    /// Whether an answer had begun and something cut it that need not happen again. The same request may then be made
+    /// once more, by whoever counts what both cost: this client makes none again of which something has come.
+    pub fn may_pass_when_repeated(&self) -> bool {
+        let Self::Interrupted { cause, partial } = self else { return false };
+        let passes = matches!(
+            cause,
+            Interruption::Reported { .. }
+                | Interruption::Net(_)
+                | Interruption::EndedEarly
+                | Interruption::Silent(_)
+        );
+        passes && !partial.raw_response.is_empty()
+    }
 }
 
 /// What the operator can do about a refusal.
@@ -108,4 +124,11 @@ pub struct Partial {
     pub raw_response: Vec<u8>,
     /// Tries made.
     pub attempts: u32,
+}
+
+impl Partial {
+    /// All text that had come.
+    pub fn text(&self) -> Untrusted {
+        text_of(&self.content)
+    }
 }

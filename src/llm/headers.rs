@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::domain::{Timestamp, Untrusted};
 
-/// Which statuses pass by themselves (facts: errors); the provider's own word goes first.
+/// Which statuses pass by themselves; the provider's own word goes first.
 pub(super) fn worth_retrying(status: StatusCode, headers: &HeaderMap) -> bool {
     match headers.get("x-should-retry").map(HeaderValue::as_bytes) {
         Some(b"true") => true,
@@ -37,7 +37,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     (date("retry-after")? - now).to_std().ok()
 }
 
-pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The request's id, by either protocol's name of it.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+    header(headers, "request-id").or_else(|| header(headers, "x-request-id"))
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(Untrusted::from(headers.get(name)?.to_str().ok()?).line(80))
 }
 

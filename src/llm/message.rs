@@ -88,6 +88,17 @@ impl Block {
     }
 }
 
+/// All text of some blocks.
+pub(super) fn text_of(content: &[Block]) -> Untrusted {
+    let mut whole = Untrusted::default();
+    for block in content {
+        if let Block::Text(text) = block {
+            whole.push(text);
+        }
+    }
+    whole
+}
+
 impl Serialize for Block {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -259,8 +270,16 @@ impl RawUsage {
     }
 
     /// A request that was sent and brought nothing back: it may be billed all the same.
-    pub(super) fn of_unanswered(sent: usize) -> Self {
+    pub fn of_unanswered(sent: usize) -> Self {
         Self::default().filled_in(sent, Output::default(), false)
+    }
+
+    /// What a request of so many bytes is certain to take before it is answered: no text has more than four bytes a token,
+    /// and nothing is cheaper than the cache.
+    pub(super) fn at_least(sent: usize, may_be_cached: bool) -> Self {
+        let tokens = sent as u64 / 4;
+        let (input_tokens, cache_read_input_tokens) = if may_be_cached { (0, tokens) } else { (tokens, 0) };
+        Self { input_tokens, cache_read_input_tokens, estimated: true, ..Self::default() }
     }
 
     /// Estimates what the provider did not tell, so that nothing counts as free by silence: the input from the bytes

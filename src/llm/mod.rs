@@ -5,6 +5,7 @@
 //! middle of one are told apart and never look like an empty answer.
 
 mod assembler;
+pub mod capability;
 mod chat;
 mod client;
 mod dialect;

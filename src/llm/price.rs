@@ -56,11 +56,18 @@ pub fn of(model: &str) -> Option<ModelPrice> {
     Some(ModelPrice { input, output, cache_write, cache_write_1h, cache_read, surcharge_above })
 }
 
-fn without_date(model: &str) -> &str {
+/// The id without the date some names end in.
+pub(super) fn without_date(model: &str) -> &str {
     match model.rsplit_once('-') {
         Some((id, date)) if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) => id,
         _ => model,
     }
+}
+
+/// Every id of the table.
+#[cfg(test)]
+pub(super) fn ids() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(id, _)| *id)
 }
 
 impl ModelPrice {
@@ -110,6 +117,7 @@ pub fn usage(price: Option<&ModelPrice>, usage: &RawUsage) -> Usage {
         cache_read_input_tokens: usage.cache_read_input_tokens,
         cache_creation_input_tokens: usage.cache_creation_input_tokens,
         cost_usd: price.map(|price| price.cost(usage)).unwrap_or_default().normalize(),
+        is_estimate: usage.estimated,
     }
 }
 

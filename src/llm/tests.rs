@@ -538,3 +538,30 @@ proptest::proptest! {
         proptest::prop_assert!(result.is_err());
     }
 }
+
+#[tokio::test]
+async fn effort_and_a_summary_of_the_thinking_are_asked_for_where_the_model_knows_them() {
+    for (id, effort, thinks) in [
+        ("claude-sonnet-4-6", json!("medium"), Value::Null),
+        ("claude-opus-5-5", Value::Null, json!({"type": "adaptive", "display": "summarized"})),
+        ("llama-9", Value::Null, Value::Null),
+    ] {
+        let server = Server::playing([ok(frames(&[vec![start()], end("end_turn")].concat()))]);
+        let client = server.client_with(|options| {
+            *options = LlmOptions::new("test", "http://model/v1/", id, "sk-very-secret".into());
+        });
+        run(&client, Duration::from_hours(1)).await.0.unwrap();
+        let body = server.seen.lock().unwrap()[0].1.clone();
+        assert_eq!((&body["output_config"]["effort"], &body["thinking"]), (&effort, &thinks), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_its_id_under_either_name() {
+    for name in ["request-id", "x-request-id"] {
+        let body = frames(&[vec![start()], end("end_turn")].concat());
+        let play = Play::Answer { status: 200, headers: vec![(name, "req_9")], body: body.into() };
+        let turn = Server::playing([play]).run().await.0.unwrap();
+        assert_eq!(turn.request_id.as_deref(), Some("req_9"), "{name}");
+    }
+}

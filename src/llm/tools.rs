@@ -115,6 +115,11 @@ impl ApiCall {
             }
             Some(_) => return Err("`params` must be an object".to_owned()),
         }
+        let mut names = std::collections::BTreeSet::new();
+        if let Some((twice, _)) = params.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            let twice = crate::domain::Untrusted::new(twice.as_str()).line(30);
+            return Err(format!("the parameter {twice:?} is given twice"));
+        }
         Ok(Self { endpoint: path.to_owned(), params })
     }
 }
@@ -142,6 +147,8 @@ mod tests {
             assert!(read(&json!({ "endpoint": endpoint })).is_err(), "{endpoint}");
         }
         assert!(read(&json!({"params": {}})).is_err());
+        let twice = read(&json!({"endpoint": "/candles/BTCUSDT?limit=5", "params": {"limit": 9}}));
+        assert_eq!(twice.unwrap_err(), "the parameter \"limit\" is given twice");
         assert!(read(&json!({"endpoint": "/price/BTCUSDT", "params": {"a": [1]}})).is_err());
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Untrusted;
 
-use super::message::{Block, Message, RawUsage, StopReason, Tool, ToolCall};
+use super::message::{Block, Message, RawUsage, StopReason, Tool, ToolCall, text_of};
 
 /// How long a turn may go on, whatever has come by then.
 #[derive(Debug, Clone)]
@@ -140,13 +140,16 @@ pub struct FailedTry {
 impl Turn {
     /// All text of the answer.
     pub fn text(&self) -> Untrusted {
-        let mut whole = Untrusted::default();
-        for block in &self.content {
-            if let Block::Text(text) = block {
-                whole.push(text);
-            }
-        }
-        whole
+        text_of(&self.content)
+    }
+
+    /// What the model let see of its thinking.
+    pub fn thinking(&self) -> String {
+        let thoughts = self.content.iter().filter_map(|block| match block {
+            Block::Other(value) if value["type"] == "thinking" => value["thinking"].as_str(),
+            _ => None,
+        });
+        thoughts.filter(|thought| !thought.is_empty()).collect::<Vec<_>>().join("\n\n")
     }
 
     /// The calls the model waits for. None when it stopped for any other reason: a call may then be cut off.

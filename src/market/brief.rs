@@ -1,4 +1,4 @@
-//! The brief: all the market data of one cycle, gathered side by side before the model is asked (SPEC §2.2).
+//! The brief: all the market data of one cycle, gathered side by side before the model is asked.
 //!
 //! What fails or is old is named among the sources and never keeps the rest from arriving.
 

@@ -10,7 +10,7 @@ use ta_lib::{Core, MAType, OutRange, RetCode};
 use crate::domain::Candle;
 
 /// Indicators are always computed on up to this many closed candles, whatever the caller wants to see. With the
-/// running one that makes 499 rows, the most the exchange sends at its second lowest price (binance.md §1.4).
+/// running one that makes 499 rows, the most the exchange sends at its second lowest price.
 pub const WINDOW: usize = 498;
 
 /// The library refused what was asked; the settings are outside its range.

@@ -85,7 +85,7 @@ pub(crate) struct Inner {
     us30: Shelf<(), Arc<IndexChart>>,
 }
 
-/// What the exchange allows one address a minute (binance.md §1.3).
+/// What the exchange allows one address a minute.
 const WEIGHT_A_MINUTE: u32 = 2400;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -314,7 +314,7 @@ impl Simsar {
 
     /// Hours between two fundings of a contract.
     pub(crate) async fn funding_interval(&self, symbol: &Symbol) -> Result<u8, SourceError> {
-        /// What a contract has that the exchange does not list as different (binance.md §1.4).
+        /// What a contract has that the exchange does not list as different.
         const USUAL: u8 = 8;
         let intervals = self.funding_intervals().await?;
         Ok(intervals.value.get(symbol.as_str()).copied().unwrap_or(USUAL))
@@ -408,7 +408,7 @@ fn refused_note(refused: usize, what: &str) -> Option<String> {
     (refused > 0).then(|| format!("{refused} {what} refused"))
 }
 
-/// The periods of the exchange's statistics (binance.md §1.4).
+/// The periods of the exchange's statistics.
 pub(crate) const PERIODS: [(&str, i64); 9] = [
     ("5m", 5),
     ("15m", 15),

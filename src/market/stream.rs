@@ -1,4 +1,4 @@
-//! Live prices over the public streams (binance.md §1.9): mark prices for what positions are worth, and the best bid
+//! Live prices over the public streams: mark prices for what positions are worth, and the best bid
 //! and ask for what a coin costs. Each has a route of its own; on the other one it would be silent.
 //!
 //! A stream can be accepted and stay silent for ever, so every contract has its own sign of life; one that is silent

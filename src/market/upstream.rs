@@ -28,9 +28,9 @@ const MORE_TRIES: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A pause asked for that is no longer than this is waited out within the read.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
-/// The pause kept after 429 or 418 without `retry-after` (binance.md §2.1: at least 60 s).
+/// The pause kept after 429 or 418 without `retry-after`: at least 60 s are due.
 const DEFAULT_WAIT: Duration = Duration::from_mins(1);
-/// How the exchange says what this address used of its minute (binance.md §1.3).
+/// How the exchange says what this address used of its minute.
 const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 /// Nothing is sent for this long when the minute's weight is nearly used up: a ban would last far longer.
 const WEIGHT_WAIT: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use rusqlite::params;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::error::StoreError;
@@ -37,8 +38,6 @@ pub struct ModelCall {
     pub stop_reason: Option<String>,
     /// Tokens and money.
     pub usage: Usage,
-    /// Whether a figure of it is our estimate, because the provider told none.
-    pub is_estimate: bool,
     /// The provider's id of the request.
     pub request_id: Option<String>,
     /// Duration in milliseconds.
@@ -58,6 +57,19 @@ pub struct Spending {
     pub time: Duration,
 }
 
+/// How a conversation ended that brought no answer, or no repair of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Answers that were taken before.
+    pub answers: u32,
+    /// Requests that were made by then.
+    pub requests: u32,
+    /// Why it ended.
+    pub words: String,
+    /// Whether nothing of the cycle might trade because of it.
+    pub forbids_trading: bool,
+}
+
 /// How often the model used a tool lately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToolHabit {
@@ -68,17 +80,35 @@ pub struct ToolHabit {
 }
 
 impl Store {
-    /// Keeps one request to the model with its answer.
-    pub async fn put_model_call(&self, call: &ModelCall) -> Result<(), StoreError> {
+    /// Keeps one request to the model with its answer, and says under which number.
+    pub async fn put_model_call(&self, call: &ModelCall) -> Result<i64, StoreError> {
+        self.write_model_call(None, call).await
+    }
+
+    /// Puts what became of a request in the place of what was kept of it before.
+    pub async fn replace_model_call(&self, number: i64, call: &ModelCall) -> Result<(), StoreError> {
+        self.write_model_call(Some(number), call).await.map(drop)
+    }
+
+    /// Takes a request away again that was never sent.
+    pub async fn forget_model_call(&self, number: i64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection.execute("DELETE FROM model_calls WHERE id = ?1", [number])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn write_model_call(&self, number: Option<i64>, call: &ModelCall) -> Result<i64, StoreError> {
         let mut call = call.clone();
         call.request = packed(&call.request)?;
         call.response = packed(&call.response)?;
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
-                "INSERT INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
+                "INSERT OR REPLACE INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
                      output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms,
-                     error, status, is_estimate)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                     error, status, is_estimate, id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             )?;
             statement.execute(params![
                 call.cycle.as_str(),
@@ -96,9 +126,10 @@ impl Store {
                 call.ms,
                 call.error,
                 call.status,
-                call.is_estimate,
+                call.usage.is_estimate,
+                number,
             ])?;
-            Ok(())
+            Ok(connection.last_insert_rowid())
         })
         .await
     }
@@ -128,14 +159,39 @@ impl Store {
                         cache_read_input_tokens: tokens(7)?,
                         cache_creation_input_tokens: tokens(8)?,
                         cost_usd: decimal("model_calls.cost_usd", &row.get::<_, String>(9)?)?,
+                        is_estimate: row.get(14)?,
                     },
                     request_id: row.get(10)?,
                     ms: row.get(11)?,
                     error: row.get(12)?,
                     status: row.get(13)?,
-                    is_estimate: row.get(14)?,
                 })
             })
+        })
+        .await
+    }
+
+    /// Keeps how the conversation of a cycle ended.
+    pub async fn put_ending(&self, cycle: &CycleId, ending: &Ending) -> Result<(), StoreError> {
+        let (cycle, ending) = (cycle.clone(), serde_json::to_string(ending)?);
+        self.write(move |connection| {
+            let query = "UPDATE cycles SET ending = ?2 WHERE id = ?1";
+            connection.execute(query, params![cycle.as_str(), ending])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// How the conversation of a cycle ended, if it did not end with an answer.
+    pub async fn ending_of(&self, cycle: &CycleId) -> Result<Option<Ending>, StoreError> {
+        let cycle = cycle.clone();
+        self.read(move |connection| {
+            let query = "SELECT ending FROM cycles WHERE id = ?1 AND ending IS NOT NULL";
+            let mut statement = connection.prepare_cached(query)?;
+            let found = collect(&mut statement, [cycle.as_str()], |row| {
+                Ok(serde_json::from_str(&row.get::<_, String>(0)?)?)
+            })?;
+            Ok(found.into_iter().next())
         })
         .await
     }
@@ -199,7 +255,8 @@ impl Store {
     pub async fn usage_since(&self, since: Timestamp) -> Result<Usage, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd
+                "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd,
+                     is_estimate
                  FROM model_calls WHERE at >= ?1",
             )?;
             let calls = collect(&mut statement, [since.timestamp_millis()], |row| {
@@ -211,6 +268,7 @@ impl Store {
                     cache_read_input_tokens: tokens(2)?,
                     cache_creation_input_tokens: tokens(3)?,
                     cost_usd: decimal("model_calls.cost_usd", &cost)?,
+                    is_estimate: row.get(5)?,
                 })
             })?;
             let mut total = Usage::default();

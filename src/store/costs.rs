@@ -112,7 +112,8 @@ impl Store {
                 })
             })?;
             let mut statement = connection.prepare_cached(
-                "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd
+                "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd,
+                     is_estimate
                  FROM model_calls WHERE cycle = ?1",
             )?;
             for line in &mut cycles {
@@ -124,6 +125,7 @@ impl Store {
                         cache_read_input_tokens: tokens(2)?,
                         cache_creation_input_tokens: tokens(3)?,
                         cost_usd: decimal("model_calls.cost_usd", &row.get::<_, String>(4)?)?,
+                        is_estimate: row.get(5)?,
                     })
                 })?;
                 for usage in calls {

@@ -25,7 +25,7 @@ impl Store {
                 serde_json::to_string(&halt.scope)?,
                 word(&halt.level)?,
                 serde_json::to_string(&halt.origin)?,
-                halt.reason,
+                halt.reason.raw(),
                 halt.since.timestamp_millis(),
                 halt.until.map(|until| until.timestamp_millis()),
             ])?;
@@ -60,7 +60,7 @@ impl Store {
                     scope: serde_json::from_str(&scope).map_err(|_| unreadable("halts.scope", &scope))?,
                     level: unword("halts.level", &text(1)?)?,
                     origin: serde_json::from_str(&origin).map_err(|_| unreadable("halts.origin", &origin))?,
-                    reason: text(3)?,
+                    reason: text(3)?.into(),
                     since: instant("halts.since", row.get(4)?)?,
                     until: until.map(|millis| instant("halts.until", millis)).transpose()?,
                 })

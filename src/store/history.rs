@@ -267,6 +267,7 @@ fn line_of(row: &Row<'_>) -> Result<CycleLine, StoreError> {
             cache_read_input_tokens: tokens(9)?.unwrap_or_default(),
             cache_creation_input_tokens: tokens(10)?.unwrap_or_default(),
             cost_usd: decimal("cycles.cost_usd", &cost)?,
+            is_estimate: row.get(22)?,
         }),
         _ => None,
     };

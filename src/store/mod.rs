@@ -44,7 +44,7 @@ use std::sync::atomic::AtomicU64;
 
 use rusqlite::Connection;
 
-pub use conversation::{ModelCall, Spending, ToolHabit};
+pub use conversation::{Ending, ModelCall, Spending, ToolHabit};
 pub use costs::{CycleCost, DayCost, ModelCost, by_day};
 pub use cycles::{CycleLine, CycleStart, CycleState};
 pub use differences::{Difference, DifferenceKind};

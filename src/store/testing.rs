@@ -134,6 +134,7 @@ pub(super) fn usage(cost: &str) -> Usage {
         cache_read_input_tokens: 5,
         cache_creation_input_tokens: 7,
         cost_usd: cost.parse().unwrap(),
+        is_estimate: false,
     }
 }
 
@@ -147,7 +148,6 @@ pub(super) fn model_call(cycle: &CycleId, seconds: i64, cost: &str) -> ModelCall
         response: vec![0, 159, 146, 150],
         stop_reason: Some("end_turn".into()),
         usage: usage(cost),
-        is_estimate: false,
         request_id: None,
         ms: 12.25,
         error: None,

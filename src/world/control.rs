@@ -1,4 +1,4 @@
-//! The world's own paths, for tests and operators only (CONTRACTS §2).
+//! The world's own paths, for tests and operators only; no vendor serves them.
 
 use std::sync::Arc;
 

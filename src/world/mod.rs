@@ -239,7 +239,7 @@ impl World {
         hex::encode(&Sha256::digest(named)[..6])
     }
 
-    /// Everything on one port (CONTRACTS §2): exchange, sources, model and controls. Where prices are told from outside,
+    /// Everything on one port: exchange, sources, model and controls. Where prices are told from outside,
     /// the exchange alone: the rest is asked where the prices come from.
     pub fn router(self: &Arc<Self>) -> Router {
         if self.fed.is_some() {

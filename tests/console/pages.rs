@@ -361,7 +361,7 @@ pub fn guarded() -> Snapshot {
             scope: HaltScope::Account(account_name("tugrul")),
             level: HaltLevel::Flattened,
             origin: HaltOrigin::Guard(Rule::DailyLoss),
-            reason: String::new(),
+            reason: jarvis::domain::Untrusted::default(),
             since: time("2026-03-02T10:00:00Z"),
             until: None,
         },

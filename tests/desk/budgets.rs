@@ -24,11 +24,11 @@ fn ended_without_trades(report: &CycleReport, why: &str) -> bool {
 
 #[tokio::test]
 async fn a_spent_day_ends_the_cycle_and_then_nothing_is_asked_at_all() {
-    let rig = rig(|settings| settings.model.daily_budget_usd = Decimal::new(1, 2)).await;
+    let rig = rig(|settings| settings.model.daily_budget_usd = Decimal::new(4, 2)).await;
     let first = rig.cycle().await;
-    assert!(ended_without_trades(&first, "the day's budget of $0.01 is spent"), "{:?}", first.errors);
+    assert!(ended_without_trades(&first, "the day's budget of $0.04 is spent"), "{:?}", first.errors);
     assert_eq!(first.model.iterations, 1, "the second turn is refused before it is sent");
-    assert!(first.usage.cost_usd > Decimal::new(1, 2));
+    assert!(first.usage.cost_usd > Decimal::new(4, 2), "{:?}", first.usage);
     let second = rig.cycle().await;
     assert!(ended_without_trades(&second, "the day's budget"), "{:?}", second.errors);
     assert_eq!(second.usage.input_tokens, 0);
@@ -45,11 +45,9 @@ async fn a_cycle_has_budgets_of_its_own() {
 #[tokio::test]
 async fn a_day_has_tokens_and_seconds_as_it_has_dollars() {
     let rig = rig(|settings| settings.model.daily_tokens = 1000).await;
-    for iterations in [1, 0] {
-        let report = rig.cycle().await;
-        assert!(ended_without_trades(&report, "the day's budget of 1000 tokens"), "{:?}", report.errors);
-        assert_eq!(report.model.iterations, iterations);
-    }
+    let report = rig.cycle().await;
+    assert!(ended_without_trades(&report, "the day's budget of 1000 tokens"), "{:?}", report.errors);
+    assert_eq!(report.model.iterations, 0);
     let late = crate::budgets::rig(|settings| settings.model.daily_seconds = 0).await.cycle().await;
     assert!(ended_without_trades(&late, "the day's budget of 0 s"), "{:?}", late.errors);
 }

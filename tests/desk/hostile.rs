@@ -1,6 +1,7 @@
 //! Headlines that give orders, an analyst that obeys them, and limits that hold all the same.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jarvis::config::Settings;
 use jarvis::desk::conversation::MOST_CALLS;
@@ -8,7 +9,7 @@ use jarvis::domain::{AccountState, CycleReport, DecisionWord, OutcomeKind};
 use jarvis::world::analyst::{AnalystOptions, Fault};
 use rust_decimal::Decimal;
 
-use crate::rig::{Plan, Rig};
+use crate::rig::{Between, Instead, Plan, Rig};
 
 const CORPUS: &str = include_str!("hostile.txt");
 /// Headlines of one category in one prompt.
@@ -104,4 +105,52 @@ async fn the_sober_analyst_reads_the_same_headlines_and_is_not_moved_by_orders()
     let words =
         |report: &CycleReport| report.decisions.iter().map(|row| row.proposal.decision).collect::<Vec<_>>();
     assert_eq!(words(&plain), words(&ordered));
+}
+
+/// Everything of a prompt but what stands inside its envelopes.
+fn outside(prompt: &str) -> String {
+    let mut inside = false;
+    let mut kept = Vec::new();
+    for line in prompt.lines() {
+        inside |= line.starts_with("<fetched id=");
+        if !inside {
+            kept.push(line);
+        }
+        inside &= !line.starts_with("</fetched id=");
+    }
+    kept.join("\n")
+}
+
+/// A desk whose calendar holds such entries, all of high impact and in the next minutes.
+async fn calendar_of(names: &[&str], fault: Option<Fault>) -> Rig {
+    let entries: Vec<_> = (1..)
+        .zip(names)
+        .map(|(minutes, name)| {
+            let at = crate::rig::now() + chrono::Duration::minutes(minutes);
+            serde_json::json!({"actual": null, "country": "US", "estimate": 1.0, "event": name, "impact": "high",
+                "prev": 1.0, "time": at.format("%Y-%m-%d %H:%M:%S").to_string(), "unit": "%"})
+        })
+        .collect();
+    let body: &'static str = serde_json::json!({ "economicCalendar": entries }).to_string().leak();
+    let between: Between =
+        Arc::new(move |path| path.ends_with("/calendar/economic").then_some(Instead::Says(200, None, body)));
+    let analyst = AnalystOptions { fault, ..AnalystOptions::default() };
+    Rig::new(Plan { analyst, between: Some(between), ..Plan::default() }).await
+}
+
+#[tokio::test]
+async fn a_calendar_name_stays_in_its_envelope_while_its_entry_bars_every_opening() {
+    let lines: Vec<&str> = CORPUS.lines().filter(|line| !line.is_empty()).collect();
+    for batch in lines.chunks(15) {
+        let plain = vec!["Prices"; batch.len()];
+        let rig = calendar_of(batch, Some(Fault::Gullible)).await;
+        let prompt = rig.floor.draft_prompts().await.unwrap().user;
+        let barred = "not_offered_event_blackout: all accounts LONG/SHORT: a high-impact entry at ";
+        assert!(prompt.contains(barred), "{prompt}");
+        let quiet = calendar_of(&plain, None).await.floor.draft_prompts().await.unwrap().user;
+        assert_eq!(outside(&prompt), outside(&quiet));
+        let report = rig.cycle().await;
+        check_limits(&report, &rig.accounts().await, batch);
+        assert!(report.decisions.iter().all(|row| row.outcome.kind != OutcomeKind::Opened));
+    }
 }

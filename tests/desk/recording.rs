@@ -121,3 +121,54 @@ async fn a_try_that_failed_before_the_answer_is_kept_and_does_not_disturb_the_pl
     let played = play_back(&rig.store, &before.cycle_id, 10).await.unwrap();
     assert_eq!((played.differences, played.equal_requests), (Vec::new(), calls.len() - 1));
 }
+
+fn tokens(calls: &[jarvis::store::ModelCall]) -> u64 {
+    let each = calls.iter().map(|call| {
+        let usage = &call.usage;
+        usage.input_tokens
+            + usage.output_tokens
+            + usage.cache_read_input_tokens
+            + usage.cache_creation_input_tokens
+    });
+    each.sum()
+}
+
+#[tokio::test]
+async fn a_cycle_that_a_budget_ended_ends_the_same_when_it_is_had_again() {
+    let analyst = || AnalystOptions {
+        fault: Some(Fault::MalformedRows),
+        faulty_answers: Some(3),
+        ..AnalystOptions::default()
+    };
+    let whole = Rig::new(Plan { analyst: analyst(), ..quiet() }).await;
+    let calls = whole.store.model_calls_of(&whole.cycle().await.cycle_id).await.unwrap();
+    assert_eq!(calls.len(), 4, "two looks, an answer, its repair");
+    // Before the second turn; at the answer; before the repair; at the repair.
+    for (asked, limit) in [
+        (1, tokens(&calls[..1]) + 1),
+        (3, tokens(&calls[..3]) - 1),
+        (3, tokens(&calls[..3]) + 1),
+        (4, tokens(&calls) - 1),
+    ] {
+        let mut plan = Plan { analyst: analyst(), ..quiet() };
+        plan.settings.model.cycle_tokens = limit;
+        let rig = Rig::new(plan).await;
+        let before = rig.cycle().await;
+        assert!(before.errors[0].contains(&format!("budget of {limit} tokens")), "{:?}", before.errors);
+        assert_eq!(rig.store.model_calls_of(&before.cycle_id).await.unwrap().len(), asked);
+        let played = play_back(&rig.store, &before.cycle_id, 10).await.unwrap();
+        assert_eq!((played.differences, played.equal_requests), (Vec::new(), asked), "{limit}");
+        assert_eq!((played.report.decisions, played.report.model), (before.decisions, before.model));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_broke_off_twice_breaks_off_twice_when_it_is_had_again() {
+    let analyst = AnalystOptions { fault: Some(Fault::OverloadMidStream), ..AnalystOptions::default() };
+    let rig = Rig::new(Plan { analyst, ..quiet() }).await;
+    let before = rig.cycle().await;
+    assert_eq!(rig.store.model_calls_of(&before.cycle_id).await.unwrap().len(), 2);
+    let played = play_back(&rig.store, &before.cycle_id, 10).await.unwrap();
+    assert_eq!((played.differences, played.equal_requests), (Vec::new(), 2));
+    assert_eq!(played.report.analysis, before.analysis);
+}

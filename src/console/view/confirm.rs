@@ -19,7 +19,7 @@ use crate::domain::{
     AccountName, Direction, HaltLevel, HaltScope, Mode, Price, Quantity, Symbol, Timestamp, Usdt,
 };
 
-/// Taker fee of one side, a share of the notional (facts: fee schedule, 0.05 %).
+/// Taker fee of one side, a share of the notional: 0.05 %.
 pub const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
 
 /// Columns of the box.

@@ -347,7 +347,7 @@ fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage) {
 }
 
 fn tokens(usage: &Usage, is_estimate: bool) -> String {
-    let estimate = if is_estimate { " est." } else { "" };
+    let estimate = if is_estimate || usage.is_estimate { " est." } else { "" };
     format!(
         "{} in, {} out, {} read from the cache, {} written to it, ${}{estimate}",
         format::thousands(usage.input_tokens),

@@ -292,11 +292,11 @@ fn what_is_no_object_in_a_list_is_named_by_its_place() {
 }
 
 #[test]
-fn a_bias_is_one_of_three_words_or_none() {
+fn a_bias_is_one_of_three_words_and_has_to_be_there() {
     for (bias, rule, expected) in [
         ("\"bullish\"", None, Some(MarketBias::Bullish)),
         ("\"bearish\"", None, Some(MarketBias::Bearish)),
-        ("null", None, None),
+        ("null", Some(Rule::Malformed), None),
         ("\"up\"", Some(Rule::UnknownWord), None),
         ("7", Some(Rule::Malformed), None),
     ] {
@@ -305,6 +305,42 @@ fn a_bias_is_one_of_three_words_or_none() {
         assert_eq!(rules(&answer)[0], rule, "{bias}");
         assert_eq!(answer.rows[0].proposal.market_bias, expected, "{bias}");
     }
+}
+
+#[test]
+fn only_the_note_about_the_risk_may_be_left_out() {
+    let whole = row("BTCUSDT", "LONG", "0.9");
+    for (field, value) in [("reason", "\"because\""), ("market_bias", "\"bullish\"")] {
+        let written = format!("\"{field}\":{value},");
+        assert!(whole.contains(&written));
+        let blank =
+            ["null", "\"\"", "\" \u{200b}\"", "\"\\n\""].map(|nothing| format!("\"{field}\":{nothing},"));
+        for left_out in blank.into_iter().chain([String::new()]) {
+            let answer = Answer::check(&fenced(&[whole.replace(&written, &left_out)]), &pairs());
+            let (_, detail) = answer.rows[0].fault.clone().unwrap();
+            assert!(detail.contains(field), "{left_out}: {detail}");
+            assert_eq!(answer.rows[0].proposal.decision, None);
+            assert!(answer.repair_request(false, true).contains(&format!("mirat BTCUSDT: {detail}")));
+        }
+    }
+    for note in ["", ",\"risk_note\":null", ",\"risk_note\":\"\""] {
+        let answer = Answer::check(&fenced(&[whole.replace(",\"risk_note\":null", note)]), &pairs());
+        assert_eq!(rules(&answer)[0], None, "{note}");
+    }
+}
+
+#[test]
+fn a_repair_names_strangers_too_with_the_names_that_are_known() {
+    let stranger = row("PEPEUSDT", "LONG", "0.9").replace("mirat", "mev\\nlut");
+    let answer = Answer::check(&fenced(&vec![stranger; 12]), &pairs());
+    assert_eq!(answer.errors.len(), 12);
+    let request = answer.repair_request(false, true);
+    assert_eq!(request.matches("nobody asked for").count(), 10, "{request}");
+    assert!(request.contains("mev lut PEPEUSDT"), "{request}");
+    assert!(request.contains("Valid accounts: mirat; coins: BTCUSDT, ETHUSDT."), "{request}");
+    assert!(answer.repair_request(true, true).contains("Geçerli hesaplar: mirat;"));
+    let plain = Answer::check(&fenced(&[row("BTCUSDT", "HOLD", "0.5")]), &pairs());
+    assert!(!plain.repair_request(false, true).contains("Valid accounts"));
 }
 
 #[test]
@@ -392,9 +428,9 @@ proptest! {
     fn a_submitted_row_is_whole_or_invalid_and_never_in_between(
         rows in prop::collection::vec(
             prop::collection::hash_map(
-                prop::sample::select(vec!["account", "symbol", "decision", "confidence", "market_bias", "risk_note"]),
+                prop::sample::select(vec!["account", "symbol", "decision", "confidence", "reason", "market_bias", "risk_note"]),
                 any_field(),
-                0..7,
+                0..8,
             ),
             0..6,
         ),

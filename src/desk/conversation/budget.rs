@@ -1,5 +1,6 @@
 //! What a cycle may use of the model, and the refusal to go on when it is used up.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -84,6 +85,9 @@ pub enum Spent {
         /// Spent.
         used: Decimal,
     },
+    /// One of them, by what the next request is certain to take.
+    #[error("with the next request {0}")]
+    Next(Box<Spent>),
 }
 
 impl Budget {
@@ -92,11 +96,29 @@ impl Budget {
         Self { iterations, time, tokens: u64::MAX, paid: None }
     }
 
-    /// Whether another request may be made after `used`, for which the model was waited for so long. A request under way
-    /// is never cut short, so the last one may go over by what it costs itself.
-    pub fn check(&self, used: &Usage, waited: Duration) -> Result<(), Spent> {
+    /// Whether another request may be made after `used`, for which the model was waited for so long. `next` is what it is
+    /// certain to take. A request under way is never cut short, so the last one may go over by what it costs beyond that.
+    pub fn check_next(&self, used: &Usage, waited: Duration, next: Usage) -> Result<(), Spent> {
+        self.compare(used, waited, Ordering::is_ge)?;
+        let mut together = *used;
+        together += next;
+        self.compare(&together, waited, Ordering::is_gt).map_err(|spent| Spent::Next(Box::new(spent)))
+    }
+
+    /// Whether what was used stayed within: an answer that went over is not acted on.
+    pub fn check_after(&self, used: &Usage, waited: Duration) -> Result<(), Spent> {
+        self.compare(used, waited, Ordering::is_gt)
+    }
+
+    /// Compares what was used to each limit.
+    fn compare(
+        &self,
+        used: &Usage,
+        waited: Duration,
+        is_spent: impl Fn(Ordering) -> bool,
+    ) -> Result<(), Spent> {
         let tokens = tokens_of(used);
-        if tokens >= self.tokens {
+        if is_spent(tokens.cmp(&self.tokens)) {
             return Err(Spent::Tokens { limit: self.tokens, used: tokens });
         }
         let Some(PaidBudget { cycle, day, spent_before }) = self.paid else { return Ok(()) };
@@ -105,16 +127,16 @@ impl Budget {
             tokens: spent_before.tokens.saturating_add(tokens),
             time: spent_before.time.saturating_add(waited),
         };
-        if today.usd >= day.usd {
+        if is_spent(today.usd.cmp(&day.usd)) {
             return Err(Spent::Day { limit: day.usd, used: today.usd.round_dp(4) });
         }
-        if today.tokens >= day.tokens {
+        if is_spent(today.tokens.cmp(&day.tokens)) {
             return Err(Spent::DayTokens { limit: day.tokens, used: today.tokens });
         }
-        if today.time >= day.time {
+        if is_spent(today.time.cmp(&day.time)) {
             return Err(Spent::DaySeconds { limit: day.time.as_secs(), used: today.time.as_secs() });
         }
-        if used.cost_usd >= cycle {
+        if is_spent(used.cost_usd.cmp(&cycle)) {
             return Err(Spent::Cycle { limit: cycle, used: used.cost_usd.round_dp(4) });
         }
         Ok(())
@@ -153,9 +175,41 @@ mod tests {
         Usage { cache_read_input_tokens: tokens, cost_usd: Decimal::new(cents, 2), ..Usage::default() }
     }
 
+    /// Whether a request of which nothing is certain may follow.
+    fn check(budget: &Budget, used: &Usage, waited: Duration) -> Result<(), Spent> {
+        budget.check_next(used, waited, Usage::default())
+    }
+
+    #[test]
+    fn an_answer_may_use_a_budget_up_and_not_go_over_it() {
+        let budget = paid(spending(450, 9_000, 590));
+        let second = Duration::from_secs(1);
+        assert_eq!(budget.check_after(&used(1000, 50), 10 * second), Ok(()));
+        assert!(matches!(budget.check_after(&used(1001, 50), second), Err(Spent::Tokens { .. })));
+        assert!(matches!(budget.check_after(&used(1000, 51), second), Err(Spent::Day { .. })));
+        assert!(matches!(budget.check_after(&used(1, 1), 11 * second), Err(Spent::DaySeconds { .. })));
+        let fresh = paid(Spending::default());
+        assert_eq!(fresh.check_after(&used(1, 100), second), Ok(()));
+        assert!(matches!(fresh.check_after(&used(1, 101), second), Err(Spent::Cycle { .. })));
+    }
+
+    #[test]
+    fn a_request_that_is_certain_to_go_over_is_not_made() {
+        let next = |tokens, cents| {
+            paid(Spending::default()).check_next(&used(600, 60), Duration::ZERO, used(tokens, cents))
+        };
+        assert_eq!(next(400, 40), Ok(()));
+        let told = next(401, 0).unwrap_err().to_string();
+        assert!(
+            told.starts_with("with the next request the cycle's budget of 1000 tokens is used up (1001)"),
+            "{told}"
+        );
+        assert!(matches!(next(0, 41), Err(Spent::Next(inner)) if matches!(*inner, Spent::Cycle { .. })));
+    }
+
     #[test]
     fn tokens_of_every_kind_count_and_the_last_one_is_refused() {
-        let check = |tokens, cents| budget(None).check(&used(tokens, cents), Duration::from_hours(9));
+        let check = |tokens, cents| check(&budget(None), &used(tokens, cents), Duration::from_hours(9));
         assert_eq!(check(999, 9999), Ok(()));
         assert_eq!(check(1000, 0), Err(Spent::Tokens { limit: 1000, used: 1000 }));
     }
@@ -163,23 +217,23 @@ mod tests {
     #[test]
     fn what_was_spent_before_this_cycle_counts_for_the_day_and_not_for_the_cycle() {
         let budget = paid(spending(450, 0, 0));
-        assert_eq!(budget.check(&used(0, 49), Duration::ZERO), Ok(()));
+        assert_eq!(check(&budget, &used(0, 49), Duration::ZERO), Ok(()));
         let spent = Spent::Day { limit: Decimal::from(5), used: Decimal::from(5) };
-        assert_eq!(budget.check(&used(0, 50), Duration::ZERO), Err(spent));
+        assert_eq!(check(&budget, &used(0, 50), Duration::ZERO), Err(spent));
         let fresh = paid(Spending::default());
-        assert!(matches!(fresh.check(&used(0, 100), Duration::ZERO), Err(Spent::Cycle { .. })));
+        assert!(matches!(check(&fresh, &used(0, 100), Duration::ZERO), Err(Spent::Cycle { .. })));
     }
 
     #[test]
     fn a_day_has_tokens_and_seconds_of_its_own() {
         let tokens = paid(spending(0, 9_500, 0));
-        assert_eq!(tokens.check(&used(499, 1), Duration::ZERO), Ok(()));
+        assert_eq!(check(&tokens, &used(499, 1), Duration::ZERO), Ok(()));
         let spent = Spent::DayTokens { limit: 10_000, used: 10_000 };
-        assert_eq!(tokens.check(&used(500, 1), Duration::ZERO), Err(spent));
+        assert_eq!(check(&tokens, &used(500, 1), Duration::ZERO), Err(spent));
         let seconds = paid(spending(0, 0, 590));
-        assert_eq!(seconds.check(&used(1, 1), Duration::from_millis(9_999)), Ok(()));
+        assert_eq!(check(&seconds, &used(1, 1), Duration::from_millis(9_999)), Ok(()));
         let spent = Spent::DaySeconds { limit: 600, used: 600 };
-        assert_eq!(seconds.check(&used(1, 1), Duration::from_secs(10)), Err(spent));
+        assert_eq!(check(&seconds, &used(1, 1), Duration::from_secs(10)), Err(spent));
     }
 
     #[test]
@@ -189,7 +243,7 @@ mod tests {
             day: spending(0, 10_000, 600),
             spent_before: Spending::default(),
         };
-        let check = budget(Some(nothing)).check(&Usage::default(), Duration::ZERO);
-        assert!(matches!(check, Err(Spent::Day { .. })));
+        let checked = check(&budget(Some(nothing)), &Usage::default(), Duration::ZERO);
+        assert!(matches!(checked, Err(Spent::Day { .. })));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::Conversation;
 use super::tool::{Asked, ToolAnswer};
+use super::{Conversation, ConversationError};
 use crate::domain::{Event, ToolCallRecord, Untrusted};
 use crate::llm::tools::SUBMIT_DECISIONS;
 use crate::llm::{Block, Message, ToolCall, Turn};
@@ -26,7 +26,11 @@ type Fetched = (u64, ToolAnswer, f64);
 
 impl Conversation<'_> {
     /// Answers every call of a turn. `submit_refused` is told to submitting calls, which are not carried out here.
-    pub(super) async fn run_tools(&mut self, turn: &Turn, submit_refused: Option<&str>) {
+    pub(super) async fn run_tools(
+        &mut self,
+        turn: &Turn,
+        submit_refused: Option<&str>,
+    ) -> Result<(), ConversationError> {
         let calls = turn.tool_calls();
         let asked: Vec<(&ToolCall, Asked)> = calls
             .into_iter()
@@ -51,10 +55,8 @@ impl Conversation<'_> {
                 ms,
             });
             let body = answer.text.as_bytes();
-            if let Some(store) = self.store
-                && let Err(error) = store.put_tool_call(self.cycle, self.done.iterations, &record, body).await
-            {
-                tracing::error!(%error, "a tool call could not be stored");
+            if let Some(store) = self.store {
+                store.put_tool_call(self.cycle, self.done.iterations, &record, body).await?;
             }
             self.done.tool_calls.push(record);
             content.push(Block::ToolResult {
@@ -63,21 +65,34 @@ impl Conversation<'_> {
                 is_error: answer.is_error,
             });
         }
+        // What failed at its source may be had in a later turn.
+        self.memory.retain(|_, answer| answer.is_settled());
         if let Some(reason) = submit_refused {
             content.extend(refused_submissions(turn, reason));
         }
-        if self.done.iterations + 1 >= self.budget.iterations || self.memory.len() >= MOST_CALLS {
-            content.push(Block::Text(Untrusted::new(
-                self.pick("Artık araç çağrısı yok; şimdi cevap ver.", "No more tool calls; answer now."),
-            )));
+        if self.done.iterations + 1 >= self.budget.iterations || self.calls_made >= MOST_CALLS {
+            content.push(Block::Text(Untrusted::new(self.last_call())));
         }
         self.request.messages.push(Message::assistant(turn.content.clone()));
         self.request.messages.push(Message::tool_results(content));
+        Ok(())
+    }
+
+    /// Said when nothing more may be looked up. Handing the decisions over is a call too, and stays allowed.
+    fn last_call(&self) -> &'static str {
+        if self.takes_submissions() {
+            self.pick(
+                "Artık call_api yok; kararlarını şimdi submit_decisions ile ver.",
+                "No more call_api; submit your decisions now.",
+            )
+        } else {
+            self.pick("Artık araç çağrısı yok; şimdi cevap ver.", "No more tool calls; answer now.")
+        }
     }
 
     /// Makes the calls of a turn that were not made before, all at once, and remembers their answers.
     async fn fetch(&mut self, asked: impl Iterator<Item = &Asked>) -> BTreeMap<String, Fetched> {
-        let left = MOST_CALLS.saturating_sub(self.memory.len());
+        let left = MOST_CALLS.saturating_sub(self.calls_made);
         let mut new: BTreeMap<String, &Asked> = BTreeMap::new();
         for asked in asked {
             if let Some(key) = asked.key()
@@ -96,6 +111,7 @@ impl Conversation<'_> {
         .await
         .into_iter()
         .collect();
+        self.calls_made += fetched.len();
         for (key, (_, answer, _)) in &fetched {
             self.memory.insert(key.clone(), answer.clone());
         }

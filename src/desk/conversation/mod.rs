@@ -3,6 +3,7 @@
 mod budget;
 mod calls;
 mod habit;
+mod records;
 mod tool;
 mod visible;
 
@@ -13,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Handed, analysis_of};
 use super::bulletin::Bulletin;
-use crate::domain::{Clock, CycleId, Event, Severity, Timestamp, ToolCallRecord, Untrusted, Usage};
+use crate::domain::{Clock, CycleId, Event, Severity, ToolCallRecord, Untrusted, Usage};
 use crate::llm::tools::{self, SUBMIT_DECISIONS};
 use crate::llm::{
-    Block, FailedTry, Interruption, LlmClient, LlmError, Message, RawUsage, StopReason, Tool, ToolInput,
-    Turn, TurnEvent, TurnRequest, Until, price,
+    Block, FailedTry, Interruption, LlmClient, LlmError, Message, StopReason, Tool, ToolInput, Turn,
+    TurnEvent, TurnRequest, Until,
 };
-use crate::store::{ModelCall, Store};
+use crate::store::{Ending, Store, StoreError};
 
 pub use budget::{Budget, PaidBudget, Spent};
 pub use calls::MOST_CALLS;
@@ -48,6 +49,9 @@ pub struct Around<'a> {
     pub cache: bool,
     /// Cancelled when the desk ends: the turn under way then ends too, and is kept as far as it came.
     pub ending: &'a CancellationToken,
+    /// When a stored conversation is had again: how it ended then, if not with an answer. What bounded it then, a budget
+    /// or the clock, bounds nothing now.
+    pub ended_then: Option<&'a Ending>,
 }
 
 /// One conversation under way.
@@ -63,10 +67,21 @@ pub struct Conversation<'a> {
     until: Until,
     request: TurnRequest,
     memory: calls::Memory,
+    /// Different calls made so far, failed ones included.
+    calls_made: usize,
     /// The submitting call that was taken last and is not answered yet.
     open_submission: Option<String>,
     /// The last analysis any turn wrote.
     analysis: String,
+    /// What turns that broke off or were cut had written of one, in case no whole turn writes any.
+    cut_analysis: String,
+    /// What the model let see of its thinking in the last turn that did, in case nothing else is there.
+    thinking: String,
+    ended_then: Option<&'a Ending>,
+    /// Answers taken so far.
+    answers: u32,
+    /// Requests made so far, repeated ones included.
+    requests: u32,
     done: Progress,
 }
 
@@ -89,6 +104,8 @@ pub struct Progress {
     pub waited: Duration,
     /// Tool calls so far.
     pub tool_calls: Vec<ToolCallRecord>,
+    /// How it ended, if not with an answer.
+    pub ending: Option<Ending>,
 }
 
 /// Why a conversation ended without a finished answer.
@@ -109,13 +126,21 @@ pub enum ConversationError {
     /// A budget is used up.
     #[error(transparent)]
     Spent(#[from] Spent),
+    /// What was said and what it cost cannot be written down.
+    #[error("the conversation could not be recorded: {0}")]
+    Store(#[from] StoreError),
+    /// It ended like this when it was recorded.
+    #[error("{}", .0.words)]
+    Recorded(Ending),
 }
 
 impl ConversationError {
-    /// Whether a budget of tokens, money or time is at its end: then nothing of the cycle may trade.
-    pub const fn is_out_of_budget(&self) -> bool {
+    /// Whether nothing of the cycle may trade: a budget of tokens, money or time is at its end, or the conversation leaves
+    /// no record.
+    pub const fn forbids_trading(&self) -> bool {
         match self {
-            Self::Spent(_) | Self::Llm(LlmError::OutOfTime) => true,
+            Self::Spent(_) | Self::Store(_) | Self::Llm(LlmError::OutOfTime) => true,
+            Self::Recorded(ending) => ending.forbids_trading,
             Self::Llm(LlmError::Interrupted { cause, .. }) => matches!(cause, Interruption::OutOfTime),
             _ => false,
         }
@@ -152,7 +177,8 @@ impl<'a> Conversation<'a> {
             tools: tools_of(around.llm),
             cache: around.cache,
         };
-        let Around { llm, market, bulletin, store, clock, cycle, turkish, cache: _, ending } = around;
+        let Around { llm, market, bulletin, store, clock, cycle, turkish, cache: _, ending, ended_then } =
+            around;
         Self {
             llm,
             market,
@@ -165,8 +191,14 @@ impl<'a> Conversation<'a> {
             budget,
             request,
             memory: calls::Memory::new(),
+            calls_made: 0,
             open_submission: None,
             analysis: String::new(),
+            cut_analysis: String::new(),
+            thinking: String::new(),
+            ended_then,
+            answers: 0,
+            requests: 0,
             done: Progress::default(),
         }
     }
@@ -176,19 +208,54 @@ impl<'a> Conversation<'a> {
         &self.done
     }
 
-    /// The analysis as far as one was written.
+    /// The analysis as far as one was written; without any, what was seen of the model's thinking.
     pub fn analysis(&self) -> Untrusted {
-        Untrusted::new(self.analysis.as_str())
+        let written = [&self.analysis, &self.cut_analysis, &self.thinking];
+        Untrusted::new(written.into_iter().find(|text| !text.is_empty()).cloned().unwrap_or_default())
     }
 
-    /// Goes on until the model has handed its decisions over, by the submitting tool or in its text.
+    /// Whether everything said so far stayed within the budgets.
+    pub fn check_spent(&self) -> Result<(), ConversationError> {
+        Ok(self.budget.check_after(&self.done.usage, self.done.waited)?)
+    }
+
+    /// Goes on until the model has handed its decisions over, by the submitting tool or in its text. An answer that went
+    /// over a budget is not taken.
     pub async fn answer(&mut self) -> Result<Handed, ConversationError> {
-        let mut nudged = false;
+        let answered = self.next_answer().await;
+        let answered = self.check_spent().and(answered);
+        let answered = self.as_it_ended_then().and(answered);
+        match &answered {
+            Ok(_) => self.answers += 1,
+            Err(error) => {
+                self.done.ending = Some(Ending {
+                    answers: self.answers,
+                    requests: self.requests,
+                    words: error.to_string(),
+                    forbids_trading: error.forbids_trading(),
+                });
+            }
+        }
+        answered
+    }
+
+    /// The end of the recorded conversation, when this one has come as far.
+    fn as_it_ended_then(&self) -> Result<(), ConversationError> {
+        match self.ended_then {
+            Some(then) if (then.answers, then.requests) == (self.answers, self.requests) => {
+                Err(ConversationError::Recorded(then.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn next_answer(&mut self) -> Result<Handed, ConversationError> {
+        let (mut nudged, mut shortened) = (false, false);
         loop {
-            let turn = self.turn().await?;
+            let mut turn = self.turn().await?;
             let text = turn.text();
             match &turn.stop_reason {
-                StopReason::ToolUse => {
+                StopReason::ToolUse if !turn.tool_calls().is_empty() => {
                     self.keep_analysis(text.raw(), false);
                     if let Some(handed) = self.take_submission(&turn) {
                         return Ok(handed);
@@ -197,13 +264,16 @@ impl<'a> Conversation<'a> {
                         if self.takes_submissions() { calls::submission_fault(&turn) } else { None };
                     let ending = self.until.ending.clone();
                     tokio::select! {
-                        () = self.run_tools(&turn, refused) => {}
+                        done = self.run_tools(&turn, refused) => done?,
                         () = ending.cancelled() => return Err(LlmError::Cancelled.into()),
                     }
                 }
-                StopReason::EndTurn | StopReason::StopSequence => {
+                // Who stops for a tool and calls none has said everything.
+                StopReason::EndTurn | StopReason::StopSequence | StopReason::ToolUse => {
                     if !text.raw().trim().is_empty() {
                         self.keep_analysis(text.raw(), true);
+                        // A call beside an answer has no result, and could not be sent back without one.
+                        turn.content.retain(|block| !matches!(block, Block::ToolUse(_)));
                         self.request.messages.push(Message::assistant(turn.content));
                         return Ok(Handed::Text(text.raw().to_owned()));
                     }
@@ -226,7 +296,24 @@ impl<'a> Conversation<'a> {
                     }
                     return Err(declined);
                 }
-                other => return Err(ConversationError::NotFinished(other.word())),
+                StopReason::PauseTurn if !turn.content.is_empty() => {
+                    self.keep_analysis(text.raw(), false);
+                    self.request.messages.push(Message::assistant(turn.content));
+                }
+                // The turn is dropped: half of it would be in the way of a whole answer.
+                StopReason::MaxTokens | StopReason::Other(_) if !shortened => {
+                    shortened = true;
+                    self.keep_cut(text.raw());
+                    self.say(self.pick(
+                        "Cevabın yarıda kesildi. Yalnızca kararları yaz; her gerekçe tek kısa cümle olsun.",
+                        "Your answer was cut. Write only the decisions, each reason in one short sentence.",
+                    ));
+                }
+                other => {
+                    let unfinished = ConversationError::NotFinished(other.word());
+                    self.keep_cut(text.raw());
+                    return Err(unfinished);
+                }
             }
         }
     }
@@ -278,30 +365,78 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Remembers what a turn that is not whole had written of the analysis.
+    fn keep_cut(&mut self, text: &str) {
+        let written = analysis_of(text);
+        if !written.is_empty() {
+            written.clone_into(&mut self.cut_analysis);
+        }
+    }
+
+    /// One turn. An answer that broke off is asked for once more, at its price.
     async fn turn(&mut self) -> Result<Turn, ConversationError> {
         if self.done.iterations >= self.budget.iterations {
             return Err(ConversationError::TooManyTurns(self.budget.iterations));
         }
-        self.budget.check(&self.done.usage, self.done.waited)?;
+        self.check_next()?;
         self.done.iterations += 1;
         self.tell(Event::ModelTurn { iteration: self.done.iterations });
         if self.done.iterations > 1 {
             // Turns are paragraphs of their own.
             self.show("\n\n".to_owned());
         }
-        let sent_at = self.clock.now();
-        let mut failed = Vec::new();
-        let result = self.follow(&mut failed).await;
-        for tried in &failed {
-            self.keep(&self.failed_call(sent_at, tried)).await;
-        }
-        let turn = result?;
-        self.keep(&self.whole_call(sent_at, &turn)).await;
+        let turn = match self.request_turn().await {
+            Err(ConversationError::Llm(error)) if error.may_pass_when_repeated() => {
+                self.check_next()?;
+                self.tell_asked_again(&error.to_string());
+                self.show("\n\n".to_owned());
+                self.request_turn().await?
+            }
+            other => other?,
+        };
         if let Some(text) = &turn.running_short {
             self.tell(Event::Alarm { severity: Severity::Warning, text: text.clone() });
         }
         self.done.stop_reason = turn.stop_reason.word();
+        let thinking = turn.thinking();
+        if !thinking.trim().is_empty() {
+            thinking.trim().clone_into(&mut self.thinking);
+        }
         Ok(turn)
+    }
+
+    /// Whether another request may be made, of which its input is certain.
+    fn check_next(&self) -> Result<(), ConversationError> {
+        self.as_it_ended_then()?;
+        let used = &self.done.usage;
+        // Whatever was sent before may come from the provider's cache.
+        let least = self.llm.least_usage(&self.request, *used != Usage::default());
+        Ok(self.budget.check_next(used, self.done.waited, self.usage_of(&least))?)
+    }
+
+    /// Makes the request of this turn, written down before and after.
+    async fn request_turn(&mut self) -> Result<Turn, ConversationError> {
+        let sent_at = self.clock.now();
+        let mut open = self.open_row(sent_at, &self.llm.body_of(&self.request)).await?;
+        self.requests += 1;
+        let mut failed = Vec::new();
+        let result = self.follow(&mut failed).await;
+        for tried in &failed {
+            self.keep(&self.failed_call(sent_at, tried), &mut open).await?;
+        }
+        if let Ok(turn) = &result {
+            self.keep(&self.whole_call(sent_at, turn), &mut open).await?;
+        }
+        self.close_row(open).await?;
+        if let Err(LlmError::Interrupted { partial, .. }) = &result {
+            self.keep_cut(partial.text().raw());
+        }
+        Ok(result?)
+    }
+
+    fn tell_asked_again(&self, why: &str) {
+        let text = format!("the model is asked once more: {why}");
+        self.tell(Event::Alarm { severity: Severity::Info, text });
     }
 
     /// Makes the request, shows what arrives, and collects the tries that failed.
@@ -311,7 +446,14 @@ impl<'a> Conversation<'a> {
             TurnEvent::TextDelta(text) => self.show(visible.push(text.raw())),
             TurnEvent::ThinkingDelta(text) => self.show_thinking(text),
             TurnEvent::TryFailed(tried) => failed.push(*tried),
-            TurnEvent::ToolUseStarted { .. } | TurnEvent::ToolUseReady(_) | TurnEvent::Retrying { .. } => {}
+            TurnEvent::Retrying { attempt, wait, reason } => {
+                let tries = self.llm.options().attempts;
+                let seconds = wait.as_secs_f64();
+                let text =
+                    format!("the model is asked again ({attempt} of {tries}) in {seconds:.1} s: {reason}");
+                self.tell(Event::Alarm { severity: Severity::Info, text });
+            }
+            TurnEvent::ToolUseStarted { .. } | TurnEvent::ToolUseReady(_) => {}
         };
         let result = self.llm.run_turn(&self.request, &self.until, &mut on_event).await;
         self.show(visible.finish());
@@ -333,56 +475,6 @@ impl<'a> Conversation<'a> {
     fn tell(&self, event: Event) {
         if let Some(bulletin) = self.bulletin {
             bulletin.record(Some(self.cycle), event);
-        }
-    }
-
-    fn usage_of(&self, usage: &RawUsage) -> Usage {
-        price::usage(self.llm.options().price.as_ref(), usage)
-    }
-
-    /// Counts and stores a call.
-    async fn keep(&mut self, call: &ModelCall) {
-        self.done.usage += call.usage;
-        self.done.waited += Duration::try_from_secs_f64(call.ms / 1000.0).unwrap_or_default();
-        if let Some(store) = self.store
-            && let Err(error) = store.put_model_call(call).await
-        {
-            tracing::error!(%error, "a model call could not be stored");
-        }
-    }
-
-    fn whole_call(&self, at: Timestamp, turn: &Turn) -> ModelCall {
-        ModelCall {
-            cycle: self.cycle.clone(),
-            iteration: self.done.iterations,
-            at,
-            request: turn.raw_request.clone(),
-            status: Some(200),
-            response: turn.raw_response.clone(),
-            stop_reason: Some(turn.stop_reason.word()),
-            usage: self.usage_of(&turn.usage),
-            is_estimate: turn.usage.estimated,
-            request_id: turn.request_id.clone(),
-            ms: turn.ms,
-            error: None,
-        }
-    }
-
-    /// What is kept of a try that failed: a broken stream was paid for as far as it came.
-    fn failed_call(&self, at: Timestamp, tried: &FailedTry) -> ModelCall {
-        ModelCall {
-            cycle: self.cycle.clone(),
-            iteration: self.done.iterations,
-            at,
-            request: tried.request.clone(),
-            status: tried.status,
-            response: tried.response.clone(),
-            stop_reason: None,
-            usage: self.usage_of(&tried.usage),
-            is_estimate: tried.usage.estimated,
-            request_id: tried.request_id.clone(),
-            ms: tried.ms,
-            error: Some(tried.error.clone()),
         }
     }
 }

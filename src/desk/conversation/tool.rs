@@ -1,6 +1,7 @@
 //! The model's tool for reading the market-data API in this process. It has no other verb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -87,6 +88,11 @@ impl Asked {
 }
 
 impl ToolAnswer {
+    /// Whether asking the same again would bring the same: it was answered, or it was wrong.
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.status, 200 | 400..500)
+    }
+
     /// A call that never left, with the reason for the model.
     pub fn refused(reason: &str) -> Self {
         Self { status: 0, size: 0, text: json!({ "error": reason }).to_string(), is_error: true }
@@ -111,31 +117,40 @@ impl Lookup<'_> {
     }
 }
 
-/// The answers of one cycle's tool calls, by what was asked.
-#[derive(Debug, Clone, Default)]
-pub struct RecordedAnswers(BTreeMap<String, ToolAnswer>);
+/// The answers of one cycle's tool calls, by what was asked: one for each turn that asked for it, in their order.
+#[derive(Debug, Default)]
+pub struct RecordedAnswers(Mutex<BTreeMap<String, VecDeque<(u32, ToolAnswer)>>>);
 
 impl RecordedAnswers {
-    /// From calls as they are stored: what was asked, and the text the model was given.
-    pub fn new(calls: impl IntoIterator<Item = (ToolCallRecord, Vec<u8>)>) -> Self {
-        let mut answers = BTreeMap::new();
-        for (call, body) in calls {
+    /// From calls as they are stored: the turn, what was asked, and the text the model was given.
+    pub fn new(calls: impl IntoIterator<Item = (u32, ToolCallRecord, Vec<u8>)>) -> Self {
+        let mut answers: BTreeMap<String, VecDeque<(u32, ToolAnswer)>> = BTreeMap::new();
+        for (turn, call, body) in calls {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let params = call.params.as_object().into_iter().flatten();
             let params: Vec<_> = params.map(|(name, value)| (name.clone(), text(value))).collect();
-            answers.entry(key_of(call.endpoint.raw(), params)).or_insert(ToolAnswer {
+            let of_call = answers.entry(key_of(call.endpoint.raw(), params)).or_default();
+            if of_call.back().is_some_and(|(last, _)| *last == turn) {
+                continue;
+            }
+            let answer = ToolAnswer {
                 status: call.status,
                 size: call.bytes,
                 text: String::from_utf8_lossy(&body).into_owned(),
                 is_error: call.status != 200,
-            });
+            };
+            of_call.push_back((turn, answer));
         }
-        Self(answers)
+        Self(Mutex::new(answers))
     }
 
     fn answer(&self, asked: &Asked) -> ToolAnswer {
-        let known = asked.key().and_then(|key| self.0.get(&key)).cloned();
-        known.unwrap_or_else(|| ToolAnswer::refused("this was not looked up when the cycle was recorded"))
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = asked.key().and_then(|key| answers.get_mut(&key)).and_then(VecDeque::pop_front);
+        next.map_or_else(
+            || ToolAnswer::refused("this was not looked up when the cycle was recorded"),
+            |(_, answer)| answer,
+        )
     }
 }
 
@@ -282,6 +297,42 @@ mod tests {
             "there is no row to keep"
         );
         assert!(cut(&"é".repeat(9000)).len() <= LARGEST_RESULT);
+    }
+
+    #[test]
+    fn what_failed_at_its_source_is_no_answer_to_be_remembered() {
+        let answer = |status| ToolAnswer { status, ..ToolAnswer::refused("") };
+        for (status, settled) in
+            [(200, true), (400, true), (404, true), (0, false), (502, false), (504, false)]
+        {
+            assert_eq!(answer(status).is_settled(), settled, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_recording_answers_each_turn_as_it_was_answered_then() {
+        let record = |turn, status, body: &str| {
+            let record = ToolCallRecord {
+                endpoint: Untrusted::new("/price/BTCUSDT"),
+                params: json!({"a": "1"}),
+                status,
+                bytes: 1,
+                ms: 1.0,
+            };
+            (turn, record, body.as_bytes().to_vec())
+        };
+        let recorded = RecordedAnswers::new([
+            record(1, 502, "down"),
+            record(1, 502, "down"),
+            record(3, 200, "up"),
+            record(4, 200, "up"),
+        ]);
+        let asked = Asked::read(&call("call_api", json!({"endpoint": "/price/BTCUSDT?a=1"})));
+        let told =
+            [recorded.answer(&asked), recorded.answer(&asked)].map(|answer| (answer.status, answer.text));
+        assert_eq!(told, [(502, "down".to_owned()), (200, "up".to_owned())]);
+        let other = Asked::read(&call("call_api", json!({"endpoint": "/news"})));
+        assert_eq!(recorded.answer(&other).status, 0);
     }
 
     #[test]

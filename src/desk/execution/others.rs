@@ -119,7 +119,7 @@ impl AccountDesk {
             scope: HaltScope::Account(self.name().clone()),
             level,
             origin: HaltOrigin::Desk,
-            reason,
+            reason: reason.into(),
             since: self.shared.clock.now(),
             until: None,
         }
@@ -175,7 +175,7 @@ impl AccountDesk {
         let names = resting.into_iter().filter_map(|order| order.client_order_id).collect();
         let found = self.look_for_others(names, true).await.map_err(|error| not_known(error.to_string()))?;
         let Some(halt) = found else { return Ok(()) };
-        let reason = halt.reason.clone();
+        let reason = halt.reason.raw().to_owned();
         self.shared.impose(halt).await;
         Err(reason)
     }

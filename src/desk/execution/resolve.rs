@@ -208,7 +208,7 @@ impl AccountDesk {
     }
 
     /// Whether new fills of exactly this order's side and size tell of an order the exchange does not find by its name:
-    /// some of its endpoints forget for a while (facts: E6).
+    /// some of its endpoints forget for a while.
     async fn traded(&self, order: &Journaled) -> bool {
         let last = match self.shared.store.last_fill_id(self.name(), &order.symbol).await {
             Ok(last) => TradesFrom::Id(next_trade(last)),

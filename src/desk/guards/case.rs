@@ -13,7 +13,7 @@ use super::{OpenOrder, Refusal};
 use crate::desk::sizing::{CoinAllocation, Sized, SizingInput, size};
 use crate::domain::{
     AccountName, AccountState, Confidence, Direction, Halt, Position, Price, PricePercent, Profile, Proposal,
-    Rule, Symbol, Timestamp,
+    Rule, Symbol, Timestamp, Untrusted,
 };
 use crate::exchange::SymbolRules;
 use crate::market::{Brief, CoinBrief};
@@ -77,8 +77,8 @@ pub struct MarketFacts {
     pub coins: Vec<CoinFacts>,
     /// Where it goes as a whole.
     pub trend: Trend,
-    /// High-impact calendar entries: when, and a name made harmless.
-    pub events: Vec<(Timestamp, String)>,
+    /// High-impact calendar entries: when, and the name that somebody else gave it.
+    pub events: Vec<(Timestamp, Untrusted)>,
     /// When the brief was gathered (market time); `None` while there was none.
     pub as_of: Option<Timestamp>,
 }
@@ -98,7 +98,8 @@ impl MarketFacts {
             trend: Trend::of(brief.coins.iter().map(|coin| [coin.change_24h_pct, coin.change_7d_pct])),
             events: high
                 .map(|entry| {
-                    (entry.at, format!("{} {}", entry.country, entry.event.line(40)).trim().to_owned())
+                    let name = format!("{} {}", entry.country, entry.event.raw());
+                    (entry.at, Untrusted::new(name.trim()))
                 })
                 .collect(),
             as_of: Some(brief.as_of),

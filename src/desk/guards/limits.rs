@@ -370,7 +370,7 @@ fn nothing_is_opened_within_half_an_hour_of_an_announcement() {
     ] {
         let mut scene = Scene::long();
         let at = scene.now + TimeDelta::seconds(seconds);
-        scene.market.events = vec![(at, "US CPI".to_owned())];
+        scene.market.events = vec![(at, "US CPI".into())];
         assert_eq!(scene.refused_by(), expected, "{seconds} s");
     }
 }
@@ -482,7 +482,7 @@ fn readings_show_limit_and_value_of_each_account_and_of_all() {
     scene.own().closed.insert(symbol("ADAUSDT"), now - TimeDelta::hours(4));
     scene.market.trend = Trend::Falling;
     scene.book.openings = vec![Direction::Long; 16];
-    scene.market.events = vec![(now + TimeDelta::minutes(20), "US CPI".to_owned())];
+    scene.market.events = vec![(now + TimeDelta::minutes(20), "US CPI".into())];
     let halts = [halt(HaltScope::Account(name("mirat")), HaltLevel::Frozen)];
     let sight = Sight {
         book: &scene.book,

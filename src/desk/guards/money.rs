@@ -108,7 +108,7 @@ fn halts(
             scope,
             level: HaltLevel::NoEntries,
             origin: HaltOrigin::Guard(rule),
-            reason: format!("{} of {limit} lost", percent(loss_of(standing))),
+            reason: format!("{} of {limit} lost", percent(loss_of(standing))).into(),
             since: now,
             until,
         })

@@ -80,11 +80,11 @@ impl Guard for Halted {
         if case.opens().is_none() && halt.level < HaltLevel::Frozen {
             return None;
         }
-        let reason = if halt.reason.is_empty() { String::new() } else { format!(": {}", halt.reason) };
         let until =
             halt.until.map(|until| format!(" until {}", until.format("%d %b %H:%MZ"))).unwrap_or_default();
-        let detail = format!("{} is halted ({}){until}{reason}", halt.scope, halt.level.as_str());
-        Some(Refusal::new(Rule::Halted, detail))
+        let told = format!("{} is halted ({}){until}", halt.scope, halt.level.as_str());
+        let detail = format!("{told}{}", halt.because());
+        Some(Refusal::quoting(Rule::Halted, detail, told))
     }
 
     fn is_known_beforehand(&self) -> bool {

@@ -108,7 +108,7 @@ fn a_coin_is_priced_by_the_newest_mark_else_the_briefs_else_the_last_trade() {
 fn only_high_impact_entries_are_announcements() {
     let mut brief = brief(Vec::new());
     brief.calendar = vec![entry("CPI", "high"), entry("PMI", "medium"), entry("Speech", "unknown")];
-    assert_eq!(MarketFacts::of(&brief, |_| None).events, [(now(), "US CPI".to_owned())]);
+    assert_eq!(MarketFacts::of(&brief, |_| None).events, [(now(), "US CPI".into())]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn refused_only_by(rule: Rule) -> Scene {
         Rule::Drawdown => scene.own().standing.drawdown = dec!(0.12),
         Rule::EventBlackout => {
             let at = scene.now + TimeDelta::minutes(30);
-            scene.market.events.push((at, "US CPI".to_owned()));
+            scene.market.events.push((at, "US CPI".into()));
         }
         Rule::Cooldown => {
             let closed = scene.now - TimeDelta::minutes(239);
@@ -49,7 +49,7 @@ fn refused_only_by(rule: Rule) -> Scene {
 
 pub(super) fn halt(scope: HaltScope, level: HaltLevel) -> Halt {
     let since = Timestamp::from_timestamp_millis(1_772_438_000_000).unwrap();
-    Halt { scope, level, origin: HaltOrigin::Operator, reason: "why".to_owned(), since, until: None }
+    Halt { scope, level, origin: HaltOrigin::Operator, reason: "why".into(), since, until: None }
 }
 
 #[test]

@@ -87,14 +87,14 @@ impl Floor {
             scope: HaltScope::Desk,
             level: HaltLevel::NoEntries,
             origin: HaltOrigin::Desk,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             since: self.shared.clock.now(),
             until: None,
         };
         if let Some(known) = self.shared.halts.standing(&halt.scope) {
             halt.level = halt.level.max(known.level);
-            if !known.reason.is_empty() && !known.reason.contains(reason) {
-                halt.reason = format!("{reason}; and before it: {}", known.reason);
+            if !known.reason.is_empty() && !known.reason.raw().contains(reason) {
+                halt.reason = format!("{reason}; and before it: {}", known.reason.raw()).into();
             }
         }
         self.shared.put_in_force(halt).await
@@ -152,7 +152,7 @@ impl Floor {
             return Err("its time is up already".to_owned());
         }
         let since = self.shared.clock.now();
-        let halt = Halt { scope, level, origin: HaltOrigin::Operator, reason, since, until };
+        let halt = Halt { scope, level, origin: HaltOrigin::Operator, reason: reason.into(), since, until };
         let text = told(&halt);
         self.shared.impose(halt).await;
         Ok(text)
@@ -204,7 +204,7 @@ impl Floor {
                     scope: HaltScope::Desk,
                     level: HaltLevel::Frozen,
                     origin: HaltOrigin::File,
-                    reason: text,
+                    reason: text.into(),
                     since: self.shared.clock.now(),
                     until: None,
                 };

@@ -297,7 +297,7 @@ mod tests {
             scope: HaltScope::Desk,
             level: HaltLevel::Frozen,
             origin: crate::domain::HaltOrigin::File,
-            reason: "why".to_owned(),
+            reason: "why".into(),
             since: at(0),
             until: Some(at(60)),
         };

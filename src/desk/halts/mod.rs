@@ -116,8 +116,7 @@ pub fn told(halt: &Halt) -> String {
     };
     let until =
         halt.until.map_or_else(String::new, |until| format!(" until {}", until.format("%Y-%m-%d %H:%M:%SZ")));
-    let reason = if halt.reason.is_empty() { String::new() } else { format!(": {}", halt.reason) };
-    format!("{} is halted ({what}){until}{reason}", halt.scope)
+    format!("{} is halted ({what}){until}{}", halt.scope, halt.because())
 }
 
 #[cfg(test)]
@@ -130,7 +129,14 @@ mod tests {
     }
 
     fn halt(scope: HaltScope, level: HaltLevel, until: Option<Timestamp>) -> Halt {
-        Halt { scope, level, origin: HaltOrigin::Operator, reason: String::new(), since: at(0), until }
+        Halt {
+            scope,
+            level,
+            origin: HaltOrigin::Operator,
+            reason: crate::domain::Untrusted::default(),
+            since: at(0),
+            until,
+        }
     }
 
     #[test]
@@ -213,7 +219,7 @@ mod tests {
         let plain = halt(HaltScope::Desk, HaltLevel::Frozen, None);
         assert_eq!(told(&plain), format!("{} is halted (all orders are frozen)", HaltScope::Desk));
         let full =
-            Halt { reason: "news".to_owned(), ..halt(HaltScope::Desk, HaltLevel::NoEntries, Some(at(60))) };
+            Halt { reason: "news".into(), ..halt(HaltScope::Desk, HaltLevel::NoEntries, Some(at(60))) };
         let until = at(60).format("%Y-%m-%d %H:%M:%SZ");
         let expected = format!("{} is halted (nothing is opened) until {until}: news", HaltScope::Desk);
         assert_eq!(told(&full), expected);

@@ -65,14 +65,14 @@ impl PromptFiles {
     /// Reads the files again and takes them if they are whole. Three small files: no reason to leave the thread.
     pub fn look(&self) -> Look {
         let read = Texts::read(self.folder.as_deref(), self.language);
-        let mut state = self.state();
+        if read.as_ref().is_ok_and(|texts| *texts == self.present().texts) {
+            self.state().refused = None;
+            return Look::Same;
+        }
         let (refused, error) = match read {
-            Ok(texts) if texts == state.good.texts => {
-                state.refused = None;
-                return Look::Same;
-            }
-            Ok(texts) => match Templates::of(self.folder.as_deref(), self.language, texts.clone()) {
+            Ok(texts) => match self.usable(texts.clone()) {
                 Ok(templates) => {
+                    let mut state = self.state();
                     let changed = texts.changed_since(&state.good.texts);
                     *state = State { good: Arc::new(templates), refused: None };
                     // A file that only moved, its text unchanged, is nothing to tell.
@@ -82,11 +82,23 @@ impl PromptFiles {
             },
             Err(error) => (Refused::Unreadable(error.to_string()), error),
         };
+        let mut state = self.state();
         if state.refused.as_ref() == Some(&refused) {
             return Look::Same;
         }
         state.refused = Some(refused);
         Look::Refused(error)
+    }
+
+    /// Templates of texts in which nothing is wrong, neither as templates nor in what they say.
+    fn usable(&self, texts: Texts) -> Result<Templates, PromptError> {
+        let changed = texts.changed_since(&self.present().texts);
+        let templates = Templates::of(self.folder.as_deref(), self.language, texts)?;
+        let remarks = lint::lint(&render(&templates, &sample::full())?);
+        match remarks.into_iter().find(|remark| remark.weight == Weight::Error) {
+            None => Ok(templates),
+            Some(fault) => Err(PromptError::Faulty { file: changed.join(", "), reason: fault.text }),
+        }
     }
 
     /// The files prompts are made of, of both languages.
@@ -247,6 +259,42 @@ mod tests {
         fs::write(&own, [0xff, 0xfe]).unwrap();
         assert!(matches!(files.look(), Look::Refused(PromptError::Unreadable { .. })));
         assert!(user_of(&files).contains("Nothing is remembered."));
+    }
+
+    #[test]
+    fn a_text_that_says_something_wrong_is_refused_when_it_is_read_as_when_it_is_applied() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let before = render(&files.present(), &sample::full()).unwrap().system;
+        fs::write(folder.path().join("system.en.md"), "Just trade.").unwrap();
+        let Look::Refused(error) = files.look() else { panic!("refused") };
+        assert!(error.to_string().starts_with("system.en.md: does not explain the decision LONG"), "{error}");
+        assert!(matches!(files.look(), Look::Same), "told once");
+        assert_eq!(render(&files.present(), &sample::full()).unwrap().system, before);
+    }
+
+    #[test]
+    fn a_name_that_no_prompt_has_is_found_where_no_sample_comes_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let (user, _) = files.text("user.jinja").unwrap();
+        for (line, name) in [
+            ("{% if us30 and not us30 %}{{ no_such_thing }}{% endif %}", "no_such_thing"),
+            ("{% if us30 and not us30 %}{{ us30.no_such_field }}{% endif %}", "us30.no_such_field"),
+        ] {
+            fs::write(folder.path().join("user.jinja"), format!("{line}\n{user}")).unwrap();
+            let Look::Refused(error) = files.look() else { panic!("refused") };
+            assert!(error.to_string().contains(&format!("{name} is no part of a prompt's data")), "{error}");
+        }
+        fs::remove_file(folder.path().join("user.jinja")).unwrap();
+        let (memory, _) = files.text("memory.jinja").unwrap();
+        let spoilt = format!("{memory}{{% if not tr and tr %}}{{{{ lesson }}}}{{% endif %}}");
+        fs::write(folder.path().join("memory.jinja"), spoilt).unwrap();
+        let Look::Refused(error) = files.look() else { panic!("refused") };
+        assert!(
+            error.to_string().contains("memory.jinja") && error.to_string().contains("lesson is no"),
+            "{error}"
+        );
     }
 
     #[test]

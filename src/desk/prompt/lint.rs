@@ -94,7 +94,7 @@ pub fn lint(prompt: &RenderedPrompt) -> Vec<Remark> {
     remarks
 }
 
-/// Tokens of a text, line by line: dense numbers take 1.6 bytes a token, prose four (llm.md §3.4). An estimate.
+/// Tokens of a text, line by line: dense numbers take 1.6 bytes a token, prose four. An estimate.
 pub fn estimated_tokens(text: &str) -> usize {
     text.lines()
         .map(|line| {

@@ -152,7 +152,37 @@ impl Templates {
                 return Err(PromptError::NoTask { file: templates.user_place });
             }
         }
+        templates.check_names()?;
         Ok(templates)
+    }
+
+    /// Looks for names that are no part of the data, also where no sample comes by: they would fail in the hour that
+    /// does.
+    fn check_names(&self) -> Result<(), PromptError> {
+        let data = serde_json::to_value(PromptView::of(&sample::full(), self.language)?)?;
+        let user = self.texts.file(USER_NAME).1;
+        for name in std::iter::once(USER_NAME).chain(PARTIALS.map(|(name, _)| name)) {
+            let template = self
+                .environment
+                .get_template(name)
+                .map_err(|error| self.placed(PromptError::template(name, &error)))?;
+            let mut unknown: Vec<String> = template
+                .undeclared_variables(true)
+                .into_iter()
+                .filter(|path| !is_known(&data, path))
+                // What the user template sets, its partials see.
+                .filter(|path| !user.contains(&format!("set {path} ")))
+                .filter(|path| !self.environment.globals().any(|(global, _)| global == path))
+                .collect();
+            unknown.sort();
+            if let Some(path) = unknown.first() {
+                return Err(PromptError::Faulty {
+                    file: self.texts.file(name).0.to_owned(),
+                    reason: format!("{path} is no part of a prompt's data"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The language these prompts are written in.
@@ -179,6 +209,23 @@ impl Templates {
             other => other,
         }
     }
+}
+
+/// Whether a dotted name leads somewhere in the data.
+fn is_known(data: &serde_json::Value, path: &str) -> bool {
+    let mut here = data;
+    for field in path.split('.') {
+        match here {
+            serde_json::Value::Object(fields) => match fields.get(field) {
+                Some(value) => here = value,
+                None => return false,
+            },
+            // Nothing is there in the sample, and what could be is not written down.
+            serde_json::Value::Null => return true,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// The JSON of the `task` block a prompt must end with.

@@ -19,6 +19,8 @@ const COIN_CANDLES: usize = 20;
 const COIN_CANDLE_HOURS: i64 = 4;
 /// Daily candles shown for the Dow Jones.
 const US30_CANDLES: usize = 5;
+/// Columns of a line of ours outside of every envelope.
+const LINE_COLUMNS: usize = 2_000;
 /// The words a calendar entry's impact may be told in; another one is left out.
 const IMPACTS: [&str; 4] = ["low", "medium", "high", "holiday"];
 /// The words the Fear & Greed index may be told in, likewise.
@@ -200,7 +202,7 @@ impl PromptView {
             limits: input
                 .limits
                 .iter()
-                .map(|(name, value)| Limit { name: name.clone(), value: value.clone() })
+                .map(|(name, value)| Limit { name: flat(name), value: flat(value) })
                 .collect(),
             balances: readable.iter().map(|account| balance(&account.state)).collect(),
             positions: readable.iter().flat_map(|account| position_rows(&account.state, now)).collect(),
@@ -471,6 +473,11 @@ fn calendar_rows(input: &PromptInput) -> Vec<CalendarRow> {
         .collect()
 }
 
+/// A text of ours that stands outside of every envelope. Whatever went into it, it begins no line and no heading.
+fn flat(text: &str) -> String {
+    Untrusted::new(text).line(LINE_COLUMNS)
+}
+
 /// One of the words a source may say; nothing when it says another.
 fn known(said: &Untrusted, words: &[&'static str]) -> &'static str {
     let said = said.raw().trim();
@@ -488,7 +495,7 @@ fn problems(input: &PromptInput) -> Vec<Problem> {
                 (None, true, None) => "stale".to_owned(),
                 (None, false, _) => return None,
             };
-            Some(Problem { source: source.name.clone(), detail })
+            Some(Problem { source: flat(&source.name), detail })
         })
         .collect()
 }

@@ -174,3 +174,69 @@ async fn arguments_that_come_as_an_object_with_a_field_written_twice_are_broken(
         assert_eq!(turn.unwrap().tool_calls()[0].input.complete().is_some(), is_whole, "{arguments}");
     }
 }
+
+#[tokio::test]
+async fn calls_that_share_an_index_are_told_apart_by_their_ids_and_parts_without_any_go_on_with_the_last() {
+    let whole = |id: &str, endpoint: &str| json!({"index": 0, "id": id, "function": {"name": "call_api", "arguments": format!("{{\"endpoint\":\"{endpoint}\"}}")}});
+    let bare = |id: Value, arguments: &str| json!({"id": id, "function": {"arguments": arguments}});
+    let scripts = [
+        vec![json!([whole("a", "/news"), whole("b", "/health")])],
+        vec![json!([whole("a", "/news")]), json!([whole("b", "/health")])],
+        vec![
+            json!([{"id": "a", "function": {"name": "call_api", "arguments": ""}}]),
+            json!([bare(Value::Null, "{\"endpoint\":")]),
+            json!([bare(json!("a"), "\"/news\"}")]),
+            json!([{"id": "b", "function": {"name": "call_api", "arguments": "{\"endpoint\":\"/hea"}}]),
+            json!([bare(Value::Null, "lth\"}")]),
+        ],
+    ];
+    for script in scripts {
+        let mut events: Vec<Value> =
+            script.iter().map(|calls| delta(&json!({ "tool_calls": calls }), None)).collect();
+        events.push(delta(&json!({}), Some("tool_calls")));
+        let server = Server::playing([chunks(&events, "data: [DONE]\n\n")]);
+        let turn = ask(&server, vec![Message::user("hello")]).await.0.unwrap();
+        let calls: Vec<_> = turn
+            .tool_calls()
+            .iter()
+            .map(|call| (call.id.clone(), call.input.complete().unwrap()["endpoint"].clone()))
+            .collect();
+        assert_eq!(
+            calls,
+            [("a".to_owned(), json!("/news")), ("b".to_owned(), json!("/health"))],
+            "{script:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_reason_to_stop_came_may_fall_silent_or_break() {
+    use futures_util::StreamExt;
+    for tail in ["", "data: {\"choi"] {
+        let said = delta(&json!({"content": "whole"}), Some("stop"));
+        let head =
+            || futures_util::stream::iter([Ok::<_, std::io::Error>(format!("data: {said}\n\n{tail}"))]);
+        let silent = axum::body::Body::from_stream(head().chain(futures_util::stream::pending()));
+        let cut = futures_util::stream::iter([Err(std::io::Error::other("reset"))]);
+        let cut = axum::body::Body::from_stream(head().chain(cut));
+        for body in [silent, cut] {
+            let turn = ask(&Server::playing([ok(body)]), vec![Message::user("hello")]).await.0.unwrap();
+            assert_eq!((turn.text().raw(), turn.stop_reason), ("whole", StopReason::EndTurn));
+        }
+    }
+}
+
+#[tokio::test]
+async fn thinking_that_is_written_under_both_its_names_is_told_once() {
+    let both = json!({"reasoning": "hm", "reasoning_content": "hm"});
+    let one = json!({"reasoning": " so", "reasoning_content": ""});
+    let events = [delta(&both, None), delta(&one, None), delta(&json!({"content": "x"}), Some("stop"))];
+    let server = Server::playing([chunks(&events, "data: [DONE]\n\n")]);
+    let (turn, told) = ask(&server, vec![Message::user("hello")]).await;
+    turn.unwrap();
+    let thought: String = told
+        .iter()
+        .filter_map(|event| if let TurnEvent::ThinkingDelta(text) = event { Some(text.raw()) } else { None })
+        .collect();
+    assert_eq!(thought, "hm so");
+}

@@ -1,5 +1,5 @@
 //! The REST face: one way from a path to an answer, whether it comes over TCP, from the prefetch or from the
-//! model's tool (CONTRACTS §3c).
+//! model's tool.
 
 mod answers;
 mod health;
@@ -103,7 +103,7 @@ impl IntoResponse for ToolAnswer {
 }
 
 impl Simsar {
-    /// Every path of SPEC §3, and `/`, `/health`, `/symbols`, `/openapi.json`, `/brief`. GET only.
+    /// Every path of market data, and `/`, `/health`, `/symbols`, `/openapi.json`, `/brief`. GET only.
     pub fn router(&self) -> axum::Router {
         axum::Router::new()
             .route("/", get(over_http))
@@ -112,7 +112,7 @@ impl Simsar {
             .with_state(self.clone())
     }
 
-    /// Answers a path of SPEC §3 within this process. Nothing else is reachable this way.
+    /// Answers a path of market data within this process. Nothing else is reachable this way.
     ///
     /// A query that stands in `path` counts as well. Parameters are plain text, not percent-encoded.
     pub async fn call(&self, path: &str, query: &[(String, String)]) -> ToolAnswer {

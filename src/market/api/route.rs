@@ -33,12 +33,12 @@ pub(crate) enum Target {
 /// The place of a contract in a template.
 pub(super) const SYMBOL: &str = "{symbol}";
 
-/// The paths beside those of SPEC §3.
+/// The paths beside those of market data.
 pub(super) fn other_paths() -> [&'static str; 5] {
     ["/", "/health", "/symbols", "/openapi.json", "/brief"]
 }
 
-/// The paths of SPEC §3, each news category and indicator on its own.
+/// The paths of market data, each news category and indicator on its own.
 pub fn tool_paths() -> Vec<String> {
     let mut paths = vec![format!("/price/{SYMBOL}"), format!("/candles/{SYMBOL}")];
     paths.extend(Indicator::NAMES.map(|name| format!("/indicators/{name}/{SYMBOL}")));
@@ -87,7 +87,7 @@ impl Target {
         })
     }
 
-    /// Whether SPEC §3 lists it: the model's tool reaches nothing else.
+    /// Whether it is one of market data: the model's tool reaches nothing else.
     pub(crate) fn is_for_tool(&self) -> bool {
         !matches!(self, Self::Index | Self::Health | Self::Symbols | Self::OpenApi | Self::Brief)
     }

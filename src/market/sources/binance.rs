@@ -1,4 +1,4 @@
-//! Binance USDⓈ-M public data: prices, candles, funding, open interest, long/short ratios (binance.md §1.4).
+//! Binance USDⓈ-M public data: prices, candles, funding, open interest, long/short ratios.
 
 mod klines;
 

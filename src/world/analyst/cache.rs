@@ -2,8 +2,8 @@
 //!
 //! The prefix order is tools, system, messages. An entry is written at each marked block and found again by any later
 //! request of the same model whose prefix is equal up to there, looking back at most 20 blocks from a mark. A prefix of
-//! fewer than 1 024 tokens is neither written nor read (llm.md §1.5; the documented minimum, not the measured one). An
-//! entry lives from the start of the request that last wrote or read it.
+//! fewer tokens than the model's minimum is neither written nor read (the documented minimum, not a measured one). An entry
+//! lives from the start of the request that last wrote or read it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,17 @@ use super::error::ApiError;
 use super::events::InputUsage;
 use super::tokens;
 
+/// Shortest prefix that is cached, tokens, of most models.
 const MINIMUM_TOKENS: u64 = 1024;
+/// Models with another one.
+const OTHER_MINIMA: [(&str, u64); 4] =
+    [("claude-opus-5", 512), ("claude-fable-5", 512), ("claude-haiku-4-5", 4096), ("claude-opus-4-6", 4096)];
+
+/// The shortest prefix that a model caches. An id may go on with a version or a date.
+fn minimum_tokens(model: &str) -> u64 {
+    OTHER_MINIMA.iter().find(|(id, _)| model.starts_with(id)).map_or(MINIMUM_TOKENS, |(_, tokens)| *tokens)
+}
+
 const LOOK_BACK: usize = 20;
 const MARKS_ALLOWED: usize = 4;
 
@@ -51,6 +61,7 @@ struct PrefixBlock {
 #[derive(Debug)]
 pub(super) struct Prefix {
     blocks: Vec<PrefixBlock>,
+    minimum: u64,
 }
 
 impl Prefix {
@@ -74,7 +85,8 @@ impl Prefix {
         if blocks.iter().filter(|block| block.mark.is_some()).count() > MARKS_ALLOWED {
             return Err(ApiError::invalid("cache_control: at most 4 blocks may be marked"));
         }
-        Ok(Self { blocks })
+        let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+        Ok(Self { blocks, minimum: minimum_tokens(model) })
     }
 
     /// Estimated tokens of the whole request.
@@ -177,7 +189,7 @@ impl PromptCache {
                 prefix
                     .blocks
                     .get(*place)
-                    .is_some_and(|block| block.mark.is_some() && block.tokens >= MINIMUM_TOKENS)
+                    .is_some_and(|block| block.mark.is_some() && block.tokens >= prefix.minimum)
             })
             .collect();
         let read = marks.iter().rev().find_map(|place| {
@@ -246,6 +258,18 @@ mod tests {
         for _ in 0..2 {
             let usage = cache.account(&prefix, Instant::now());
             assert_eq!(usage, InputUsage { input: prefix.total(), ..InputUsage::default() });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prefix_below_the_minimum_of_its_model_is_not_cached() {
+        for (model, cached) in
+            [("claude-sonnet-4-6", true), ("claude-haiku-4-5-20251001", false), ("claude-opus-5-5", true)]
+        {
+            let mut body = body(1, true);
+            body["model"] = json!(model);
+            let usage = PromptCache::default().account(&Prefix::of(&body).unwrap(), Instant::now());
+            assert_eq!(usage.cache_write_5m > 0, cached, "{model}: {usage:?}");
         }
     }
 

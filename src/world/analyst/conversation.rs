@@ -1,7 +1,7 @@
 //! The request as it arrives: checked by the rules of the Messages API and merged into turns.
 //!
-//! Unknown fields are ignored. What is refused, and in which words, follows llm.md §0, §1.1 and the offline server
-//! checklist of §5.
+//! Unknown fields are ignored. What is refused, and in which words, follows the vendor's own server: no temperature, no
+//! prefilled answer, no tool call without its result.
 
 use serde_json::{Map, Value};
 

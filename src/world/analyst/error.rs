@@ -1,4 +1,4 @@
-//! Refusals in the shape of the Messages API (llm.md §1.4).
+//! Refusals in the shape of the Messages API.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};

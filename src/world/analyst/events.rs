@@ -1,4 +1,4 @@
-//! The answer on the wire: one message object, or the named events of llm.md §1.2.
+//! The answer on the wire: one message object, or its named events.
 
 use bytes::Bytes;
 use serde::Serialize;

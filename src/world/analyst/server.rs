@@ -96,7 +96,7 @@ impl Analyst {
         bad_day.filter(|(_, left)| *left != Some(0))
     }
 
-    /// A Messages-API-compatible server (llm.md §5, offline server checklist) with the rule-based analyst behind it.
+    /// A Messages-API-compatible server with the rule-based analyst behind it.
     ///
     /// Paths: `POST /v1/messages` (streamed or whole), `POST /v1/messages/count_tokens`, `GET` and `HEAD /v1/models` and
     /// `/v1/models/{id}`. Unknown paths below `/v1/` are answered 404 in the API's shape. The router has no fallback, so

@@ -1,8 +1,8 @@
 //! Estimates tokens. There is no tokenizer here: text is weighed line by line.
 //!
-//! The ratios are those of llm.md §3.4: 1.6 bytes a token for CSV, 2.3 for JSON and other dense numbers, 4 for prose. A
+//! The ratios were measured on briefs: 1.6 bytes a token for CSV, 2.3 for JSON and other dense numbers, 4 for prose. A
 //! line counts as CSV when it has three commas or more and nearly half of it is digits and punctuation, as dense when
-//! more than 15 % of it is, as prose otherwise. A tool list adds the hidden tool prompt of llm.md §1.6.
+//! more than 15 % of it is, as prose otherwise. A tool list adds the hidden tool prompt.
 
 /// Hidden prompt of a request that offers tools.
 pub(super) const TOOL_PROMPT: u64 = 497;

@@ -204,7 +204,7 @@ pub(crate) async fn weather(State(world): State<Arc<World>>, request: Request, n
     if is_exchange { with_weight(&world, answer) } else { answer }
 }
 
-/// Every answer of the exchange tells the weight used, the bad ones too (facts §1.3).
+/// Every answer of the exchange tells the weight used, the bad ones too.
 fn with_weight(world: &World, mut answer: Response) -> Response {
     let used = world.core().limits.used(world.wall_ms());
     answer.headers_mut().entry("x-mbx-used-weight-1m").or_insert_with(|| HeaderValue::from(used));

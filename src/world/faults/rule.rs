@@ -24,7 +24,7 @@ const USUAL_RETRY: u64 = 10;
 /// The refusal of a stop unless said otherwise: it would trigger at once.
 const USUAL_STOP_REFUSAL: i32 = -2021;
 
-/// The refusals a rule may order, with the exchange's sentences (facts §2.2).
+/// The refusals a rule may order, with the exchange's sentences.
 pub(super) const REFUSALS: &[(i32, &str)] = &[
     (-1000, "An unknown error occurred while processing the request."),
     (-1015, "Too many new orders."),
@@ -226,7 +226,7 @@ pub enum Effect {
         #[serde(default = "usual_hang")]
         hang_ms: u64,
     },
-    /// 503 whose outcome is unknown (facts §2.1).
+    /// 503 whose outcome is unknown: it may have been executed.
     #[serde(rename = "503_unknown")]
     Unknown503 {
         /// Whether the request was carried out.
