@@ -36,7 +36,7 @@ fn turn(call: ModelCall) -> TurnPage {
         usage: call.usage,
         ms: call.ms,
         error: call.error,
-        is_estimate: call.is_estimate,
+        is_estimate: call.usage.is_estimate,
     }
 }
 
