@@ -9,8 +9,8 @@ use common::faults::{Call, Fate};
 use common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
 use common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{
-    ClientOrderId, Clock, Command, CycleReport, HaltLevel, HaltOrigin, HaltScope, Mode, OutcomeKind, Price,
-    Rule, Side,
+    ClientOrderId, Command, CycleReport, HaltLevel, HaltOrigin, HaltScope, Mode, OutcomeKind, Price, Rule,
+    Side,
 };
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
