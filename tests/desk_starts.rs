@@ -91,7 +91,10 @@ fn a_desk_wide_halt_that_ran_out_by_itself_does_not_after_a_doubtful_start() {
         desk.wait(2).await;
         let halts = desk.halts();
         assert_eq!((halts.len(), halts[0].level, halts[0].until), (1, HaltLevel::Frozen, None));
-        assert!(halts[0].reason.contains("a doubt") && halts[0].reason.contains("lunch"), "{halts:?}");
+        assert!(
+            halts[0].reason.raw().contains("a doubt") && halts[0].reason.raw().contains("lunch"),
+            "{halts:?}"
+        );
         desk.end().await;
     });
 }
@@ -111,7 +114,7 @@ fn a_lost_or_older_journal_opens_nothing_until_an_operator_says_so() {
             let halts = desk.halts();
             assert_eq!((halts.len(), &halts[0].scope), (1, &scope), "{halts:?}");
             assert_eq!((halts[0].level, &halts[0].origin), (HaltLevel::NoEntries, &HaltOrigin::Desk));
-            assert!(halts[0].reason.contains("jarvis resume --account"), "{halts:?}");
+            assert!(halts[0].reason.raw().contains("jarvis resume --account"), "{halts:?}");
             assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").1, Some(Rule::Halted));
             let kept = bench.truth(0).open_algo_orders(None).await.unwrap();
             assert_eq!((kept.len(), kept[0].algo_id), (1, stop.algo_id), "the stop is ours and stays");
@@ -147,7 +150,7 @@ fn an_order_without_a_stop_tells_of_a_lost_journal_as_well() {
     bench.live(async |bench| {
         let desk = bench.open().await;
         assert_eq!(bench.stops(0).await, 1, "{:?}", desk.alarms());
-        assert!(desk.halts()[0].reason.contains("the journal was lost"), "{:?}", desk.halts());
+        assert!(desk.halts()[0].reason.raw().contains("the journal was lost"), "{:?}", desk.halts());
         desk.end().await;
     });
 }

@@ -1,7 +1,7 @@
 //! What an account is known to stand in: halts, a journal that forgot, coins in hand, settings that were changed.
 
 use super::*;
-use crate::domain::{ClientOrderId, Halt, HaltLevel, HaltOrigin, HaltScope};
+use crate::domain::{ClientOrderId, Halt, HaltLevel, HaltOrigin, HaltScope, Untrusted};
 
 fn halt(origin: HaltOrigin, level: HaltLevel) -> Halt {
     let scope = HaltScope::Desk;
