@@ -68,7 +68,9 @@ fn broken(blocks: &[Value]) -> Bytes {
 /// What the operator was told.
 fn alarms(rig: &Rig) -> String {
     let told = rig.floor.bulletin().read(|desk| desk.alarms.clone());
-    told.iter().map(|alarm| format!("{:?} {}\n", alarm.severity, alarm.text)).collect()
+    let lines: Vec<String> =
+        told.iter().map(|alarm| format!("{:?} {}", alarm.severity, alarm.text)).collect();
+    lines.join("\n")
 }
 
 /// A whole answer in which one row opens a position.
