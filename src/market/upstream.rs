@@ -1,5 +1,6 @@
 //! One host we read from: address, concurrency, retries, and the pause it may ask for.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::vitals::Vitals;
 const TRY_DEADLINE: Duration = Duration::from_secs(4);
 /// Tries after the first one.
 const MORE_TRIES: usize = 2;
-/// Shortest pause before the second try; doubles, and up to as much again is added by chance so that those who
+/// Shortest pause before the second try; doubles, and up to as much again is added so that those who
 /// failed together do not come back together.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 /// A pause asked for that is no longer than this is waited out within the read.
@@ -232,6 +233,7 @@ impl Upstream {
             .with_factor(2.0)
             .with_max_times(MORE_TRIES)
             .with_jitter()
+            .with_jitter_seed(spread_of(&self.name, target))
             .build();
         loop {
             self.wait_out_pause().await?;
@@ -388,6 +390,14 @@ impl Validators {
         }
         headers
     }
+}
+
+/// What spreads the pauses of requests that failed together: other for each of them, and the same in every run, so that
+/// a simulation can be repeated.
+fn spread_of(name: &str, target: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (name, target).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether there is something to read, or nothing new for somebody who asked for news.
