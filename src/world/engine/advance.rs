@@ -97,7 +97,7 @@ impl Engine {
         nearest
     }
 
-    /// Pays funding of one contract: a positive rate goes from longs to shorts (facts §3).
+    /// Pays funding of one contract: a positive rate goes from longs to shorts.
     pub fn fund(&mut self, symbol: &Symbol, rate: Decimal, mark: Decimal, now: i64) {
         let holders: Vec<usize> =
             self.pits.get(symbol).map(|pit| pit.holders.iter().copied().collect()).unwrap_or_default();

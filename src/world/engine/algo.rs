@@ -1,4 +1,4 @@
-//! Conditional orders: placed, waiting, triggered (facts §1.7, §3).
+//! Conditional orders: placed, waiting, triggered.
 
 use rust_decimal::Decimal;
 

@@ -6,9 +6,9 @@ use super::depth::Depth;
 use super::refusal::{self, Refusal};
 use crate::world::market::Listing;
 
-/// Commission of an order that takes, as a share of notional (facts §3: 0.05 %).
+/// Commission of an order that takes, as a share of notional (0.05 %).
 pub const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
-/// Commission of an order that rested, as a share of notional (facts §3: 0.02 %).
+/// Commission of an order that rested, as a share of notional (0.02 %).
 pub const MAKER_FEE: Decimal = Decimal::from_parts(2, 0, 0, false, 4);
 /// What a liquidation costs, as a share of notional (`liquidationFee` of the exchange's rules).
 pub const LIQUIDATION_FEE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
@@ -16,12 +16,12 @@ pub const LIQUIDATION_FEE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
 pub const PRICE_BAND: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
 /// Open orders allowed on one contract.
 pub const MAX_OPEN_ORDERS: usize = 200;
-/// Share of the margin that maintenance may eat before the owner is called. The exchange tells of the call
-/// (facts §1.8) but publishes no share.
+/// Share of the margin that maintenance may eat before the owner is called. The exchange tells of the call but
+/// publishes no share.
 pub const MARGIN_CALL_SHARE: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
 /// How often one order may be amended.
 pub const MAX_AMENDMENTS: u32 = 10_000;
-/// Untriggered conditional orders allowed in one account (facts §0, 2025-12-29).
+/// Untriggered conditional orders allowed in one account (since 2025-12-29).
 pub const MAX_ALGO_ORDERS: usize = 200;
 
 /// One step of the maintenance margin table.
@@ -144,7 +144,7 @@ impl Contract {
         self.brackets.iter().find(|bracket| notional < bracket.cap).or_else(|| self.brackets.last())
     }
 
-    /// Maintenance margin of a position of this notional (facts §3), USDT.
+    /// Maintenance margin of a position of this notional, USDT.
     pub fn maintenance(&self, notional: Decimal) -> Decimal {
         self.bracket(notional).map_or(Decimal::ZERO, |bracket| notional * bracket.ratio - bracket.cumulative)
     }

@@ -44,7 +44,7 @@ pub(super) struct Aftermath {
 
 /// Expiry reason of an order whose margin is not there when it fills: none of the exchange's numbered ones.
 pub(super) const ER_UNPAID: u8 = 0;
-/// Expiry reason: reduce-only order without a position to reduce (facts §1.8 `er`).
+/// Expiry reason: reduce-only order without a position to reduce (`er` in the stream).
 const ER_NOTHING_TO_REDUCE: u8 = 4;
 
 impl Engine {
@@ -166,7 +166,7 @@ impl Engine {
 
     /// What a smaller position ends. One that is gone, even when an opposite one took its place, ends its
     /// `closePosition` orders and resting reduce-only orders; one that shrank ends the latest reduce-only orders that
-    /// no longer fit. Reduce-only conditional orders with a quantity stay as orphans (facts §3).
+    /// no longer fit. Reduce-only conditional orders with a quantity stay as orphans.
     pub(super) fn after_fills(&mut self, id: AccountId, symbol: &Symbol, aftermath: Aftermath, now: i64) {
         if !aftermath.reduced {
             return;

@@ -12,7 +12,7 @@ use super::{AccountId, Engine};
 use crate::domain::{Side, Symbol};
 use crate::world::market::Quote;
 
-/// How long any order rests at most, ms: a year (facts §3).
+/// How long any order rests at most, ms: a year.
 const LONGEST_REST: i64 = 365 * 86_400_000;
 
 /// One contract's market and everything that waits in it, over all accounts.

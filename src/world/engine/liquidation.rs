@@ -1,4 +1,4 @@
-//! Margin that runs out: the call before, and the liquidation (facts §3).
+//! Margin that runs out: the call before, and the liquidation.
 
 use rust_decimal::Decimal;
 

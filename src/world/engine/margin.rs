@@ -1,4 +1,4 @@
-//! Margins, balances and liquidation prices as the exchange computes them (facts §3).
+//! Margins, balances and liquidation prices as the exchange computes them.
 
 use rust_decimal::Decimal;
 

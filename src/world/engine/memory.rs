@@ -1,4 +1,4 @@
-//! What the exchange forgets (facts §1.5, §1.6), so that a long life does not grow without end.
+//! What the exchange forgets, so that a long life does not grow without end.
 
 use rust_decimal::Decimal;
 

@@ -67,7 +67,7 @@ struct Counters {
 }
 
 impl Default for Counters {
-    /// Starts with as many digits as the real exchange uses today (facts §1.2), so that clients meet them.
+    /// Starts with as many digits as the real exchange uses today, so that clients meet them.
     fn default() -> Self {
         Self {
             order: 870_000_000_001,

@@ -185,7 +185,7 @@ pub(super) fn check_good_till(
     }
 }
 
-/// The price the margin check assumes (facts §3): a market long pays a little more than the ask.
+/// The price the margin check assumes: a market long pays a little more than the ask.
 fn assumed_price(request: &OrderRequest, quote: Quote) -> Decimal {
     match (request.kind, request.side) {
         (OrderKind::Limit, _) => request.price,
@@ -194,7 +194,7 @@ fn assumed_price(request: &OrderRequest, quote: Quote) -> Decimal {
     }
 }
 
-/// What opening costs beside its margin: the loss it starts with, and its fee (facts §3).
+/// What opening costs beside its margin: the loss it starts with, and its fee.
 fn beside_margin(opening: Decimal, request: &OrderRequest, price: Decimal, quote: Quote) -> Decimal {
     let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO);
     opening * (open_loss + price * TAKER_FEE)

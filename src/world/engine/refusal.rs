@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Why a request was not carried out. Codes as at Binance (facts §2.2); the state is as before the request.
+/// Why a request was not carried out. Codes as at Binance; the state is as before the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Refusal {

@@ -169,7 +169,7 @@ pub struct OrderRequest {
     pub good_till: Option<i64>,
 }
 
-/// A wish to change a resting limit order. Price and quantity are both named, changed or not (facts §1.6).
+/// A wish to change a resting limit order. Price and quantity are both named, changed or not.
 #[derive(Debug, Clone)]
 pub struct Amendment {
     /// Contract.
@@ -248,7 +248,7 @@ pub struct Order {
     pub close_position: bool,
     /// State.
     pub status: OrderStatus,
-    /// Why it expired (facts §1.8 `er`), 0 when it did not.
+    /// Why it expired (`er` in the stream), 0 when it did not.
     pub expiry_reason: u8,
     /// The conditional order it came from.
     pub algo_id: Option<i64>,

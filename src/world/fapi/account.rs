@@ -1,4 +1,4 @@
-//! Balances, positions and settings (facts §1.5), and the listen key (§1.8).
+//! Balances, positions and settings, and the listen key.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Conditional orders (facts §1.7): a store of its own until the trigger.
+//! Conditional orders: a store of its own until the trigger.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Who asks, and did they sign it: over the raw bytes as they came (facts §1.2, §5.3.2).
+//! Who asks, and did they sign it: over the raw bytes as they came.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

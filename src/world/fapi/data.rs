@@ -1,4 +1,4 @@
-//! Open interest and trader ratios (facts §1.4, `/futures/data/*`). Statistics, so floats are welcome.
+//! Open interest and trader ratios (`/futures/data/*`). Statistics, so floats are welcome.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

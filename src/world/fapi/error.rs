@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::world::engine::Refusal;
 
-/// A refusal on the wire (facts §1.3, §2.2).
+/// A refusal on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub status: StatusCode,

@@ -1,4 +1,4 @@
-//! What happened: the ledger and the fills (facts §1.5).
+//! What happened: the ledger and the fills.
 
 use serde_json::{Value, json};
 

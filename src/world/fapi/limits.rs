@@ -1,4 +1,4 @@
-//! Rate limits: counted for every request, told in headers, enforced only when asked (facts §1.3).
+//! Rate limits: counted for every request, told in headers, enforced only when asked.
 
 use std::collections::BTreeMap;
 

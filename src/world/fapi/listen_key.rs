@@ -1,4 +1,4 @@
-//! Listen keys: one an account, an hour long, extended at will (facts §1.8).
+//! Listen keys: one an account, an hour long, extended at will.
 
 use std::collections::BTreeMap;
 

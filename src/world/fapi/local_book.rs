@@ -1,4 +1,4 @@
-//! What a client needs to keep a copy of the order book: the changes since the last message, in a chain (facts §1.9).
+//! What a client needs to keep a copy of the order book: the changes since the last message, in a chain.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Public prices: tickers, candles, funding (facts §1.4).
+//! Public prices: tickers, candles, funding.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

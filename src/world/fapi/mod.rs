@@ -1,4 +1,4 @@
-//! The exchange's face: REST and websockets with Binance's paths, shapes, codes and headers (facts §1, §5.3).
+//! The exchange's face: REST and websockets with Binance's paths, shapes, codes and headers.
 
 pub(crate) mod account;
 mod algos;

@@ -1,4 +1,4 @@
-//! Market and limit orders (facts §1.6).
+//! Market and limit orders.
 
 use std::borrow::Cow;
 
@@ -223,7 +223,7 @@ fn handle_in(params: &Params) -> Result<Handle, ApiError> {
     name.map(|name| Handle::Client(name.to_owned())).ok_or_else(|| ApiError::missing("orderId"))
 }
 
-/// Whether the exchange still tells of an order (facts §1.6).
+/// Whether the exchange still tells of an order.
 fn is_told(order: &Order, now: i64) -> bool {
     let unfilled =
         matches!(order.status, OrderStatus::Canceled | OrderStatus::Expired) && order.executed.is_zero();
@@ -375,7 +375,7 @@ fn common(order: &Order, contract: &Contract) -> Value {
     })
 }
 
-/// What placing and cancelling answer: without average price and value since July 2026 (facts §0).
+/// What placing and cancelling answer: without average price and value since July 2026.
 fn acknowledged(order: &Order, contract: &Contract) -> Value {
     let mut body = common(order, contract);
     body["cumQty"] = json!(fixed(order.executed, contract.quantity_digits()));

@@ -1,4 +1,4 @@
-//! Parameters of a request: from the query and the body, in any order and content type (facts §5.3.1).
+//! Parameters of a request: from the query and the body, in any order and content type.
 
 use std::str::FromStr;
 

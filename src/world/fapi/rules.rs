@@ -1,4 +1,4 @@
-//! What the exchange says about its contracts: filters, brackets, limits (facts §1.4, §1.5).
+//! What the exchange says about its contracts: filters, brackets, limits.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Websocket sessions: the same code over TCP and within the process (facts §1.8, §1.9, §5.3.7).
+//! Websocket sessions: the same code over TCP and within the process.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -385,7 +385,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a command still fits into this second (facts §1.9); who sends more is disconnected.
+    /// Whether a command still fits into this second; who sends more is disconnected.
     fn counts_command(&mut self) -> bool {
         let second = self.world.wall_ms().div_euclid(1000);
         if self.commands.0 != second {

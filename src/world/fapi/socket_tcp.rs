@@ -1,4 +1,4 @@
-//! Websocket sessions over TCP: upgrades, pings, and how a connection ends (facts §1.9, §5.3.8).
+//! Websocket sessions over TCP: upgrades, pings, and how a connection ends.
 
 use std::sync::Arc;
 use std::time::Duration;

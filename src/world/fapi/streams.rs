@@ -1,4 +1,4 @@
-//! Public streams: their names, their routes, their messages (facts §1.9).
+//! Public streams: their names, their routes, their messages.
 
 use serde_json::{Value, json};
 

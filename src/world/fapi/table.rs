@@ -38,7 +38,7 @@ pub(super) enum Handler {
     Unlocked(Question),
 }
 
-/// What a request weighs (facts §1.4 to §1.7).
+/// What a request weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
     /// Always the same.

@@ -1,4 +1,4 @@
-//! The private stream's events (facts §1.8).
+//! The private stream's events.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ fn trade_lite(order: &Order, trade: &Trade, time: i64, (price, quantity): (u32, 
     })
 }
 
-/// What everybody is told of a liquidation: the exchange shows it as the limit order it sent (facts §1.9).
+/// What everybody is told of a liquidation: the exchange shows it as the limit order it sent.
 fn force_order(order: &Order, last: &Trade, time: i64, (price, quantity): (u32, u32)) -> Value {
     json!({
         "e": "forceOrder", "E": time, "st": 1,
