@@ -40,8 +40,10 @@ fn an_operator_forces_a_cycle_closes_a_position_and_halts_by_key() {
     let held = open_positions(&console.text());
     console.press("x");
     console.wait_for("the question", |text| text.contains("Close this position?") && text.contains("PAPER"));
-    // What is typed out of habit closes nothing.
+    // What is typed out of habit closes nothing, and the question stays until it is answered or left.
     console.press("y\r");
+    console.wait_for("what was wrong", |text| text.contains("that is another word; nothing was done"));
+    console.press("\u{1b}");
     let asks = |text: &str| text.contains("Close this position?") || text.contains(" and press enter");
     console.wait_for("no question", |text| !asks(text) && text.contains(" x close "));
     assert_eq!(open_positions(&console.text()), held);
