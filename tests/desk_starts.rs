@@ -38,6 +38,15 @@ fn open_btc(bench: &Bench) {
     });
 }
 
+/// A start after an operator looked.
+fn nothing_is_asked_again(bench: &Bench) {
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        assert_eq!(desk.halts(), [], "what an operator looked at is known for good");
+        desk.end().await;
+    });
+}
+
 #[test]
 fn a_damaged_journal_is_moved_aside_and_the_desk_only_protects_and_closes_until_it_is_resumed() {
     let bench = Bench::new(&Setup::default());
@@ -69,11 +78,7 @@ fn a_damaged_journal_is_moved_aside_and_the_desk_only_protects_and_closes_until_
         assert_eq!(check_windows(bench, STOP_LIMIT_MS), Vec::<String>::new());
         desk.end().await;
     });
-    bench.live(async |bench| {
-        let desk = bench.open().await;
-        assert_eq!(desk.halts(), [], "what an operator looked at is known for good");
-        desk.end().await;
-    });
+    nothing_is_asked_again(&bench);
 }
 
 #[test]
@@ -122,11 +127,7 @@ fn a_lost_or_older_journal_opens_nothing_until_an_operator_says_so() {
             assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").0, OutcomeKind::Opened);
             desk.end().await;
         });
-        bench.live(async |bench| {
-            let desk = bench.open().await;
-            assert_eq!(desk.halts(), [], "what an operator looked at is known for good");
-            desk.end().await;
-        });
+        nothing_is_asked_again(&bench);
     }
 }
 

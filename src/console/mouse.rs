@@ -83,10 +83,7 @@ fn choose(state: &mut State, column: u16, row: u16) {
             match panel {
                 Panel::Accounts => {
                     if let Some(place) = view::accounts::position_at(state, area, row) {
-                        let all = state.positions();
-                        let chosen =
-                            all.get(place).map(|(owner, held)| (owner.name.clone(), held.symbol.clone()));
-                        state.position = (place, chosen);
+                        state.select_position(place);
                     }
                 }
                 Panel::Decisions => {

@@ -62,10 +62,8 @@ fn scroll(state: &mut State, step: Step) {
     match state.focus {
         Panel::Accounts => {
             let here = state.selected_position().map_or(0, |(index, ..)| index);
-            let all = state.positions();
-            let index = step.from(here, all.len(), rows);
-            let chosen = all.get(index).map(|(account, held)| (account.name.clone(), held.symbol.clone()));
-            state.position = (index, chosen);
+            let count = state.positions().len();
+            state.select_position(step.from(here, count, rows));
         }
         Panel::Decisions => {
             let count = state.decision_rows().len();

@@ -421,6 +421,13 @@ impl State {
         all.get(index).map(|(account, position)| (index, *account, *position))
     }
 
+    /// Selects the position at a place in the list of all; beyond its end, nothing by name.
+    pub fn select_position(&mut self, place: usize) {
+        let all = self.positions();
+        let chosen = all.get(place).map(|(owner, held)| (owner.name.clone(), held.symbol.clone()));
+        self.position = (place, chosen);
+    }
+
     /// The alarms nobody has acknowledged, oldest first.
     pub fn open_alarms(&self) -> Vec<&Alarm> {
         let alarms = self.desk.iter().flat_map(|desk| &desk.alarms);

@@ -223,9 +223,6 @@ pub struct CycleLine {
     /// The coins something was opened or closed in.
     #[serde(default)]
     pub coins: Vec<Symbol>,
-    /// Whether its cost is an estimate: nobody was paid, or the provider told no figures.
-    #[serde(default)]
-    pub is_estimate: bool,
 }
 
 /// One cycle, down to the exact words.
@@ -273,9 +270,6 @@ pub struct TurnPage {
     pub ms: f64,
     /// What went wrong, if it did.
     pub error: Option<String>,
-    /// Whether a figure of its usage is our estimate, because the provider told none.
-    #[serde(default)]
-    pub is_estimate: bool,
 }
 
 /// One tool call with its answer.

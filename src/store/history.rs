@@ -283,7 +283,6 @@ fn line_of(row: &Row<'_>) -> Result<CycleLine, StoreError> {
         total_ms: row.get(12)?,
         errors: row.get(13)?,
         coins: coins_of(row.get::<_, Option<String>>(21)?.as_deref())?,
-        is_estimate: row.get(22)?,
         outcomes: CycleOutcomes {
             opened: counted(14)?,
             closed: counted(15)?,

@@ -8,12 +8,9 @@ use jarvis::domain::{Command, Event, OperatorCommand, Phase, Severity, Trigger};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::fixture::{
-    Desk, account_name, alarm, busy, draw, empty, finished, live, price, streaming, symbol, text, theme, time,
+    Desk, account_name, alarm, busy, draw, empty, finished, live, price, status, streaming, symbol, text,
+    theme, time,
 };
-
-fn status(desk: &Desk) -> &str {
-    desk.state.status.as_ref().map_or("", |notice| notice.text.as_str())
-}
 
 fn commands(effects: &[Effect]) -> Vec<&Command> {
     effects

@@ -468,3 +468,13 @@ pub fn live(mut desk: Desk) -> Desk {
     facts.model = "claude-sonnet-4-6".into();
     desk
 }
+
+/// The whole screen as text.
+pub fn screen(desk: &Desk, size: (u16, u16)) -> String {
+    text(&draw(&desk.state, &theme(), size))
+}
+
+/// What the status line says.
+pub fn status(desk: &Desk) -> &str {
+    desk.state.status.as_ref().map_or("", |notice| notice.text.as_str())
+}

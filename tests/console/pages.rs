@@ -8,12 +8,14 @@
 
 use jarvis::console::update::{Effect, Msg};
 use jarvis::domain::{
-    BudgetReading, Candle, ChartPage, ClientOrderId, CycleId, CycleLine, CycleOutcomes, CyclePage,
+    BudgetReading, Candle, ChartPage, ClientOrderId, Command, CycleId, CycleLine, CycleOutcomes, CyclePage,
     DecisionMark, DecisionWord, Envelope, Event, Feed, FillLine, Flattening, GuardReading, Halt, HaltLevel,
-    HaltOrigin, HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OrderLine, OrderPurpose,
-    OrderState, OutcomeKind, Page, PromptFile, PromptPage, PromptRemark, Query, RemarkWeight, Rule, Severity,
-    Side, Snapshot, SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted, Usage,
+    HaltOrigin, HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OperatorCommand, OrderLine,
+    OrderPurpose, OrderState, OutcomeKind, Page, PromptFile, PromptPage, PromptRemark, Query, RemarkWeight,
+    Rule, Severity, Side, Snapshot, SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted,
+    Usage,
 };
+use ratatui::crossterm::event::KeyCode;
 use rust_decimal::Decimal;
 
 use crate::fixture::{COINS, Desk, account_name, busy, finished, price, symbol, time};
@@ -51,6 +53,28 @@ pub fn answer(desk: &mut Desk, mut effects: Vec<Effect>) {
             effects.extend(desk.apply(Msg::Feed(Box::new(Feed::Page { id, page }))));
         }
     }
+}
+
+/// Types keys and answers everything they ask; what is sent comes back.
+pub fn walk(desk: &mut Desk, keys: &str) -> Vec<Command> {
+    let mut sent = Vec::new();
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            '→' => KeyCode::Right,
+            '↓' => KeyCode::Down,
+            '⎋' => KeyCode::Esc,
+            other => KeyCode::Char(other),
+        };
+        let effects = desk.press(code);
+        sent.extend(effects.iter().filter_map(|effect| match effect {
+            Effect::Send(OperatorCommand { command, .. }) => Some(command.clone()),
+            _ => None,
+        }));
+        answer(desk, effects);
+    }
+    sent
 }
 
 fn market() -> MarketPage {
@@ -185,7 +209,6 @@ pub fn line(at: Timestamp, number: u64, outcomes: CycleOutcomes) -> CycleLine {
         total_ms: Some(7_214.0),
         errors: 0,
         coins: if outcomes.opened > 0 { vec![symbol("ADA")] } else { Vec::new() },
-        is_estimate: false,
     }
 }
 
@@ -231,7 +254,6 @@ fn cycle(id: &CycleId) -> CyclePage {
             usage: usage(),
             ms: 3_310.0,
             error: None,
-            is_estimate: false,
         }],
         tool_calls: vec![ToolCallPage {
             iteration: 1,

@@ -5,43 +5,14 @@ use std::time::Duration;
 use jarvis::console::screens::Screen;
 use jarvis::console::state::{Overlay, Panel};
 use jarvis::console::update::{Effect, Msg};
-use jarvis::domain::{Command, CycleId, Envelope, Event, Feed, OperatorCommand, RemarkWeight, Severity};
+use jarvis::domain::{CycleId, Envelope, Event, Feed, RemarkWeight, Severity};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::fixture::{
-    Desk, SIZES, account_name, alarm, busy, draw, finished, live, price, streaming, symbol, text, theme,
+    Desk, SIZES, account_name, alarm, busy, draw, finished, live, price, screen, status, streaming, symbol,
+    theme,
 };
-use crate::pages::{answer, guarded};
-
-fn screen(desk: &Desk, size: (u16, u16)) -> String {
-    text(&draw(&desk.state, &theme(), size))
-}
-
-fn status(desk: &Desk) -> &str {
-    desk.state.status.as_ref().map_or("", |notice| notice.text.as_str())
-}
-
-/// Types keys and answers everything they ask; what is sent comes back.
-fn walk(desk: &mut Desk, keys: &str) -> Vec<Command> {
-    let mut sent = Vec::new();
-    for key in keys.chars() {
-        let code = match key {
-            '\n' => KeyCode::Enter,
-            '\t' => KeyCode::Tab,
-            '→' => KeyCode::Right,
-            '↓' => KeyCode::Down,
-            '⎋' => KeyCode::Esc,
-            other => KeyCode::Char(other),
-        };
-        let effects = desk.press(code);
-        sent.extend(effects.iter().filter_map(|effect| match effect {
-            Effect::Send(OperatorCommand { command, .. }) => Some(command.clone()),
-            _ => None,
-        }));
-        answer(desk, effects);
-    }
-    sent
-}
+use crate::pages::{answer, guarded, walk};
 
 #[test]
 fn a_draft_with_notes_can_be_used_and_the_notes_look_like_notes() {
@@ -434,7 +405,7 @@ fn the_cost_of_the_built_in_analyst_is_marked_as_an_estimate() {
     page.report.as_mut().unwrap().model.provider = "builtin".into();
     assert!(screen(&desk, (120, 40)).contains("$0.0898 est."), "{}", screen(&desk, (120, 40)));
     walk(&mut desk, "⎋");
-    desk.state.cycles.list.page.as_mut().unwrap()[0].is_estimate = true;
+    desk.state.cycles.list.page.as_mut().unwrap()[0].usage.as_mut().unwrap().is_estimate = true;
     assert_eq!(screen(&desk, (120, 40)).matches("≈0.0898").count(), 1);
 }
 

@@ -11,40 +11,8 @@ use jarvis::domain::{
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::fixture::{
-    Desk, account_name, alarm, busy, draw, finished, live, price, symbol, text, theme, time,
-};
-use crate::pages::{answer, guarded};
-
-fn screen(desk: &Desk, size: (u16, u16)) -> String {
-    text(&draw(&desk.state, &theme(), size))
-}
-
-fn status(desk: &Desk) -> &str {
-    desk.state.status.as_ref().map_or("", |notice| notice.text.as_str())
-}
-
-/// Types keys and answers everything they ask; what is sent comes back.
-fn walk(desk: &mut Desk, keys: &str) -> Vec<Command> {
-    let mut sent = Vec::new();
-    for key in keys.chars() {
-        let code = match key {
-            '\n' => KeyCode::Enter,
-            '\t' => KeyCode::Tab,
-            '→' => KeyCode::Right,
-            '↓' => KeyCode::Down,
-            '⎋' => KeyCode::Esc,
-            other => KeyCode::Char(other),
-        };
-        let effects = desk.press(code);
-        sent.extend(effects.iter().filter_map(|effect| match effect {
-            Effect::Send(OperatorCommand { command, .. }) => Some(command.clone()),
-            _ => None,
-        }));
-        answer(desk, effects);
-    }
-    sent
-}
+use crate::fixture::{Desk, account_name, alarm, busy, finished, live, price, screen, status, symbol, time};
+use crate::pages::{answer, guarded, walk};
 
 fn asked(effects: &[Effect]) -> Vec<&Query> {
     let mut queries = Vec::new();

@@ -32,15 +32,22 @@ async fn a_cycle_that_ends_with_the_desk_is_stored_as_cut_off_and_no_row_is_call
     assert!(rig.accounts().await.iter().all(|account| account.positions.is_empty()));
 }
 
-#[tokio::test]
-async fn what_had_come_of_the_answer_when_the_desk_ended_is_stored_and_counted() {
+/// A desk whose model tells this usage and half a sentence, and then nothing more; and what it said.
+async fn falls_silent(usage: &str) -> (Rig, String) {
     let mut settings = Settings::default();
     settings.model.provider = Provider::Anthropic;
-    let half = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1000,\"output_tokens\":1}}}\n\n\
-                event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
-                event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"BTC looks\"}}\n\n";
-    let rig =
-        Rig::new(Plan { settings, script: vec![half.into()], falls_silent: true, ..Plan::default() }).await;
+    let half = format!(
+        "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{\"usage\":{usage}}}}}\n\n\
+         event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{{\"type\":\"text\",\"text\":\"\"}}}}\n\n\
+         event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"BTC looks\"}}}}\n\n"
+    );
+    let script = vec![half.clone().into()];
+    (Rig::new(Plan { settings, script, falls_silent: true, ..Plan::default() }).await, half)
+}
+
+#[tokio::test]
+async fn what_had_come_of_the_answer_when_the_desk_ended_is_stored_and_counted() {
+    let (rig, half) = falls_silent(r#"{"input_tokens":1000,"output_tokens":1}"#).await;
     let (_, mut events) = rig.floor.bulletin().subscribe();
     let floor = std::sync::Arc::clone(&rig.floor);
     let running = tokio::spawn(async move { floor.run_cycle(Trigger::Manual).await.unwrap() });
@@ -63,13 +70,7 @@ async fn what_had_come_of_the_answer_when_the_desk_ended_is_stored_and_counted()
 
 #[tokio::test]
 async fn what_was_being_written_when_the_program_was_killed_is_counted_all_the_same() {
-    let mut settings = Settings::default();
-    settings.model.provider = Provider::Anthropic;
-    let half = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1000}}}\n\n\
-                event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
-                event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"BTC looks\"}}\n\n";
-    let rig =
-        Rig::new(Plan { settings, script: vec![half.into()], falls_silent: true, ..Plan::default() }).await;
+    let (rig, _) = falls_silent(r#"{"input_tokens":1000}"#).await;
     let (_, mut events) = rig.floor.bulletin().subscribe();
     let floor = std::sync::Arc::clone(&rig.floor);
     let running = tokio::spawn(async move { floor.run_cycle(Trigger::Manual).await });

@@ -212,7 +212,7 @@ fn turns(page: &CyclePage) -> Text {
                 format::millis(turn.ms),
                 format::bytes(turn.request_bytes),
                 turn.stop_reason.as_deref().unwrap_or("–"),
-                tokens(&turn.usage, turn.is_estimate || page.is_unpaid())
+                tokens(&turn.usage, page.is_unpaid())
             ),
         );
         if let Some(error) = &turn.error {
@@ -373,9 +373,10 @@ fn cost(page: &CyclePage, state: &State) -> Text {
         ),
     ));
     if let Some(report) = &page.report {
-        timings(&mut text, report, line.is_estimate || page.is_unpaid());
+        let is_estimate = line.usage.is_some_and(|usage| usage.is_estimate);
+        timings(&mut text, report, is_estimate || page.is_unpaid());
         for turn in &page.turns {
-            let figures = tokens(&turn.usage, turn.is_estimate || page.is_unpaid());
+            let figures = tokens(&turn.usage, page.is_unpaid());
             text.push((Meaning::Muted, format!("turn {}: {figures}", turn.iteration)));
         }
         if !report.errors.is_empty() {

@@ -102,7 +102,7 @@ fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected
     });
     let unknown = || "–".to_owned();
     let cost = |usage: Usage| {
-        format!("{}{}", if line.is_estimate { "≈" } else { "" }, format::grouped(usage.cost_usd, 4))
+        format!("{}{}", if usage.is_estimate { "≈" } else { "" }, format::grouped(usage.cost_usd, 4))
     };
     let (words, meaning) = match (&line.failure, line.state.as_str(), line.errors) {
         (Some(failure), ..) => (format!("■ {failure}"), Meaning::Danger),

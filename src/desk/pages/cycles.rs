@@ -36,7 +36,6 @@ fn turn(call: ModelCall) -> TurnPage {
         usage: call.usage,
         ms: call.ms,
         error: call.error,
-        is_estimate: call.usage.is_estimate,
     }
 }
 

@@ -353,14 +353,14 @@ fn histories_have_an_end_even_within_a_day() {
 #[test]
 fn a_triggered_limit_order_meets_the_same_filters_as_one_that_is_placed() {
     let mut bench = bench();
-    let request = AlgoRequest {
+    let stop_limit = |quantity, trigger, price| AlgoRequest {
         kind: AlgoKind::Stop,
-        quantity: Some(dec!(1)),
-        price: Some(dec!(120)),
+        quantity: Some(quantity),
+        price: Some(price),
         close_position: false,
-        ..stop("SOLUSDT", Side::Buy, dec!(101))
+        ..stop("SOLUSDT", Side::Buy, trigger)
     };
-    let far = bench.arm(request).unwrap();
+    let far = bench.arm(stop_limit(dec!(1), dec!(101), dec!(120))).unwrap();
     bench.price("SOLUSDT", dec!(102));
     let told = bench.algo(far.id);
     assert_eq!(told.status, AlgoStatus::Rejected);
@@ -370,14 +370,7 @@ fn a_triggered_limit_order_meets_the_same_filters_as_one_that_is_placed() {
         bench.place(limit("SOLUSDT", Side::Buy, dec!(0.1), price)).unwrap();
     }
     assert_eq!(bench.place(limit("SOLUSDT", Side::Buy, dec!(0.1), dec!(95))).unwrap_err(), -2025);
-    let request = AlgoRequest {
-        kind: AlgoKind::Stop,
-        quantity: Some(dec!(0.1)),
-        price: Some(dec!(103)),
-        close_position: false,
-        ..stop("SOLUSDT", Side::Buy, dec!(103))
-    };
-    let surplus = bench.arm(request).unwrap();
+    let surplus = bench.arm(stop_limit(dec!(0.1), dec!(103), dec!(103))).unwrap();
     bench.price("SOLUSDT", dec!(104));
     assert_eq!(bench.algo(surplus.id).fail_reason.as_deref(), Some("Reach max open order limit."));
 }

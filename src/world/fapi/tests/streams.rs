@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::client;
+use super::{Client, client};
 use crate::world::{World, WorldSocket};
 
 /// A socket with the questions tests ask.
@@ -35,13 +35,16 @@ impl WorldSocketProbe {
     }
 }
 
+async fn listen_key(client: &Client) -> String {
+    let reply = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await;
+    reply.body["listenKey"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_user_stream_tells_an_order_from_acceptance_to_balance() {
     let client = client();
     client.prepare().await;
-    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
-        .clone();
-    let key = key.as_str().unwrap();
+    let key = listen_key(&client).await;
     let mut plain = WorldSocketProbe::open(&client.world, &format!("/private/ws/{key}"));
     let mut narrow = WorldSocketProbe::open(
         &client.world,
@@ -65,10 +68,8 @@ async fn a_user_stream_tells_an_order_from_acceptance_to_balance() {
 #[tokio::test]
 async fn an_expired_listen_key_is_told_once_and_its_socket_falls_mute() {
     let client = client();
-    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
-        .clone();
-    let mut socket =
-        WorldSocketProbe::open(&client.world, &format!("/ws?listenKey={}", key.as_str().unwrap()));
+    let key = listen_key(&client).await;
+    let mut socket = WorldSocketProbe::open(&client.world, &format!("/ws?listenKey={key}"));
     socket.settled().await;
     client.wall.advance(chrono::Duration::minutes(61));
     client.world.step();
@@ -181,9 +182,8 @@ async fn no_closed_candle_is_left_out_when_an_hour_passes_at_once() {
 async fn a_changed_margin_type_is_told() {
     let client = client();
     client.prepare().await;
-    let key = client.raw("POST", "/fapi/v1/listenKey", "", Some(&client.key.api_key)).await.body["listenKey"]
-        .clone();
-    let mut socket = WorldSocketProbe::open(&client.world, &format!("/private/ws/{}", key.as_str().unwrap()));
+    let key = listen_key(&client).await;
+    let mut socket = WorldSocketProbe::open(&client.world, &format!("/private/ws/{key}"));
     socket.settled().await;
     client.post("/fapi/v1/marginType", "symbol=SOLUSDT&marginType=CROSSED").await;
     let event = socket.next().await;
