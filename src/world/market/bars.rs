@@ -5,7 +5,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::calendar_time::{DAY_MS, civil, from_civil, sane};
 use super::context::decimal;
-use super::path::{Cell, Path, Seeds};
+use super::path::{Cell, Path};
 use super::rng::{hash_at, unit_at};
 use super::shocks::{Shocks, shocked};
 use super::{Bar, Coin, Listing, Market};
@@ -74,7 +74,7 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
                 span.add(shocked(ticks, factor));
             }
         } else {
-            walk_part(path.seeds(), cell, shocks, from, until, &mut span);
+            walk_part(path, cell, shocks, from, until, &mut span);
         }
         let part = volume_share(path.seeds().noise, cell, from, until);
         let typical = (span.high + span.low + 2 * span.close) as f64 / 4.0;
@@ -83,23 +83,30 @@ pub(super) fn span(path: &Path, shocks: &Shocks, from_ms: i64, to_ms: i64, now_m
     span.touched.then_some(span)
 }
 
-/// Adds the seconds and the jumps of a part of a bar, in order of time.
-fn walk_part(seeds: Seeds, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
-    let mut jumps = shocks.inside(from, until).peekable();
-    let mut held = None;
-    let first = (from - cell.start).div_euclid(1000);
+/// Adds what the way did in a part of a bar: the stretches between the jumps, each under its own factor, and each jump
+/// itself, which takes the price of the second before it along.
+fn walk_part(path: &Path, cell: &Cell, shocks: &Shocks, from: i64, until: i64, span: &mut Span) {
     let last = (until - 1 - cell.start).div_euclid(1000);
-    cell.walk(seeds, first, last, &mut |second, ticks| {
-        let at = (cell.start + second * 1000).max(from);
-        while let Some(jump) = jumps.next_if(|jump| *jump <= at) {
-            span.add(shocked(held.unwrap_or(ticks), shocks.factor_at(jump)));
+    let mut second = (from - cell.start).div_euclid(1000);
+    let mut at = from;
+    let mut held = None;
+    for jump in shocks.inside(from, until).map(Some).chain([None]) {
+        // the first second at or after the jump begins the next stretch
+        let next = jump.map_or(last + 1, |jump| (jump - cell.start + 999).div_euclid(1000)).min(last + 1);
+        let factor = shocks.factor_at(at);
+        if second < next {
+            let stretch = path.stretch(cell, second, next - 1);
+            for ticks in [stretch.open, stretch.high, stretch.low, stretch.close] {
+                span.add(shocked(ticks, factor));
+            }
+            held = Some(stretch.close);
+            second = next;
         }
-        span.add(shocked(ticks, shocks.factor_at(at)));
-        held = Some(ticks);
-    });
-    for jump in jumps {
-        if let Some(ticks) = held {
-            span.add(shocked(ticks, shocks.factor_at(jump)));
+        if let Some(jump) = jump {
+            if let Some(ticks) = held {
+                span.add(shocked(ticks, shocks.factor_at(jump)));
+            }
+            at = jump;
         }
     }
 }

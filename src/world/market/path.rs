@@ -3,6 +3,9 @@
 //! The way starts at the bar's open, ends at its close, touches its high and its low, and never leaves them. It is a
 //! function of the bar alone: asking for one second or for all of them, today or in a year, gives the same prices.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::rng::{hash_at, hash_text, normal_at, unit_at};
 
 /// What decides the way through the bars of a path.
@@ -100,6 +103,47 @@ impl Cell {
     }
 }
 
+/// What the way through a bar did in some of its seconds; prices in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) open: u32,
+    pub(crate) high: u32,
+    pub(crate) low: u32,
+    pub(crate) close: u32,
+}
+
+/// Stretches that were walked before, by the bar's start and the two seconds.
+///
+/// A chart of days that open at half past asks for the same half hours again and again, and walking one takes a
+/// thousand times as long as finding it. A stretch follows from its bar alone, so what is kept here never ages.
+#[derive(Debug, Default)]
+struct Walked(Mutex<HashMap<(i64, i64, i64), Stretch>>);
+
+impl Walked {
+    /// As many as a year's days need a few times over; then it begins anew.
+    const LIMIT: usize = 2048;
+
+    fn get(&self, key: (i64, i64, i64), walk: impl FnOnce() -> Stretch) -> Stretch {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stretch) = kept.get(&key) {
+            return *stretch;
+        }
+        if kept.len() >= Self::LIMIT {
+            kept.clear();
+        }
+        let stretch = walk();
+        kept.insert(key, stretch);
+        stretch
+    }
+}
+
+/// A copy may grow other bars than the original, so it remembers for itself.
+impl Clone for Walked {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Knot {
     second: i64,
@@ -141,12 +185,13 @@ impl Way {
 pub(crate) struct Path {
     cells: Vec<Cell>,
     seeds: Seeds,
+    walked: Walked,
 }
 
 impl Path {
     /// A path over bars that are sorted by start and do not overlap.
     pub(crate) fn new(cells: Vec<Cell>, seeds: Seeds) -> Self {
-        Self { cells, seeds }
+        Self { cells, seeds, walked: Walked::default() }
     }
 
     /// Adds the next bar.
@@ -177,6 +222,21 @@ impl Path {
     /// The number of the last bar that starts at or before an instant.
     pub(crate) fn index_at(&self, at_ms: i64) -> Option<usize> {
         self.cells.partition_point(|cell| cell.start <= at_ms).checked_sub(1)
+    }
+
+    /// What the way through a bar of this path did in the seconds `from..=to`, counted from the start of the bar.
+    pub(crate) fn stretch(&self, cell: &Cell, from: i64, to: i64) -> Stretch {
+        self.walked.get((cell.start, from, to), || {
+            let mut stretch: Option<Stretch> = None;
+            cell.walk(self.seeds, from, to, &mut |_, ticks| {
+                let so_far =
+                    stretch.get_or_insert(Stretch { open: ticks, high: ticks, low: ticks, close: ticks });
+                so_far.high = so_far.high.max(ticks);
+                so_far.low = so_far.low.min(ticks);
+                so_far.close = ticks;
+            });
+            stretch.unwrap_or(Stretch { open: cell.open, high: cell.open, low: cell.open, close: cell.open })
+        })
     }
 
     /// The price at an instant, in ticks; nothing before the first bar and after the last.

@@ -10,14 +10,15 @@ use crate::domain::Symbol;
 /// How far ahead of the known path a jump may lie.
 const FURTHEST: i64 = 400 * DAY_MS;
 
-/// The factors by which a coin's path is multiplied, each from its instant on.
+/// The factors by which a coin's path is multiplied, each from its instant on; in order of time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shocks(Vec<(i64, f64)>);
 
 impl Shocks {
     /// What the path is multiplied by at an instant.
     pub(super) fn factor_at(&self, at_ms: i64) -> f64 {
-        self.0.iter().rev().find(|(from, _)| *from <= at_ms).map_or(1.0, |(_, factor)| *factor)
+        let passed = self.0.partition_point(|(from, _)| *from <= at_ms);
+        passed.checked_sub(1).map_or(1.0, |last| self.0[last].1)
     }
 
     /// Whether nothing ever jumped.
@@ -27,7 +28,8 @@ impl Shocks {
 
     /// The instants strictly inside a span at which the factor changes.
     pub(super) fn inside(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = i64> + '_ {
-        self.0.iter().map(|(at, _)| *at).filter(move |at| *at > from_ms && *at < to_ms)
+        let first = self.0.partition_point(|(at, _)| *at <= from_ms);
+        self.0[first..].iter().map(|(at, _)| *at).take_while(move |at| *at < to_ms)
     }
 
     /// Whether nothing jumped before an instant.

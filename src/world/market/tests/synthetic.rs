@@ -346,3 +346,40 @@ fn absurd_times_are_answered_and_not_suffered() {
     assert!(matches!(market.jump(&name, i64::MAX, Decimal::from(60_000)), Err(MarketError::BadTime { .. })));
     assert!(matches!(market.jump(&name, now, Decimal::MAX), Err(MarketError::BadPrice { .. })));
 }
+
+/// Each second and each jump is asked for alone here; a bar finds its stretches in one walk, or remembers them.
+#[test]
+fn a_bar_with_jumps_in_it_holds_just_the_prices_that_were_quoted() {
+    let anchor = at(ANCHOR);
+    let name = symbol("ETHUSDT");
+    let mut market = MARKET.clone();
+    market.extend_to(anchor + 7_200_000);
+    let mut jumps = Vec::new();
+    for (number, offset) in [61_500, 200_000, 200_001, 330_250, 899_999, 1_800_000].into_iter().enumerate() {
+        let moment = anchor + offset;
+        let factor = Decimal::new(if number % 2 == 0 { 93 } else { 106 }, 2);
+        let last = market.quote(&name, moment).unwrap().last;
+        market.jump(&name, moment, (last * factor).trunc_with_scale(2)).unwrap();
+        jumps.push(moment);
+    }
+    for (from, to) in [
+        (0, 60_000),
+        (61_000, 62_000),
+        (61_500, 61_501),
+        (199_000, 420_777),
+        (0, 3_000_000),
+        (330_000, 900_000),
+    ] {
+        let (from, to) = (anchor + from, anchor + to);
+        let seconds = (from.div_euclid(1000) + 1..=to.div_euclid(1000)).map(|second| second * 1000);
+        let instants = seconds.chain([from, to]).chain(jumps.iter().copied());
+        let quoted: Vec<Decimal> = instants
+            .filter(|at| (from..=to).contains(at))
+            .map(|at| market.quote(&name, at).unwrap().last)
+            .collect();
+        let expected = (*quoted.iter().min().unwrap(), *quoted.iter().max().unwrap());
+        for time in ["first", "second"] {
+            assert_eq!(market.range(&name, from, to), Some(expected), "{time} time, {from}..={to}");
+        }
+    }
+}
