@@ -63,6 +63,7 @@ async fn fill(store: &Store, number: u64, at: Timestamp) -> Result<u64, StoreErr
             stop_reason: Some("end_turn".into()),
             usage,
             request_id: None,
+            rate_limits: None,
             ms: 4_100.0,
             error: None,
         })

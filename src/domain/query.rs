@@ -264,6 +264,10 @@ pub struct TurnPage {
     pub response: Untrusted,
     /// Why it stopped.
     pub stop_reason: Option<String>,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// The provider's rate limits, each with what was left of it.
+    pub rate_limits: Option<String>,
     /// Tokens and dollars.
     pub usage: Usage,
     /// Duration in milliseconds.

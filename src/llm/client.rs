@@ -19,7 +19,7 @@ use super::capability;
 use super::chat::ChatCompletions;
 use super::dialect::{Assemble, Assembled, Dialect, Messages};
 use super::error::{Interruption, LlmError, Partial};
-use super::headers::{backoff, request_id, retry_after, running_short, worth_retrying};
+use super::headers::{backoff, rate_limits, request_id, retry_after, worth_retrying};
 use super::message::RawUsage;
 use super::price::{self, ModelPrice};
 use super::turn::{Cut, FailedTry, Turn, TurnEvent, TurnRequest, Until};
@@ -175,6 +175,7 @@ impl LlmClient {
                     status: kept.status,
                     response: kept.response,
                     request_id: kept.request_id,
+                    rate_limits: kept.rate_limits,
                     usage: kept.usage,
                     ms: millis(began),
                     error: failure.error.to_string(),
@@ -228,7 +229,7 @@ impl LlmClient {
         }
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
-        let running_short = running_short(response.headers());
+        let limits = rate_limits(response.headers());
         let mut assembler = self.options.protocol.dialect().assembler();
         let raw = Arc::new(Mutex::new(Vec::new()));
         let ended = self.follow(response.into_body(), &raw, assembler.as_mut(), until, on_event).await;
@@ -244,7 +245,8 @@ impl LlmClient {
                     refusal,
                     usage,
                     request_id,
-                    running_short,
+                    rate_limits: limits.all,
+                    running_short: limits.running_short,
                     raw_request: raw_request.to_vec(),
                     raw_response,
                     attempts,
@@ -261,6 +263,7 @@ impl LlmClient {
                 status: Some(status),
                 response: raw_response.clone(),
                 request_id: request_id.clone(),
+                rate_limits: limits.all,
                 usage,
             }),
             error: LlmError::Interrupted {
@@ -294,7 +297,7 @@ impl LlmClient {
             Err(Cut::Deadline) => (LlmError::OutOfTime, false, RawUsage::of_unanswered(sent)),
             Err(Cut::Cancelled) => (LlmError::Cancelled, false, RawUsage::of_unanswered(sent)),
         };
-        let kept = Kept { status: None, response: Vec::new(), request_id: None, usage };
+        let kept = Kept { status: None, response: Vec::new(), request_id: None, rate_limits: None, usage };
         Err(Failure { error, retryable, retry_after: None, kept: Some(kept) })
     }
 
@@ -386,6 +389,7 @@ impl LlmClient {
                 status: Some(parts.status.as_u16()),
                 response: text.clone().into_bytes(),
                 request_id: request_id.clone(),
+                rate_limits: rate_limits(&parts.headers).all,
                 usage: RawUsage::default(),
             }),
             error: LlmError::Refused {
@@ -414,6 +418,7 @@ struct Kept {
     status: Option<u16>,
     response: Vec<u8>,
     request_id: Option<String>,
+    rate_limits: Option<String>,
     usage: RawUsage,
 }
 

@@ -46,11 +46,20 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(Untrusted::from(headers.get(name)?.to_str().ok()?).line(80))
 }
 
-/// The rate limits of which less than a twentieth is left, each with what is left and when it is whole again.
-pub(super) fn running_short(headers: &HeaderMap) -> Option<String> {
+/// What the provider says of its rate limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RateLimits {
+    /// Each with what is left of it and when it is whole again; `None` when none was named.
+    pub(super) all: Option<String>,
+    /// Those of which less than a twentieth is left, in a sentence.
+    pub(super) running_short: Option<String>,
+}
+
+/// The rate limits an answer names, by either protocol's names.
+pub(super) fn rate_limits(headers: &HeaderMap) -> RateLimits {
     let text = |name: &str| header(headers, name);
     let number = |name: &str| text(name)?.parse::<f64>().ok();
-    let short: Vec<String> = headers
+    let limits: Vec<(bool, String)> = headers
         .keys()
         .map(http::HeaderName::as_str)
         .filter(|name| ["anthropic-ratelimit-", "x-ratelimit-"].iter().any(|start| name.starts_with(start)))
@@ -62,10 +71,15 @@ pub(super) fn running_short(headers: &HeaderMap) -> Option<String> {
             let what = what.replace("remaining", "");
             let until = text(&name.replace("remaining", "reset"));
             let until = until.map_or_else(String::new, |until| format!(", whole again: {until}"));
-            (left * 20.0 < limit).then(|| format!("{left} of {limit} {}{until}", what.trim_matches('-')))
+            Some((left * 20.0 < limit, format!("{left} of {limit} {}{until}", what.trim_matches('-'))))
         })
         .collect();
-    (!short.is_empty()).then(|| format!("the model's rate limit is nearly used up: {}", short.join("; ")))
+    let join = |chosen: Vec<&str>| (!chosen.is_empty()).then(|| chosen.join("; "));
+    let short = limits.iter().filter(|(is_short, _)| *is_short).map(|(_, limit)| limit.as_str()).collect();
+    RateLimits {
+        all: join(limits.iter().map(|(_, limit)| limit.as_str()).collect()),
+        running_short: join(short).map(|short| format!("the model's rate limit is nearly used up: {short}")),
+    }
 }
 
 #[cfg(test)]
@@ -99,16 +113,22 @@ mod tests {
     #[test]
     fn a_limit_is_told_when_less_than_a_twentieth_is_left() {
         let told = |left| {
-            running_short(&headers(&[
+            rate_limits(&headers(&[
+                ("anthropic-ratelimit-requests-limit", "50"),
+                ("anthropic-ratelimit-requests-remaining", "49"),
                 ("anthropic-ratelimit-tokens-limit", "80000"),
                 ("anthropic-ratelimit-tokens-remaining", left),
                 ("anthropic-ratelimit-tokens-reset", "2026-11-22T10:01:00Z"),
             ]))
         };
-        assert_eq!(told("4000"), None);
-        let short = told("3000").unwrap();
+        assert_eq!(told("4000").running_short, None);
+        let short = told("3000").running_short.unwrap();
+        assert!(!short.contains("requests"), "{short}");
         assert!(short.ends_with("3000 of 80000 tokens, whole again: 2026-11-22T10:01:00Z"), "{short}");
         let other = [("x-ratelimit-limit-requests", "500"), ("x-ratelimit-remaining-requests", "0")];
-        assert!(running_short(&headers(&other)).unwrap().ends_with("0 of 500 requests"));
+        assert!(rate_limits(&headers(&other)).running_short.unwrap().ends_with("0 of 500 requests"));
+        let all = "49 of 50 requests; 4000 of 80000 tokens, whole again: 2026-11-22T10:01:00Z";
+        assert_eq!(told("4000").all.as_deref(), Some(all));
+        assert_eq!(rate_limits(&headers(&[])), RateLimits::default());
     }
 }

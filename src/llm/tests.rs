@@ -203,7 +203,15 @@ async fn an_input_that_is_not_an_object_is_broken() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_waits_as_long_as_it_is_told() {
     let server = Server::playing([
-        status(429, &[("retry-after", "7")], r#"{"error":{"type":"rate_limit_error","message":"slow"}}"#),
+        status(
+            429,
+            &[
+                ("retry-after", "7"),
+                ("anthropic-ratelimit-requests-limit", "50"),
+                ("anthropic-ratelimit-requests-remaining", "0"),
+            ],
+            r#"{"error":{"type":"rate_limit_error","message":"slow"}}"#,
+        ),
         ok(rich_answer()),
     ]);
     let began = Instant::now();
@@ -212,6 +220,7 @@ async fn a_rate_limit_waits_as_long_as_it_is_told() {
     assert_eq!(began.elapsed(), Duration::from_secs(7));
     assert!(matches!(&events[1], TurnEvent::Retrying { attempt: 2, wait, reason }
         if *wait == Duration::from_secs(7) && reason.contains("slow")));
+    assert_eq!(failed_tries(&events)[0].rate_limits.as_deref(), Some("0 of 50 requests"));
 }
 
 #[tokio::test(start_paused = true)]

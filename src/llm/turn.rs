@@ -106,6 +106,8 @@ pub struct Turn {
     pub usage: RawUsage,
     /// The request's id, for the provider's support.
     pub request_id: Option<String>,
+    /// The provider's rate limits, each with what is left of it.
+    pub rate_limits: Option<String>,
     /// Rate limits of which less than a twentieth is left, in one sentence.
     pub running_short: Option<String>,
     /// The request's body, for the store.
@@ -129,6 +131,8 @@ pub struct FailedTry {
     pub response: Vec<u8>,
     /// The request's id, for the provider's support.
     pub request_id: Option<String>,
+    /// The provider's rate limits, each with what is left of it.
+    pub rate_limits: Option<String>,
     /// What it may have cost.
     pub usage: RawUsage,
     /// Duration in milliseconds.

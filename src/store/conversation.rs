@@ -40,6 +40,8 @@ pub struct ModelCall {
     pub usage: Usage,
     /// The provider's id of the request.
     pub request_id: Option<String>,
+    /// The provider's rate limits, each with what was left of it.
+    pub rate_limits: Option<String>,
     /// Duration in milliseconds.
     pub ms: f64,
     /// What failed, if it did.
@@ -107,8 +109,8 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "INSERT OR REPLACE INTO model_calls (cycle, iteration, at, request, response, stop_reason, input_tokens,
                      output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms,
-                     error, status, is_estimate, id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                     error, status, is_estimate, rate_limits, id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
             )?;
             statement.execute(params![
                 call.cycle.as_str(),
@@ -127,6 +129,7 @@ impl Store {
                 call.error,
                 call.status,
                 call.usage.is_estimate,
+                call.rate_limits,
                 number,
             ])?;
             Ok(connection.last_insert_rowid())
@@ -141,7 +144,7 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "SELECT iteration, at, request, response, stop_reason, input_tokens, output_tokens,
                      cache_read_input_tokens, cache_creation_input_tokens, cost_usd, request_id, ms, error, status,
-                     is_estimate
+                     is_estimate, rate_limits
                  FROM model_calls WHERE cycle = ?1 ORDER BY id",
             )?;
             collect(&mut statement, [cycle.as_str()], |row| {
@@ -162,6 +165,7 @@ impl Store {
                         is_estimate: row.get(14)?,
                     },
                     request_id: row.get(10)?,
+                    rate_limits: row.get(15)?,
                     ms: row.get(11)?,
                     error: row.get(12)?,
                     status: row.get(13)?,
@@ -256,7 +260,7 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens, cost_usd,
-                     is_estimate
+                     is_estimate, rate_limits
                  FROM model_calls WHERE at >= ?1",
             )?;
             let calls = collect(&mut statement, [since.timestamp_millis()], |row| {

@@ -15,6 +15,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0003_every_try_of_the_model.sql")),
     M::up(include_str!("schema/0004_spans_of_time.sql")),
     M::up(include_str!("schema/0005_how_conversations_ended.sql")),
+    M::up(include_str!("schema/0006_rate_limits.sql")),
 ];
 
 /// Brings the tables up to date, each step in a transaction of its own.

@@ -148,7 +148,8 @@ pub(super) fn model_call(cycle: &CycleId, seconds: i64, cost: &str) -> ModelCall
         response: vec![0, 159, 146, 150],
         stop_reason: Some("end_turn".into()),
         usage: usage(cost),
-        request_id: None,
+        request_id: Some("req_7".into()),
+        rate_limits: Some("49 of 50 requests".into()),
         ms: 12.25,
         error: None,
     }

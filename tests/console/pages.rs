@@ -251,6 +251,8 @@ fn cycle(id: &CycleId) -> CyclePage {
             request_bytes: 81_220,
             response: "event: message_start\ndata: {\"type\":\"message_start\"}\n".into(),
             stop_reason: Some("tool_use".into()),
+            request_id: Some("req_011CZ".into()),
+            rate_limits: Some("49 of 50 requests; 78000 of 80000 tokens".into()),
             usage: usage(),
             ms: 3_310.0,
             error: None,

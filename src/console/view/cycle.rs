@@ -215,6 +215,12 @@ fn turns(page: &CyclePage) -> Text {
                 tokens(&turn.usage, page.is_unpaid())
             ),
         );
+        let limits = turn.rate_limits.as_ref().map(|limits| format!("left: {limits}"));
+        let told: Vec<String> =
+            turn.request_id.iter().map(|id| format!("request {id}")).chain(limits).collect();
+        if !told.is_empty() {
+            text.push((Meaning::Muted, super::super::update::safe(&told.join("  "), 1_000)));
+        }
         if let Some(error) = &turn.error {
             text.push((Meaning::Danger, super::super::update::safe(error, 1_000)));
         }

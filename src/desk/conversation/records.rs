@@ -25,6 +25,7 @@ impl Conversation<'_> {
             stop_reason: None,
             usage: self.usage_of(&RawUsage::of_unanswered(body.len())),
             request_id: None,
+            rate_limits: None,
             ms: 0.0,
             error: Some(UNANSWERED.to_owned()),
             ..self.call_at(at)
@@ -72,6 +73,7 @@ impl Conversation<'_> {
             stop_reason: Some(turn.stop_reason.word()),
             usage: self.usage_of(&turn.usage),
             request_id: turn.request_id.clone(),
+            rate_limits: turn.rate_limits.clone(),
             ms: turn.ms,
             ..self.call_at(at)
         }
@@ -85,6 +87,7 @@ impl Conversation<'_> {
             response: tried.response.clone(),
             usage: self.usage_of(&tried.usage),
             request_id: tried.request_id.clone(),
+            rate_limits: tried.rate_limits.clone(),
             ms: tried.ms,
             error: Some(tried.error.clone()),
             ..self.call_at(at)
@@ -103,6 +106,7 @@ impl Conversation<'_> {
             stop_reason: None,
             usage: Usage::default(),
             request_id: None,
+            rate_limits: None,
             ms: 0.0,
             error: None,
         }

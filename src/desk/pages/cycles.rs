@@ -33,6 +33,8 @@ fn turn(call: ModelCall) -> TurnPage {
         request_bytes: call.request.len() as u64,
         response: Untrusted::new(String::from_utf8_lossy(&call.response)),
         stop_reason: call.stop_reason,
+        request_id: call.request_id,
+        rate_limits: call.rate_limits,
         usage: call.usage,
         ms: call.ms,
         error: call.error,
