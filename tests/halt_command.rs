@@ -74,7 +74,7 @@ fn a_running_desk_takes_a_halt_shows_it_and_takes_it_back() {
         (&json!("frozen"), &json!("a test"))
     );
     assert!(halts["halts"][0]["until"].is_string(), "{halts}");
-    let (code, told) = run(home.path(), &["resume", "--json", "--coin", "BTCUSDT"]);
+    let (code, told) = run(home.path(), &["resume", "--json", "--coin", "btc"]);
     assert_eq!((code, &told["in_force"]), (0, &json!(true)), "{told}");
     assert_eq!(scopes(&run(home.path(), &["halts", "--json"]).1), Vec::<Value>::new());
     let unknown = program(home.path(), &["halt", "--json", "--coin", "NOSUCHUSDT"]).output().unwrap();

@@ -287,9 +287,13 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         })
 }
 
-/// A coin's name in either case.
+/// A coin's name in either case, with or without the USDT it is traded in: `ada` as the console says it, or `ADAUSDT`.
 fn parse_coin(text: &str) -> Result<Symbol, String> {
-    Symbol::new(&text.to_ascii_uppercase()).map_err(|error| error.to_string())
+    let mut name = text.to_ascii_uppercase();
+    if !["USDT", "USDC"].iter().any(|quote| name.ends_with(quote)) {
+        name.push_str("USDT");
+    }
+    Symbol::new(&name).map_err(|error| error.to_string())
 }
 
 /// A whole number with its unit: s, m, h or d; at least a second, at most a year.

@@ -65,7 +65,9 @@ pub fn options(global: &Global, loaded: &Loaded, read_only: bool) -> Result<Cons
         return Err(Failure::usage("the console has no JSON to print; `jarvis cycle --json` does"));
     }
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Err(Failure::failed("the console needs a terminal; `jarvis cycle` runs without one"));
+        return Err(Failure::failed(
+            "the console needs a terminal; --plain prints a log of lines without one",
+        ));
     }
     Ok(ConsoleOptions {
         theme: Theme::load(&loaded.settings.console.theme, Some(&loaded.directory))?,

@@ -2,7 +2,9 @@
 
 use chrono::Duration;
 use crossterm::event::KeyCode;
+use rust_decimal::Decimal;
 
+use super::format;
 use super::keymap::{Action, BINDINGS, Binding, Key};
 use super::screens::{Screen, prompt};
 use super::state::{Confirm, Entry, Overlay, Purpose, Question, State};
@@ -97,19 +99,20 @@ fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
     send(state, command)
 }
 
-/// A command of this console was accepted.
-pub fn carried_out(state: &mut State, command: &Command) {
+/// A command of this console was accepted; what it changed and is in sight is asked for again.
+pub fn carried_out(state: &mut State, command: &Command) -> Vec<Effect> {
     match command {
         Command::ApplyPrompt { name, .. } => {
             if state.prompt.draft.as_ref().is_some_and(|draft| &draft.name == name && !draft.editing) {
                 state.prompt.draft = None;
                 state.prompt.lint = super::pages::Asked::default();
             }
-            state.prompt.page.overtaken();
         }
-        Command::RevertPrompt { .. } => state.prompt.page.overtaken(),
-        _ => {}
+        Command::RevertPrompt { .. } => {}
+        _ => return Vec::new(),
     }
+    state.prompt.page.overtaken();
+    if state.screen == Screen::Prompt { super::screens::ask(state) } else { Vec::new() }
 }
 
 // --- lines to be typed ----------------------------------------------------------------------------------------------
@@ -219,12 +222,23 @@ pub fn stop_price(
     let held = positions.iter().find(|(owner, held)| &owner.name == account && &held.symbol == symbol);
     let Some((_, held)) = held else { return Err("the position is gone".to_owned()) };
     let mark = state.mark_of(held);
+    if trigger.value() > mark.value() * Decimal::TEN {
+        return Err(format!("more than ten times the mark price {}", format::price(mark)));
+    }
     match held.direction {
         Direction::Long if trigger >= mark => Err("the stop of a LONG lies below the mark price".to_owned()),
         Direction::Short if trigger <= mark => {
             Err("the stop of a SHORT lies above the mark price".to_owned())
         }
-        _ => Ok(trigger),
+        direction => match held.liquidation {
+            Some(end) if direction == Direction::Long && trigger <= end => {
+                Err(format!("liquidated at {} before it", format::price(end)))
+            }
+            Some(end) if direction == Direction::Short && trigger >= end => {
+                Err(format!("liquidated at {} before it", format::price(end)))
+            }
+            _ => Ok(trigger),
+        },
     }
 }
 

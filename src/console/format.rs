@@ -28,12 +28,21 @@ pub fn grouped(value: Decimal, places: u32) -> String {
 
 /// A price with as many decimals as its size makes useful.
 pub fn price(price: Price) -> String {
+    grouped(price.value(), places(price))
+}
+
+/// A price with every digit it has: one that somebody typed, and that will be sent as it stands.
+pub fn exact_price(price: Price) -> String {
+    let value = price.value().normalize();
+    grouped(value, value.scale().max(places(price)))
+}
+
+fn places(price: Price) -> u32 {
     let value = price.value();
-    let places = [(10_000, 1), (100, 2), (10, 3), (1, 4)]
+    [(10_000, 1), (100, 2), (10, 3), (1, 4)]
         .into_iter()
         .find(|(from, _)| value >= Decimal::from(*from))
-        .map_or(5, |(_, places)| places);
-    grouped(value, places)
+        .map_or(5, |(_, places)| places)
 }
 
 /// An amount of USDT with two decimals.

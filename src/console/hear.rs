@@ -36,7 +36,8 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
         Feed::Snapshot(snapshot) => {
             let first = state.desk.is_none();
             let away = !std::mem::replace(&mut state.connected, true);
-            let different = state.desk.as_ref().map_or_else(Vec::new, |before| happened(before, &snapshot));
+            let different =
+                state.desk.as_ref().map_or_else(Vec::new, |before| happened(before, &snapshot, state.zone));
             for (severity, text) in &different {
                 let notice = Notice { at: Some(snapshot.at), severity: *severity, text: text.clone() };
                 record(state, notice);
@@ -68,7 +69,7 @@ fn back(from: Timestamp, to: Timestamp, different: usize, state: &State) -> Stri
 }
 
 /// What is different after a gap in what was heard, in sentences.
-fn happened(before: &Snapshot, after: &Snapshot) -> Vec<(Severity, String)> {
+fn happened(before: &Snapshot, after: &Snapshot, zone: chrono::FixedOffset) -> Vec<(Severity, String)> {
     let mut lines = Vec::new();
     let mut note = |severity, text: String| lines.push((severity, format!("while you were away: {text}")));
     if let Some(cycle) =
@@ -95,7 +96,7 @@ fn happened(before: &Snapshot, after: &Snapshot) -> Vec<(Severity, String)> {
         note(alarm.severity, alarm.text.clone());
     }
     for halt in after.halts.iter().filter(|halt| !before.halts.contains(halt)) {
-        note(Severity::Warning, super::telling::halted(halt));
+        note(Severity::Warning, super::telling::halted(halt, zone));
     }
     lines
 }
@@ -142,12 +143,12 @@ fn record(state: &mut State, notice: Notice) {
 
 /// Turns events into sentences: answers into the status line, everything worth keeping into the log.
 fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
-    for (severity, text) in sentences(envelope) {
+    for (severity, text) in sentences(envelope, state.zone) {
         record(state, Notice { at: Some(envelope.at), severity, text });
     }
     match &envelope.event {
-        Event::CommandAccepted { id, detail } => answer(state, *id, Severity::Info, detail.clone()),
-        Event::CommandRefused { id, reason } => answer(state, *id, Severity::Warning, reason.clone()),
+        Event::CommandAccepted { id, detail } => return answer(state, *id, Severity::Info, detail.clone()),
+        Event::CommandRefused { id, reason } => return answer(state, *id, Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => tell(state, Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { .. } => {
             state.analysis_top = None;
@@ -171,13 +172,11 @@ fn ring(state: &mut State) -> Vec<Effect> {
 }
 
 /// Shows the desk's answer if it was this console that asked, and lets go of a draft that is in force now.
-fn answer(state: &mut State, id: CommandId, severity: Severity, text: String) {
+fn answer(state: &mut State, id: CommandId, severity: Severity, text: String) -> Vec<Effect> {
     let asked = state.asked.iter().position(|(asked, _)| *asked == id).map(|at| state.asked.remove(at));
-    let Some((_, command)) = asked else { return };
+    let Some((_, command)) = asked else { return Vec::new() };
     tell(state, severity, text);
-    if severity == Severity::Info {
-        super::asking::carried_out(state, &command);
-    }
+    if severity == Severity::Info { super::asking::carried_out(state, &command) } else { Vec::new() }
 }
 
 /// Keeps the selection on its position. When that is gone, its neighbour in the same account is next, and stays.

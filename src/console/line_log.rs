@@ -1,5 +1,7 @@
 //! The desk as lines of text: one for every event of record, without escape codes, for screen readers and pipes.
 
+use chrono::{Offset, Utc};
+
 use super::telling::sentences;
 use crate::domain::{Envelope, Event, Feed, Mode, OutcomeKind, Severity, Snapshot, Untrusted};
 
@@ -20,7 +22,7 @@ pub fn lines(feed: &Feed) -> Vec<String> {
 }
 
 fn told(envelope: &Envelope) -> Vec<String> {
-    let mut said = sentences(envelope);
+    let mut said = sentences(envelope, Utc.fix());
     said.extend(traded(&envelope.event));
     said.into_iter()
         .map(|(severity, text)| {

@@ -457,17 +457,16 @@ impl State {
     /// The decisions that pass the filter, in the chosen order, by their place in the cycle.
     pub fn decision_rows(&self) -> Vec<usize> {
         let Some(cycle) = self.cycle() else { return Vec::new() };
-        let words = self.table.filter.to_lowercase();
         let mut rows: Vec<usize> = (0..cycle.decisions.len()).collect();
         rows.retain(|index| {
-            words.is_empty()
+            self.table.filter.is_empty()
                 || cycle.decisions.get(*index).is_some_and(|(proposal, outcome)| {
                     let kind = outcome.as_ref().map_or("", |outcome| outcome.kind.as_str());
                     let rule =
                         outcome.as_ref().and_then(|outcome| outcome.rule).map_or("", |rule| rule.as_str());
                     let word = proposal.decision.map_or("", DecisionWord::as_str);
                     let text = format!("{} {} {word} {kind} {rule}", proposal.account, proposal.symbol);
-                    text.to_lowercase().contains(&words)
+                    holds_words(&text, &self.table.filter)
                 })
         });
         let row = |index: &usize| cycle.decisions.get(*index);
@@ -505,4 +504,10 @@ impl State {
     pub fn is_armed(&self, account: &AccountName) -> bool {
         self.desk.as_ref().is_some_and(|desk| desk.armed.contains(account))
     }
+}
+
+/// Whether a text holds every word of a filter, in any order and any case.
+pub fn holds_words(text: &str, filter: &str) -> bool {
+    let text = text.to_lowercase();
+    filter.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }

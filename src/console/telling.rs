@@ -1,12 +1,14 @@
 //! Events as sentences: for the log, the same words whether an event was just told or comes from the store.
 
+use chrono::FixedOffset;
+
 use super::format;
 use crate::domain::{
     Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity,
 };
 
-/// What is worth keeping of an event; most of a cycle's stream is not.
-pub fn sentences(envelope: &Envelope) -> Vec<(Severity, String)> {
+/// What is worth keeping of an event, times in a zone; most of a cycle's stream is not.
+pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
     match &envelope.event {
         Event::CommandAccepted { detail, .. } => one(Severity::Info, detail.clone()),
@@ -48,7 +50,7 @@ pub fn sentences(envelope: &Envelope) -> Vec<(Severity, String)> {
         Event::DryRun { on: false } => one(Severity::Info, "orders are sent again".to_owned()),
         Event::Alarm { severity, text } => one(*severity, text.clone()),
         Event::AlarmsAcknowledged { .. } => one(Severity::Info, "alarms acknowledged".to_owned()),
-        Event::Halted { halt } => one(Severity::Warning, halted(halt)),
+        Event::Halted { halt } => one(Severity::Warning, halted(halt, zone)),
         Event::Resumed { scope, reason } => {
             one(Severity::Info, with_reason(format!("{scope} trades again"), reason))
         }
@@ -81,14 +83,17 @@ pub fn sentences(envelope: &Envelope) -> Vec<(Severity, String)> {
     }
 }
 
-/// A halt in a sentence.
-pub fn halted(halt: &Halt) -> String {
+/// A halt in a sentence, its end in a zone.
+pub fn halted(halt: &Halt, zone: FixedOffset) -> String {
     let what = match halt.level {
         HaltLevel::NoEntries => "opens nothing",
         HaltLevel::Frozen => "is frozen",
         HaltLevel::Flattened => "is closed out and opens nothing",
     };
-    let until = halt.until.map(|at| format!(" until {}", at.format("%d %b %H:%M"))).unwrap_or_default();
+    let until = halt
+        .until
+        .map(|at| format!(" until {}", at.with_timezone(&zone).format("%d %b %H:%M")))
+        .unwrap_or_default();
     with_reason(format!("{} {what}{until}, by {}", halt.scope, origin(&halt.origin)), &halt.reason.line(200))
 }
 

@@ -183,6 +183,11 @@ impl Theme {
         self
     }
 
+    /// Whether anything is told by colour.
+    pub fn has_colour(&self) -> bool {
+        self.depth != ColorDepth::None
+    }
+
     /// The next theme that can be used, at the same depth, and why those before it could not.
     pub fn next(&self) -> (Self, Vec<ThemeError>) {
         let names = Self::names(self.folder.as_deref());

@@ -1,7 +1,7 @@
 //! Past cycles, and one of them down to the exact words.
 
 use super::super::pages::{Asked, question};
-use super::super::state::State;
+use super::super::state::{State, holds_words};
 use super::super::update::{Effect, Step};
 use super::super::view;
 use crate::domain::{
@@ -128,9 +128,8 @@ pub fn wait_for(state: &mut State, id: QueryId) {
 
 /// The cycles that pass the filter.
 pub fn shown(state: &State) -> Vec<&CycleLine> {
-    let words = state.cycles.filter.to_lowercase();
     let lines = state.cycles.list.page.as_deref().unwrap_or_default();
-    lines.iter().filter(|line| words.is_empty() || searched(line).contains(&words)).collect()
+    lines.iter().filter(|line| holds_words(&searched(line), &state.cycles.filter)).collect()
 }
 
 /// What a filter looks at.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::format;
 use super::super::pages::{Asked, question};
-use super::super::state::State;
+use super::super::state::{State, holds_words};
 use super::super::telling::sentences;
 use super::super::update::{Effect, Step};
 use super::super::view;
@@ -82,18 +82,18 @@ pub struct Stored {
 
 impl Stored {
     /// The newest stretch.
-    pub fn new(page: &LogPage) -> Self {
+    pub fn new(page: &LogPage, zone: chrono::FixedOffset) -> Self {
         let newest = page.lines.first().map(|(_, envelope)| (envelope.at, envelope.seq));
         let mut stored = Self { newest, ..Self::default() };
-        stored.go_back(page);
+        stored.go_back(page, zone);
         stored
     }
 
     /// Takes the stretch before; returns how many lines it has.
-    fn go_back(&mut self, page: &LogPage) -> usize {
+    fn go_back(&mut self, page: &LogPage, zone: chrono::FixedOffset) -> usize {
         let before = self.lines.len();
         for (_, envelope) in &page.lines {
-            for line in told(envelope).into_iter().rev() {
+            for line in told(envelope, zone).into_iter().rev() {
                 self.lines.push_front(line);
             }
         }
@@ -108,8 +108,8 @@ impl Stored {
     }
 }
 
-fn told(envelope: &Envelope) -> Vec<Line> {
-    let sentences = sentences(envelope).into_iter();
+fn told(envelope: &Envelope, zone: chrono::FixedOffset) -> Vec<Line> {
+    let sentences = sentences(envelope, zone).into_iter();
     sentences.map(|(severity, text)| (envelope.at, severity, text)).collect()
 }
 
@@ -120,11 +120,11 @@ pub fn query() -> Query {
 
 /// Takes the newest stretch, or an older one that was asked for.
 pub fn answer(state: &mut State, id: QueryId, page: &LogPage, now: Option<Timestamp>) {
-    let events = &mut state.events;
+    let (events, zone) = (&mut state.events, state.zone);
     if events.older == Some(id) {
         events.older = None;
         let Some(stored) = &mut events.page.page else { return };
-        let more = stored.go_back(page);
+        let more = stored.go_back(page, zone);
         if events.filter.is_empty() && events.least == Severity::Info {
             events.top = events.top.map(|top| top + more);
         } else {
@@ -136,7 +136,7 @@ pub fn answer(state: &mut State, id: QueryId, page: &LogPage, now: Option<Timest
         }
         return;
     }
-    if events.page.answer(id, Stored::new(page), now) {
+    if events.page.answer(id, Stored::new(page, zone), now) {
         // Older stretches went with the one they hung on.
         events.older = None;
     }
@@ -180,7 +180,7 @@ pub fn hear(state: &mut State, envelope: &Envelope) {
     let events = &mut state.events;
     events.catching_up = events.catching_up.filter(|until| envelope.at < *until);
     let missed = events.catching_up.is_some() && state.screen != Screen::Log;
-    for line in told(envelope) {
+    for line in told(envelope, state.zone) {
         state.events.unread += usize::from(missed);
         state.events.live.push_back((envelope.seq, line));
     }
@@ -190,7 +190,7 @@ pub fn hear(state: &mut State, envelope: &Envelope) {
 }
 
 fn passes((_, severity, text): &Line, least: Severity, words: &str) -> bool {
-    *severity >= least && (words.is_empty() || text.to_lowercase().contains(&words.to_lowercase()))
+    *severity >= least && holds_words(text, words)
 }
 
 /// The lines that pass the filters, oldest first.

@@ -107,10 +107,12 @@ pub fn edit(state: &mut State) {
     state.prompt.draft = Some(Draft { name: page.name.clone(), editor, editing: true });
 }
 
-/// A key while the text is edited.
+/// A key while the text is edited. What was said of the text before it does not hold any more.
 pub fn type_key(state: &mut State, event: KeyEvent) {
-    if let Some(draft) = &mut state.prompt.draft {
-        draft.editor.input(event);
+    if let Some(draft) = &mut state.prompt.draft
+        && draft.editor.input(event)
+    {
+        state.prompt.lint = Asked::default();
     }
 }
 
@@ -118,6 +120,7 @@ pub fn type_key(state: &mut State, event: KeyEvent) {
 pub fn paste(state: &mut State, text: &str) {
     if let Some(draft) = &mut state.prompt.draft {
         draft.editor.insert_str(text.replace("\r\n", "\n").replace('\r', "\n"));
+        state.prompt.lint = Asked::default();
     }
 }
 

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::super::screens::Screen;
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
+use crate::domain::{HaltLevel, HaltScope};
 
 /// How the bar is filled: as much as fits, and what holds goes before the names of screens that are out of sight.
 struct Arrangement {
@@ -84,11 +85,22 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
 fn standing(state: &State, long: bool) -> Vec<(String, Meaning)> {
     let Some(desk) = &state.desk else { return Vec::new() };
     let mut standing = Vec::new();
-    match desk.halts.len() {
-        0 => {}
-        1 => standing.push(("■ 1 halt".to_owned(), Meaning::Danger)),
-        count => standing.push((format!("■ {count} halts"), Meaning::Danger)),
-    }
+    let of_all = desk.halts.iter().filter(|halt| halt.scope == HaltScope::Desk).map(|halt| halt.level).max();
+    let others = desk.halts.iter().filter(|halt| halt.scope != HaltScope::Desk).count();
+    let (word, also) = match of_all {
+        None => (None, ""),
+        Some(HaltLevel::NoEntries) => (Some("■ no entries"), " +"),
+        Some(HaltLevel::Frozen) => (Some("■ FROZEN"), " +"),
+        Some(HaltLevel::Flattened) => (Some("■ FLATTENED"), " +"),
+    };
+    let halts = match (word, others) {
+        (None, 0) => None,
+        (None, 1) => Some("■ 1 halt".to_owned()),
+        (None, count) => Some(format!("■ {count} halts")),
+        (Some(word), 0) => Some(word.to_owned()),
+        (Some(word), count) => Some(format!("{word}{also}{count}")),
+    };
+    standing.extend(halts.map(|text| (text, Meaning::Danger)));
     if !desk.armed.is_empty() {
         let names: Vec<&str> = desk.armed.iter().map(crate::domain::AccountName::as_str).collect();
         let text = if long {

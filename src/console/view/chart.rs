@@ -12,6 +12,7 @@ use super::super::format;
 use super::super::screens::market::{Chart, INTERVALS};
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
+use super::super::update::safe;
 use super::{framed, page, placeholder};
 use crate::domain::{
     Candle, ChartPage, DecisionMark, DecisionWord, FillLine, OrderPurpose, OutcomeKind, Price, Side,
@@ -30,7 +31,8 @@ enum Half {
 
 /// Draws the chart.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, theme: &Theme) {
-    let title = format!("{} {}", chart.symbol.coin(), chart.interval);
+    let back = if chart.back > 0 { format!(", {} bars back", chart.back) } else { String::new() };
+    let title = format!("{} {}{back}", chart.symbol.coin(), chart.interval);
     let note = page::age(&chart.page, state, theme);
     let inner = framed(frame, area, state, theme, &title, &note, true);
     let [head, below] =
@@ -49,29 +51,25 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, the
         Rect { height: inner.height.saturating_sub(4), width: inner.width.saturating_sub(AXIS), ..body };
     let decisions = Rect { height: 1, y: plot.bottom(), ..plot };
     let times = Rect { y: plot.bottom() + 1, ..decisions };
-    let shown = &in_sight(page, chart.back, usize::from(plot.width))[..];
+    let (shown, until) = in_sight(page, chart.back, usize::from(plot.width));
+    let shown = &Stretch { candles: &shown, until };
     // The present price is in sight wherever it went; looking back, it is not what is looked at.
     let mark = state.mark(&chart.symbol).filter(|_| chart.back == 0);
-    let Some(scale) = Scale::new(shown, plot, lines_of(state, chart), mark) else { return };
+    let lines = lines_of(state, chart);
+    let Some(scale) = Scale::new(shown.candles, plot, &lines, mark) else { return };
     let buffer = frame.buffer_mut();
-    let mut names = Vec::new();
-    for (price, label, meaning) in lines_of(state, chart) {
-        level(buffer, &scale, price, theme.style(meaning));
-        names.push((price, label, meaning));
+    for (price, _, meaning) in &lines {
+        level(buffer, &scale, *price, theme.style(*meaning));
     }
-    for (column, candle) in (0..).zip(shown) {
+    for (column, candle) in (0..).zip(shown.candles) {
         draw_candle(buffer, &scale, column, candle, theme);
     }
     draw_fills(buffer, &scale, shown, page, theme);
-    draw_axis(buffer, &scale, shown, state, chart, theme);
-    for (price, label, meaning) in names {
-        if let Some(row) = scale.row(price) {
-            let text = format!("{label:<width$}", width = usize::from(AXIS - 2));
-            buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
-        }
-    }
+    draw_axis(buffer, &scale, theme);
+    draw_names(buffer, &scale, &lines, theme);
+    draw_present(buffer, &scale, shown.candles, state, chart, theme);
     draw_decisions(buffer, decisions, shown, &page.decisions, theme);
-    draw_times(buffer, times, shown, state, theme);
+    draw_times(buffer, times, shown.candles, state, theme);
     frame.render_widget(legend(theme, inner.width), below.intersection(inner));
 }
 
@@ -103,21 +101,40 @@ fn legend(theme: &Theme, width: u16) -> Line<'static> {
     line
 }
 
-/// The candles of the stretch in sight: one a column, the newest at the right, that of the running interval too.
-fn in_sight(page: &ChartPage, back: usize, columns: usize) -> Vec<Candle> {
-    let count = page.candles.len() + usize::from(page.forming.is_some());
-    let end = count - back.min(count.saturating_sub(1));
-    let all = page.candles.iter().chain(&page.forming);
-    all.take(end).skip(end.saturating_sub(columns)).copied().collect()
+/// The candles in sight, and when the next one begins that is out of sight.
+struct Stretch<'a> {
+    candles: &'a [Candle],
+    until: Option<i64>,
 }
 
-/// The entry and the stop of what is held in this coin.
-fn lines_of(state: &State, chart: &Chart) -> Vec<(Price, &'static str, Meaning)> {
+impl Stretch<'_> {
+    /// The column of a moment, if its candle is in sight.
+    fn column_of(&self, millis: i64) -> Option<u16> {
+        if self.until.is_some_and(|until| millis >= until) {
+            return None;
+        }
+        let after = self.candles.partition_point(|candle| candle.open_time <= millis);
+        u16::try_from(after.checked_sub(1)?).ok()
+    }
+}
+
+/// The candles of the stretch in sight: one a column, the newest at the right, that of the running interval too; and,
+/// looking back, when the first one after them begins.
+fn in_sight(page: &ChartPage, back: usize, columns: usize) -> (Vec<Candle>, Option<i64>) {
+    let count = page.candles.len() + usize::from(page.forming.is_some());
+    let end = count - back.min(count.saturating_sub(1));
+    let all = || page.candles.iter().chain(&page.forming);
+    let until = all().nth(end).map(|candle| candle.open_time);
+    (all().take(end).skip(end.saturating_sub(columns)).copied().collect(), until)
+}
+
+/// The entry and the stop of what is held in this coin, each with the account it is of.
+fn lines_of(state: &State, chart: &Chart) -> Vec<(Price, String, Meaning)> {
     let mut lines = Vec::new();
-    for (_, held) in state.positions().iter().filter(|(_, held)| held.symbol == chart.symbol) {
-        lines.push((held.entry, "entry", Meaning::Key));
+    for (owner, held) in state.positions().iter().filter(|(_, held)| held.symbol == chart.symbol) {
+        lines.push((held.entry, format!("entry {}", owner.name), Meaning::Key));
         if let Some(stop) = &held.stop {
-            lines.push((stop.trigger, "stop", Meaning::Danger));
+            lines.push((stop.trigger, format!("stop {}", owner.name), Meaning::Danger));
         }
     }
     lines
@@ -135,7 +152,7 @@ impl Scale {
     fn new(
         candles: &[Candle],
         plot: Rect,
-        lines: Vec<(Price, &'static str, Meaning)>,
+        lines: &[(Price, String, Meaning)],
         mark: Option<Price>,
     ) -> Option<Self> {
         let float = |price: Price| price.value().to_f64();
@@ -146,7 +163,8 @@ impl Scale {
         }
         let span = (high - low).max(high * 1e-6);
         for (price, ..) in lines {
-            let Some(price) = float(price).filter(|price| *price > low - span && *price < high + span) else {
+            let Some(price) = float(*price).filter(|price| *price > low - span && *price < high + span)
+            else {
                 continue;
             };
             (low, high) = (low.min(price), high.max(price));
@@ -171,6 +189,16 @@ impl Scale {
     fn price_at(&self, row: u16) -> Option<Price> {
         let share = (f64::from(row) + 0.5) / f64::from(self.plot.height);
         Price::new(Decimal::from_f64_retain(self.high - share * (self.high - self.low))?).ok()
+    }
+}
+
+/// The glyph of two halves of a falling candle where no colour tells it from a rising one: filled, as on paper.
+const fn filled(upper: Half, lower: Half) -> &'static str {
+    match (upper, lower) {
+        (Half::Body, Half::Body) => "█",
+        (Half::Body, _) => "▀",
+        (_, Half::Body) => "▄",
+        _ => glyph(upper, lower),
     }
 }
 
@@ -206,7 +234,8 @@ fn draw_candle(buffer: &mut Buffer, scale: &Scale, column: u16, candle: &Candle,
     };
     for row in 0..scale.plot.height {
         let half = 2 * i64::from(row);
-        let symbol = glyph(at(half), at(half + 1));
+        let (upper, lower) = (at(half), at(half + 1));
+        let symbol = if rising || theme.has_colour() { glyph(upper, lower) } else { filled(upper, lower) };
         if symbol != " " {
             set(buffer, scale.plot.x + column, scale.plot.y + row, symbol, style);
         }
@@ -227,15 +256,9 @@ fn level(buffer: &mut Buffer, scale: &Scale, price: Price, style: Style) {
     }
 }
 
-/// The column of a moment, if its candle is in sight.
-fn column_of(candles: &[Candle], millis: i64) -> Option<u16> {
-    let after = candles.partition_point(|candle| candle.open_time <= millis);
-    u16::try_from(after.checked_sub(1)?).ok()
-}
-
-fn draw_fills(buffer: &mut Buffer, scale: &Scale, candles: &[Candle], page: &ChartPage, theme: &Theme) {
+fn draw_fills(buffer: &mut Buffer, scale: &Scale, shown: &Stretch<'_>, page: &ChartPage, theme: &Theme) {
     for fill in &page.fills {
-        let column = column_of(candles, fill.at.timestamp_millis());
+        let column = shown.column_of(fill.at.timestamp_millis());
         let (Some(column), Some(row)) = (column, scale.row(fill.price)) else { continue };
         let (symbol, meaning) = mark_of(fill);
         let style = theme.style(meaning).patch(Style::new().add_modifier(ratatui::style::Modifier::BOLD));
@@ -252,8 +275,37 @@ const fn mark_of(fill: &FillLine) -> (&'static str, Meaning) {
     }
 }
 
-/// Prices at the right, the present one marked.
-fn draw_axis(
+/// Prices at the right.
+fn draw_axis(buffer: &mut Buffer, scale: &Scale, theme: &Theme) {
+    let left = scale.plot.right() + 1;
+    let every = (scale.plot.height / 6).max(2);
+    for row in (0..scale.plot.height).step_by(usize::from(every)) {
+        if let Some(price) = scale.price_at(row) {
+            buffer.set_string(left, scale.plot.y + row, format::price(price), theme.style(Meaning::Muted));
+        }
+    }
+}
+
+/// What each line is, at its left end, and its price on the axis. Lines on the same row share their words.
+fn draw_names(buffer: &mut Buffer, scale: &Scale, lines: &[(Price, String, Meaning)], theme: &Theme) {
+    let mut rows: Vec<(u16, Price, String, Meaning)> = Vec::new();
+    for (price, name, meaning) in lines {
+        let Some(row) = scale.row(*price) else { continue };
+        match rows.iter_mut().find(|(other, ..)| *other == row) {
+            Some((_, _, names, _)) => names.push_str(&format!(", {name}")),
+            None => rows.push((row, *price, name.clone(), *meaning)),
+        }
+    }
+    for (row, price, names, meaning) in rows {
+        let names = safe(&names, usize::from(scale.plot.width / 2));
+        buffer.set_string(scale.plot.x, row, format!("{names} "), theme.style(meaning));
+        let text = format!("{:<width$}", format::price(price), width = usize::from(AXIS - 2));
+        buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
+    }
+}
+
+/// The present price on the axis, over all else.
+fn draw_present(
     buffer: &mut Buffer,
     scale: &Scale,
     candles: &[Candle],
@@ -262,12 +314,6 @@ fn draw_axis(
     theme: &Theme,
 ) {
     let left = scale.plot.right() + 1;
-    let every = (scale.plot.height / 6).max(2);
-    for row in (0..scale.plot.height).step_by(usize::from(every)) {
-        if let Some(price) = scale.price_at(row) {
-            buffer.set_string(left, scale.plot.y + row, format::price(price), theme.style(Meaning::Muted));
-        }
-    }
     let last = state.mark(&chart.symbol).or(candles.last().map(|candle| candle.close));
     if let Some((price, row)) = last.and_then(|price| Some((price, scale.row(price)?))) {
         let text = format!("{:<width$}", format::price(price), width = usize::from(AXIS - 2));
@@ -280,12 +326,12 @@ fn draw_axis(
 fn draw_decisions(
     buffer: &mut Buffer,
     area: Rect,
-    candles: &[Candle],
+    shown: &Stretch<'_>,
     decisions: &[DecisionMark],
     theme: &Theme,
 ) {
     for mark in decisions {
-        let Some(column) = column_of(candles, mark.at.timestamp_millis()) else { continue };
+        let Some(column) = shown.column_of(mark.at.timestamp_millis()) else { continue };
         let traded = matches!(mark.outcome, Some(OutcomeKind::Opened | OutcomeKind::Closed));
         let letter = match mark.decision {
             Some(DecisionWord::Long) => "l",
@@ -344,14 +390,15 @@ mod tests {
             decisions: Vec::new(),
         };
         let times = |back, columns| -> Vec<i64> {
-            in_sight(&page, back, columns).iter().map(|candle| candle.open_time).collect()
+            in_sight(&page, back, columns).0.iter().map(|candle| candle.open_time).collect()
         };
+        assert_eq!([0, 1, 2].map(|back| in_sight(&page, back, 2).1), [None, Some(2), Some(1)]);
         assert_eq!([times(0, 2), times(1, 2), times(9, 2)], [vec![1, 2], vec![0, 1], vec![0]]);
         let plot = Rect::new(0, 0, 10, 10);
         let far: Price = "500".parse().unwrap();
-        let candles = in_sight(&page, 0, 9);
-        assert_eq!(Scale::new(&candles, plot, Vec::new(), None).unwrap().row(far), None);
-        assert!(Scale::new(&candles, plot, Vec::new(), Some(far)).unwrap().row(far).is_some());
+        let (candles, _) = in_sight(&page, 0, 9);
+        assert_eq!(Scale::new(&candles, plot, &[], None).unwrap().row(far), None);
+        assert!(Scale::new(&candles, plot, &[], Some(far)).unwrap().row(far).is_some());
     }
 
     #[test]
@@ -366,9 +413,15 @@ mod tests {
             volume: Decimal::ONE,
         };
         let candles = [candle(100), candle(200), candle(300)];
+        let columns = |until| {
+            let shown = Stretch { candles: &candles, until };
+            [99, 100, 199, 200, 999].map(|at| shown.column_of(at))
+        };
+        assert_eq!(columns(None), [None, Some(0), Some(0), Some(1), Some(2)]);
         assert_eq!(
-            [99, 100, 199, 200, 999].map(|at| column_of(&candles, at)),
-            [None, Some(0), Some(0), Some(1), Some(2)]
+            columns(Some(400)),
+            [None, Some(0), Some(0), Some(1), None],
+            "what came later is out of sight"
         );
     }
 }

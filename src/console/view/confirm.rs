@@ -76,7 +76,7 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
         Question::Resume(scope) => format!("Let {scope} trade again?"),
         Question::MoveStop { account, symbol, trigger } => {
-            format!("Move the stop of {account} {symbol} to {}?", format::price(*trigger))
+            format!("Move the stop of {account} {symbol} to {}?", format::exact_price(*trigger))
         }
         Question::Arm(account) => format!("Arm {account} with real money?"),
         Question::ApplyPrompt(name) => format!("Use the draft of {name}?"),
@@ -261,7 +261,7 @@ fn resume(state: &State, theme: &Theme, scope: &HaltScope) -> Vec<Line<'static>>
         field(theme, "resumes", Span::styled(scope.to_string(), title)),
     ];
     if let Some(halt) = guards::halt(state, scope) {
-        say(state, theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt), 300));
+        say(state, theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt, state.zone), 300));
     }
     say(
         state,
@@ -292,7 +292,7 @@ fn move_stop(
         let size = format!("{symbol} {} {}", held.direction.as_str(), format::quantity(held.quantity));
         lines.push(field(theme, "position", Span::styled(size, title)));
         let now = held.stop.as_ref().map_or_else(|| "■ none".to_owned(), |stop| format::price(stop.trigger));
-        let moved = format!("{now} to {}", format::price(trigger));
+        let moved = format!("{now} to {}", format::exact_price(trigger));
         lines.push(field(theme, "stop", Span::styled(moved, title)));
         let result = held.unrealised_at(trigger);
         let words = format!("{} USDT if it triggers there", format::signed_usdt(result));

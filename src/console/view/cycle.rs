@@ -256,9 +256,11 @@ fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
             text.push((
                 Meaning::Muted,
                 format!(
-                    "the answers of turn {} ({count}) added {} tokens to the next one",
+                    "turn {} read {} tokens more than turn {} had read and written: {}",
+                    call.iteration + 1,
+                    format::thousands(added),
                     call.iteration,
-                    format::thousands(added)
+                    if count == 1 { "this answer".to_owned() } else { format!("these {count} answers") }
                 ),
             ));
         }

@@ -107,7 +107,7 @@ fn stop(state: &State, account: &AccountName, symbol: &Symbol, entry: &Entry) ->
                 Meaning::Text,
                 format!(
                     "at {}: {} from the mark, {} USDT from entry before fees",
-                    format::price(trigger),
+                    format::exact_price(trigger),
                     format::signed_percent(distance),
                     format::signed_usdt(result)
                 ),

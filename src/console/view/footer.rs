@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::super::keymap::{Action, BINDINGS, Binding};
 use super::super::layout::Areas;
 use super::super::possible::{commands, why_not};
-use super::super::screens::Screen;
+use super::super::screens::{Screen, prompt};
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
@@ -30,6 +30,11 @@ pub fn draw_status(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &The
 /// Draws as many keys as fit, the most important first; help and the way out always. What is not possible now is muted,
 /// and a console that only watches is offered no commands at all.
 pub fn draw_keys(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme, areas: &Areas) {
+    if let Some(words) = elsewhere(state) {
+        let esc = Span::styled(" esc ", theme.style(Meaning::Key));
+        frame.render_widget(Line::from(vec![esc, Span::styled(words, theme.style(Meaning::Muted))]), area);
+        return;
+    }
     let offered = |binding: &&Binding| {
         !binding.hint.is_empty()
             && binding.on.includes(state.screen)
@@ -55,6 +60,14 @@ pub fn draw_keys(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme
         }
     }
     frame.render_widget(line, area);
+}
+
+/// What the way out leads to while keys go somewhere else than to the table of keys.
+fn elsewhere(state: &State) -> Option<&'static str> {
+    if prompt::is_editing(state) {
+        return Some("leaves the text and has it checked; every other key writes");
+    }
+    state.overlay.as_ref().map(|_| "leaves what is open above")
 }
 
 /// A key and two words about it.

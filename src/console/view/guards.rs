@@ -155,7 +155,7 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     };
     match guards::halt(state, &scope) {
         Some(halt) => {
-            add(&telling::halted(halt), Meaning::Warn);
+            add(&telling::halted(halt, state.zone), Meaning::Warn);
             add(&format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S")), Meaning::Muted);
         }
         None => add(ladder_words(&scope), Meaning::Muted),

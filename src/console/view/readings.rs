@@ -115,6 +115,14 @@ fn lines(readings: &[GuardReading], style: Look<'_>, width: u16) -> Vec<Line<'st
     lines
 }
 
+/// When a rule that has no reading of its own is measured.
+const fn measured_at(rule: Rule) -> &'static str {
+    match rule {
+        Rule::MinimumHold => "measured at a close",
+        _ => "measured at an opening",
+    }
+}
+
 /// A guard: its limit, then how far each account is from it.
 fn add_group(
     lines: &mut Vec<Line<'static>>,
@@ -130,7 +138,7 @@ fn add_group(
     let mut words = if common { safe(limit, 400) } else { String::new() };
     if !measured {
         let refusing = group.iter().any(|reading| reading.refuses);
-        let end = if refusing { "■ refuses" } else { "measured at an opening" };
+        let end = if refusing { "■ refuses" } else { measured_at(rule) };
         words = if words.is_empty() { end.to_owned() } else { format!("{words}; {end}") };
     }
     let room = usize::from(width).saturating_sub(NAME + 2).max(8);

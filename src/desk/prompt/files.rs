@@ -126,7 +126,12 @@ impl PromptFiles {
     /// other files as they stand.
     pub fn check(&self, name: &str, text: &str) -> Vec<Remark> {
         match self.rendered(name, text) {
-            Ok(prompt) => lint::lint(&prompt),
+            Ok(prompt) => {
+                let mut remarks = lint::lint(&prompt);
+                let text = "counted on a small sample of accounts and coins; what this desk sends is longer";
+                remarks.push(Remark { weight: Weight::Note, part: "user", text: text.to_owned() });
+                remarks
+            }
             Err(error) => {
                 let part = if name.starts_with("system.") { "system" } else { "user" };
                 vec![Remark { weight: Weight::Error, part, text: error.to_string() }]
