@@ -6,8 +6,8 @@ use jarvis::console::state::{Overlay, Panel};
 use jarvis::console::update::{Effect, Msg};
 use jarvis::console::{Habits, Keymap};
 use jarvis::domain::{
-    Command, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose, OrderState, Query, Severity,
-    Side,
+    Command, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose, OrderState, Query,
+    Severity, Side,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -172,6 +172,13 @@ fn a_stop_is_moved_only_to_where_it_protects() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "s70000\n");
     assert!(screen(&desk, (80, 24)).contains("lies below the mark price"));
+    let held = &mut desk.state.desk.as_mut().unwrap().accounts[0].positions[0];
+    held.liquidation = Some(price("52000"));
+    walk(&mut desk, "⎋s51999\n");
+    assert!(screen(&desk, (80, 24)).contains("liquidated at 52,000.0 before it"));
+    walk(&mut desk, "⎋s64000.123456\n");
+    assert!(screen(&desk, (80, 24)).contains("64,000.123456"), "what is sent is what is shown");
+    walk(&mut desk, "⎋");
     walk(&mut desk, "⎋s64,000");
     let shown = screen(&desk, (80, 24));
     assert!(shown.contains("-3.75%") && shown.contains("-3.63 USDT from entry"), "{shown}");
@@ -225,8 +232,20 @@ fn a_prompt_is_edited_checked_compared_and_used() {
     let text = "Hello 1qYou are very careful.\nCosts come first.\n{{ brief }}\n".to_owned();
     assert_eq!(sent, [Command::ApplyPrompt { name: "system.en.jinja".into(), text }]);
     let id = desk.state.asked[0].0;
-    desk.tell(Event::CommandAccepted { id, detail: "in use from the next cycle on".into() });
+    let event = Event::CommandAccepted { id, detail: "in use from the next cycle on".into() };
+    let answered = Envelope { seq: busy().seq + 1, at: busy().at, cycle: None, event };
+    let effects = desk.apply(Msg::Feed(Box::new(Feed::Event(answered))));
     assert!(desk.state.prompt.draft.is_none());
+    assert!(matches!(asked(&effects)[..], [Query::Prompt { .. }]), "the text in force is read again");
+}
+
+#[test]
+fn what_was_said_of_a_draft_goes_when_the_draft_changes() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "6eHello⎋");
+    assert!(screen(&desk, (80, 24)).contains("✓ nothing is wrong"));
+    walk(&mut desk, "e{");
+    assert!(!screen(&desk, (80, 24)).contains("✓ nothing is wrong"));
 }
 
 #[test]
@@ -324,6 +343,8 @@ fn decisions_are_sorted_filtered_and_shown_as_a_grid() {
     assert_eq!(best.to_string(), "0.81");
     walk(&mut desk, "/doge\n");
     assert_eq!(desk.state.decision_rows().len(), 3);
+    walk(&mut desk, "⎋/doge mevlut\n");
+    assert_eq!(desk.state.decision_rows().len(), 1, "each word counts, in any order");
     walk(&mut desk, "⎋m");
     let shown = screen(&desk, (120, 40));
     assert!(shown.contains("mevlut") && shown.contains("L 0.78✓"), "{shown}");
