@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::Uri;
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite;
 
 use super::socket::{LIFE, QUEUE, Session};
 use crate::world::World;
@@ -22,6 +23,8 @@ const PING_EVERY: Duration = Duration::from_mins(3);
 const UNANSWERED_PINGS: u32 = 3;
 /// How long a client that said goodbye may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a client may read nothing of what waits for it.
+const DEAF: Duration = Duration::from_mins(1);
 /// Longest message a client may send, bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
@@ -36,8 +39,9 @@ pub(super) async fn over_tcp(
         Ok(upgrade) => upgrade.max_message_size(LONGEST_MESSAGE),
         Err(rejection) => return rejection.into_response(),
     };
-    let Some(mut session) = Session::new(world, uri.path(), uri.query().unwrap_or_default()) else {
-        return http::StatusCode::NOT_FOUND.into_response();
+    let mut session = match Session::new(world, uri.path(), uri.query().unwrap_or_default()) {
+        Ok(session) => session,
+        Err(status) => return status.into_response(),
     };
     if let Some((ms, farewell)) = twist.and_then(|Extension(twist)| twist.socket_life) {
         session.life = (Duration::from_millis(ms), farewell);
@@ -54,6 +58,7 @@ async fn bridge(mut socket: WebSocket, session: Session) {
     let running = tokio::spawn(session.run(incoming, outgoing));
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     let mut unanswered = 0;
+    let mut fault = None;
     loop {
         tokio::select! {
             message = socket.recv() => match message {
@@ -72,11 +77,15 @@ async fn bridge(mut socket: WebSocket, session: Session) {
                     let _gone = tokio::time::timeout(GOODBYE, async { while socket.recv().await.is_some() {} }).await;
                     return;
                 }
-                Some(Err(_)) | None => break,
+                Some(Err(error)) => {
+                    fault = fault_code(&error.into_inner());
+                    break;
+                }
+                None => break,
             },
             text = from_world.recv() => {
                 let Some(text) = text else { break };
-                if socket.send(Message::Text(text.into())).await.is_err() {
+                if !sent(&mut socket, Message::Text(text.into())).await {
                     break;
                 }
             }
@@ -88,7 +97,7 @@ async fn bridge(mut socket: WebSocket, session: Session) {
             _ = ping.tick() => {
                 unanswered += 1;
                 if unanswered > UNANSWERED_PINGS
-                    || socket.send(Message::Ping(Bytes::from_static(b"ping"))).await.is_err()
+                    || !sent(&mut socket, Message::Ping(Bytes::from_static(b"ping"))).await
                 {
                     break;
                 }
@@ -96,11 +105,28 @@ async fn bridge(mut socket: WebSocket, session: Session) {
         }
     }
     running.abort();
-    let frame = match farewell.get().copied().unwrap_or_default() {
+    let code = match farewell.get().copied().unwrap_or_default() {
         Farewell::Abrupt => return,
-        Farewell::Bare => None,
-        Farewell::Coded(code) => Some(CloseFrame { code, reason: "".into() }),
+        Farewell::Bare => fault,
+        Farewell::Coded(code) => Some(code),
     };
+    let frame = code.map(|code| CloseFrame { code, reason: "".into() });
     // The other side may be gone already, which is what closing wants.
-    let _gone = socket.send(Message::Close(frame)).await;
+    let _gone = tokio::time::timeout(GOODBYE, socket.send(Message::Close(frame))).await;
+}
+
+/// Sends a message, unless the client is gone or reads nothing.
+async fn sent(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(tokio::time::timeout(DEAF, socket.send(message)).await, Ok(Ok(())))
+}
+
+/// The code that says what a client did against the protocol; `None` when the connection itself failed.
+fn fault_code(error: &axum::BoxError) -> Option<CloseCode> {
+    match error.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) | tungstenite::Error::AttackAttempt => Some(close_code::PROTOCOL),
+        tungstenite::Error::Utf8(_) => Some(close_code::INVALID),
+        tungstenite::Error::Capacity(_) => Some(close_code::SIZE),
+        _ => None,
+    }
 }
