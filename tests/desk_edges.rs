@@ -8,7 +8,10 @@ use chrono::TimeDelta;
 use common::faults::Fate;
 use common::oracle::{STOP_LIMIT_MS, verdict};
 use common::{Bench, Desk, Setup, symbol};
-use jarvis::domain::{AccountName, ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side};
+use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
+use jarvis::domain::{
+    AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
+};
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
 
@@ -195,4 +198,42 @@ fn a_close_of_what_another_hand_closed_meanwhile_sends_nothing_and_is_done() {
         assert_eq!(outcome.detail, "the position was already gone at the exchange");
         desk.end().await;
     });
+}
+
+#[test]
+fn a_request_by_file_stays_until_its_halt_is_stored() {
+    for is_killed in [false, true] {
+        let mut bench = Bench::new(&Setup::default());
+        bench.has_mailbox = true;
+        let scope = HaltScope::Coin(symbol("BTCUSDT"));
+        let posted = bench.live(async |bench| {
+            let desk = bench.open().await;
+            bench.refuse_writes("halts", "1");
+            let (level, reason) = (HaltLevel::Frozen, "by file".to_owned());
+            let request = Request::Halt { scope: scope.clone(), level, seconds: None, reason };
+            let request = HaltRequest { at: bench.clock.now(), request };
+            let posted = mailbox::post(bench.folder.path(), &request).unwrap();
+            desk.wait(3).await;
+            assert_eq!(desk.halts().len(), 1, "in force all the same");
+            assert_eq!(mailbox::fate(&posted), mailbox::Fate::Waiting);
+            let told = desk.alarms().iter().filter(|alarm| alarm.contains("could not be stored")).count();
+            assert_eq!(told, 1, "{:?}", desk.alarms());
+            if !is_killed {
+                bench.allow_writes("halts");
+                desk.wait(1).await;
+                assert_eq!(mailbox::fate(&posted), mailbox::Fate::Taken);
+            }
+            posted
+        });
+        if is_killed {
+            bench.allow_writes("halts");
+        }
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            assert_eq!(mailbox::fate(&posted), mailbox::Fate::Taken);
+            assert_eq!(desk.halts()[0].scope, scope);
+            assert_eq!(desk.store.halts().await.unwrap().len(), 1);
+            desk.end().await;
+        });
+    }
 }

@@ -122,9 +122,9 @@ impl Floor {
 
     async fn put_together(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
-        let halts = parts.store.halts().await?;
+        let halts = Halts::new(parts.store.halts().await?, parts.data_dir.clone());
         let dry_run = parts.settings.dry_run || was_dry_run(&parts.store).await?;
-        let snapshot = first_snapshot(&parts, &schedule, &halts, dry_run).await?;
+        let snapshot = first_snapshot(&parts, &schedule, &halts.in_force(parts.clock.now()), dry_run).await?;
         let arming = (parts.settings.mode == Mode::Live).then(Arming::default);
         let ending = CancellationToken::new();
         let shared = Shared {
@@ -136,7 +136,7 @@ impl Floor {
             dry_run: Arc::new(AtomicBool::new(dry_run)),
             arming: Arc::new(RwLock::new(arming)),
             ending: ending.clone(),
-            halts: Arc::new(Halts::new(halts, parts.data_dir)),
+            halts: Arc::new(halts),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
         let limits = parts.accounts.first().map(|(_, client)| Arc::clone(client.limits()));
