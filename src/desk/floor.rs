@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -84,6 +84,9 @@ pub struct Floor {
     /// What the exchange allows all accounts together; `None` on a desk without accounts.
     pub(super) limits: Option<Arc<Limits>>,
     pub(super) cycle_gate: Mutex<()>,
+    /// Held while it is stored who is armed.
+    pub(super) arming_gate: Mutex<()>,
+    pub(super) disarmings: AtomicU64,
     pub(super) ending: CancellationToken,
 }
 
@@ -157,6 +160,8 @@ impl Floor {
             prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
+            arming_gate: Mutex::new(()),
+            disarmings: AtomicU64::new(0),
             ending,
         }))
     }
