@@ -13,6 +13,7 @@ use jarvis::domain::{
     AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
 };
 use jarvis::exchange::{StopOrder, StopSize};
+use jarvis::store::{LedgerKind, LedgerRow};
 use rust_decimal::Decimal;
 
 const BOTH: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "SHORT", "0.9")];
@@ -236,4 +237,33 @@ fn a_request_by_file_stays_until_its_halt_is_stored() {
             desk.end().await;
         });
     }
+}
+
+#[test]
+fn a_wallets_difference_is_told_again_when_it_grew_by_a_cent() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(120).await;
+        let told =
+            || desk.alarms().iter().filter(|alarm| alarm.contains("the wallet and the ledger")).count();
+        for (source, amount, times) in
+            [("a", "0.02", 1), ("b", "0.006", 1), ("c", "0.006", 2), ("d", "300", 3), ("e", "0", 3)]
+        {
+            let booking = LedgerRow {
+                account: bench.names[0].clone(),
+                kind: LedgerKind::Other,
+                amount: amount.parse().unwrap(),
+                asset: "USDT".to_owned(),
+                symbol: None,
+                at: bench.world.clock().now(),
+                source_id: source.to_owned(),
+            };
+            desk.store.add_ledger(&booking).await.unwrap();
+            desk.wait(240).await;
+            assert_eq!(told(), times, "{source}: {:?}", desk.alarms());
+            assert_eq!(desk.store.open_differences(&bench.names[0]).await.unwrap().len(), 1);
+        }
+        desk.end().await;
+    });
 }

@@ -17,6 +17,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema/0005_how_conversations_ended.sql")),
     M::up(include_str!("schema/0006_rate_limits.sql")),
     M::up(include_str!("schema/0007_halts_by_hand.sql")),
+    M::up(include_str!("schema/0008_amounts_of_differences.sql")),
 ];
 
 /// Brings the tables up to date, each step in a transaction of its own.
