@@ -205,6 +205,7 @@ fn closing_at_once_is_held_back_and_an_operator_is_not() {
         let desk = bench.open().await;
         let report = shout(&desk, bench, "LONG").await;
         let (account, coin) = opened(&report).first().cloned().expect("nothing was opened");
+        bench.shock(&coin, dec!(-0.01)).await;
         let report = shout(&desk, bench, "CLOSE").await;
         let row = report.decisions.iter().find(|row| row.proposal.symbol == coin).unwrap();
         assert_eq!(row.outcome.rule, Some(Rule::MinimumHold), "{:?}", row.outcome);

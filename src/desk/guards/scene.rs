@@ -121,11 +121,12 @@ impl Scene {
         Self::new(DecisionWord::Short, "1")
     }
 
-    /// A model that wants out of a long position opened an hour ago.
+    /// A model that wants out of a long position opened an hour ago, which loses a little.
     pub fn close() -> Self {
         let mut scene = Self::new(DecisionWord::Close, "0.2");
         let mut position = crate::desk::signals::tests::long_position();
         position.opened_at = Some(scene.now - chrono::TimeDelta::hours(1));
+        position.entry = "60600".parse().unwrap();
         scene.position = Some(position);
         scene
     }
