@@ -261,7 +261,8 @@ fn a_coin_must_move_three_round_trips_in_four_hours() {
     scene.coin().atr = Some(dec!(179.99));
     assert_eq!(scene.refused_by(), Some(Rule::ExpectedMove));
     scene.coin().atr = None;
-    assert_eq!(scene.refused_by(), Some(Rule::ExpectedMove));
+    assert_eq!(scene.refused_by(), Some(Rule::Sizing), "nor can it be sized");
+    assert_eq!(scene.refused_without(Rule::Sizing), Some(Rule::ExpectedMove));
 }
 
 #[test]
