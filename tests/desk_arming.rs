@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::faults::{Call, Fate, LAG, UNKNOWN_503};
 use common::oracle::{STOP_LIMIT_MS, check_windows};
 use common::{Bench, Desk, Setup, rows_of, symbol};
-use jarvis::domain::{Command, Mode, OutcomeKind};
+use jarvis::domain::{Command, Event, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
 
@@ -74,6 +74,66 @@ fn a_live_desk_sends_nothing_until_the_account_is_armed_and_nothing_again_after_
             desk.end().await;
         });
     }
+}
+
+/// Sends a command and returns what it was answered: done, or not and why.
+async fn answer(desk: &Desk, id: u64, command: Command) -> Result<String, String> {
+    let (_, mut events) = desk.floor.bulletin().subscribe();
+    desk.command(id, command).await;
+    loop {
+        match &events.recv().await.unwrap().event {
+            Event::CommandAccepted { id: of, detail } if *of == id => return Ok(detail.clone()),
+            Event::CommandRefused { id: of, reason } if *of == id => return Err(reason.clone()),
+            _ => {}
+        }
+    }
+}
+
+fn armed(desk: &Desk) -> usize {
+    desk.floor.bulletin().read(|present| present.armed.len())
+}
+
+#[test]
+fn disarming_that_could_not_be_stored_counts_and_is_not_said_to_be_done() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.settings.mode = Mode::Live;
+    bench.settings.stay_armed = true;
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.arm(bench).await;
+        bench.refuse_writes("meta", "NEW.key LIKE 'armed %'");
+        let told = answer(&desk, 2, Command::Disarm).await.unwrap_err();
+        assert!(told.contains("could not be stored") && told.contains("disarm again"), "{told}");
+        assert!(desk.told("could not be stored"), "{:?}", desk.alarms());
+        assert_eq!(armed(&desk), 0, "in this run it counts");
+        assert_eq!(desk.cycle(bench, LONG).await.decisions[0].outcome.kind, OutcomeKind::DryRun);
+        let told = answer(&desk, 3, Command::Arm { account: bench.names[0].clone() }).await.unwrap_err();
+        assert!(told.contains("could not be stored"), "{told}");
+        assert_eq!(armed(&desk), 0, "an account of which no restart would know is not armed");
+        bench.allow_writes("meta");
+        answer(&desk, 4, Command::Disarm).await.unwrap();
+        desk.end().await;
+    });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        assert_eq!(armed(&desk), 0, "what was answered as done outlives a restart");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn what_was_being_armed_when_everything_was_disarmed_is_not_armed() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.settings.mode = Mode::Live;
+    bench.faults.latency(100, 100);
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.command(1, Command::Arm { account: bench.names[0].clone() }).await;
+        desk.command(2, Command::Disarm).await;
+        desk.wait(10).await;
+        assert_eq!(armed(&desk), 0);
+        desk.end().await;
+    });
 }
 
 #[test]

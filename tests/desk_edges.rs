@@ -8,8 +8,12 @@ use chrono::TimeDelta;
 use common::faults::Fate;
 use common::oracle::{STOP_LIMIT_MS, verdict};
 use common::{Bench, Desk, Setup, symbol};
-use jarvis::domain::{AccountName, ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side};
+use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
+use jarvis::domain::{
+    AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
+};
 use jarvis::exchange::{StopOrder, StopSize};
+use jarvis::store::{LedgerKind, LedgerRow};
 use rust_decimal::Decimal;
 
 const BOTH: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "SHORT", "0.9")];
@@ -193,6 +197,73 @@ fn a_close_of_what_another_hand_closed_meanwhile_sends_nothing_and_is_done() {
         let outcome = &report.unwrap().decisions[0].outcome;
         assert_eq!((outcome.kind, closes(bench)), (OutcomeKind::Closed, 0), "{outcome:?}");
         assert_eq!(outcome.detail, "the position was already gone at the exchange");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_request_by_file_stays_until_its_halt_is_stored() {
+    for is_killed in [false, true] {
+        let mut bench = Bench::new(&Setup::default());
+        bench.has_mailbox = true;
+        let scope = HaltScope::Coin(symbol("BTCUSDT"));
+        let posted = bench.live(async |bench| {
+            let desk = bench.open().await;
+            bench.refuse_writes("halts", "1");
+            let (level, reason) = (HaltLevel::Frozen, "by file".to_owned());
+            let request = Request::Halt { scope: scope.clone(), level, seconds: None, reason };
+            let request = HaltRequest { at: bench.clock.now(), request };
+            let posted = mailbox::post(bench.folder.path(), &request).unwrap();
+            desk.wait(3).await;
+            assert_eq!(desk.halts().len(), 1, "in force all the same");
+            assert_eq!(mailbox::fate(&posted), mailbox::Fate::Waiting);
+            let told = desk.alarms().iter().filter(|alarm| alarm.contains("could not be stored")).count();
+            assert_eq!(told, 1, "{:?}", desk.alarms());
+            if !is_killed {
+                bench.allow_writes("halts");
+                desk.wait(1).await;
+                assert_eq!(mailbox::fate(&posted), mailbox::Fate::Taken);
+            }
+            posted
+        });
+        if is_killed {
+            bench.allow_writes("halts");
+        }
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            assert_eq!(mailbox::fate(&posted), mailbox::Fate::Taken);
+            assert_eq!(desk.halts()[0].scope, scope);
+            assert_eq!(desk.store.halts().await.unwrap().len(), 1);
+            desk.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_wallets_difference_is_told_again_when_it_grew_by_a_cent() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(120).await;
+        let told =
+            || desk.alarms().iter().filter(|alarm| alarm.contains("the wallet and the ledger")).count();
+        for (source, amount, times) in
+            [("a", "0.02", 1), ("b", "0.006", 1), ("c", "0.006", 2), ("d", "300", 3), ("e", "0", 3)]
+        {
+            let booking = LedgerRow {
+                account: bench.names[0].clone(),
+                kind: LedgerKind::Other,
+                amount: amount.parse().unwrap(),
+                asset: "USDT".to_owned(),
+                symbol: None,
+                at: bench.world.clock().now(),
+                source_id: source.to_owned(),
+            };
+            desk.store.add_ledger(&booking).await.unwrap();
+            desk.wait(240).await;
+            assert_eq!(told(), times, "{source}: {:?}", desk.alarms());
+            assert_eq!(desk.store.open_differences(&bench.names[0]).await.unwrap().len(), 1);
+        }
         desk.end().await;
     });
 }

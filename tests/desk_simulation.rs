@@ -191,6 +191,7 @@ fn run(seed: u64, cycles: u64) -> Run {
         let died = bench.live(async |bench| {
             let work = async {
                 let Ok(desk) = bench.try_open().await else { return };
+                hands.desk_lives(bench.clock.now_ms());
                 while done < cycles {
                     say(bench, coins, done).await;
                     let (ended, ()) =
@@ -233,7 +234,7 @@ fn run(seed: u64, cycles: u64) -> Run {
         let mut wrong = check_windows(bench, FAULTY_LIMIT_MS);
         wrong.extend(check_orphans(bench, ORPHAN_LIMIT_MS));
         wrong.extend(check_log(bench));
-        wrong.extend(hands.check(bench));
+        wrong.extend(hands.check(bench, &desk).await);
         journeys.look(bench, &desk).await;
         wrong.extend(check_reasons(bench, &desk).await);
         wrong.extend(check_rest(bench, &desk).await);

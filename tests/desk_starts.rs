@@ -105,6 +105,44 @@ fn a_desk_wide_halt_that_ran_out_by_itself_does_not_after_a_doubtful_start() {
 }
 
 #[test]
+fn no_pause_of_an_operator_takes_the_place_of_a_halt_that_waits_for_a_resume() {
+    for level in [HaltLevel::NoEntries, HaltLevel::Frozen] {
+        let bench = Bench::new(&Setup::default());
+        let waits = |desk: &Desk| {
+            let halts = desk.halts();
+            assert_eq!(halts.len(), 1, "{halts:?}");
+            assert_eq!((&halts[0].origin, halts[0].level), (&HaltOrigin::Desk, HaltLevel::NoEntries));
+            assert_eq!(halts[0].until, None);
+        };
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            assert!(desk.floor.begin_closing_only("a doubt").await);
+            let until = Some(bench.world.clock().now() + chrono::TimeDelta::seconds(60));
+            let reason = "lunch".to_owned();
+            desk.command(1, Command::Halt { scope: HaltScope::Desk, level, until, reason }).await;
+            desk.wait(1).await;
+            assert_eq!(desk.halts()[0].level, level);
+        });
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            assert_eq!(desk.halts()[0].level, level, "a restart finds both");
+            bench.world.advance(120);
+            desk.wait(2).await;
+            waits(&desk);
+            assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").1, Some(Rule::Halted));
+        });
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            waits(&desk);
+            resume(&desk, HaltScope::Desk).await;
+            assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").0, OutcomeKind::Opened);
+            desk.end().await;
+        });
+        nothing_is_asked_again(&bench);
+    }
+}
+
+#[test]
 fn a_lost_or_older_journal_opens_nothing_until_an_operator_says_so() {
     for is_older_copy in [false, true] {
         let bench = Bench::new(&Setup::default());

@@ -158,8 +158,7 @@ fn a_bad_day_ends_for_all_who_lost_and_is_told_to_the_model() {
         let prompt = desk.floor.draft_prompts().await.unwrap().user;
         assert!(prompt.contains("not_offered_halted"), "{prompt}");
         // Whoever resumes has seen the loss: the same one does not halt again.
-        let resumed = Event::Resumed { scope: halts[0].scope.clone(), reason: "seen".to_owned() };
-        desk.floor.bulletin().record(None, resumed);
+        desk.command(1, jarvis::domain::Command::Resume { scope: halts[0].scope.clone() }).await;
         desk.wait(30).await;
         bench.world.advance(60);
         desk.wait(30).await;
@@ -206,6 +205,7 @@ fn closing_at_once_is_held_back_and_an_operator_is_not() {
         let desk = bench.open().await;
         let report = shout(&desk, bench, "LONG").await;
         let (account, coin) = opened(&report).first().cloned().expect("nothing was opened");
+        bench.shock(&coin, dec!(-0.01)).await;
         let report = shout(&desk, bench, "CLOSE").await;
         let row = report.decisions.iter().find(|row| row.proposal.symbol == coin).unwrap();
         assert_eq!(row.outcome.rule, Some(Rule::MinimumHold), "{:?}", row.outcome);

@@ -39,7 +39,7 @@ pub struct GuardSettings {
     pub exposure_direction: Option<EquityMultiple>,
     /// Correlation to bitcoin, whatever its sign, below which a position hedges nothing.
     pub hedge_correlation: Decimal,
-    /// How long the model must hold what it opened, unless the price went half the way to the stop.
+    /// How long the model must hold what it opened and loses on, unless the price went half the way to the stop.
     pub minimum_hold: Option<Span>,
     /// Margin of an opening right at the confidence threshold, as a part of what full confidence is given.
     pub confidence_scale: Option<Part>,

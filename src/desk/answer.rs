@@ -38,12 +38,14 @@ pub enum Handed {
 }
 
 /// An answer after checking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// One entry for every pair asked for, in the order asked.
     pub rows: Vec<CheckedRow>,
     /// What else was wrong: rows for pairs nobody asked for, no array at all.
     pub errors: Vec<String>,
+    /// The budget of the model that was used up with it, with limit and value: nothing of it trades.
+    pub spent: Option<String>,
 }
 
 /// A proposal, or what was wrong with it.
@@ -93,13 +95,22 @@ impl Answer {
             proposal: empty_proposal(pair),
             fault: Some((Rule::Duplicate, detail.to_owned())),
         };
-        Self { rows: pairs.iter().map(row).collect(), errors: vec![detail.to_owned()] }
+        let rows = pairs.iter().map(row).collect();
+        Self { rows, errors: vec![detail.to_owned()], ..Self::default() }
     }
 
     /// An answer in which nothing can be used.
     pub fn unusable(reason: &str, pairs: &[Pair]) -> Self {
         let rows = pairs.iter().map(|pair| missing(pair, reason)).collect();
-        Self { rows, errors: vec![format!("the answer is not usable: {reason}")] }
+        Self { rows, errors: vec![format!("the answer is not usable: {reason}")], ..Self::default() }
+    }
+
+    /// The same answer, but a budget of the model was used up with it: what was decided is known, and none of it trades.
+    #[must_use]
+    pub fn beyond_budget(mut self, reason: &str, spent: &str) -> Self {
+        self.errors.insert(0, format!("the answer is not usable: {reason}"));
+        self.spent = Some(spent.to_owned());
+        self
     }
 
     fn from_rows(rows: &[Row], pairs: &[Pair]) -> Self {
@@ -120,7 +131,7 @@ impl Answer {
                 (Some(_), others) => doubled(pair, others + 1),
             })
             .collect();
-        Self { rows, errors }
+        Self { rows, errors, ..Self::default() }
     }
 
     /// Rows that are not usable.

@@ -1,6 +1,7 @@
 //! A live desk computes until an operator arms an account by its name; what has to be right for that is looked at here.
 //! An account that was armed once stays guarded for good, so that a restart leaves no position without a stop.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use super::execution::Arming;
 use super::floor::Floor;
 use super::guardian::Guardian;
 use crate::domain::{AccountName, Event, Mode, Severity};
-use crate::store::ActionKind;
+use crate::store::{ActionKind, StoreError};
 
 /// A clock further away than this signs requests that may be refused, milliseconds.
 const LARGEST_SKEW_MS: i64 = 2_000;
@@ -23,16 +24,38 @@ impl Floor {
         self.accounts.iter().all(|account| !account.may_open())
     }
 
-    /// Allows an account of a live desk to send orders, if nothing speaks against it.
-    pub(super) async fn arm(&self, name: &AccountName) -> Result<String, String> {
+    /// How often everything was disarmed so far.
+    pub(super) fn disarmings(&self) -> u64 {
+        self.disarmings.load(Ordering::SeqCst)
+    }
+
+    /// Allows an account of a live desk to send orders, if nothing speaks against it and nobody disarmed since it was
+    /// asked for, which was after so many disarmings.
+    pub(super) async fn arm(&self, name: &AccountName, disarmings: u64) -> Result<String, String> {
         if self.settings.mode != Mode::Live {
             return Err(format!(
                 "mode {} needs no arming; orders are sent unless dry-run is on",
                 self.settings.mode
             ));
         }
-        self.arm_if_ready(name).await?;
-        self.remember_arming().await;
+        self.check_readiness(name).await?;
+        let gate = self.arming_gate.lock().await;
+        if self.disarmings() != disarmings {
+            return Err(format!("{name} is not armed: everything was disarmed while it was looked at"));
+        }
+        // Stored first: an account whose orders left is guarded after every restart.
+        let with = |arming: &mut Arming| {
+            arming.armed.insert(name.clone());
+            arming.guarded.insert(name.clone());
+        };
+        let mut wanted = self.arming();
+        with(&mut wanted);
+        self.store_arming(&wanted)
+            .await
+            .map_err(|error| format!("{name} is not armed: that could not be stored: {error}"))?;
+        self.change_arming(with);
+        self.tell_armed();
+        drop(gate);
         let but = if self.shared.is_dry_run() { ", once dry-run is off" } else { "" };
         let text = format!("{name} is armed: its orders are sent with real money{but}");
         self.shared.note_operator(ActionKind::Arm, Some(name), None, text.clone()).await;
@@ -45,25 +68,41 @@ impl Floor {
         Ok(text)
     }
 
-    async fn arm_if_ready(&self, name: &AccountName) -> Result<(), String> {
+    async fn check_readiness(&self, name: &AccountName) -> Result<(), String> {
         let obstacles = self.obstacles(name).await?;
-        if !obstacles.is_empty() {
-            return Err(format!("{name} is not armed: {}", obstacles.join("; ")));
+        if obstacles.is_empty() {
+            return Ok(());
         }
-        self.change_arming(|arming| {
-            arming.armed.insert(name.clone());
-            arming.guarded.insert(name.clone());
-        });
-        Ok(())
+        Err(format!("{name} is not armed: {}", obstacles.join("; ")))
     }
 
-    /// Forbids every account of a live desk to open. What was opened stays guarded.
+    /// Forbids every account of a live desk to open. What was opened stays guarded. It counts at once, and is said to be
+    /// done when the next start knows it as well.
     pub(super) async fn disarm(&self) -> Result<String, String> {
         if self.settings.mode != Mode::Live {
             return Err("this desk is not live; dry-run keeps its orders back".to_owned());
         }
+        self.disarmings.fetch_add(1, Ordering::SeqCst);
         self.change_arming(|arming| arming.armed.clear());
-        self.remember_arming().await;
+        let gate = self.arming_gate.lock().await;
+        // Whoever was being armed meanwhile is disarmed with the others.
+        let arming = self.change_arming(|arming| arming.armed.clear());
+        let stored = self.store_arming(&arming).await;
+        self.tell_armed();
+        drop(gate);
+        if let Err(error) = stored {
+            let but = if self.settings.stay_armed {
+                "the next start arms again what was armed before; disarm again, or set stay_armed = false"
+            } else {
+                "disarm again"
+            };
+            let text = format!(
+                "nothing is armed in this run, but that could not be stored, so that it is not done: {but}: {error}"
+            );
+            let alarm = Event::Alarm { severity: Severity::Critical, text: text.clone() };
+            self.shared.bulletin.record(None, alarm);
+            return Err(text);
+        }
         let text = "nothing is armed: nothing is opened; stops stay at the exchange and are looked after";
         self.shared.note_operator(ActionKind::Disarm, None, None, text.to_owned()).await;
         Ok(text.to_owned())
@@ -108,27 +147,31 @@ impl Floor {
         Ok(found)
     }
 
-    fn change_arming(&self, change: impl FnOnce(&mut Arming)) {
-        let accounts = {
-            let mut arming = self.shared.arming.write().unwrap_or_else(PoisonError::into_inner);
-            let arming = arming.get_or_insert_default();
-            change(arming);
-            arming.armed.iter().cloned().collect()
-        };
+    /// Changes who is armed and guarded, and returns what it is now.
+    fn change_arming(&self, change: impl FnOnce(&mut Arming)) -> Arming {
+        let mut arming = self.shared.arming.write().unwrap_or_else(PoisonError::into_inner);
+        let arming = arming.get_or_insert_default();
+        change(arming);
+        arming.clone()
+    }
+
+    fn arming(&self) -> Arming {
+        self.shared.arming.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    }
+
+    fn tell_armed(&self) {
+        let accounts = self.arming().armed.into_iter().collect();
         self.shared.bulletin.record(None, Event::Armed { accounts });
     }
 
-    async fn remember_arming(&self) {
-        let arming = {
-            let arming = self.shared.arming.read().unwrap_or_else(PoisonError::into_inner);
-            arming.clone().unwrap_or_default()
-        };
-        for (what, accounts) in [(ARMED, &arming.armed), (GUARDED, &arming.guarded)] {
+    /// Whom the next start finds guarded and, where the settings say so, armed.
+    async fn store_arming(&self, arming: &Arming) -> Result<(), StoreError> {
+        // Those that are guarded first: nobody is ever armed without being guarded.
+        for (what, accounts) in [(GUARDED, &arming.guarded), (ARMED, &arming.armed)] {
             let names = accounts.iter().map(AccountName::as_str).collect::<Vec<_>>().join(",");
-            if let Err(error) = self.shared.store.set_meta(&self.arming_key(what), &names).await {
-                tracing::error!(%error, what, "which accounts are armed could not be stored; the next start arms none");
-            }
+            self.shared.store.set_meta(&self.arming_key(what), &names).await?;
         }
+        Ok(())
     }
 
     fn arming_key(&self, what: &str) -> String {
@@ -153,8 +196,13 @@ impl Floor {
         if self.settings.mode != Mode::Live || self.shared.is_dry_run() || lost.is_empty() {
             return;
         }
-        self.change_arming(|arming| arming.guarded.extend(lost.iter().map(|account| account.name().clone())));
-        self.remember_arming().await;
+        let gate = self.arming_gate.lock().await;
+        let found = lost.iter().map(|account| account.name().clone());
+        let arming = self.change_arming(|arming| arming.guarded.extend(found));
+        if let Err(error) = self.store_arming(&arming).await {
+            tracing::error!(%error, "which accounts are guarded could not be stored; the next start looks again");
+        }
+        drop(gate);
         join_all(lost.into_iter().map(|account| async { Guardian::new(Arc::clone(account)).pass().await }))
             .await;
     }
@@ -167,6 +215,7 @@ impl Floor {
         let armed = self.remembered(ARMED).await;
         let guarded = self.remembered(GUARDED).await;
         self.change_arming(|arming| arming.guarded.extend(guarded.into_iter().chain(armed.iter().cloned())));
+        self.tell_armed();
         for name in armed {
             if !self.settings.stay_armed {
                 let text = format!(
@@ -174,9 +223,12 @@ impl Floor {
                      arm it again by its name"
                 );
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Info, text });
-            } else if let Err(reason) = self.arm_if_ready(&name).await {
+            } else if let Err(reason) = self.check_readiness(&name).await {
                 let text = format!("{reason}; its positions are guarded, nothing is opened");
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
+            } else {
+                self.change_arming(|arming| _ = arming.armed.insert(name));
+                self.tell_armed();
             }
         }
     }

@@ -225,7 +225,7 @@ impl Run<'_> {
         let (answer, analysis, progress) = if pairs.is_empty() {
             self.errors
                 .push("nothing can be decided: no account could be read, or no coin has a price".to_owned());
-            (Answer { rows: Vec::new(), errors: Vec::new() }, Untrusted::default(), Progress::default())
+            (Answer::default(), Untrusted::default(), Progress::default())
         } else {
             self.enter(Phase::Model);
             self.ask(&gathered, &pairs).await
@@ -328,7 +328,7 @@ impl Run<'_> {
         // The conversation ended with the desk, or the desk with it: nobody is there to watch what would be traded.
         if self.floor.ending.is_cancelled() {
             self.was_cut_off = true;
-            answer = Answer { rows: Vec::new(), errors: vec![SHUT_DOWN.to_owned()] };
+            answer = Answer { errors: vec![SHUT_DOWN.to_owned()], ..Answer::default() };
         }
         let progress = conversation.progress().clone();
         self.timings.model = millis(began);
@@ -478,8 +478,9 @@ impl Run<'_> {
     }
 }
 
-/// The answer, repaired once where rows were wrong, and the analysis that came with it. A budget that is spent before the
-/// repair takes the rows that were right with it: a cycle out of budget trades nothing.
+/// The answer, repaired once where rows were wrong, and the analysis that came with it. A cycle out of budget trades
+/// nothing: what was decided until then is kept, for its guard to refuse; without a decision there is nothing to refuse,
+/// and the rows are missing.
 pub(super) async fn converse(
     conversation: &mut Conversation<'_>,
     pairs: &[Pair],
@@ -487,7 +488,14 @@ pub(super) async fn converse(
 ) -> (Answer, Untrusted) {
     let handed = match conversation.answer().await {
         Ok(handed) => handed,
-        Err(error) => return (Answer::unusable(&error.to_string(), pairs), conversation.analysis()),
+        Err(error) => {
+            let words = error.to_string();
+            let answer = match conversation.take_over_budget() {
+                Some(handed) => Answer::check_handed(&handed, pairs).beyond_budget(&words, &words),
+                None => Answer::unusable(&words, pairs),
+            };
+            return (answer, conversation.analysis());
+        }
     };
     let analysis = conversation.analysis();
     let mut answer = Answer::check_handed(&handed, pairs);
@@ -496,6 +504,13 @@ pub(super) async fn converse(
         conversation.ask_again(&answer.repair_request(turkish, by_call));
         match conversation.answer().await {
             Ok(repaired) => answer.repair_with(Answer::check_handed(&repaired, pairs)),
+            Err(error) if error.is_of_a_budget() => {
+                if let Some(repaired) = conversation.take_over_budget() {
+                    answer.repair_with(Answer::check_handed(&repaired, pairs));
+                }
+                let words = error.to_string();
+                answer = answer.beyond_budget(&format!("its repair could not be had: {words}"), &words);
+            }
             Err(error) if error.forbids_trading() => {
                 answer = Answer::unusable(&format!("its repair could not be had: {error}"), pairs);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -84,6 +84,9 @@ pub struct Floor {
     /// What the exchange allows all accounts together; `None` on a desk without accounts.
     pub(super) limits: Option<Arc<Limits>>,
     pub(super) cycle_gate: Mutex<()>,
+    /// Held while it is stored who is armed.
+    pub(super) arming_gate: Mutex<()>,
+    pub(super) disarmings: AtomicU64,
     pub(super) ending: CancellationToken,
 }
 
@@ -122,9 +125,9 @@ impl Floor {
 
     async fn put_together(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let schedule = Schedule::parse(&parts.settings.schedule.cron)?;
-        let halts = parts.store.halts().await?;
+        let halts = Halts::new(parts.store.halts().await?, parts.data_dir.clone());
         let dry_run = parts.settings.dry_run || was_dry_run(&parts.store).await?;
-        let snapshot = first_snapshot(&parts, &schedule, &halts, dry_run).await?;
+        let snapshot = first_snapshot(&parts, &schedule, &halts.in_force(parts.clock.now()), dry_run).await?;
         let arming = (parts.settings.mode == Mode::Live).then(Arming::default);
         let ending = CancellationToken::new();
         let shared = Shared {
@@ -136,7 +139,7 @@ impl Floor {
             dry_run: Arc::new(AtomicBool::new(dry_run)),
             arming: Arc::new(RwLock::new(arming)),
             ending: ending.clone(),
-            halts: Arc::new(Halts::new(halts, parts.data_dir)),
+            halts: Arc::new(halts),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
         };
         let limits = parts.accounts.first().map(|(_, client)| Arc::clone(client.limits()));
@@ -157,6 +160,8 @@ impl Floor {
             prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
+            arming_gate: Mutex::new(()),
+            disarmings: AtomicU64::new(0),
             ending,
         }))
     }

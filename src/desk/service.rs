@@ -160,9 +160,9 @@ impl Floor {
                 }
                 Command::Arm { account } => {
                     // The checks ask the exchange; the next command does not wait for them.
-                    let floor = Arc::clone(&self);
+                    let (floor, disarmings) = (Arc::clone(&self), self.disarmings());
                     tokio::spawn(async move {
-                        let done = floor.arm(&account).await;
+                        let done = floor.arm(&account, disarmings).await;
                         floor.answer(id, done);
                     });
                 }

@@ -82,6 +82,18 @@ pub enum HaltOrigin {
     Desk,
 }
 
+impl HaltOrigin {
+    /// Whose hand it is. A halt is replaced only by the same hand's; those of others stand beside it.
+    pub const fn hand(&self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::File => "file",
+            Self::Guard(_) => "guard",
+            Self::Desk => "desk",
+        }
+    }
+}
+
 /// One halt in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {

@@ -29,6 +29,14 @@ pub enum DifferenceKind {
 }
 
 impl DifferenceKind {
+    /// From which change on an amount is another one: of a wallet a cent, of a position anything, as sizes lie on steps.
+    fn least_change(self) -> Decimal {
+        match self {
+            Self::Wallet => Decimal::new(1, 2),
+            _ => Decimal::ZERO,
+        }
+    }
+
     /// What it is, in a few words.
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -52,6 +60,8 @@ pub struct Difference {
     pub subject: String,
     /// Both sides, with figures.
     pub detail: String,
+    /// By how much the exchange's side is more than ours, where that is one number. Of a stored one: when it was told last.
+    pub amount: Option<Decimal>,
     /// When it was first seen (market time).
     pub first_seen: Timestamp,
     /// When it was seen last (market time).
@@ -60,9 +70,18 @@ pub struct Difference {
     pub ended_at: Option<Timestamp>,
 }
 
+impl Difference {
+    /// Whether its amount is another one than this, by so much that it is told again.
+    pub fn is_another_than(&self, amount: Option<Decimal>) -> bool {
+        let (Some(one), Some(other)) = (self.amount, amount) else { return false };
+        one != other && (one - other).abs() >= self.kind.least_change()
+    }
+}
+
 impl Store {
     /// Keeps what one look at an account found: `seen` are all the differences there are now. Those that were there
-    /// before and are not any more end. Returns the ones that are new.
+    /// before and are not any more end. Returns the ones that are new, and those whose amount is another one than when
+    /// they were told last.
     pub async fn note_differences(
         &self,
         account: &AccountName,
@@ -75,18 +94,22 @@ impl Store {
             let mut kept = BTreeSet::new();
             for difference in seen {
                 let kind = word(&difference.kind)?;
-                let known = connection
+                kept.insert((kind.clone(), difference.subject.clone()));
+                let known: Option<(i64, Option<String>)> = connection
                     .prepare_cached(
-                        "UPDATE differences SET last_seen = ?5, detail = ?6
+                        "SELECT id, amount FROM differences
                          WHERE venue = ?1 AND account = ?2 AND kind = ?3 AND subject = ?4 AND ended_at IS NULL",
                     )?
-                    .execute(params![venue, account.as_str(), kind, difference.subject, at, difference.detail])?;
-                kept.insert((kind.clone(), difference.subject.clone()));
-                if known == 0 {
+                    .query_row(params![venue, account.as_str(), kind, difference.subject], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })
+                    .optional()?;
+                let Some((id, told)) = known else {
                     connection
                         .prepare_cached(
-                            "INSERT INTO differences (venue, account, kind, subject, detail, first_seen, last_seen)
-                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+                            "INSERT INTO differences
+                                 (venue, account, kind, subject, detail, first_seen, last_seen, amount)
+                             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
                         )?
                         .execute(params![
                             venue,
@@ -94,8 +117,19 @@ impl Store {
                             kind,
                             difference.subject,
                             difference.detail,
-                            at
+                            at,
+                            difference.amount.map(money)
                         ])?;
+                    fresh.push(difference);
+                    continue;
+                };
+                let told = told.map(|told| decimal("differences.amount", &told)).transpose()?;
+                let is_another = difference.is_another_than(told);
+                let amount = if is_another { difference.amount } else { told.or(difference.amount) };
+                connection
+                    .prepare_cached("UPDATE differences SET last_seen = ?2, detail = ?3, amount = ?4 WHERE id = ?1")?
+                    .execute(params![id, at, difference.detail, amount.map(money)])?;
+                if is_another {
                     fresh.push(difference);
                 }
             }
@@ -122,7 +156,7 @@ impl Store {
         let venue = Arc::clone(&self.venue);
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT account, kind, subject, detail, first_seen, last_seen, ended_at FROM differences
+                "SELECT account, kind, subject, detail, first_seen, last_seen, ended_at, amount FROM differences
                  WHERE venue = ?1 AND (ended_at IS NULL OR ended_at >= ?2) ORDER BY first_seen DESC, id DESC",
             )?;
             collect(&mut statement, params![venue, since.timestamp_millis()], difference_of)
@@ -135,7 +169,7 @@ impl Store {
         let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT account, kind, subject, detail, first_seen, last_seen, ended_at FROM differences
+                "SELECT account, kind, subject, detail, first_seen, last_seen, ended_at, amount FROM differences
                  WHERE venue = ?1 AND account = ?2 AND ended_at IS NULL ORDER BY first_seen, id",
             )?;
             collect(&mut statement, params![venue, account.as_str()], difference_of)
@@ -173,6 +207,7 @@ impl Store {
 fn difference_of(row: &Row<'_>) -> Result<Difference, StoreError> {
     let text = |index: usize| row.get::<_, String>(index);
     let ended_at: Option<i64> = row.get(6)?;
+    let amount: Option<String> = row.get(7)?;
     Ok(Difference {
         account: unword("differences.account", &text(0)?)?,
         kind: unword("differences.kind", &text(1)?)?,
@@ -181,5 +216,6 @@ fn difference_of(row: &Row<'_>) -> Result<Difference, StoreError> {
         first_seen: instant("differences.first_seen", row.get(4)?)?,
         last_seen: instant("differences.last_seen", row.get(5)?)?,
         ended_at: ended_at.map(|millis| instant("differences.ended_at", millis)).transpose()?,
+        amount: amount.map(|amount| decimal("differences.amount", &amount)).transpose()?,
     })
 }

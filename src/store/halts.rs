@@ -7,17 +7,17 @@ use rusqlite::params;
 use super::Store;
 use super::error::StoreError;
 use super::values::{collect, instant, unreadable, unword, word};
-use crate::domain::{Halt, HaltScope};
+use crate::domain::Halt;
 
 impl Store {
-    /// Keeps a halt in place of an earlier one of the same scope.
+    /// Keeps a halt in place of an earlier one of the same scope by the same hand.
     pub async fn put_halt(&self, halt: &Halt) -> Result<(), StoreError> {
         let (venue, halt) = (Arc::clone(&self.venue), halt.clone());
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
-                "INSERT INTO halts (venue, scope, level, origin, reason, since, until)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (venue, scope) DO UPDATE SET level = excluded.level, origin = excluded.origin,
+                "INSERT INTO halts (venue, scope, level, origin, reason, since, until, hand)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (venue, scope, hand) DO UPDATE SET level = excluded.level, origin = excluded.origin,
                      reason = excluded.reason, since = excluded.since, until = excluded.until",
             )?;
             statement.execute(params![
@@ -28,17 +28,26 @@ impl Store {
                 halt.reason.raw(),
                 halt.since.timestamp_millis(),
                 halt.until.map(|until| until.timestamp_millis()),
+                halt.origin.hand(),
             ])?;
             Ok(())
         })
         .await
     }
 
-    /// Forgets the halt of a scope.
-    pub async fn remove_halt(&self, scope: &HaltScope) -> Result<(), StoreError> {
-        let (venue, scope) = (Arc::clone(&self.venue), serde_json::to_string(scope)?);
+    /// Forgets halts, all of them or none.
+    pub async fn remove_halts(&self, halts: &[Halt]) -> Result<(), StoreError> {
+        let venue = Arc::clone(&self.venue);
+        let named: Vec<(String, &str)> = halts
+            .iter()
+            .map(|halt| Ok((serde_json::to_string(&halt.scope)?, halt.origin.hand())))
+            .collect::<Result<_, StoreError>>()?;
         self.write(move |connection| {
-            connection.execute("DELETE FROM halts WHERE venue = ?1 AND scope = ?2", params![venue, scope])?;
+            for (scope, hand) in &named {
+                connection
+                    .prepare_cached("DELETE FROM halts WHERE venue = ?1 AND scope = ?2 AND hand = ?3")?
+                    .execute(params![venue, scope, hand])?;
+            }
             Ok(())
         })
         .await
@@ -50,7 +59,7 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT scope, level, origin, reason, since, until FROM halts WHERE venue = ?1
-                 ORDER BY since, scope",
+                 ORDER BY since, scope, hand",
             )?;
             collect(&mut statement, [&*venue], |row| {
                 let text = |index: usize| row.get::<_, String>(index);

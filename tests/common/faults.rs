@@ -2,7 +2,9 @@
 //!
 //! What is delivered is carried out whether or not the desk still waits for it, as packets are.
 
-use std::collections::BTreeMap;
+mod stops;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use jarvis::domain::{Direction, Price, Symbol};
+use jarvis::domain::{Direction, Symbol};
 use jarvis::exchange::{Credentials, ExchangeClient, ExchangePosition};
 use jarvis::net::{Body, NetError, Transport};
 use jarvis::world::World;
@@ -130,10 +132,6 @@ pub struct Orphanage {
     pub lasted_ms: i64,
 }
 
-/// A stop protects where it lies between these shares of the entry away from it.
-const NEAREST: Decimal = Decimal::from_parts(8, 0, 0, false, 2);
-const FARTHEST: Decimal = Decimal::from_parts(12, 0, 0, false, 2);
-
 #[derive(Default)]
 struct State {
     counts: BTreeMap<(usize, String, String), u64>,
@@ -161,6 +159,8 @@ struct State {
 pub struct Faults {
     clock: Arc<SimClock>,
     inner: Transport,
+    /// Past all weather.
+    calm: Transport,
     truths: Vec<ExchangeClient>,
     /// Each account's key and what it signs with.
     keys: Vec<(String, SecretString)>,
@@ -192,6 +192,7 @@ impl Faults {
         Arc::new(Self {
             clock,
             inner,
+            calm,
             truths,
             keys: keys.into_iter().map(|key| (key.api_key, SecretString::from(key.api_secret))).collect(),
             seed,
@@ -546,25 +547,15 @@ impl Faults {
     pub async fn look(&self, account: usize) {
         let Some(truth) = self.truths.get(account) else { return };
         let positions = truth.positions().await.unwrap();
-        let stops = truth.open_algo_orders(None).await.unwrap();
+        let stops = self.resting_stops(account).await;
         let now = self.clock.now_ms();
         let mut state = self.state.lock().unwrap();
-        let held: BTreeMap<Symbol, Direction> =
-            positions.iter().map(|position| (position.symbol.clone(), position.direction)).collect();
+        let held: BTreeSet<Symbol> = positions.iter().map(|position| position.symbol.clone()).collect();
         state.held.retain(|(whose, _), _| *whose != account);
         state.held.extend(positions.iter().map(|held| ((account, held.symbol.clone()), signed_size(held))));
-        for (symbol, direction) in &held {
-            let is_safe = stops.iter().any(|stop| {
-                let held = positions.iter().find(|position| position.symbol == *symbol);
-                let covers_all = stop.close_position
-                    || held.is_some_and(|held| stop.quantity.is_some_and(|size| size >= held.quantity));
-                let is_in_place = held
-                    .zip(stop.trigger)
-                    .is_some_and(|(held, trigger)| (NEAREST..=FARTHEST).contains(&away(held, trigger)));
-                stop.symbol == *symbol && stop.protects(*direction) && covers_all && is_in_place
-            });
-            let whose = (account, symbol.clone());
-            if is_safe {
+        for position in &positions {
+            let whose = (account, position.symbol.clone());
+            if stops.iter().any(|stop| stop.protects(position)) {
                 state.ended(&whose, now, "protected");
             } else {
                 state.naked.entry(whose).or_insert(now);
@@ -573,16 +564,20 @@ impl Faults {
         let gone: Vec<_> = state
             .naked
             .keys()
-            .filter(|(whose, symbol)| *whose == account && !held.contains_key(symbol))
+            .filter(|(whose, symbol)| *whose == account && !held.contains(symbol))
             .cloned()
             .collect();
         for whose in gone {
             state.ended(&whose, now, "flat");
         }
         let mut left = std::mem::take(&mut state.orphans);
-        for stop in stops.iter().filter(|stop| !held.contains_key(&stop.symbol)) {
-            let whose = (account, stop.algo_id);
-            let known = left.remove(&whose).unwrap_or_else(|| (stop.symbol.clone(), now));
+        for stop in stops {
+            let symbol = Symbol::new(&stop.symbol).unwrap();
+            if held.contains(&symbol) {
+                continue;
+            }
+            let whose = (account, stop.id);
+            let known = left.remove(&whose).unwrap_or((symbol, now));
             state.orphans.insert(whose, known);
         }
         for ((whose, id), (symbol, from_ms)) in left {
@@ -593,12 +588,6 @@ impl Faults {
             }
         }
     }
-}
-
-/// How far a stop lies behind a position's entry, as a share of it; below zero where it lies before it.
-pub fn away(position: &ExchangePosition, trigger: Price) -> Decimal {
-    let share = trigger.value() / position.entry.value() - Decimal::ONE;
-    if position.direction == Direction::Long { -share } else { share }
 }
 
 impl State {

@@ -4,14 +4,18 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jarvis::domain::{Command, Direction, HaltLevel, HaltScope, Price};
+use jarvis::domain::{ClientOrderId, Command, Direction, HaltLevel, HaltScope, OrderPurpose, Price};
 use jarvis::exchange::Toward;
+use jarvis::store::Origin;
 use rust_decimal::Decimal;
 
 use super::{Bench, Desk};
 
 /// From this long after a key on, no order leaves that it forbids.
 const TAKES_HOLD_MS: i64 = 1_000;
+/// From this long after a key that flattens on, nothing of it is held, while the exchange answers: a round each second,
+/// of requests of which some fail, and the reading that proves it.
+const FLATTENS_MS: i64 = 30_000;
 /// A pause of a coin runs out by itself after this long, market time.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
@@ -28,6 +32,8 @@ struct Held {
 #[derive(Default)]
 pub struct Hands {
     held: Mutex<Vec<Held>>,
+    /// When this life of the desk began.
+    lives_since_ms: Mutex<i64>,
 }
 
 impl Hands {
@@ -75,12 +81,20 @@ impl Hands {
         Command::Halt { scope, level, until, reason: "a key".to_owned() }
     }
 
+    /// A desk that was opened begins to do what was asked of the one before.
+    pub fn desk_lives(&self, at_ms: i64) {
+        *self.lives_since_ms.lock().unwrap() = at_ms;
+    }
+
     /// Between two cycles some of what stands still is let go again; a pause runs out in the time that passes there.
     pub async fn let_go(&self, bench: &Bench, desk: &Desk, cycle: u64, all: bool) {
         let now = bench.clock.now_ms();
         let standing: Vec<Held> =
             self.held.lock().unwrap().iter().filter(|held| held.to_ms.is_none()).cloned().collect();
         for held in standing {
+            if held.level == HaltLevel::Flattened {
+                self.check_flat(bench, &held).await;
+            }
             let is_let_go =
                 all || bench.faults.roll(&format!("let go {cycle} {}", held.scope)).is_multiple_of(2);
             if is_let_go {
@@ -99,20 +113,46 @@ impl Hands {
         self.held.lock().unwrap().retain(|held| held.from_ms + TAKES_HOLD_MS < at_ms || held.to_ms.is_some());
     }
 
-    /// No opening left under a halt.
-    pub fn check(&self, bench: &Bench) -> Vec<String> {
-        let held = self.held.lock().unwrap();
+    /// What was flattened long enough ago holds nothing. Strangers trade only after this look, and a cycle of the desk's
+    /// is long enough to close what they opened before the next.
+    async fn check_flat(&self, bench: &Bench, held: &Held) {
+        let now = bench.clock.now_ms();
+        let from = held.from_ms.max(*self.lives_since_ms.lock().unwrap());
+        if now - from - bench.faults.down_within(from, now) <= FLATTENS_MS {
+            return;
+        }
+        for (account, name) in bench.names.iter().enumerate() {
+            for position in bench.truth(account).positions().await.unwrap() {
+                if held.scope.covers(name, &position.symbol) {
+                    bench.faults.blame(format!("{name} {} stands at {now} under {held:?}", position.symbol));
+                }
+            }
+        }
+    }
+
+    /// No opening left under a halt, and from a freeze on no close of the model's.
+    pub async fn check(&self, bench: &Bench, desk: &Desk) -> Vec<String> {
+        let held = self.held.lock().unwrap().clone();
         let mut wrong = Vec::new();
-        for entry in bench.faults.log().iter().filter(|entry| entry.call.is_opening()) {
+        for entry in bench.faults.log().iter().filter(|entry| entry.call.is("POST", "/v1/order")) {
+            let least = if entry.call.is_opening() {
+                HaltLevel::NoEntries
+            } else if is_a_models_close(desk, &entry.call.id).await {
+                HaltLevel::Frozen
+            } else {
+                // What an operator asked for, or what protects.
+                continue;
+            };
             let name = &bench.names[entry.call.account];
             let symbol = super::symbol(&entry.call.symbol);
             let forbids = |held: &&Held| {
-                held.scope.covers(name, &symbol)
+                held.level >= least
+                    && held.scope.covers(name, &symbol)
                     && entry.at_ms > held.from_ms + TAKES_HOLD_MS
                     && held.to_ms.is_none_or(|to| entry.at_ms < to)
             };
             if let Some(halt) = held.iter().find(forbids) {
-                wrong.push(format!("an opening left at {} under {halt:?}: {:?}", entry.at_ms, entry.call));
+                wrong.push(format!("an order left at {} under {halt:?}: {:?}", entry.at_ms, entry.call));
             }
         }
         wrong
@@ -122,6 +162,13 @@ impl Hands {
     pub fn halts(&self) -> usize {
         self.held.lock().unwrap().len()
     }
+}
+
+/// Whether a cycle wanted a close, and not the protection of what it opened.
+async fn is_a_models_close(desk: &Desk, id: &str) -> bool {
+    let Ok(id) = ClientOrderId::new(id) else { return false };
+    let Some(order) = desk.store.order(&id).await.unwrap() else { return false };
+    order.intent.purpose == OrderPurpose::Close && matches!(order.intent.origin, Origin::Decision { .. })
 }
 
 /// A price one tenth nearer to the entry than the stop an account's terms ask for.

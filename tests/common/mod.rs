@@ -229,6 +229,22 @@ impl Bench {
         }
     }
 
+    /// From now on the journal takes no new rows of a table, or those that a condition on `NEW` names.
+    pub fn refuse_writes(&self, table: &str, when: &str) {
+        let journal = rusqlite::Connection::open(self.store_file()).unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} WHEN {when}
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        );
+        journal.execute_batch(&trigger).unwrap();
+    }
+
+    /// It takes them again.
+    pub fn allow_writes(&self, table: &str) {
+        let journal = rusqlite::Connection::open(self.store_file()).unwrap();
+        journal.execute_batch(&format!("DROP TRIGGER refuse_{table}")).unwrap();
+    }
+
     /// How many stops and other conditional orders rest in an account.
     pub async fn stops(&self, account: usize) -> usize {
         self.truth(account).open_algo_orders(None).await.unwrap().len()

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jarvis::config::{Provider, Settings};
 use jarvis::desk::conversation::MOST_CALLS;
-use jarvis::domain::{CycleReport, OutcomeKind, Profile};
+use jarvis::domain::{CycleReport, OutcomeKind, Profile, Rule};
 use serde_json::{Value, json};
 
 use crate::rig::{Plan, Rig};
@@ -208,10 +208,11 @@ async fn a_budget_spent_before_the_repair_takes_the_right_rows_with_it() {
     assert_eq!(requests.len(), 1);
     let why = "with the next request the cycle's budget of $0.0585 is spent";
     assert!(report.errors.iter().any(|error| error.contains(why)), "{:?}", report.errors);
-    for row in &report.decisions {
-        assert_eq!((row.outcome.kind, row.outcome.orders.len()), (OutcomeKind::Invalid, 0));
-        assert!(row.outcome.detail.contains(why), "{}", row.outcome.detail);
-    }
+    let right = &report.decisions[0].outcome;
+    assert_eq!((right.kind, right.rule), (OutcomeKind::Refused, Some(Rule::ModelBudget)), "{right:?}");
+    assert!(right.detail.contains(why) && right.orders.is_empty(), "{right:?}");
+    assert_eq!(report.decisions[1].outcome.kind, OutcomeKind::Invalid, "the wrong one stays wrong");
+    assert!(report.decisions.iter().all(|row| row.outcome.orders.is_empty()));
 }
 
 #[tokio::test]
@@ -269,9 +270,11 @@ async fn an_answer_that_goes_over_a_budget_does_not_trade() {
     let (report, requests) = play(vec![counted(10_100)], settings).await;
     assert_eq!(requests.len(), 1);
     assert!(report.errors[0].contains("the cycle's budget of $0.15 is spent"), "{:?}", report.errors);
-    for row in &report.decisions {
-        assert_eq!((row.outcome.kind, row.outcome.orders.len()), (OutcomeKind::Invalid, 0));
-    }
+    let row = &report.decisions[0];
+    assert!(row.proposal.decision.is_some(), "what it decided is known");
+    assert_eq!((row.outcome.kind, row.outcome.rule), (OutcomeKind::Refused, Some(Rule::ModelBudget)));
+    assert!(row.outcome.detail.contains("the cycle's budget of $0.15 is spent ($0.15"), "{:?}", row.outcome);
+    assert!(report.decisions.iter().all(|row| row.outcome.orders.is_empty()));
 }
 
 #[tokio::test]

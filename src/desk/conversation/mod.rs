@@ -64,6 +64,8 @@ pub struct Conversation<'a> {
     cycle: &'a CycleId,
     turkish: bool,
     budget: Budget,
+    /// An answer that came with the end of a budget.
+    over_budget: Option<Handed>,
     until: Until,
     request: TurnRequest,
     memory: calls::Memory,
@@ -139,7 +141,16 @@ impl ConversationError {
     /// no record.
     pub const fn forbids_trading(&self) -> bool {
         match self {
-            Self::Spent(_) | Self::Store(_) | Self::Llm(LlmError::OutOfTime) => true,
+            Self::Store(_) => true,
+            _ => self.is_of_a_budget(),
+        }
+    }
+
+    /// Whether a budget of tokens, money or time is at its end. What forbade trading in a recorded conversation was one:
+    /// without a record there is nothing to have again.
+    pub const fn is_of_a_budget(&self) -> bool {
+        match self {
+            Self::Spent(_) | Self::Llm(LlmError::OutOfTime) => true,
             Self::Recorded(ending) => ending.forbids_trading,
             Self::Llm(LlmError::Interrupted { cause, .. }) => matches!(cause, Interruption::OutOfTime),
             _ => false,
@@ -197,6 +208,7 @@ impl<'a> Conversation<'a> {
             cut_analysis: String::new(),
             thinking: String::new(),
             ended_then,
+            over_budget: None,
             answers: 0,
             requests: 0,
             done: Progress::default(),
@@ -223,8 +235,14 @@ impl<'a> Conversation<'a> {
     /// over a budget is not taken.
     pub async fn answer(&mut self) -> Result<Handed, ConversationError> {
         let answered = self.next_answer().await;
-        let answered = self.check_spent().and(answered);
-        let answered = self.as_it_ended_then().and(answered);
+        let allowed = self.check_spent().and_then(|()| self.as_it_ended_then());
+        let answered = match (allowed, answered) {
+            (Ok(()), answered) => answered,
+            (Err(error), answered) => {
+                self.over_budget = answered.ok().filter(|_| error.is_of_a_budget());
+                Err(error)
+            }
+        };
         match &answered {
             Ok(_) => self.answers += 1,
             Err(error) => {
@@ -247,6 +265,11 @@ impl<'a> Conversation<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The answer that was had with the budget's end and therefore not taken.
+    pub fn take_over_budget(&mut self) -> Option<Handed> {
+        self.over_budget.take()
     }
 
     async fn next_answer(&mut self) -> Result<Handed, ConversationError> {

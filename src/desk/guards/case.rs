@@ -270,6 +270,8 @@ pub struct Facts<'a> {
     pub halts: &'a [Halt],
     /// Whether another order of this account and coin is unresolved.
     pub unresolved: bool,
+    /// The budget of the model that was used up with the answer, in words.
+    pub spent: Option<&'a str>,
     /// The exchange's rules for the coin.
     pub rules: Option<&'a SymbolRules>,
     /// The largest notional the exchange allows at the account's leverage, USDT, where it is known.

@@ -52,8 +52,9 @@ impl Guard for MaximumPositions {
     }
 }
 
-/// A reason good enough to open is good enough to wait for: the model may close what is younger than this only when the
-/// price went half the way to the stop, or as far in its favour. Operators, guardians and stops are never asked.
+/// A reason good enough to open is good enough to wait for: the model may close what is younger than this at a loss only
+/// when the price went half the way to the stop. What is not lost may be taken at any time. Operators, guardians and stops
+/// are never asked.
 #[derive(Debug)]
 pub struct MinimumHold(pub Option<Span>);
 
@@ -81,13 +82,13 @@ impl Guard for MinimumHold {
         let half = case.stop_distance.share() / Decimal::TWO;
         let detail = || {
             format!(
-                "held for {} min and {} from the entry; before {limit} it is closed only beyond {} either way",
+                "held for {} min and {} from the entry; before {limit} a loss is taken only from {} on",
                 held.num_minutes().max(0),
-                percent(moved),
+                percent_fine(moved),
                 percent(half)
             )
         };
-        (moved.abs() < half).then(|| Refusal::new(Rule::MinimumHold, detail()))
+        (moved < Decimal::ZERO && moved > -half).then(|| Refusal::new(Rule::MinimumHold, detail()))
     }
 }
 

@@ -47,6 +47,7 @@ struct Bench<'a> {
     floor: &'a Floor,
     market: &'a MarketFacts,
     halts: &'a [Halt],
+    spent: Option<&'a str>,
 }
 
 impl<'a> Bench<'a> {
@@ -67,6 +68,7 @@ impl<'a> Bench<'a> {
             book,
             halts: self.halts,
             unresolved: seat.desk.is_unresolved(&proposal.symbol),
+            spent: self.spent,
             rules: seat.rules.as_ref(),
             most_notional: self.floor.guards.most_notional(&proposal.account, &proposal.symbol),
             round_trip: self.floor.guards.round_trip(&proposal.account),
@@ -102,7 +104,7 @@ impl Floor {
         let mut book = self.guards.book(states, &past);
         let market = self.market_facts(&gathered.brief);
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
-        let bench = Bench { floor: self, market: &market, halts: &halts };
+        let bench = Bench { floor: self, market: &market, halts: &halts, spent: answer.spent.as_deref() };
         let mut remark = None;
         let verdicts = proposals.iter().map(|proposal| {
             let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &past, &mut remark);
@@ -208,7 +210,7 @@ impl Floor {
         let book = self.guards.book(accounts, &past);
         let market = self.market_facts(brief);
         let halts = self.shared.bulletin.read(|present| present.halts.clone());
-        let bench = Bench { floor: self, market: &market, halts: &halts };
+        let bench = Bench { floor: self, market: &market, halts: &halts, spent: None };
         let mut bars = Vec::new();
         for state in accounts.iter().filter(|state| state.trouble.is_none()) {
             for symbol in &state.symbols {

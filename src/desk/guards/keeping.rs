@@ -13,8 +13,8 @@ use super::{Book, Guards, LastSeen, MarketFacts, Trend};
 use crate::config::{Provider, Settings};
 use crate::desk::floor::Floor;
 use crate::domain::{
-    AccountName, AccountState, BudgetReading, CycleId, Event, Halt, HaltOrigin, HaltScope, OrderState, Rule,
-    Severity, Symbol, Timestamp,
+    AccountName, AccountState, BudgetReading, CycleId, Event, Halt, HaltScope, OrderState, Rule, Severity,
+    Symbol, Timestamp,
 };
 use crate::market::Brief;
 use crate::store::StoreError;
@@ -266,8 +266,7 @@ impl Floor {
     /// An order is told as filled before its fills are booked, so that nothing holds up its stop: what was traded is read
     /// again with the first news after the booking.
     pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
-        let (first, mut events) = self.shared.bulletin.subscribe();
-        let mut halts = first.halts;
+        let (_, mut events) = self.shared.bulletin.subscribe();
         self.recall_or_say().await;
         self.tell_guards(None);
         self.tell_budget();
@@ -284,25 +283,18 @@ impl Floor {
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }
-            self.take_news(&news, &mut halts).await;
+            self.take_news(&news).await;
         }
     }
 
-    async fn take_news(&self, news: &News, halts: &mut Vec<Halt>) {
-        let mut anew = false;
-        for scope in &news.resumed {
-            let ended = halts.iter().find(|halt| &halt.scope == scope);
-            if let Some(HaltOrigin::Guard(rule)) = ended.map(|halt| &halt.origin) {
-                anew = true;
-                self.count_anew(scope, *rule).await;
-            }
-        }
+    async fn take_news(&self, news: &News) {
         let another_day = self
             .guards
             .past()
             .as_of
             .is_none_or(|read| read.date_naive() != self.shared.clock.now().date_naive());
-        if anew || (news.accounts && another_day) {
+        // With a halt's end losses may be counted from another moment.
+        if news.resumed || (news.accounts && another_day) {
             self.recall_or_say().await;
         } else if (news.filled || self.guards.memory().fills != self.shared.store.fills_taken())
             && let Err(error) = self.recall_trades().await
@@ -313,7 +305,6 @@ impl Floor {
             self.check_losses(None).await;
         }
         if news.is_any() {
-            *halts = self.shared.bulletin.read(|present| present.halts.clone());
             self.tell_guards(None);
             self.tell_budget();
         }
@@ -327,7 +318,7 @@ impl Floor {
 
     /// From now on losses of this scope are counted from here: an operator who resumes has seen what was lost. The end of
     /// a bad day leaves the highest equity as it was.
-    async fn count_anew(&self, scope: &HaltScope, rule: Rule) {
+    pub(in crate::desk) async fn count_anew(&self, scope: &HaltScope, rule: Rule) {
         let now = self.shared.clock.now().timestamp_millis().to_string();
         let counts: &[Count] =
             if rule == Rule::Drawdown { &[Count::Day, Count::Highest] } else { &[Count::Day] };
@@ -375,7 +366,7 @@ struct News {
     accounts: bool,
     filled: bool,
     halts: bool,
-    resumed: Vec<HaltScope>,
+    resumed: bool,
 }
 
 impl News {
@@ -384,10 +375,7 @@ impl News {
             Event::Account { .. } => self.accounts = true,
             Event::Order { state: OrderState::Filled, .. } => self.filled = true,
             Event::Halted { .. } => self.halts = true,
-            Event::Resumed { scope, .. } => {
-                self.halts = true;
-                self.resumed.push(scope.clone());
-            }
+            Event::Resumed { .. } => (self.halts, self.resumed) = (true, true),
             _ => {}
         }
     }

@@ -194,9 +194,9 @@ fn the_sixth_position_is_the_last() {
 }
 
 #[test]
-fn the_model_holds_for_three_hours_unless_the_price_went_half_the_way_to_the_stop() {
-    // Entry 60000, stop 10 % away: half the way is 3000.
-    for (long, short) in [("57001", "62999"), ("62999", "57001"), ("60000", "60000")] {
+fn the_model_takes_no_small_loss_for_three_hours() {
+    // Entry 60600, stop 10 % away: half the way is 3030.
+    for (long, short) in [("57571", "63629"), ("60599", "60601")] {
         for (direction, now) in [(Direction::Long, long), (Direction::Short, short)] {
             let mut scene = Scene::close();
             scene.position.as_mut().unwrap().direction = direction;
@@ -209,8 +209,11 @@ fn the_model_holds_for_three_hours_unless_the_price_went_half_the_way_to_the_sto
             assert_eq!(scene.refused_by(), Some(Rule::MinimumHold));
         }
     }
-    for now in ["57000", "63000", "50000"] {
-        for direction in [Direction::Long, Direction::Short] {
+    // Half the way and more; no loss; a small gain; a large one.
+    for (long, short) in
+        [("57570", "63630"), ("50000", "70000"), ("60600", "60600"), ("60601", "60599"), ("64000", "57000")]
+    {
+        for (direction, now) in [(Direction::Long, long), (Direction::Short, short)] {
             let mut scene = Scene::close();
             scene.position.as_mut().unwrap().direction = direction;
             scene.price(now);
@@ -219,6 +222,7 @@ fn the_model_holds_for_three_hours_unless_the_price_went_half_the_way_to_the_sto
     }
     let mut blind = Scene::close();
     blind.coin().now = None;
+    blind.position.as_mut().unwrap().mark = "60000".parse().unwrap();
     assert_eq!(blind.refused_by(), Some(Rule::MinimumHold), "the position's own mark counts then");
     blind.position.as_mut().unwrap().mark = "50000".parse().unwrap();
     assert_eq!(blind.refused_by(), None);
@@ -257,7 +261,8 @@ fn a_coin_must_move_three_round_trips_in_four_hours() {
     scene.coin().atr = Some(dec!(179.99));
     assert_eq!(scene.refused_by(), Some(Rule::ExpectedMove));
     scene.coin().atr = None;
-    assert_eq!(scene.refused_by(), Some(Rule::ExpectedMove));
+    assert_eq!(scene.refused_by(), Some(Rule::Sizing), "nor can it be sized");
+    assert_eq!(scene.refused_without(Rule::Sizing), Some(Rule::ExpectedMove));
 }
 
 #[test]

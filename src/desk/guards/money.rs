@@ -115,6 +115,33 @@ fn halts(
         .collect()
 }
 
+/// A cycle out of budget trades nothing: what the model decided with its last money was not checked to its end. The
+/// budgets are kept by the conversation, which ends with them; where it had decided something until then, this refuses
+/// it, closes included. Stops and operators go on.
+#[derive(Debug)]
+pub struct ModelBudget(pub Option<Decimal>);
+
+impl Guard for ModelBudget {
+    fn rule(&self) -> Rule {
+        Rule::ModelBudget
+    }
+
+    fn limit(&self) -> Option<String> {
+        self.0.map(|limit| format!("${} a day", limit.normalize()))
+    }
+
+    fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
+        Some(Refusal::new(Rule::ModelBudget, case.spent?))
+    }
+
+    fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
+        let Some((spent, limit)) = sight.budget else { return Vec::new() };
+        let used = (limit > Decimal::ZERO).then(|| spent / limit);
+        let (value, words) = (format!("${}", spent.round_dp(2)), format!("${} a day", limit.normalize()));
+        vec![reading(self.rule(), None, Some(words), value, used, spent >= limit)]
+    }
+}
+
 fn losses(
     sight: &Sight<'_>,
     rule: Rule,

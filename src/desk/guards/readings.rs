@@ -21,16 +21,6 @@ pub struct Sight<'a> {
     pub budget: Option<(Decimal, Decimal)>,
 }
 
-impl Sight<'_> {
-    /// The model's daily budget. It is kept by the conversation, which ends when it is spent; here it is only shown.
-    pub(super) fn budget_reading(&self) -> Option<GuardReading> {
-        let (spent, limit) = self.budget?;
-        let used = (limit > Decimal::ZERO).then(|| spent / limit);
-        let (value, words) = (format!("${}", spent.round_dp(2)), format!("${} a day", limit.normalize()));
-        Some(reading(Rule::ModelBudget, None, Some(words), value, used, spent >= limit))
-    }
-}
-
 /// One reading; a guard without a limit is off.
 pub(super) fn reading(
     rule: Rule,

@@ -18,6 +18,7 @@ pub(crate) struct Scene {
     pub book: Book,
     pub halts: Vec<Halt>,
     pub unresolved: bool,
+    pub spent: Option<&'static str>,
     pub rules: Option<SymbolRules>,
     pub most_notional: Option<Decimal>,
     pub round_trip: Option<Decimal>,
@@ -105,6 +106,7 @@ impl Scene {
             },
             halts: Vec::new(),
             unresolved: false,
+            spent: None,
             rules: Some(rules_of("BTCUSDT", "100")),
             most_notional: None,
             round_trip: None,
@@ -121,11 +123,12 @@ impl Scene {
         Self::new(DecisionWord::Short, "1")
     }
 
-    /// A model that wants out of a long position opened an hour ago.
+    /// A model that wants out of a long position opened an hour ago, which loses a little.
     pub fn close() -> Self {
         let mut scene = Self::new(DecisionWord::Close, "0.2");
         let mut position = crate::desk::signals::tests::long_position();
         position.opened_at = Some(scene.now - chrono::TimeDelta::hours(1));
+        position.entry = "60600".parse().unwrap();
         scene.position = Some(position);
         scene
     }
@@ -154,6 +157,7 @@ impl Scene {
             book: &self.book,
             halts: &self.halts,
             unresolved: self.unresolved,
+            spent: self.spent,
             rules: self.rules.as_ref(),
             most_notional: self.most_notional,
             round_trip: self.round_trip,

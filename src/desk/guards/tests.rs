@@ -42,6 +42,7 @@ fn refused_only_by(rule: Rule) -> Scene {
         Rule::Sizing => scene.own().equity = dec!(400),
         Rule::Turnover => scene.own().traded = dec!(2761),
         Rule::Exposure => scene.own().holdings = vec![held("ETHUSDT", Direction::Long, dec!(761))],
+        Rule::ModelBudget => scene.spent = Some("the cycle's budget of $0.5 is spent ($0.6)"),
         other => panic!("{other:?} is no guard of the list"),
     }
     scene
@@ -110,31 +111,95 @@ fn classic_keeps_the_threshold_the_allowed_action_and_what_safety_needs() {
     let expected = [
         Rule::Threshold,
         Rule::AllowedAction,
-        Rule::Halted,
-        Rule::Unresolved,
         Rule::NoPrice,
         Rule::StaleData,
         Rule::PriceSanity,
+        Rule::Halted,
+        Rule::Unresolved,
         Rule::Stop,
+        Rule::ModelBudget,
     ];
     // 400 USDT of equity are enough for a whole classic allocation, so that case passes here.
     assert_eq!(kept, expected);
 }
 
+/// The order of the design: threshold; allowed action; stale data; price sanity; frozen or halted; maximum positions;
+/// sizing; exposure; anti-churn; long-bias brake; blackout; daily and drawdown loss; model budget.
+const ORDER: [Rule; 20] = [
+    Rule::Threshold,
+    Rule::AllowedAction,
+    Rule::NoPrice,
+    Rule::StaleData,
+    Rule::PriceSanity,
+    Rule::Halted,
+    Rule::Unresolved,
+    Rule::MaximumPositions,
+    Rule::Stop,
+    Rule::Sizing,
+    Rule::Exposure,
+    Rule::MinimumHold,
+    Rule::Cooldown,
+    Rule::Turnover,
+    Rule::ExpectedMove,
+    Rule::LongBias,
+    Rule::EventBlackout,
+    Rule::DailyLoss,
+    Rule::Drawdown,
+    Rule::ModelBudget,
+];
+
 #[test]
-fn the_first_in_the_list_has_the_word() {
-    let names = Guards::of(&Settings::default()).names();
-    let place = |rule: Rule| names.iter().position(|name| *name == rule).unwrap();
-    assert_eq!(place(Rule::Threshold), 0);
-    assert!(place(Rule::NoPrice) < place(Rule::Sizing) && place(Rule::Sizing) < place(Rule::Exposure));
-    let mut scene = refused_only_by(Rule::Exposure);
-    scene.own().traded = dec!(100000);
-    assert_eq!(scene.refused_by(), Some(Rule::Turnover));
-    scene.unresolved = true;
-    assert_eq!(scene.refused_by(), Some(Rule::Unresolved));
-    scene.proposal.confidence =
-        Some("0.1".parse::<Decimal>().map(crate::domain::Confidence::new).unwrap().unwrap());
-    assert_eq!(scene.refused_by(), Some(Rule::Threshold));
+fn the_guards_are_asked_in_the_order_of_the_design() {
+    assert_eq!(Guards::of(&Settings::default()).names(), ORDER);
+}
+
+#[test]
+fn of_all_guards_that_refuse_the_first_in_the_order_has_the_word() {
+    let opening = ORDER.into_iter().filter(|rule| *rule != Rule::MinimumHold);
+    let mut scene = Scene::new(DecisionWord::Long, "0.1");
+    scene.position = Some(crate::desk::signals::tests::long_position());
+    (scene.unresolved, scene.spent, scene.stop_distance) = (true, Some("spent"), "40%");
+    scene.halts.push(halt(HaltScope::Desk, HaltLevel::NoEntries));
+    scene.market.events.push((scene.now, "US CPI".into()));
+    scene.market.trend = Trend::Falling;
+    scene.book.openings = vec![Direction::Long; 16];
+    let now = scene.now;
+    let coin = scene.coin();
+    (coin.now, coin.stale, coin.atr) = (None, Some("a source".to_owned()), Some(dec!(1)));
+    coin.index = Some("99999".parse().unwrap());
+    let own = scene.own();
+    own.holdings = vec![held("ETHUSDT", Direction::Long, dec!(761)); 6];
+    own.standing = Standing { day: dec!(-0.04), drawdown: dec!(0.12) };
+    (own.free_margin, own.traded) = (dec!(0), dec!(100000));
+    own.closed.insert(symbol("BTCUSDT"), now);
+    let mut guards = Guards::of(&scene.settings);
+    for rule in opening {
+        if rule == Rule::Exposure {
+            // What has no size adds nothing.
+            scene.own().free_margin = dec!(1000);
+            scene.proposal.confidence = Scene::long().proposal.confidence;
+        }
+        let Verdict::Settled(outcome) = scene.with(|facts| guards.judge(facts)) else { panic!("{rule:?}") };
+        assert_eq!(outcome.rule, Some(rule));
+        guards = guards.without(rule);
+    }
+    assert!(matches!(scene.with(|facts| guards.judge(facts)), Verdict::Open(_)), "nobody is left to refuse");
+    let mut close = Scene::close();
+    close.spent = Some("spent");
+    assert_eq!(close.refused_by(), Some(Rule::MinimumHold));
+    close.halts.push(halt(HaltScope::Desk, HaltLevel::Frozen));
+    assert_eq!(close.refused_by(), Some(Rule::Halted));
+}
+
+#[test]
+fn a_spent_budget_of_the_model_refuses_with_its_limit_and_its_value_closes_included() {
+    for mut scene in [Scene::long(), Scene::short(), Scene::close()] {
+        scene.settings.risk.guards.minimum_hold = None;
+        scene.spent = Some("the cycle's budget of $0.5 is spent ($0.6)");
+        let Verdict::Settled(outcome) = scene.judge() else { panic!("not refused") };
+        assert_eq!((outcome.kind, outcome.rule), (OutcomeKind::Refused, Some(Rule::ModelBudget)));
+        assert_eq!(outcome.detail, scene.spent.unwrap());
+    }
 }
 
 #[test]
@@ -180,14 +245,15 @@ fn a_position_is_neither_added_to_nor_reversed() {
 }
 
 #[test]
-fn nothing_but_a_halt_and_the_minimum_hold_ever_refuses_a_close() {
+fn nothing_but_a_halt_the_minimum_hold_and_a_spent_budget_ever_refuses_a_close() {
     for rule in Guards::of(&Settings::default()).names() {
         let mut scene = refused_only_by(rule);
         let close = Scene::close();
         let mut position = close.position.unwrap();
         position.opened_at = None;
         (scene.proposal, scene.position) = (close.proposal, Some(position));
-        assert_eq!(scene.refused_by(), None, "{rule:?}");
+        let expected = (rule == Rule::ModelBudget).then_some(rule);
+        assert_eq!(scene.refused_by(), expected, "{rule:?}");
     }
 }
 
@@ -244,7 +310,8 @@ fn only_what_is_on_is_told_as_a_limit_and_everything_is_shown() {
     assert!(limits.contains(&(Rule::ExpectedMove, "ATR of 4 h at least 0.3 % (3 round trips)".to_owned())));
     let sight = Sight { book: &scene.book, market: &scene.market, now: scene.now, halts: &[], budget: None };
     let readings = guards.readings(&sight);
-    for rule in guards.names() {
+    assert!(readings.iter().all(|reading| reading.rule != Rule::ModelBudget), "it costs nothing here");
+    for rule in guards.names().into_iter().filter(|rule| *rule != Rule::ModelBudget) {
         let of_rule: Vec<&GuardReading> = readings.iter().filter(|reading| reading.rule == rule).collect();
         assert!(!of_rule.is_empty(), "{rule:?} is not shown");
         assert!(of_rule.iter().all(|reading| reading.on == (rule != Rule::Cooldown)), "{rule:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::mailbox::{self, HaltRequest, Letter, Request};
-use super::told;
+use super::{Standing, told};
 use crate::desk::execution::Shared;
 use crate::desk::floor::Floor;
 use crate::domain::{
@@ -14,36 +14,78 @@ use crate::store::{ActionKind, OperatorAction, Start, StoreError};
 /// Pause between looks at the halt file, the requests and the clock.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What became of a halt that was put in force.
+struct Imposed {
+    number: u64,
+    /// Whether a restart finds it.
+    is_stored: bool,
+}
+
 impl Shared {
     /// Puts a halt in force at once, then writes it down and tells it. One that no operator asked for never loosens a
-    /// stricter one of the same scope. Returns whether it is the halt in force now.
+    /// stricter one by the same hand. Returns whether it was new.
     pub async fn impose(&self, halt: Halt) -> bool {
-        if halt.origin != HaltOrigin::Operator
-            && self.halts.standing(&halt.scope).is_some_and(|known| known.level >= halt.level)
-        {
-            return false;
-        }
-        self.put_in_force(halt).await;
+        // In force before it is written: from here on no order leaves that it forbids.
+        let number = if halt.origin == HaltOrigin::Operator {
+            Some(self.halts.put(halt.clone()))
+        } else {
+            self.halts.put_if_stricter(halt.clone())
+        };
+        let Some(number) = number else { return false };
+        self.make_known(number, &halt).await;
         true
     }
 
-    /// Returns whether it is stored as well.
-    async fn put_in_force(&self, halt: Halt) -> bool {
-        let text = told(&halt);
-        // In force before it is written: from here on no order leaves that it forbids.
-        self.halts.put(halt.clone());
-        let stored = self.store.put_halt(&halt).await;
+    /// Writes down and tells what is in force.
+    async fn make_known(&self, number: u64, halt: &Halt) -> Imposed {
+        self.halts.flattening.notify_waiters();
+        let stored = self.store_halt(number, halt).await;
         if let Err(error) = &stored {
-            let text = format!("{text}; but it could not be stored and will not outlive this run: {error}");
+            let text = format!(
+                "{}; but it could not be stored and does not outlive this run; it is tried again: {error}",
+                told(halt)
+            );
             self.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
         }
         if halt.origin == HaltOrigin::Operator {
-            self.note_operator(ActionKind::Halt, None, None, text).await;
+            self.note_operator(ActionKind::Halt, None, None, told(halt)).await;
         }
-        self.bulletin.record(None, Event::Halted { halt });
+        self.tell_in_force(&halt.scope);
+        Imposed { number, is_stored: stored.is_ok() }
+    }
+
+    /// Stores a halt, unless another has taken its place meanwhile.
+    async fn store_halt(&self, number: u64, halt: &Halt) -> Result<(), StoreError> {
+        let _writing = self.halts.writing.lock().await;
+        if self.halts.is_standing(number) {
+            self.store.put_halt(halt).await?;
+            self.halts.set_stored(number);
+        }
+        Ok(())
+    }
+
+    /// Tries again to store what could not be.
+    async fn store_what_is_left(&self) {
+        for left in self.halts.unstored() {
+            match self.store_halt(left.number, &left.halt).await {
+                Ok(()) => {
+                    let text = format!("{}; it is stored now", told(&left.halt));
+                    self.bulletin.record(None, Event::Alarm { severity: Severity::Info, text });
+                }
+                Err(error) => tracing::debug!(%error, "a halt could still not be stored"),
+            }
+        }
+    }
+
+    /// Tells the halt of a scope that counts, if there is one.
+    fn tell_in_force(&self, scope: &HaltScope) -> bool {
+        let halt = self.halts.in_force_of(scope, self.clock.now());
+        let is_halted = halt.is_some();
+        if let Some(halt) = halt {
+            self.bulletin.record(None, Event::Halted { halt });
+        }
         self.publish_halts();
-        self.halts.flattening.notify_waiters();
-        stored.is_ok()
+        is_halted
     }
 
     /// Says beside the desk what is in force.
@@ -78,8 +120,8 @@ impl Shared {
 
 impl Floor {
     /// Nothing is opened from now on until an operator resumes the desk: something about this start needs a look first.
-    /// A desk-wide halt that is there keeps its level and loses its end. Returns whether it is stored, and so outlives
-    /// this run.
+    /// It is at least as strict as what halts the whole desk already, and has no end. Returns whether it is stored, and so
+    /// outlives this run.
     pub async fn begin_closing_only(&self, reason: &str) -> bool {
         let text = format!("nothing is opened until an operator resumes the whole desk: {reason}");
         self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
@@ -97,7 +139,8 @@ impl Floor {
                 halt.reason = format!("{reason}; and before it: {}", known.reason.raw()).into();
             }
         }
-        self.shared.put_in_force(halt).await
+        let number = self.shared.halts.put(halt.clone());
+        self.shared.make_known(number, &halt).await.is_stored
     }
 
     /// Takes a halt back, or says why there is nothing to take back.
@@ -108,12 +151,14 @@ impl Floor {
                 mailbox::HALT_FILE
             ));
         }
-        let Some(halt) = self.shared.halts.standing(scope) else {
+        let writing = self.shared.halts.writing.lock().await;
+        let standing = self.shared.halts.all_of(scope);
+        if standing.is_empty() {
             return Err(format!("{scope} is not halted"));
-        };
-        // Written before it is in force: a halt that cannot be forgotten must not come back at the next start.
-        self.shared.store.remove_halt(scope).await.map_err(|error| error.to_string())?;
-        if halt.origin == HaltOrigin::Desk
+        }
+        // Written before they are taken back: a halt that cannot be forgotten must not come back at the next start.
+        self.forget(&standing).await.map_err(|error| error.to_string())?;
+        if standing.iter().any(|standing| standing.halt.origin == HaltOrigin::Desk)
             && let HaltScope::Account(name) = scope
             && let Some(account) = self.account(name)
         {
@@ -122,12 +167,34 @@ impl Floor {
         if *scope == HaltScope::Desk {
             self.forget_crashes();
         }
-        self.shared.halts.remove(scope);
+        self.take_back(&standing).await;
+        drop(writing);
         self.shared
             .note_operator(ActionKind::Resume, None, None, format!("{scope} trades again: {reason}"))
             .await;
         self.tell_resumed(scope, reason);
+        if self.shared.halts.standing(scope).is_some() {
+            return Err(format!("{scope} was halted anew meanwhile; that one stands"));
+        }
         Ok(())
+    }
+
+    async fn forget(&self, standing: &[Standing]) -> Result<(), StoreError> {
+        let halts: Vec<Halt> = standing.iter().map(|standing| standing.halt.clone()).collect();
+        self.shared.store.remove_halts(&halts).await
+    }
+
+    /// Takes back the very halts that were seen; what was put in their place meanwhile stays. Returns whether any of them
+    /// still stood.
+    async fn take_back(&self, standing: &[Standing]) -> bool {
+        let mut any = false;
+        for Standing { number, halt, .. } in standing {
+            if let HaltOrigin::Guard(rule) = halt.origin {
+                self.count_anew(&halt.scope, rule).await;
+            }
+            any |= self.shared.halts.remove(*number);
+        }
+        any
     }
 
     /// An operator looked at the whole desk: the crashes before count no longer.
@@ -147,15 +214,35 @@ impl Floor {
         until: Option<Timestamp>,
         reason: String,
     ) -> Result<String, String> {
+        let (halt, imposed) = self.begin_by_hand(scope, level, until, reason).await?;
+        let mut text = told(&halt);
+        if let Some(counts) = self.shared.halts.in_force_of(&halt.scope, self.shared.clock.now())
+            && counts != halt
+        {
+            text = format!("{text}; until an operator resumes it, this counts beside it: {}", told(&counts));
+        }
+        if !imposed.is_stored {
+            text.push_str("; it could not be stored and does not outlive this run");
+        }
+        Ok(text)
+    }
+
+    async fn begin_by_hand(
+        &self,
+        scope: HaltScope,
+        level: HaltLevel,
+        until: Option<Timestamp>,
+        reason: String,
+    ) -> Result<(Halt, Imposed), String> {
         self.knows(&scope)?;
         if until.is_some_and(|until| until <= self.shared.clock.now()) {
             return Err("its time is up already".to_owned());
         }
         let since = self.shared.clock.now();
         let halt = Halt { scope, level, origin: HaltOrigin::Operator, reason: reason.into(), since, until };
-        let text = told(&halt);
-        self.shared.impose(halt).await;
-        Ok(text)
+        let number = self.shared.halts.put(halt.clone());
+        let imposed = self.shared.make_known(number, &halt).await;
+        Ok((halt, imposed))
     }
 
     fn knows(&self, scope: &HaltScope) -> Result<(), String> {
@@ -184,14 +271,26 @@ impl Floor {
     /// One look: at the halt file, at what was asked for by file, and at halts whose time is up.
     pub(in crate::desk) async fn look_at_halts(&self) {
         self.look_at_file();
+        self.shared.store_what_is_left().await;
         self.read_mailbox().await;
-        for scope in self.shared.halts.run_out(self.shared.clock.now()) {
-            if let Err(error) = self.shared.store.remove_halt(&scope).await {
-                tracing::error!(%error, "a halt that ran out could not be forgotten; it is tried again");
-                continue;
-            }
-            self.shared.halts.remove(&scope);
-            self.tell_resumed(&scope, "its time was up");
+        for over in self.shared.halts.run_out(self.shared.clock.now()) {
+            self.end_of_time(over).await;
+        }
+    }
+
+    /// Ends a halt whose time is up.
+    async fn end_of_time(&self, over: Standing) {
+        let _writing = self.shared.halts.writing.lock().await;
+        let over = [over];
+        if !self.shared.halts.is_standing(over[0].number) {
+            return;
+        }
+        if let Err(error) = self.forget(&over).await {
+            tracing::error!(%error, "a halt that ran out could not be forgotten; it is tried again");
+            return;
+        }
+        if self.take_back(&over).await {
+            self.tell_resumed(&over[0].halt.scope, "its time was up");
         }
     }
 
@@ -209,33 +308,22 @@ impl Floor {
                     until: None,
                 };
                 self.shared.halts.set_file(Some(halt));
-                self.tell_desk_wide();
+                self.shared.tell_in_force(&HaltScope::Desk);
             }
             (None, Some(_)) => {
                 self.shared.halts.set_file(None);
-                match self.shared.halts.standing(&HaltScope::Desk) {
-                    Some(_) => self.tell_desk_wide(),
-                    None => self.tell_resumed(&HaltScope::Desk, "the halt file was removed"),
-                }
+                self.tell_resumed(&HaltScope::Desk, "the halt file was removed");
             }
             _ => {}
         }
     }
 
-    /// The desk-wide halt in force changed with the file.
-    fn tell_desk_wide(&self) {
-        let now = self.shared.clock.now();
-        if let Some(halt) =
-            self.shared.halts.in_force(now).into_iter().find(|halt| halt.scope == HaltScope::Desk)
-        {
-            self.shared.bulletin.record(None, Event::Halted { halt });
-        }
-        self.shared.publish_halts();
-    }
-
+    /// Tells that a halt ended: what still halts the scope, or that nothing does.
     fn tell_resumed(&self, scope: &HaltScope, reason: &str) {
-        self.shared.bulletin.record(None, Event::Resumed { scope: scope.clone(), reason: reason.to_owned() });
-        self.shared.publish_halts();
+        if !self.shared.tell_in_force(scope) {
+            let (scope, reason) = (scope.clone(), reason.to_owned());
+            self.shared.bulletin.record(None, Event::Resumed { scope, reason });
+        }
     }
 
     async fn read_mailbox(&self) {
@@ -248,17 +336,24 @@ impl Floor {
             }
         };
         for letter in letters {
-            let done = match &letter.request {
-                Ok(asked) => self.carry_out_request(asked).await,
-                Err(why) => Err(format!("it cannot be read: {why}")),
+            let done = match (self.shared.halts.has_waited(letter.path()), &letter.request) {
+                (Some(true), _) => Ok(None),
+                (Some(false), _) => continue,
+                (None, Ok(asked)) => self.carry_out_request(asked).await,
+                (None, Err(why)) => Err(format!("it cannot be read: {why}")),
             };
-            self.answer_letter(&letter, done);
+            match done {
+                // It is in force; the request is what a restart finds until the halt is stored.
+                Ok(Some(unstored)) => self.shared.halts.keep_waiting(letter.path(), unstored),
+                Ok(None) => self.answer_letter(&letter, Ok(())),
+                Err(why) => self.answer_letter(&letter, Err(why)),
+            }
         }
     }
 
-    fn answer_letter(&self, letter: &Letter, done: Result<String, String>) {
+    fn answer_letter(&self, letter: &Letter, done: Result<(), String>) {
         let answered = match done {
-            Ok(_) => letter.taken(),
+            Ok(()) => letter.taken(),
             Err(why) => {
                 let text = format!("the request {} was not carried out: {why}", letter.path().display());
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
@@ -270,7 +365,8 @@ impl Floor {
         }
     }
 
-    async fn carry_out_request(&self, asked: &HaltRequest) -> Result<String, String> {
+    /// Returns the number of the halt that was asked for if it is not stored yet.
+    async fn carry_out_request(&self, asked: &HaltRequest) -> Result<Option<u64>, String> {
         match &asked.request {
             Request::Halt { scope, level, seconds, reason } => {
                 let until = match seconds {
@@ -281,11 +377,10 @@ impl Floor {
                         Some(self.shared.clock.now() + left)
                     }
                 };
-                self.halt_by_hand(scope.clone(), *level, until, reason.clone()).await
+                let (_, imposed) = self.begin_by_hand(scope.clone(), *level, until, reason.clone()).await?;
+                Ok((!imposed.is_stored).then_some(imposed.number))
             }
-            Request::Resume { scope } => {
-                self.lift(scope, "by request").await.map(|()| format!("{scope} trades again"))
-            }
+            Request::Resume { scope } => self.lift(scope, "by request").await.map(|()| None),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Our books against the exchange: positions, wallet, trades, orders and stops.
 //!
 //! Read at start, after every reconnection and every minute. A difference counts when two looks in a row see it: what is
-//! on its way between the exchange and the journal at one look has arrived by the next. It is named, told once and kept
-//! with the time it lasted; nothing here corrects anything.
+//! on its way between the exchange and the journal at one look has arrived by the next. It is named, told once, told again
+//! when its amount became another one, and kept with the time it lasted; nothing here corrects anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,7 +27,8 @@ const TRADES_BACK: TimeDelta = TimeDelta::hours(24);
 /// What the last look at an account left open.
 #[derive(Debug, Default)]
 pub struct Reconciler {
-    doubts: BTreeSet<(DifferenceKind, String)>,
+    /// Differences to be confirmed, with the amounts that were seen.
+    doubts: BTreeMap<(DifferenceKind, String), Option<Decimal>>,
 }
 
 /// What the exchange says at one look.
@@ -62,20 +63,31 @@ impl Reconciler {
             }
         };
         let known = account.store().open_differences(account.name()).await.unwrap_or_default();
-        let is_known = |difference: &Difference| {
-            known.iter().any(|known| known.kind == difference.kind && known.subject == difference.subject)
-        };
-        let names = |difference: &Difference| (difference.kind, difference.subject.clone());
-        let confirmed: Vec<Difference> = found
-            .iter()
-            .filter(|difference| is_known(difference) || self.doubts.contains(&names(difference)))
-            .cloned()
-            .collect();
-        self.doubts = found
-            .iter()
-            .map(names)
-            .filter(|name| !confirmed.iter().any(|sure| names(sure) == *name))
-            .collect();
+        let mut confirmed = Vec::new();
+        let mut doubts = BTreeMap::new();
+        for difference in found {
+            let name = (difference.kind, difference.subject.clone());
+            let seen = self.doubts.get(&name);
+            let known = known
+                .iter()
+                .find(|known| known.kind == difference.kind && known.subject == difference.subject);
+            match known {
+                None if seen.is_some() => confirmed.push(difference),
+                None => _ = doubts.insert(name, difference.amount),
+                Some(known)
+                    if !difference.is_another_than(known.amount)
+                        || seen.is_some_and(|seen| !difference.is_another_than(*seen)) =>
+                {
+                    confirmed.push(difference);
+                }
+                // It lasts; that it became another one is seen once so far.
+                Some(known) => {
+                    doubts.insert(name, difference.amount);
+                    confirmed.push(known.clone());
+                }
+            }
+        }
+        self.doubts = doubts;
         match account.store().note_differences(account.name(), confirmed, account.now()).await {
             Ok(fresh) => {
                 for difference in fresh {
@@ -118,12 +130,13 @@ async fn read(account: &AccountDesk) -> Option<Seen> {
 async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Difference>, StoreError> {
     let now = account.now();
     let mut found = Vec::new();
-    let mut note = |kind: DifferenceKind, subject: String, detail: String| {
+    let mut note = |kind: DifferenceKind, subject: String, detail: String, amount: Option<Decimal>| {
         found.push(Difference {
             account: account.name().clone(),
             kind,
             subject,
             detail,
+            amount,
             first_seen: now,
             last_seen: now,
             ended_at: None,
@@ -131,7 +144,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
     };
     for (symbol, booked, held) in unequal_positions(account, seen).await? {
         let detail = format!("the fills add up to {booked}, the exchange holds {held}");
-        note(DifferenceKind::Position, symbol.to_string(), detail);
+        note(DifferenceKind::Position, symbol.to_string(), detail, Some(held - booked));
     }
     if let Some((expected, wallet)) = unequal_wallet(account, seen, now).await? {
         let detail = format!(
@@ -139,7 +152,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
             expected.round_dp(2),
             wallet.round_dp(2)
         );
-        note(DifferenceKind::Wallet, "wallet".to_owned(), detail);
+        note(DifferenceKind::Wallet, "wallet".to_owned(), detail, Some(wallet - expected));
     }
     for fill in account.store().fills_since(account.name(), now - TRADES_BACK).await? {
         if fill.client_order_id.is_none() {
@@ -150,7 +163,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
                 fill.quantity,
                 fill.price
             );
-            note(DifferenceKind::ForeignTrade, subject, detail);
+            note(DifferenceKind::ForeignTrade, subject, detail, None);
         }
     }
     for order in &seen.orders {
@@ -158,7 +171,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
             order.client_order_id.as_ref().map_or_else(|| order.order_id.to_string(), ToString::to_string);
         let kind = crate::domain::Untrusted::line(&order.kind, 20);
         let detail = format!("{} {kind} rests; the desk rests no plain orders", order.side.as_str());
-        note(DifferenceKind::ForeignOrder, format!("{} {id}", order.symbol), detail);
+        note(DifferenceKind::ForeignOrder, format!("{} {id}", order.symbol), detail, None);
     }
     for stop in &seen.stops {
         let is_ours = match &stop.client_order_id {
@@ -170,7 +183,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
                 stop.client_order_id.as_ref().map_or_else(|| stop.algo_id.to_string(), ToString::to_string);
             let kind = crate::domain::Untrusted::line(&stop.kind, 20);
             let detail = format!("{} {kind} rests without a journal entry", stop.side.as_str());
-            note(DifferenceKind::ForeignOrder, format!("{} {id}", stop.symbol), detail);
+            note(DifferenceKind::ForeignOrder, format!("{} {id}", stop.symbol), detail, None);
         }
     }
     let resting: BTreeSet<&str> = seen
@@ -182,7 +195,7 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
         let id = &order.intent.client_order_id;
         if order.intent.purpose == OrderPurpose::Stop && !resting.contains(id.as_str()) {
             let detail = format!("{id} rests by the journal");
-            note(DifferenceKind::MissingStop, format!("{} {id}", order.intent.symbol), detail);
+            note(DifferenceKind::MissingStop, format!("{} {id}", order.intent.symbol), detail, None);
         }
     }
     Ok(found)

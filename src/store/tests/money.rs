@@ -271,3 +271,35 @@ async fn the_last_openings_are_those_that_were_executed() {
     assert_eq!(last, [Direction::Short, Direction::Long]);
     assert_eq!(fixture.store.last_openings(9).await.unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn a_difference_is_told_again_when_its_amount_became_another_one() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let found = async |kind: DifferenceKind, amount: Option<&str>, second: i64| {
+        let difference = Difference {
+            account: account("a"),
+            kind,
+            subject: "x".to_owned(),
+            detail: format!("{amount:?}"),
+            amount: amount.map(|amount| amount.parse().unwrap()),
+            first_seen: at(second),
+            last_seen: at(second),
+            ended_at: None,
+        };
+        !store.note_differences(&account("a"), vec![difference], at(second)).await.unwrap().is_empty()
+    };
+    let wallet =
+        [("0.02", true), ("0.029", false), ("0.03", true), ("300", true), ("300", false), ("0.03", true)];
+    for (second, (amount, is_told)) in (0..).zip(wallet) {
+        assert_eq!(found(DifferenceKind::Wallet, Some(amount), second).await, is_told, "{amount}");
+    }
+    let open = store.open_differences(&account("a")).await.unwrap();
+    assert_eq!((open.len(), open[0].first_seen, open[0].last_seen), (1, at(0), at(5)));
+    for (amount, is_told) in [("-0.5", true), ("-0.501", true), ("-0.501", false)] {
+        assert_eq!(found(DifferenceKind::Position, Some(amount), 9).await, is_told, "{amount}");
+    }
+    for is_told in [true, false] {
+        assert_eq!(found(DifferenceKind::ForeignTrade, None, 9).await, is_told);
+    }
+}

@@ -52,7 +52,7 @@ async fn nothing_is_opened_before_the_past_was_compared_with_the_journal() {
 }
 
 #[tokio::test]
-async fn what_no_operator_asked_for_never_loosens_a_halt_and_an_operator_may() {
+async fn what_the_desk_halted_is_loosened_neither_by_itself_nor_by_an_operators_weaker_halt() {
     let room = Room::new();
     let shared = &room.desk.shared;
     let level = || shared.halts.standing(&HaltScope::Desk).unwrap().level;
@@ -64,9 +64,22 @@ async fn what_no_operator_asked_for_never_loosens_a_halt_and_an_operator_may() {
     }
     assert_eq!(level(), HaltLevel::Flattened);
     assert!(shared.impose(halt(HaltOrigin::Operator, HaltLevel::NoEntries)).await);
-    assert_eq!((level(), room.store.halts().await.unwrap().len()), (HaltLevel::NoEntries, 1));
+    assert_eq!((level(), room.store.halts().await.unwrap().len()), (HaltLevel::Flattened, 2));
+    let told = shared.bulletin.read(|present| present.halts.clone());
+    assert_eq!((told.len(), told[0].level), (1, HaltLevel::Flattened));
     let told = room.store.operator_actions_since(at(-1)).await.unwrap();
     assert_eq!(told.len(), 1, "only the operator's is the operator's");
+}
+
+#[tokio::test]
+async fn an_operator_may_loosen_an_operators_halt() {
+    let room = Room::new();
+    let shared = &room.desk.shared;
+    for level in [HaltLevel::Flattened, HaltLevel::NoEntries] {
+        assert!(shared.impose(halt(HaltOrigin::Operator, level)).await);
+        assert_eq!(shared.halts.standing(&HaltScope::Desk).unwrap().level, level);
+    }
+    assert_eq!(room.store.halts().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
