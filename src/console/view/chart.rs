@@ -292,7 +292,10 @@ fn draw_names(buffer: &mut Buffer, scale: &Scale, lines: &[(Price, String, Meani
     for (price, name, meaning) in lines {
         let Some(row) = scale.row(*price) else { continue };
         match rows.iter_mut().find(|(other, ..)| *other == row) {
-            Some((_, _, names, _)) => names.push_str(&format!(", {name}")),
+            Some((_, _, names, _)) => {
+                names.push_str(", ");
+                names.push_str(name);
+            }
             None => rows.push((row, *price, name.clone(), *meaning)),
         }
     }
