@@ -46,9 +46,9 @@ pub(crate) fn check_signed(
     secret: &str,
     wall_ms: i64,
 ) -> Result<(), ApiError> {
-    let timestamp = params.integer("timestamp")?.ok_or_else(|| ApiError::missing("timestamp"))?;
-    let window = params.integer("recvWindow")?.unwrap_or(USUAL_WINDOW);
-    if !(0..=LONGEST_WINDOW).contains(&window) {
+    let timestamp = params.natural("timestamp")?.ok_or_else(|| ApiError::missing("timestamp"))?;
+    let window = params.natural("recvWindow")?.unwrap_or(USUAL_WINDOW);
+    if window > LONGEST_WINDOW {
         return Err(ApiError::new(-1131, "recvWindow must be less than 60000"));
     }
     let (signed, signature) = signed_bytes(query, body);
@@ -108,7 +108,12 @@ mod tests {
         assert_eq!(check(query, "", NOW - 999), Err(-1022));
         assert_eq!(check(query, "", NOW - 1_000), Err(-1021));
         assert_eq!(check("timestamp=1&recvWindow=60001&signature=00", "", NOW), Err(-1131));
-        assert_eq!(check("timestamp=x&signature=00", "", NOW), Err(-1102));
+        assert_eq!(check("timestamp=1&recvWindow=-1&signature=00", "", NOW), Err(-1100));
+        assert_eq!(check("timestamp=1&recvWindow=abc&signature=00", "", NOW), Err(-1100));
+        for stamp in ["x", "-1", "+1591702613943", "%2B1591702613943", "1591702613943+", "1.5e12"] {
+            assert_eq!(check(&format!("timestamp={stamp}&signature=00"), "", NOW), Err(-1100), "{stamp}");
+        }
+        assert_eq!(check("timestamp=&signature=00", "", NOW), Err(-1102));
         assert_eq!(check("timestamp=1591702613943", "", NOW), Err(-1102));
         assert_eq!(check("timestamp=1591702613943&signature=zz", "", NOW), Err(-1022));
     }

@@ -1,11 +1,14 @@
 //! Parameters of a request: from the query and the body, in any order and content type.
 
-use std::str::FromStr;
-
 use rust_decimal::Decimal;
 
 use super::error::ApiError;
 use crate::domain::Symbol;
+
+/// What a whole number may look like, in the exchange's words.
+const WHOLE: &str = "^[0-9]{1,20}$";
+/// What a decimal may look like, in the exchange's words.
+const DECIMAL: &str = r"^([0-9]{1,20})(\.[0-9]{1,20})?$";
 
 /// Decoded parameters; the query's come first and win.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,13 +42,22 @@ impl Params {
         self.get(name).ok_or_else(|| ApiError::missing(name))
     }
 
-    fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        self.get(name).map(|text| text.trim().parse().map_err(|_| ApiError::missing(name))).transpose()
+    /// A whole number: digits alone, no sign except a leading minus.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        if !is_digits(text.strip_prefix('-').unwrap_or(text)) {
+            return Err(ApiError::illegal(name, WHOLE));
+        }
+        // Digits that are too many for any number of the exchange.
+        text.parse().map(Some).map_err(|_| ApiError::invalid(name))
     }
 
-    /// A whole number.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        self.parsed(name)
+    /// A whole number that is never below zero, such as a time or a duration.
+    pub fn natural(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.integer(name)? {
+            Some(number) if number < 0 => Err(ApiError::illegal(name, WHOLE)),
+            number => Ok(number),
+        }
     }
 
     /// An instant in UTC milliseconds, kept between 1970 and the exchange's far future.
@@ -68,14 +80,11 @@ impl Params {
 
     /// A plain decimal: digits with at most one point, no exponent, no sign except a leading minus.
     pub fn decimal(&self, name: &str) -> Result<Option<Decimal>, ApiError> {
-        const RANGE: &str = r"^([0-9]{1,20})(\.[0-9]{1,20})?$";
         let Some(text) = self.get(name) else { return Ok(None) };
-        let text = text.trim();
         let digits = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let numeric = |part: &str| part.len() <= 20 && part.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || !numeric(whole) || !numeric(fraction) {
-            return Err(ApiError::illegal(name, RANGE));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        if !is_digits(whole) || !is_digits(fraction) {
+            return Err(ApiError::illegal(name, DECIMAL));
         }
         match Decimal::from_str_exact(text) {
             Ok(value) => Ok(Some(value.normalize())),
@@ -100,6 +109,11 @@ impl Params {
             .map(|text| Symbol::new(text).map_err(|_| crate::world::engine::refusal::INVALID_SYMBOL.into()))
             .transpose()
     }
+}
+
+/// One to twenty digits and nothing else.
+fn is_digits(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn decode(text: &str) -> String {
@@ -142,12 +156,35 @@ mod tests {
 
     #[test]
     fn numbers_in_other_notations_are_refused() {
-        for bad in ["1e3", "abc", "1,5", "--1", "", ".", "1.2.3", "∞", "123456789012345678901"] {
-            let params = Params(vec![("quantity".to_owned(), bad.to_owned())]);
-            assert!(bad.is_empty() || params.decimal("quantity").is_err(), "{bad}");
+        let sent = |text: &str| Params(vec![("number".to_owned(), text.to_owned())]);
+        for bad in [
+            "1e3",
+            "abc",
+            "1,5",
+            "--1",
+            ".",
+            ".5",
+            "5.",
+            "1.2.3",
+            "∞",
+            "123456789012345678901",
+            " 1",
+            "1 ",
+            "+1",
+        ] {
+            let error = sent(bad).decimal("number").unwrap_err();
+            assert_eq!((error.code, error.message.contains(DECIMAL)), (-1100, true), "{bad}");
         }
-        let params = Params::parse("quantity=0.0100", "");
-        assert_eq!(params.decimal("quantity").unwrap().unwrap().to_string(), "0.01");
+        for bad in ["1.7e12", "0x18", "null", "1.5", "1_0", "-", "--1", "+1", " 1", "1 ", "\u{661}"] {
+            let error = sent(bad).integer("number").unwrap_err();
+            let told = "Illegal characters found in parameter 'number'; legal range is '^[0-9]{1,20}$'.";
+            assert_eq!((error.code, error.message.as_ref()), (-1100, told), "{bad}");
+        }
+        assert_eq!(sent("99999999999999999999").integer("number").unwrap_err().code, -1130);
+        assert_eq!(sent("-3").integer("number"), Ok(Some(-3)));
+        assert_eq!(sent("-3").natural("number").unwrap_err().code, -1100);
+        assert_eq!((sent("").integer("number"), sent("").decimal("number")), (Ok(None), Ok(None)));
+        assert_eq!(sent("0.0100").decimal("number").unwrap().unwrap().to_string(), "0.01");
     }
 
     proptest! {

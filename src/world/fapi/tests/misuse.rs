@@ -1,0 +1,40 @@
+//! What no client should send, over the network and without.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::{Client, client};
+use crate::domain::Clock;
+
+async fn served(client: &Client) -> (JoinHandle<std::io::Result<()>>, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = client.router.clone();
+    (tokio::spawn(async move { axum::serve(listener, router).await }), address)
+}
+
+#[tokio::test]
+async fn an_order_whose_numbers_have_blanks_or_a_plus_sign_is_not_carried_out() {
+    let client = client();
+    let now = client.wall.now().timestamp_millis();
+    let order = "symbol=SOLUSDT&side=BUY&type=MARKET";
+    for (params, name) in [
+        (format!("{order}&quantity=1&timestamp=+{now}"), "timestamp"),
+        (format!("{order}&quantity=1&timestamp=%2B{now}"), "timestamp"),
+        (format!("{order}&quantity=%201%20&timestamp={now}"), "quantity"),
+        (format!("{order}&quantity=%2B1&timestamp={now}"), "quantity"),
+        (format!("{order}&quantity=1&recvWindow=1e4&timestamp={now}"), "recvWindow"),
+    ] {
+        let signed = format!("{params}&signature={}", client.signature(&params));
+        let reply = client.raw("POST", "/fapi/v1/order", &signed, Some(&client.key.api_key)).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, -1100), "{params} {}", reply.body);
+        let told = format!("Illegal characters found in parameter '{name}'; legal range is '^");
+        assert!(reply.body["msg"].as_str().unwrap().starts_with(&told), "{}", reply.body);
+    }
+    let positions = client.signed("GET", "/fapi/v3/positionRisk", "").await.body;
+    assert_eq!(positions, json!([]));
+}
