@@ -342,8 +342,8 @@ pub(super) fn position_margin_history(call: &mut Call<'_>) -> Result<Value, ApiE
         return Err(ApiError::invalid("type"));
     }
     let limit = call.params.limit(500, 500)?;
-    let from = call.params.time("startTime")?.unwrap_or(0);
-    let to = call.params.time("endTime")?.unwrap_or(i64::MAX);
+    let (start, end) = super::history::window(call)?;
+    let (from, to) = (start.unwrap_or(0), end.unwrap_or(i64::MAX));
     let mut rows: Vec<Value> = call
         .core
         .margin_moves

@@ -19,19 +19,23 @@ pub(super) fn page<T>(rows: &mut Vec<T>, limit: usize, from_first: bool) {
     if from_first { rows.truncate(limit) } else { drop(rows.drain(..surplus)) }
 }
 
+/// The start and the end a listing asks for, each if it does. They must not be the wrong way round.
+pub(super) fn window(call: &Call<'_>) -> Result<(Option<i64>, Option<i64>), ApiError> {
+    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(ApiError::new(-1023, "Start time is greater than end time."));
+    }
+    Ok((start, end))
+}
+
 /// The window a listing asks for, at most a week long; the last week when nothing is said.
 pub(super) fn week(call: &Call<'_>) -> Result<(i64, i64), ApiError> {
-    let start = call.params.time("startTime")?;
-    let end = call.params.time("endTime")?;
-    let (from, to) = match (start, end) {
+    let (from, to) = match window(call)? {
         (None, None) => (call.now - WEEK, call.now),
         (Some(from), None) => (from, from.saturating_add(WEEK)),
         (None, Some(to)) => (to.saturating_sub(WEEK), to),
         (Some(from), Some(to)) => (from, to),
     };
-    if from > to {
-        return Err(ApiError::new(-1023, "Start time is greater than end time."));
-    }
     if to.saturating_sub(from) > WEEK {
         return Err(ApiError::new(-4165, "Maximum time interval is 7 days."));
     }
@@ -42,6 +46,7 @@ pub(super) fn week(call: &Call<'_>) -> Result<(i64, i64), ApiError> {
 pub(super) fn income(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let who = call.account()?;
     let symbol = call.optional_symbol()?;
+    let (start, end) = window(call)?;
     let kind = call.params.get("incomeType");
     let kind = match kind {
         None => None,
@@ -52,8 +57,8 @@ pub(super) fn income(call: &mut Call<'_>) -> Result<Value, ApiError> {
         },
     };
     let limit = call.params.limit(100, 1000)?;
-    let from = call.params.time("startTime")?.unwrap_or(call.now - WEEK).max(call.now - THREE_MONTHS);
-    let to = call.params.time("endTime")?.unwrap_or(call.now);
+    let from = start.unwrap_or(call.now - WEEK).max(call.now - THREE_MONTHS);
+    let to = end.unwrap_or(call.now);
     let account = call.core.engine.account(who);
     Ok(account
         .income

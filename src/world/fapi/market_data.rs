@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::error::ApiError;
+use super::history::window;
 use super::table::FromPrices;
 use super::wire::{fixed, money, push_fixed};
 use crate::domain::{Interval, Symbol};
@@ -44,10 +45,7 @@ pub(super) fn klines(call: &mut Call<'_>) -> Result<FromPrices, ApiError> {
     let interval: Interval =
         call.params.required("interval")?.parse().map_err(|_| ApiError::new(-1120, "Invalid interval."))?;
     let limit = call.params.limit(500, 1500)?;
-    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
-    if start.zip(end).is_some_and(|(start, end)| start > end) {
-        return Err(ApiError::new(-1023, "Start time is greater than end time."));
-    }
+    let (start, end) = window(call)?;
     let contract = call.contract(&symbol)?;
     let digits = (contract.price_digits(), contract.quantity_digits());
     let now = call.now;
@@ -185,12 +183,9 @@ pub(super) fn aggregate_trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let symbol = call.symbol()?;
     let limit = i64::try_from(call.params.limit(500, 1000)?).unwrap_or(500);
     let from = call.params.integer("fromId")?;
-    let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
+    let (start, end) = window(call)?;
     if from.is_some() && (start.is_some() || end.is_some()) {
         return Err(crate::world::engine::refusal::COMBINATION.into());
-    }
-    if start.zip(end).is_some_and(|(start, end)| start > end) {
-        return Err(ApiError::new(-1023, "Start time is greater than end time."));
     }
     let newest = call.now.min(end.unwrap_or(call.now)).div_euclid(1000);
     let first = match (from, start) {
@@ -216,8 +211,8 @@ pub(super) fn aggregate_trades(call: &mut Call<'_>) -> Result<Value, ApiError> {
 /// `GET /fapi/v1/fundingRate`, oldest first.
 pub(super) fn funding_rate(call: &mut Call<'_>) -> Result<Value, ApiError> {
     let limit = call.params.limit(100, 1000)?;
-    let start = call.params.time("startTime")?;
-    let end = call.params.time("endTime")?.unwrap_or(call.now).min(call.now);
+    let (start, end) = window(call)?;
+    let end = end.unwrap_or(call.now).min(call.now);
     let market = call.world.market();
     let mut rows = Vec::new();
     for symbol in call.symbols()? {

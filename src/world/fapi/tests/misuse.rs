@@ -38,3 +38,18 @@ async fn an_order_whose_numbers_have_blanks_or_a_plus_sign_is_not_carried_out() 
     let positions = client.signed("GET", "/fapi/v3/positionRisk", "").await.body;
     assert_eq!(positions, json!([]));
 }
+
+#[tokio::test]
+async fn a_window_that_ends_before_it_starts_is_refused_by_every_listing() {
+    let client = client();
+    let window = "symbol=BTCUSDT&startTime=1600000000002&endTime=1600000000001";
+    for path in ["/fapi/v1/klines?interval=1h", "/fapi/v1/aggTrades?limit=5", "/fapi/v1/fundingRate?limit=5"]
+    {
+        let reply = client.get(&format!("{path}&{window}")).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, -1023), "{path}");
+    }
+    for path in ["income", "userTrades", "allOrders", "allAlgoOrders", "positionMargin/history"] {
+        let reply = client.signed("GET", &format!("/fapi/v1/{path}"), window).await;
+        assert_eq!((reply.status.as_u16(), reply.code()), (400, -1023), "{path} {}", reply.body);
+    }
+}
