@@ -27,11 +27,12 @@ mod wire;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
+use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 
@@ -48,6 +49,8 @@ use crate::domain::Symbol;
 const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
 /// Longest request body taken, bytes.
 const BODY_LIMIT: usize = 256 * 1024;
+/// How much of a longer body is read, bytes: a client that still writes would not see why it is refused.
+const DRAINED: usize = 32 * 1024 * 1024;
 
 /// What an endpoint answers.
 enum Reply {
@@ -131,7 +134,24 @@ pub(crate) fn router(world: Arc<World>) -> Router {
                 .route(&format!("{prefix}/{kind}/{{*streams}}"), get(socket_tcp::over_tcp));
         }
     }
-    router.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(world)
+    router.with_state(world)
+}
+
+/// A request's body, if it comes whole and is not too large.
+async fn whole(body: Body) -> Option<Vec<u8>> {
+    let mut pieces = body.into_data_stream();
+    let (mut whole, mut length) = (Vec::new(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.ok()?;
+        length += piece.len();
+        if length > DRAINED {
+            return None;
+        }
+        if length <= BODY_LIMIT {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    (length <= BODY_LIMIT).then_some(whole)
 }
 
 /// A request as it came.
@@ -150,9 +170,9 @@ async fn rest(
     uri: Uri,
     headers: HeaderMap,
     twist: Option<Extension<Twist>>,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Body,
 ) -> Response {
-    let Ok(body) = body else {
+    let Some(body) = whole(body).await else {
         let error = ApiError::new(-1102, "A request body that is too large or broken was sent.");
         let (weight, _) = world.core().limits.weigh(world.wall_ms(), 1, false);
         return ([(USED_WEIGHT, HeaderValue::from(weight))], error.into_response()).into_response();

@@ -18,6 +18,22 @@ async fn served(client: &Client) -> (JoinHandle<std::io::Result<()>>, SocketAddr
 }
 
 #[tokio::test]
+async fn a_client_writes_its_too_large_body_out_and_then_reads_the_refusal() {
+    const LENGTH: usize = 10_000_000;
+    let (server, address) = served(&client()).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /fapi/v1/order HTTP/1.1\r\nhost: world\r\nconnection: close\r\ncontent-length: {LENGTH}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&vec![b'a'; LENGTH]).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("-1102"), "{answer}");
+    server.abort();
+}
+
+#[tokio::test]
 async fn an_order_whose_numbers_have_blanks_or_a_plus_sign_is_not_carried_out() {
     let client = client();
     let now = client.wall.now().timestamp_millis();
