@@ -1,8 +1,10 @@
 //! Websocket sessions: the same code over TCP and within the process.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, mpsc};
@@ -41,7 +43,7 @@ pub(crate) fn open(world: Arc<World>, path_and_query: &str) -> WorldSocket {
     let (outgoing, from_world) = mpsc::channel(QUEUE);
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let mut dead = Arc::default();
-    if let Some(session) = Session::new(world, path, query)
+    if let Ok(session) = Session::new(world, path, query)
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
         dead = Arc::clone(&session.dead);
@@ -92,12 +94,12 @@ pub(super) struct Session {
 struct Gone;
 
 impl Session {
-    /// Reads the URL; `None` when the path is none of the exchange's.
-    pub(super) fn new(world: Arc<World>, path: &str, query: &str) -> Option<Self> {
+    /// Reads the URL, or tells how it is refused.
+    pub(super) fn new(world: Arc<World>, path: &str, query: &str) -> Result<Self, StatusCode> {
         let mut parts = path.trim_matches('/').split('/').map(|part| {
             Params::parse(&format!("part={part}"), "").get("part").unwrap_or_default().to_owned()
         });
-        let mut part = parts.next()?;
+        let mut part = parts.next().ok_or(StatusCode::NOT_FOUND)?;
         let (route, takes_keys) = match part.as_str() {
             "public" => (Route::Public, false),
             "market" => (Route::Market, false),
@@ -105,12 +107,12 @@ impl Session {
             _ => (Route::Public, true),
         };
         if matches!(part.as_str(), "public" | "market" | "private") {
-            part = parts.next()?;
+            part = parts.next().ok_or(StatusCode::NOT_FOUND)?;
         }
         let combined = match part.as_str() {
             "ws" => false,
             "stream" => true,
-            _ => return None,
+            _ => return Err(StatusCode::NOT_FOUND),
         };
         let rendered_ms = world.core().played_ms;
         let mut session = Self {
@@ -133,7 +135,8 @@ impl Session {
             session.subscribe(&name, None);
         }
         session.read_query(query);
-        Some(session)
+        // One too many is enough to see that it asks for too much.
+        if session.names().count() > MOST_STREAMS { Err(StatusCode::BAD_REQUEST) } else { Ok(session) }
     }
 
     fn read_query(&mut self, query: &str) {
@@ -169,7 +172,7 @@ impl Session {
 
     /// Adds a stream or a user stream. Names that mean nothing here stay silent, as on the live exchange.
     fn subscribe(&mut self, name: &str, events: Option<Vec<String>>) {
-        if self.names().any(|known| known == name) || self.names().count() >= MOST_STREAMS {
+        if self.names().any(|known| known == name) || self.names().count() > MOST_STREAMS {
             return;
         }
         let owner = if self.takes_keys {
@@ -400,18 +403,23 @@ impl Session {
         let Ok(Value::Object(command)) = serde_json::from_str::<Value>(text) else {
             return json!({"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"});
         };
-        let id = command.get("id").cloned().unwrap_or(Value::Null);
-        let invalid = |what: &str| json!({"code": 2, "msg": format!("Invalid request: {what}"), "id": id});
+        // Numbers as documented, and the texts that the official clients send.
+        let id = match command.get("id") {
+            Some(id) if id.is_u64() || id.is_string() => id,
+            _ => {
+                return json!({"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"});
+            }
+        };
+        let refused = |code: u8, why: &str| json!({"code": code, "msg": why, "id": id});
+        let invalid = |what: &str| refused(2, &format!("Invalid request: {what}"));
         let names = || -> Option<Vec<&str>> {
             command.get("params")?.as_array()?.iter().map(Value::as_str).collect()
         };
         match command.get("method").and_then(Value::as_str) {
             Some("SUBSCRIBE") => {
-                let Some(names) = names() else {
-                    return invalid("request ID must be an unsigned integer and params a list of strings");
-                };
-                let new = names.iter().filter(|name| !self.names().any(|known| known == **name)).count();
-                if self.names().count() + new > MOST_STREAMS {
+                let Some(names) = names() else { return invalid("params must be a list of strings") };
+                let together: BTreeSet<&str> = self.names().chain(names.iter().copied()).collect();
+                if together.len() > MOST_STREAMS {
                     return invalid(&format!("a connection carries at most {MOST_STREAMS} streams"));
                 }
                 for name in names {
@@ -426,12 +434,35 @@ impl Session {
                 json!({"result": null, "id": id})
             }
             Some("LIST_SUBSCRIPTIONS") => json!({"result": self.names().collect::<Vec<_>>(), "id": id}),
-            Some("SET_PROPERTY") => json!({"result": null, "id": id}),
-            Some("GET_PROPERTY") => json!({"result": self.combined, "id": id}),
+            Some(method @ ("SET_PROPERTY" | "GET_PROPERTY")) => {
+                let params = command.get("params").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+                match self.property(method == "SET_PROPERTY", params) {
+                    Ok(result) => json!({"result": result, "id": id}),
+                    Err((code, why)) => refused(code, why),
+                }
+            }
             Some(other) => invalid(&format!(
                 "unknown variant `{other}`, expected one of SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"
             )),
             None => invalid("missing field `method`"),
+        }
+    }
+
+    /// Reads or sets the one property there is: whether messages are wrapped. What is wrong comes with its code.
+    fn property(&mut self, is_set: bool, params: &[Value]) -> Result<Value, (u8, &'static str)> {
+        let most = if is_set { 2 } else { 1 };
+        if params.len() > most {
+            return Err((2, "Invalid request: too many parameters"));
+        }
+        match params.first().and_then(Value::as_str) {
+            Some("combined") if is_set => {
+                let wanted = params.get(1).and_then(Value::as_bool);
+                self.combined = wanted.ok_or((1, "Invalid value type: expected Boolean"))?;
+                Ok(Value::Null)
+            }
+            Some("combined") => Ok(Value::Bool(self.combined)),
+            Some(_) => Err((0, "Unknown property")),
+            None => Err((2, "Invalid request: property name must be a string")),
         }
     }
 }

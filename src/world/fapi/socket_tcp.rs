@@ -36,8 +36,9 @@ pub(super) async fn over_tcp(
         Ok(upgrade) => upgrade.max_message_size(LONGEST_MESSAGE),
         Err(rejection) => return rejection.into_response(),
     };
-    let Some(mut session) = Session::new(world, uri.path(), uri.query().unwrap_or_default()) else {
-        return http::StatusCode::NOT_FOUND.into_response();
+    let mut session = match Session::new(world, uri.path(), uri.query().unwrap_or_default()) {
+        Ok(session) => session,
+        Err(status) => return status.into_response(),
     };
     if let Some((ms, farewell)) = twist.and_then(|Extension(twist)| twist.socket_life) {
         session.life = (Duration::from_millis(ms), farewell);

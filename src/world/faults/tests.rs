@@ -50,7 +50,7 @@ impl Client {
 
 /// The names of the events that have come so far, ended by an answer to a question of ours.
 async fn events(socket: &mut crate::world::WorldSocket) -> Vec<String> {
-    socket.to_world.send("{\"method\":\"GET_PROPERTY\",\"id\":\"mark\"}".to_owned()).await.unwrap();
+    socket.to_world.send("{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":\"mark\"}".to_owned()).await.unwrap();
     let mut names = Vec::new();
     loop {
         let event: Value = serde_json::from_str(&socket.from_world.recv().await.unwrap()).unwrap();
@@ -368,7 +368,7 @@ async fn sockets_are_closed_or_fall_silent_and_listen_keys_end() {
     let first: Value = serde_json::from_str(&socket.from_world.recv().await.unwrap()).unwrap();
     assert_eq!(first["e"], "ORDER_TRADE_UPDATE");
     client.post("/fapi/v1/order", BUY).await;
-    socket.to_world.send("{\"method\":\"GET_PROPERTY\",\"id\":1}".to_owned()).await.unwrap();
+    socket.to_world.send("{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":1}".to_owned()).await.unwrap();
     let more = tokio::time::timeout(Duration::from_hours(1), socket.from_world.recv()).await;
     assert!(more.is_err(), "open, and silent: {more:?}");
 }

@@ -69,3 +69,25 @@ async fn a_window_that_ends_before_it_starts_is_refused_by_every_listing() {
         assert_eq!((reply.status.as_u16(), reply.code()), (400, -1023), "{path} {}", reply.body);
     }
 }
+
+#[tokio::test]
+async fn more_streams_than_a_connection_carries_are_refused_in_its_address_too() {
+    let client = client();
+    let (server, address) = served(&client).await;
+    let named =
+        |count: usize| (0..count).map(|number| format!("s{number}@trade")).collect::<Vec<_>>().join("/");
+    for (path, streams, status) in [
+        ("/public/stream?streams=", named(1024), None),
+        ("/public/stream?streams=", named(1025), Some(400)),
+        ("/public/ws/", named(1025), Some(400)),
+        ("/public/ws/", format!("{0}/{0}", named(1024)), None),
+    ] {
+        let url = format!("ws://{address}{path}{streams}");
+        let refused = match tokio_tungstenite::connect_async(url).await {
+            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => Some(answer.status().as_u16()),
+            other => other.map(|_| None).unwrap(),
+        };
+        assert_eq!(refused, status, "{path}");
+    }
+    server.abort();
+}

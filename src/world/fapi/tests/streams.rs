@@ -30,7 +30,7 @@ impl WorldSocketProbe {
 
     /// Waits until the session listens and shows that nothing else was said before.
     async fn settled(&mut self) {
-        let reply = self.ask(json!({"method": "GET_PROPERTY", "id": "settled"})).await;
+        let reply = self.ask(json!({"method": "LIST_SUBSCRIPTIONS", "id": "settled"})).await;
         assert_eq!(reply["id"], "settled", "{reply}");
     }
 }
@@ -163,6 +163,63 @@ async fn broken_commands_are_answered_and_wrong_paths_close() {
 }
 
 #[tokio::test]
+async fn the_wrapper_of_messages_is_switched_and_told() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@markPrice@1s");
+    let told = async |socket: &mut WorldSocketProbe| {
+        socket.ask(json!({"method": "GET_PROPERTY", "params": ["combined"], "id": 1})).await["result"].clone()
+    };
+    assert_eq!(told(&mut socket).await, json!(false));
+    for combined in [true, false] {
+        let set = json!({"method": "SET_PROPERTY", "params": ["combined", combined], "id": 5});
+        assert_eq!(socket.ask(set).await, json!({"result": null, "id": 5}));
+        assert_eq!(told(&mut socket).await, json!(combined));
+        client.wall.advance(chrono::Duration::seconds(1));
+        client.world.step();
+        let event = socket.next().await;
+        let (name, bare) = (event["stream"].as_str(), event["e"].as_str());
+        assert_eq!((name, bare.is_some()), (combined.then_some("btcusdt@markPrice@1s"), !combined));
+    }
+    for (method, params, code) in [
+        ("SET_PROPERTY", json!(["combined", 7]), 1),
+        ("SET_PROPERTY", json!(["combined"]), 1),
+        ("SET_PROPERTY", json!(["zzz", true]), 0),
+        ("GET_PROPERTY", json!(["zz"]), 0),
+        ("GET_PROPERTY", json!([]), 2),
+        ("SET_PROPERTY", json!([true, "combined"]), 2),
+        ("SET_PROPERTY", json!(["combined", true, 1]), 2),
+    ] {
+        let reply = socket.ask(json!({"method": method, "params": params, "id": 6})).await;
+        assert_eq!((&reply["code"], &reply["id"]), (&json!(code), &json!(6)), "{method} {params} {reply}");
+    }
+    assert_eq!(told(&mut socket).await, json!(false));
+}
+
+#[tokio::test]
+async fn a_command_is_answered_under_its_own_id_or_told_that_it_has_none() {
+    let client = client();
+    let mut socket = WorldSocketProbe::open(&client.world, "/ws");
+    for id in ["0", "18446744073709551615", "\"7f-x\"", "\"\""] {
+        socket.say(&format!("{{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":{id}}}")).await;
+        let told = socket.0.from_world.recv().await.unwrap();
+        assert_eq!(told, format!("{{\"result\":[],\"id\":{id}}}"));
+    }
+    for id in ["-1", "1.5", "1e3", "99999999999999999999999", "null", "[]", "{}", "true"] {
+        socket.say(&format!("{{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":{id}}}")).await;
+        let reply = socket.next().await;
+        let told = json!({"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"});
+        assert_eq!(reply, told, "{id}");
+    }
+    socket.say("{\"method\":\"LIST_SUBSCRIPTIONS\"}").await;
+    assert_eq!(socket.next().await["code"], 2);
+    let reply = socket.ask(json!({"method": "SUBSCRIBE", "id": 1})).await;
+    assert_eq!(reply["msg"], "Invalid request: params must be a list of strings");
+    let same = vec!["btcusdt@trade"; 2000];
+    let reply = socket.ask(json!({"method": "SUBSCRIBE", "params": same, "id": 2})).await;
+    assert_eq!(reply, json!({"result": null, "id": 2}));
+}
+
+#[tokio::test]
 async fn no_closed_candle_is_left_out_when_an_hour_passes_at_once() {
     let client = client();
     let mut socket = WorldSocketProbe::open(&client.world, "/market/ws/btcusdt@kline_1m");
@@ -289,7 +346,7 @@ async fn a_mark_price_comes_every_third_second_unless_every_second_is_asked_for(
     let mut names = Vec::new();
     for _ in 0..6 {
         client.world.step();
-        socket.say("{\"method\":\"GET_PROPERTY\",\"id\":0}").await;
+        socket.say("{\"method\":\"LIST_SUBSCRIPTIONS\",\"id\":0}").await;
         loop {
             let event = socket.next().await;
             match event["stream"].as_str() {
