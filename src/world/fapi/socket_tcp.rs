@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::Uri;
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite;
 
 use super::socket::{LIFE, QUEUE, Session};
 use crate::world::World;
@@ -55,6 +56,7 @@ async fn bridge(mut socket: WebSocket, session: Session) {
     let running = tokio::spawn(session.run(incoming, outgoing));
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     let mut unanswered = 0;
+    let mut fault = None;
     loop {
         tokio::select! {
             message = socket.recv() => match message {
@@ -73,7 +75,11 @@ async fn bridge(mut socket: WebSocket, session: Session) {
                     let _gone = tokio::time::timeout(GOODBYE, async { while socket.recv().await.is_some() {} }).await;
                     return;
                 }
-                Some(Err(_)) | None => break,
+                Some(Err(error)) => {
+                    fault = fault_code(&error.into_inner());
+                    break;
+                }
+                None => break,
             },
             text = from_world.recv() => {
                 let Some(text) = text else { break };
@@ -97,11 +103,23 @@ async fn bridge(mut socket: WebSocket, session: Session) {
         }
     }
     running.abort();
-    let frame = match farewell.get().copied().unwrap_or_default() {
+    let code = match farewell.get().copied().unwrap_or_default() {
         Farewell::Abrupt => return,
-        Farewell::Bare => None,
-        Farewell::Coded(code) => Some(CloseFrame { code, reason: "".into() }),
+        Farewell::Bare => fault,
+        Farewell::Coded(code) => Some(code),
     };
+    let frame = code.map(|code| CloseFrame { code, reason: "".into() });
     // The other side may be gone already, which is what closing wants.
     let _gone = socket.send(Message::Close(frame)).await;
+}
+
+/// The code that says what a client did against the protocol; `None` when the connection itself failed.
+fn fault_code(error: &axum::BoxError) -> Option<CloseCode> {
+    match error.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) | tungstenite::Error::AttackAttempt => Some(close_code::PROTOCOL),
+        tungstenite::Error::Utf8(_) => Some(close_code::INVALID),
+        tungstenite::Error::Capacity(_) => Some(close_code::SIZE),
+        _ => None,
+    }
 }

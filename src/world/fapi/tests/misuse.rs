@@ -70,6 +70,62 @@ async fn a_window_that_ends_before_it_starts_is_refused_by_every_listing() {
     }
 }
 
+/// A frame as a client sends it, masked with zeros: its first byte, its payload.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&u64::try_from(length).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Makes a websocket of a connection.
+async fn upgrade(socket: &mut TcpStream, path: &str) {
+    let upgrade = "HTTP/1.1\r\nhost: world\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(format!("GET {path} {upgrade}").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+}
+
+/// Everything the exchange says to such bytes on a websocket, until it hangs up.
+async fn answered(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    upgrade(&mut socket, "/market/ws").await;
+    socket.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_websocket_that_breaks_the_protocol_is_closed_with_the_code_that_says_how() {
+    let (server, address) = served(&client()).await;
+    for (bytes, code, what) in [
+        (vec![0x81, 0x01, b'a'], 1002_u16, "unmasked"),
+        (frame(0x83, b""), 1002, "reserved opcode"),
+        (frame(0xC1, b"a"), 1002, "reserved bit"),
+        (frame(0x89, &[b'a'; 126]), 1002, "long ping"),
+        (frame(0x09, b""), 1002, "ping in pieces"),
+        (frame(0x80, b""), 1002, "continuation of nothing"),
+        (frame(0x81, &[0xFF]), 1007, "text that is none"),
+        (frame(0x81, &vec![b'a'; 64 * 1024 + 1]), 1009, "long text"),
+    ] {
+        let [high, low] = code.to_be_bytes();
+        assert_eq!(answered(address, &bytes).await, [0x88, 0x02, high, low], "{what}");
+    }
+    server.abort();
+}
+
 #[tokio::test]
 async fn more_streams_than_a_connection_carries_are_refused_in_its_address_too() {
     let client = client();
