@@ -23,6 +23,8 @@ const PING_EVERY: Duration = Duration::from_mins(3);
 const UNANSWERED_PINGS: u32 = 3;
 /// How long a client that said goodbye may take to hang up.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a client may read nothing of what waits for it.
+const DEAF: Duration = Duration::from_mins(1);
 /// Longest message a client may send, bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
@@ -83,7 +85,7 @@ async fn bridge(mut socket: WebSocket, session: Session) {
             },
             text = from_world.recv() => {
                 let Some(text) = text else { break };
-                if socket.send(Message::Text(text.into())).await.is_err() {
+                if !sent(&mut socket, Message::Text(text.into())).await {
                     break;
                 }
             }
@@ -95,7 +97,7 @@ async fn bridge(mut socket: WebSocket, session: Session) {
             _ = ping.tick() => {
                 unanswered += 1;
                 if unanswered > UNANSWERED_PINGS
-                    || socket.send(Message::Ping(Bytes::from_static(b"ping"))).await.is_err()
+                    || !sent(&mut socket, Message::Ping(Bytes::from_static(b"ping"))).await
                 {
                     break;
                 }
@@ -110,7 +112,12 @@ async fn bridge(mut socket: WebSocket, session: Session) {
     };
     let frame = code.map(|code| CloseFrame { code, reason: "".into() });
     // The other side may be gone already, which is what closing wants.
-    let _gone = socket.send(Message::Close(frame)).await;
+    let _gone = tokio::time::timeout(GOODBYE, socket.send(Message::Close(frame))).await;
+}
+
+/// Sends a message, unless the client is gone or reads nothing.
+async fn sent(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(tokio::time::timeout(DEAF, socket.send(message)).await, Ok(Ok(())))
 }
 
 /// The code that says what a client did against the protocol; `None` when the connection itself failed.

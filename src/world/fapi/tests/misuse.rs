@@ -126,6 +126,33 @@ async fn a_websocket_that_breaks_the_protocol_is_closed_with_the_code_that_says_
     server.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_never_reads_is_disconnected() {
+    let client = client();
+    let (server, address) = served(&client).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut socket = socket.connect(address).await.unwrap();
+    let books: Vec<String> = {
+        let core = client.world.core();
+        let symbols = core.engine.contracts().keys();
+        symbols.map(|symbol| format!("{}@depth20", symbol.as_str().to_lowercase())).collect()
+    };
+    upgrade(&mut socket, &format!("/public/ws/{}", books.join("/"))).await;
+    assert!(client.world.feed().is_heard());
+    // Seconds of tokio's own time, in which the buffers fill up and are not emptied.
+    let mut seconds = 0;
+    while client.world.feed().is_heard() {
+        seconds += 1;
+        assert!(seconds < 3000, "still connected");
+        client.wall.advance(chrono::Duration::seconds(1));
+        client.world.step();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert!(seconds > 60, "{seconds}");
+    server.abort();
+}
+
 #[tokio::test]
 async fn more_streams_than_a_connection_carries_are_refused_in_its_address_too() {
     let client = client();
