@@ -105,6 +105,7 @@ impl World {
         }
         drop(market);
         core.engine.update(quotes, now);
+        self.feed.forget_rendered();
         self.finish(&mut core);
     }
 

@@ -1,9 +1,10 @@
 //! What websocket sessions listen to: the second's tick and the accounts' events.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
+use super::rendered::Rendered;
 use crate::domain::{AccountName, Symbol};
 use crate::world::engine::AccountId;
 use crate::world::faults::{Class, Effect, Farewell, Faults, Passing};
@@ -64,12 +65,14 @@ pub(crate) struct Whose<'a> {
 #[derive(Debug)]
 pub(crate) struct Feed {
     signals: broadcast::Sender<Signal>,
+    /// What the sessions say at the present moment; locked after the core.
+    rendered: Mutex<Rendered>,
     faults: Arc<Faults>,
 }
 
 impl Feed {
     pub fn new(faults: Arc<Faults>) -> Self {
-        Self { signals: broadcast::channel(BACKLOG).0, faults }
+        Self { signals: broadcast::channel(BACKLOG).0, rendered: Mutex::default(), faults }
     }
 
     pub fn listen(&self) -> broadcast::Receiver<Signal> {
@@ -83,7 +86,24 @@ impl Feed {
 
     /// Tells all sessions that prices have moved on. Without sessions nobody hears it, which is fine.
     pub fn tick(&self) {
+        self.forget_rendered();
         let _listeners = self.signals.send(Signal::Tick);
+    }
+
+    /// Prices have moved, perhaps at a time that stands still: nothing rendered before is true any more.
+    pub fn forget_rendered(&self) {
+        *self.lock_rendered() = Rendered::default();
+    }
+
+    /// What was rendered at market time `now` so far, for others to say again.
+    pub fn rendered(&self, now: i64) -> MutexGuard<'_, Rendered> {
+        let mut rendered = self.lock_rendered();
+        rendered.turn_to(now);
+        rendered
+    }
+
+    fn lock_rendered(&self) -> MutexGuard<'_, Rendered> {
+        self.rendered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells everybody who listens to liquidations.

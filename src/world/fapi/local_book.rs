@@ -47,24 +47,32 @@ pub(super) struct ToldBook {
     asks: Levels,
 }
 
+impl ToldBook {
+    /// The book as it is.
+    pub fn present(engine: &Engine, symbol: &Symbol) -> Option<Self> {
+        let contract = engine.contracts().get(symbol)?;
+        let quote = engine.quote(symbol).ok()?;
+        let (bids, asks) = (levels(contract, quote, Side::Sell), levels(contract, quote, Side::Buy));
+        Some(Self { number: engine.book_id(symbol), bids, asks })
+    }
+}
+
 fn levels(contract: &Contract, quote: Quote, taker: Side) -> Levels {
     contract.levels(quote, taker, LEVELS).map(|level| (level.price, level.quantity)).collect()
 }
 
-/// The next message of `<symbol>@depth`, and what it leaves behind; nothing when nothing changed. The first one tells the
-/// whole book.
+/// The message of `<symbol>@depth` that leads from the book told last to the present one; nothing when nothing changed.
+/// The first one tells the whole book.
 pub(super) fn difference(
-    engine: &Engine,
+    contract: &Contract,
     shown: &ShownBooks,
-    symbol: &Symbol,
-    told: &mut Option<ToldBook>,
+    told: Option<&ToldBook>,
+    present: &ToldBook,
     now: i64,
 ) -> Option<Value> {
-    let contract = engine.contracts().get(symbol)?;
-    let quote = engine.quote(symbol).ok()?;
-    let number = engine.book_id(symbol);
-    let (bids, asks) = (levels(contract, quote, Side::Sell), levels(contract, quote, Side::Buy));
-    let (first, previous) = told.as_ref().map_or((number, number - 1), |told| (told.number + 1, told.number));
+    let symbol = &contract.listing.symbol;
+    let ToldBook { number, bids, asks } = present;
+    let (first, previous) = told.map_or((*number, number - 1), |told| (told.number + 1, told.number));
     let (mut begun_bids, mut begun_asks) = (BTreeSet::new(), BTreeSet::new());
     for quote in shown.since(symbol, previous) {
         begun_bids.extend(levels(contract, quote, Side::Sell).into_keys());
@@ -86,12 +94,11 @@ pub(super) fn difference(
         })
         .collect()
     };
-    let bid_changes = changes(told.as_ref().map(|told| &told.bids), &bids, &begun_bids);
-    let ask_changes = changes(told.as_ref().map(|told| &told.asks), &asks, &begun_asks);
+    let bid_changes = changes(told.map(|told| &told.bids), bids, &begun_bids);
+    let ask_changes = changes(told.map(|told| &told.asks), asks, &begun_asks);
     if bid_changes.is_empty() && ask_changes.is_empty() {
         return None;
     }
-    *told = Some(ToldBook { number, bids, asks });
     Some(json!({
         "e": "depthUpdate", "E": now, "T": now, "s": symbol, "ps": symbol, "st": 1, "U": first, "u": number,
         "pu": previous, "b": bid_changes, "a": ask_changes,

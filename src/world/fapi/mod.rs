@@ -15,6 +15,7 @@ pub(crate) mod local_book;
 mod market_data;
 mod orders;
 pub(crate) mod params;
+mod rendered;
 mod rules;
 pub(crate) mod socket;
 mod socket_tcp;

@@ -230,7 +230,7 @@ impl Session {
         self.rendered_ms = now;
         for (name, message) in messages {
             let delivery = self.delivery_of(&name);
-            self.deliver(&name, &message.to_string(), delivery, outgoing).await?;
+            self.deliver(&name, &message, delivery, outgoing).await?;
         }
         self.let_go(outgoing).await?;
         self.expire_keys(outgoing).await
@@ -383,7 +383,7 @@ impl Session {
         let added = self.streams.get_mut(before..).unwrap_or_default();
         let (messages, _) = render(&self.world, added, self.rendered_ms);
         for (name, message) in messages {
-            self.send(&name, &message.to_string(), outgoing).await?;
+            self.send(&name, &message, outgoing).await?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Public streams: their names, their routes, their messages.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::book::{best_size, levels};
-use super::local_book::{ToldBook, difference};
+use super::local_book::ToldBook;
 use super::wire::{fixed, money};
 use crate::domain::{Interval, Side, Symbol};
 use crate::world::World;
@@ -25,8 +27,8 @@ pub(super) enum Route {
 }
 
 /// What a subscription delivers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Content {
     MarkPrice(Symbol, Pace),
     AllMarkPrices(Pace),
     Kline(Symbol, Interval),
@@ -46,8 +48,8 @@ enum Content {
 }
 
 /// How often a mark price is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pace {
     EverySecond,
     EveryThird,
 }
@@ -62,7 +64,7 @@ pub(super) struct Stream {
     pub name: String,
     content: Option<Content>,
     /// The book as it was last told here.
-    book: Option<ToldBook>,
+    book: Option<Arc<ToldBook>>,
     /// When it last spoke: wall and market time, ms.
     spoke: Option<(i64, i64)>,
 }
@@ -160,9 +162,10 @@ fn content(name: &str) -> Option<Content> {
 }
 
 /// What the streams have to say since `since` (market time, ms), and the market time now. Silent ones say nothing.
-pub(super) fn render(world: &World, streams: &mut [Stream], since: i64) -> (Vec<(String, Value)>, i64) {
+pub(super) fn render(world: &World, streams: &mut [Stream], since: i64) -> (Vec<(String, Arc<str>)>, i64) {
     let core = world.core();
     let (engine, now, wall) = (&core.engine, core.played_ms, world.wall_ms());
+    let mut rendered = world.feed().rendered(now);
     let mut messages = Vec::new();
     for stream in streams {
         if stream.rests(wall, now) {
@@ -171,10 +174,9 @@ pub(super) fn render(world: &World, streams: &mut [Stream], since: i64) -> (Vec<
         let said = match &stream.content {
             None => continue,
             Some(Content::DepthChanges(symbol)) => {
-                let said = difference(engine, &core.shown_books, symbol, &mut stream.book, now);
-                said.into_iter().collect()
+                rendered.change(engine, &core.shown_books, symbol, &mut stream.book).into_iter().collect()
             }
-            Some(content) => say(world, engine, content, since, now),
+            Some(content) => rendered.said(content, since, || say(world, engine, content, since, now)),
         };
         messages.extend(said.into_iter().map(|message| (stream.name.clone(), message)));
     }
