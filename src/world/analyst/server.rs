@@ -36,6 +36,9 @@ const MODELS: [(&str, &str, u64, u64); 2] = [
     ("builtin", "Built-in rule-based analyst", 1_000_000, 128_000),
 ];
 
+/// The families of Claude models.
+const FAMILIES: [&str; 4] = ["opus", "sonnet", "haiku", "fable"];
+
 struct Server {
     options: AnalystOptions,
     requests: AtomicU64,
@@ -291,11 +294,30 @@ fn check_headers(headers: &HeaderMap) -> Result<&'static str, ApiError> {
 }
 
 fn check_model(id: &str) -> Result<(), ApiError> {
-    if id.starts_with("claude-") || id.starts_with("builtin") {
+    if is_claude(id) || id.starts_with("builtin") {
         Ok(())
     } else {
         Err(ApiError::not_found(format!("model: {id}")))
     }
+}
+
+/// Whether an id is made like those of the Claude models: a family with one or two numbers of a version behind it (or,
+/// as in the early ones, before it), and perhaps a date or `latest` at the end. New versions need no new list.
+fn is_claude(id: &str) -> bool {
+    let digits = |part: &&str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let Some(name) = id.strip_prefix("claude-") else { return false };
+    let mut parts: Vec<&str> = name.split('-').collect();
+    if parts.last().is_some_and(|last| *last == "latest" || (last.len() == 8 && digits(last, 8))) {
+        parts.pop();
+    }
+    let version = match parts.as_slice() {
+        [first, version @ ..] if FAMILIES.contains(first) => version,
+        [version @ .., last] if FAMILIES.contains(last) => version,
+        _ => return false,
+    };
+    (1..=2).contains(&version.len()) && version.iter().all(|part| digits(part, 2))
 }
 
 fn event_stream(frames: Vec<Frame>, delay: Duration, fault: Option<Fault>) -> Response {

@@ -122,19 +122,50 @@ async fn without_a_key_or_a_version_nothing_is_answered() {
 }
 
 #[tokio::test]
-async fn unknown_models_and_paths_are_not_found_and_any_claude_is_answered_under_its_name() {
+async fn unknown_models_and_paths_are_not_found_and_every_claude_is_answered_under_its_name() {
     let mut body = base("hi");
-    body["model"] = json!("gpt-5");
-    assert_eq!(post(&body).await.json()["error"]["type"], "not_found_error");
+    for unknown in [
+        "gpt-5",
+        "x",
+        "claude",
+        "claude-none",
+        "claude-sonet-4-6",
+        "claude-sonnet",
+        "claude-sonnet-",
+        "claude-sonnet-4-6-1",
+        "claude-sonnet-4-6-2025",
+        "claude-sonnet-4-6x",
+        "claude-sonnet-20251001",
+        "claude-4-6",
+        "Claude-sonnet-4-6",
+    ] {
+        body["model"] = json!(unknown);
+        let refused = post(&body).await;
+        assert_eq!(refused.status, StatusCode::NOT_FOUND, "{unknown}");
+        assert_eq!(refused.json()["error"]["type"], "not_found_error");
+        assert_eq!(refused.json()["error"]["message"], format!("model: {unknown}"));
+    }
     let lost = send(&server(), request("/v1/complete", &body)).await;
     assert_eq!(
         (lost.status, lost.json()["error"]["type"].clone()),
         (StatusCode::NOT_FOUND, json!("not_found_error"))
     );
-    body["model"] = json!("claude-opus-9");
-    let message = post(&body).await.json();
-    assert_eq!(message["model"], "claude-opus-9");
-    assert!(message["id"].as_str().unwrap().starts_with("msg_builtin_"));
+    for known in [
+        "claude-sonnet-4-6",
+        "claude-haiku-4-5-20251001",
+        "claude-fable-5",
+        "claude-fable-5-2",
+        "claude-opus-9",
+        "claude-opus-10-1-latest",
+        "claude-3-5-sonnet-20241022",
+        "claude-3-haiku-latest",
+        "builtin",
+    ] {
+        body["model"] = json!(known);
+        let message = post(&body).await.json();
+        assert_eq!(message["model"], known);
+        assert!(message["id"].as_str().unwrap().starts_with("msg_builtin_"));
+    }
 }
 
 #[tokio::test]
