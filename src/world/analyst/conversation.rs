@@ -88,7 +88,16 @@ impl Conversation {
     pub fn read(body: &Value, version: &str, counting: bool) -> Result<Self, ApiError> {
         let fields = body.as_object().ok_or_else(|| ApiError::invalid("the body must be a JSON object"))?;
         let model = required_text(fields, "model")?;
-        let stream = fields.get("stream").and_then(Value::as_bool).unwrap_or(false);
+        let stream = match fields.get("stream") {
+            None | Some(Value::Null) => false,
+            Some(wish) => wish.as_bool().ok_or_else(|| ApiError::invalid("stream: must be true or false"))?,
+        };
+        if fields
+            .get("system")
+            .is_some_and(|system| !(system.is_string() || system.is_array() || system.is_null()))
+        {
+            return Err(ApiError::invalid("system: must be a string or a list of blocks"));
+        }
         let max_tokens = if counting { None } else { Some(max_tokens(fields, stream)?) };
         refuse_sampling(fields, version)?;
         refuse_output_format(fields)?;
@@ -392,6 +401,15 @@ mod tests {
             refusal(&json!({"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]})),
             "max_tokens: Field required"
         );
+    }
+
+    #[test]
+    fn a_field_of_another_kind_is_refused_by_its_name() {
+        for (name, value) in [("stream", json!("yes")), ("stream", json!(1)), ("system", json!(5))] {
+            let mut body = with_messages(&json!([{"role": "user", "content": "hi"}]));
+            body[name] = value;
+            assert!(refusal(&body).starts_with(&format!("{name}: must be")), "{body}");
+        }
     }
 
     #[test]
