@@ -51,13 +51,12 @@ impl Rendered {
         told: &mut Option<Arc<ToldBook>>,
     ) -> Option<Arc<str>> {
         let contract = engine.contracts().get(symbol)?;
-        let present = match self.books.get(symbol) {
-            Some(present) => Arc::clone(present),
-            None => {
-                let present = Arc::new(ToldBook::present(engine, symbol)?);
-                self.books.insert(symbol.clone(), Arc::clone(&present));
-                present
-            }
+        let present = if let Some(present) = self.books.get(symbol) {
+            Arc::clone(present)
+        } else {
+            let present = Arc::new(ToldBook::present(engine, symbol)?);
+            self.books.insert(symbol.clone(), Arc::clone(&present));
+            present
         };
         let place = told.as_ref().map_or(0, |told| Arc::as_ptr(told).addr());
         let now = self.now;
