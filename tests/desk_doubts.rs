@@ -234,7 +234,7 @@ fn a_strangers_stop_far_behind_a_price_that_is_past_ours_is_not_waited_for() {
     bench.live(async |bench| {
         let desk = bench.open().await;
         let btc = symbol("BTCUSDT");
-        bench.trade_by_hand(0, &btc, Side::Buy, "0.01").await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         let far = (bench.mark(&btc) * Decimal::new(75, 2)).round_dp(0);
         let stop = StopOrder {
             symbol: btc.clone(),
@@ -243,12 +243,13 @@ fn a_strangers_stop_far_behind_a_price_that_is_past_ours_is_not_waited_for() {
             size: StopSize::WholePosition,
             client_order_id: ClientOrderId::new("web-stop").unwrap(),
         };
+        bench.take_stops_away(0).await;
         assert!(bench.truth(0).place_stop(&stop).await.accepted().is_some());
         bench.shock(&btc, "-0.12".parse().unwrap()).await;
         desk.wait(40).await;
         assert!(bench.truth(0).positions().await.unwrap().is_empty());
         assert!(desk.told("closing at market"), "{:?}", desk.alarms());
-        nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
+        nothing_wrong(bench, &desk, 16_000).await;
         desk.end().await;
     });
 }

@@ -141,6 +141,7 @@ impl Floor {
             ending: ending.clone(),
             halts: Arc::new(halts),
             rules: Arc::new(RwLock::new(BTreeMap::new())),
+            last_rules: Arc::default(),
         };
         let limits = parts.accounts.first().map(|(_, client)| Arc::clone(client.limits()));
         let accounts = parts
@@ -188,6 +189,16 @@ impl Floor {
             );
             self.shared.bulletin.record(None, crate::domain::Event::Alarm { severity: Severity::Info, text });
         }
+        // Protection comes first, by the last rules there were; what openings need comes after it.
+        self.shared.recall_rules().await;
+        join_all(self.accounts.iter().map(|account| async {
+            if let Err(error) = account.sync_clock().await {
+                tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
+            }
+            account.recall_accepted().await;
+            Guardian::new(Arc::clone(account)).pass().await;
+        }))
+        .await;
         if let Err(error) = self.refresh_rules().await {
             // Positions are looked after all the same; without rules nothing is opened.
             let text =
@@ -197,14 +208,9 @@ impl Floor {
                 .record(None, crate::domain::Event::Alarm { severity: Severity::Warning, text });
         }
         join_all(self.accounts.iter().map(|account| async {
-            // Protection comes first; what openings need comes after it.
-            if let Err(error) = account.sync_clock().await {
-                tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
-            }
-            account.recall_accepted().await;
-            Guardian::new(Arc::clone(account)).pass().await;
             if let Err(reason) = account.prepare_account().await {
-                let text = format!("{}: the account is not ready, nothing is opened: {reason}", account.name());
+                let text =
+                    format!("{}: the account is not ready, nothing is opened: {reason}", account.name());
                 account.alarm(Severity::Warning, text);
             }
         }))

@@ -3,30 +3,32 @@
 //! It runs first at start, then on every event of the user stream and every few seconds. It needs no journal to be
 //! right: a position without a stop gets one or is closed, a stop without a position is removed, a position that
 //! vanished is booked and told.
+//!
+//! Three go side by side, so that none waits for what is not its own: the watchdog looks and has coins repaired, each
+//! by itself; the chores settle, sweep and tell what was seen; the books are kept.
+
+mod chores;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use self::chores::{Books, Chores, Told};
 use super::execution::{AccountDesk, Finding, Seen};
-use super::reconciliation::{self, Reconciler};
-use crate::domain::{
-    AccountState, ClientOrderId, Direction, Event, HaltLevel, Position, Quantity, Severity, Symbol,
-};
-use crate::exchange::AccountBalance;
+use crate::domain::{Severity, Symbol};
 
-/// Time between passes when nothing happens.
+/// Time between looks when nothing happens.
 pub const PERIOD: Duration = Duration::from_secs(15);
-/// Time between passes while a position has no stop or the account cannot be read.
+/// Time between looks while a position has no stop or the account cannot be read.
 const URGENT_PERIOD: Duration = Duration::from_secs(2);
-/// Stream events that arrive together are answered by one pass.
+/// Stream events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(250);
-/// A stop without a position is removed when it was seen so twice, this far apart.
-const ORPHAN_AGE: Duration = Duration::from_secs(10);
+/// However much the stream tells, looks begin at least so far apart: they are dear.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What makes the guardian look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,142 +42,144 @@ pub enum Nudge {
 /// The watch over one account.
 #[derive(Debug)]
 pub struct Guardian {
+    watchdog: Watchdog,
+    chores: Chores,
+    books: Books,
+}
+
+/// One look, as it is handed on.
+#[derive(Debug, Clone)]
+struct Round {
+    seen: Arc<Seen>,
+    /// How often the stream came back: after a gap nothing seen before it counts.
+    gaps: u64,
+}
+
+/// What was to be repaired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    Naked,
+    Odd,
+}
+
+/// Looks, and has repaired what does not stand as it should.
+#[derive(Debug)]
+struct Watchdog {
     account: Arc<AccountDesk>,
-    last: Option<Seen>,
-    /// The balance as it was read last.
-    balance: Option<AccountBalance>,
-    is_poor_told: bool,
+    repairs: JoinSet<(Symbol, Repair, Finding)>,
+    /// The coins that are being repaired.
+    running: BTreeSet<Symbol>,
+    /// Coins without a stop whose last repair failed.
+    resisting: BTreeSet<Symbol>,
     is_key_told: bool,
-    told_unclear: BTreeSet<Symbol>,
-    told_liquidations: BTreeSet<Symbol>,
-    orphans: BTreeMap<ClientOrderId, Instant>,
-    told_naked: Vec<Symbol>,
     unreadable: bool,
-    /// Whether the last pass left something that cannot wait.
-    is_urgent: bool,
-    booked: Option<Instant>,
-    is_to_prepare: bool,
-    reconciler: Reconciler,
+    told_naked: BTreeSet<Symbol>,
     /// Stops that could not be put right, with what was told of them.
     told_odd: BTreeMap<Symbol, String>,
+    gaps: u64,
 }
 
 impl Guardian {
     /// Begins to watch an account.
     pub fn new(account: Arc<AccountDesk>) -> Self {
         Self {
-            account,
-            last: None,
-            balance: None,
-            is_poor_told: false,
-            is_key_told: false,
-            told_unclear: BTreeSet::new(),
-            told_liquidations: BTreeSet::new(),
-            orphans: BTreeMap::new(),
-            told_naked: Vec::new(),
-            unreadable: false,
-            is_urgent: false,
-            booked: None,
-            is_to_prepare: false,
-            reconciler: Reconciler::default(),
-            told_odd: BTreeMap::new(),
+            watchdog: Watchdog {
+                account: Arc::clone(&account),
+                repairs: JoinSet::new(),
+                running: BTreeSet::new(),
+                resisting: BTreeSet::new(),
+                is_key_told: false,
+                unreadable: false,
+                told_naked: BTreeSet::new(),
+                told_odd: BTreeMap::new(),
+                gaps: 0,
+            },
+            chores: Chores::new(Arc::clone(&account)),
+            books: Books::new(account),
         }
     }
 
-    /// Passes for ever: at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
-    pub async fn watch(mut self, mut nudges: mpsc::Receiver<Nudge>) {
-        loop {
-            let period = if self.is_urgent { URGENT_PERIOD } else { PERIOD };
-            match tokio::time::timeout(period, nudges.recv()).await {
-                Ok(None) => return,
-                Ok(Some(first)) => {
-                    tokio::time::sleep(GATHER).await;
-                    let mut all = vec![first];
-                    while let Ok(nudge) = nudges.try_recv() {
-                        all.push(nudge);
-                    }
-                    if all.contains(&Nudge::Reconnected) {
-                        self.look_anew();
-                    }
-                }
-                Err(_elapsed) => {}
-            }
-            self.pass().await;
-            if std::mem::take(&mut self.is_to_prepare)
-                && let Err(reason) = self.account.prepare_account().await
-            {
-                let text = format!("{}: nothing is opened: {reason}", self.account.name());
-                self.account.alarm(Severity::Warning, text);
-            }
+    /// Watches for ever: looks at every nudge, and every [`PERIOD`] without one. Ends when the nudges end.
+    pub async fn watch(mut self, nudges: mpsc::Receiver<Nudge>) {
+        let (look, looks) = watch::channel(None);
+        let (tell, told) = watch::channel(None);
+        tokio::select! {
+            biased;
+            () = self.watchdog.run(nudges, look) => {}
+            () = self.chores.run(looks, tell) => {}
+            () = self.books.run(told) => {}
         }
     }
 
-    /// After a gap in the stream nothing seen before it counts: settings are verified and books compared again.
-    fn look_anew(&mut self) {
-        self.booked = None;
-        self.is_to_prepare = true;
-        self.account.forget_prepared();
-    }
-
-    /// One look at the account, and what has to be done about it. The balance comes last: nothing that protects waits for
-    /// it.
+    /// One look at the account, and everything that has to be done about it, one after the other. The balance comes
+    /// last: nothing that protects waits for it.
     pub async fn pass(&mut self) {
+        let Some(seen) = self.watchdog.look().await else { return };
+        self.watchdog.begin_repairs(&seen).await;
+        while let Some(ended) = self.watchdog.repairs.join_next().await {
+            self.watchdog.ended(ended);
+        }
+        self.chores.settle(&seen).await;
+        // Repairs change what is seen, so the account is told as it is after them.
+        let is_repaired = seen.positions.iter().any(|position| position.stop.is_none());
+        let seen = if is_repaired { self.watchdog.account.look().await.unwrap_or(seen) } else { seen };
+        let state = self.chores.tell(Arc::new(seen)).await;
+        self.books.keep(&Told { state, gaps: self.watchdog.gaps }).await;
+    }
+}
+
+impl Watchdog {
+    async fn run(&mut self, mut nudges: mpsc::Receiver<Nudge>, look: watch::Sender<Option<Round>>) {
+        let mut last = Instant::now();
+        let mut due = last + PERIOD;
+        loop {
+            tokio::select! {
+                biased;
+                // Who watches goes before who talks: a stream that never ends must not keep it from looking.
+                () = tokio::time::sleep_until(due) => {
+                    last = Instant::now();
+                    if let Some(seen) = self.look().await {
+                        self.begin_repairs(&seen).await;
+                        look.send_replace(Some(Round { seen: Arc::new(seen), gaps: self.gaps }));
+                    }
+                    let is_urgent = self.unreadable || !self.resisting.is_empty();
+                    due = Instant::now() + if is_urgent { URGENT_PERIOD } else { PERIOD };
+                }
+                Some(ended) = self.repairs.join_next() => {
+                    self.ended(ended);
+                    due = due.min(soon(last));
+                }
+                nudge = nudges.recv() => {
+                    match nudge {
+                        None => return,
+                        Some(Nudge::Look) => {}
+                        Some(Nudge::Reconnected) => {
+                            self.gaps += 1;
+                            self.account.forget_prepared();
+                        }
+                    }
+                    due = due.min(soon(last));
+                }
+            }
+        }
+    }
+
+    /// What the account holds; `None` when it cannot be read, which is told.
+    async fn look(&mut self) -> Option<Seen> {
         self.account.recall_unresolved().await;
         let looked = self.account.look().await;
         self.tell_key();
-        let seen = match looked {
-            Ok(seen) => seen,
+        match looked {
+            Ok(seen) => {
+                self.unreadable = false;
+                Some(seen)
+            }
             Err(error) => {
-                if !self.unreadable {
+                if !std::mem::replace(&mut self.unreadable, true) {
                     let text = format!("{}: the account cannot be read: {error}", self.account.name());
                     self.account.alarm(Severity::Warning, text);
                 }
-                self.unreadable = true;
-                self.is_urgent = true;
-                return;
-            }
-        };
-        self.unreadable = false;
-        self.tell_unclear(&seen);
-        // Protection first: nothing that is only booked or told comes before it.
-        self.protect_naked(&seen).await;
-        self.told_naked
-            .retain(|symbol| seen.position(symbol).is_some_and(|position| position.stop.is_none()));
-        self.account.resolve_unresolved().await;
-        self.mend_stops(&seen).await;
-        self.sweep_orphans(&seen).await;
-        self.vanished(&seen).await;
-        self.account.book_what_is_left(&self.changed(&seen)).await;
-        // Repairs change what is seen, so the account is told as it is after them.
-        let repaired = seen.positions.iter().any(|position| position.stop.is_none());
-        let seen = if repaired { self.account.look().await.unwrap_or(seen) } else { seen };
-        self.tell_liquidations(&seen);
-        self.tell(&seen).await;
-        self.last = Some(seen);
-    }
-
-    /// Tells the account with its balance and keeps the books. A balance that cannot be read leaves the money of the last
-    /// time beside what is held now.
-    async fn tell(&mut self, seen: &Seen) {
-        match self.account.client().account().await {
-            Ok(balance) => {
-                self.is_poor_told = false;
-                self.balance = Some(balance);
-                let state = self.account.state_of(&balance, seen);
-                self.account.tell(Event::Account { state: state.clone() });
-                self.keep_books(&state).await;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_poor_told, true) {
-                    let text = format!(
-                        "{}: the balance cannot be read: {error}; positions and stops are watched all the same",
-                        self.account.name()
-                    );
-                    self.account.alarm(Severity::Warning, text);
-                }
-                if let Some(balance) = &self.balance {
-                    self.account.tell(Event::Account { state: self.account.state_of(balance, seen) });
-                }
+                None
             }
         }
     }
@@ -195,178 +199,96 @@ impl Guardian {
         self.is_key_told = refusal.is_some();
     }
 
-    /// A position whose row makes no sense can neither be protected nor closed by its size: an operator has to look.
-    fn tell_unclear(&mut self, seen: &Seen) {
-        self.told_unclear.retain(|symbol| seen.unreadable.iter().any(|(known, _)| known == symbol));
-        for (symbol, reason) in &seen.unreadable {
-            if self.told_unclear.insert(symbol.clone()) {
-                let text = format!(
-                    "{} {symbol}: something is held that cannot be read ({reason}); nothing is traded there",
-                    self.account.name()
-                );
-                self.account.alarm(Severity::Critical, text);
-            }
+    /// Has every coin repaired that does not stand as it should, side by side: one that resists delays no other.
+    async fn begin_repairs(&mut self, seen: &Seen) {
+        let is_naked =
+            |symbol: &Symbol| seen.position(symbol).is_some_and(|position| position.stop.is_none());
+        self.told_naked.retain(is_naked);
+        self.resisting.retain(is_naked);
+        let naked = seen.positions.iter().filter(|position| position.stop.is_none());
+        let naked: Vec<Symbol> = naked.map(|position| position.symbol.clone()).collect();
+        // Protection first: what is only misplaced is looked up in the journal.
+        for symbol in naked {
+            self.begin(symbol, Repair::Naked);
+        }
+        let odd = self.account.odd_stops(&seen.positions, &seen.stops).await;
+        self.told_odd.retain(|symbol, _| odd.contains(symbol));
+        for symbol in odd {
+            self.begin(symbol, Repair::Odd);
         }
     }
 
-    /// A stop behind the liquidation price protects nothing: somebody raised the leverage or took margin out.
-    fn tell_liquidations(&mut self, seen: &Seen) {
-        let mut exposed = BTreeSet::new();
-        for position in &seen.positions {
-            let (Some(stop), Some(liquidation)) = (&position.stop, position.liquidation) else { continue };
-            let is_before = match position.direction {
-                Direction::Long => liquidation >= stop.trigger,
-                Direction::Short => liquidation <= stop.trigger,
-            };
-            if is_before {
-                exposed.insert(position.symbol.clone());
-                if !self.told_liquidations.contains(&position.symbol) {
-                    let text = format!(
-                        "{} {}: the position would be liquidated at {liquidation}, before its stop at {}: lower its leverage or add margin",
-                        self.account.name(),
-                        position.symbol,
-                        stop.trigger
-                    );
-                    self.account.alarm(Severity::Critical, text);
-                }
-            }
-        }
-        self.told_liquidations = exposed;
-    }
-
-    /// Coins whose position is another than at the last look, whoever changed it.
-    fn changed(&self, state: &Seen) -> Vec<Symbol> {
-        let held = |state: &Seen| -> BTreeMap<Symbol, (Direction, Quantity)> {
-            let each = state.positions.iter();
-            each.map(|position| (position.symbol.clone(), (position.direction, position.quantity))).collect()
-        };
-        let (now, before) = (held(state), self.last.as_ref().map(held).unwrap_or_default());
-        let coins: BTreeSet<&Symbol> = now.keys().chain(before.keys()).collect();
-        coins.into_iter().filter(|coin| now.get(*coin) != before.get(*coin)).cloned().collect()
-    }
-
-    /// Equity and income, at the first pass and then once a minute: no repair waits for them, and income is a dear read.
-    async fn keep_books(&mut self, state: &AccountState) {
-        let period =
-            if self.reconciler.is_in_doubt() { reconciliation::CONFIRM } else { reconciliation::PERIOD };
-        if self.booked.is_some_and(|at| at.elapsed() < period) {
+    fn begin(&mut self, symbol: Symbol, repair: Repair) {
+        if !self.running.insert(symbol.clone()) {
             return;
         }
-        let is_first = self.booked.is_none();
-        self.booked = Some(Instant::now());
-        self.account.book_equity(state).await;
-        self.account.book_income().await;
-        match self.account.check_settings().await {
-            Ok(changed) => {
-                for text in changed {
-                    self.account.alarm(Severity::Warning, text);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(account = %self.account.name(), %error, "leverage and margin modes could not be checked");
-            }
-        }
-        let Some(names) = self.reconciler.look(&self.account).await else { return };
-        match self.account.look_for_others(names, is_first).await {
-            Ok(None) => {}
-            Ok(Some(halt)) => {
-                let what = if halt.level == HaltLevel::Frozen { "traded" } else { "opened" };
-                let text = format!("{}: nothing is {what}{}", self.account.name(), halt.because());
-                if self.account.shared().impose(halt).await {
-                    self.account.alarm(Severity::Critical, text);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(account = %self.account.name(), %error, "other desks could not be looked for");
-            }
+        let account = Arc::clone(&self.account);
+        self.repairs.spawn(async move {
+            let finding = match repair {
+                Repair::Naked => account.repair_naked(&symbol).await,
+                Repair::Odd => account.repair_stop(&symbol).await,
+            };
+            (symbol, repair, finding)
+        });
+    }
+
+    fn ended(&mut self, ended: Result<(Symbol, Repair, Finding), JoinError>) {
+        let (symbol, repair, finding) = match ended {
+            Ok(ended) => ended,
+            // A repair that died takes the desk with it, as every task does.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_cancelled) => return,
+        };
+        self.running.remove(&symbol);
+        match repair {
+            Repair::Naked => self.tell_naked(symbol, finding),
+            Repair::Odd => self.tell_odd(symbol, finding),
         }
     }
 
-    /// Repairs every position without a stop, side by side: one that resists delays no other.
-    async fn protect_naked(&mut self, state: &Seen) {
-        let naked: Vec<&Symbol> = state
-            .positions
-            .iter()
-            .filter(|position| position.stop.is_none())
-            .map(|position| &position.symbol)
-            .collect();
-        let findings = join_all(naked.iter().map(|symbol| self.account.repair_naked(symbol))).await;
-        self.is_urgent = findings.iter().any(|finding| matches!(finding, Finding::Unrepaired(_)));
-        for (symbol, finding) in naked.into_iter().zip(findings) {
-            self.tell_finding(symbol, finding);
-        }
-    }
-
-    fn tell_finding(&mut self, symbol: &Symbol, finding: Finding) {
+    fn tell_naked(&mut self, symbol: Symbol, finding: Finding) {
+        self.resisting.remove(&symbol);
         match finding {
-            Finding::Nothing | Finding::Busy => {}
+            Finding::Nothing => {}
+            Finding::Busy => {
+                self.resisting.insert(symbol);
+            }
             Finding::Repaired(what) => {
                 let text = format!("{} {symbol}: had no stop; {what}", self.account.name());
                 self.account.alarm(Severity::Warning, text);
             }
             Finding::Unrepaired(why) => {
-                if !self.told_naked.contains(symbol) {
-                    self.told_naked.push(symbol.clone());
-                    let text =
-                        format!("{} {symbol}: NO STOP behind this position: {why}", self.account.name());
-                    self.account.alarm(Severity::Critical, text);
-                }
+                self.tell_no_stop(&symbol, &why);
+                self.resisting.insert(symbol);
             }
+            Finding::Left(why) => self.tell_no_stop(&symbol, &why),
         }
     }
 
-    /// Puts right every stop that is not as it should be: its place, its size, its number, whose it is.
-    async fn mend_stops(&mut self, seen: &Seen) {
-        let odd = self.account.odd_stops(&seen.positions, &seen.stops).await;
-        self.told_odd.retain(|symbol, _| odd.contains(symbol));
-        for symbol in odd {
-            match self.account.repair_stop(&symbol).await {
-                Finding::Nothing | Finding::Busy => {}
-                Finding::Repaired(what) => {
-                    self.account.tell_stop_finding(&symbol, Severity::Warning, &what);
-                }
-                Finding::Unrepaired(why) => {
-                    if self.told_odd.insert(symbol.clone(), why.clone()).is_none() {
-                        self.account.tell_stop_finding(&symbol, Severity::Warning, &why);
-                    }
-                }
-            }
+    fn tell_no_stop(&mut self, symbol: &Symbol, why: &str) {
+        if self.told_naked.insert(symbol.clone()) {
+            let text = format!("{} {symbol}: NO STOP behind this position: {why}", self.account.name());
+            self.account.alarm(Severity::Critical, text);
         }
     }
 
-    async fn sweep_orphans(&mut self, seen: &Seen) {
-        let orphans = self.account.orphaned_stops(seen);
-        self.orphans.retain(|id, _| orphans.iter().any(|(_, orphan)| orphan == id));
-        for (symbol, id) in orphans {
-            let first_seen = *self.orphans.entry(id.clone()).or_insert_with(Instant::now);
-            if first_seen.elapsed() >= ORPHAN_AGE && self.account.remove_orphan(&symbol).await {
-                self.orphans.remove(&id);
-                let text = format!("{} {symbol}: a stop without a position was removed", self.account.name());
-                self.account.alarm(Severity::Info, text);
+    /// What became of a stop whose place, size, number or owner was not as it should be.
+    fn tell_odd(&mut self, symbol: Symbol, finding: Finding) {
+        let (severity, why) = match finding {
+            Finding::Nothing | Finding::Busy => return,
+            Finding::Repaired(what) => {
+                return self.account.tell_stop_finding(&symbol, Severity::Warning, &what);
             }
+            Finding::Unrepaired(why) => (Severity::Warning, why),
+            Finding::Left(why) => (Severity::Critical, why),
+        };
+        if self.told_odd.insert(symbol.clone(), why.clone()).is_none() {
+            self.account.tell_stop_finding(&symbol, severity, &why);
         }
     }
+}
 
-    async fn vanished(&mut self, state: &Seen) {
-        let gone: Vec<Position> = self
-            .last
-            .iter()
-            .flat_map(|last| &last.positions)
-            .filter(|position| state.is_flat(&position.symbol))
-            .cloned()
-            .collect();
-        for position in gone {
-            if let Some(realised) = self.account.book_vanished(&position.symbol).await {
-                let text = format!(
-                    "{} {}: {} {} was closed at the exchange, {} USDT before fees",
-                    self.account.name(),
-                    position.symbol,
-                    position.direction.as_str(),
-                    position.quantity,
-                    realised.value().round_dp(2)
-                );
-                self.account.alarm(Severity::Warning, text);
-            }
-        }
-    }
+/// The next look after something happened.
+fn soon(last: Instant) -> Instant {
+    (Instant::now() + GATHER).max(last + LEAST_PAUSE)
 }

@@ -1,6 +1,7 @@
 //! The desk at work: guardians, streams, schedule and commands, until it is told to end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -201,9 +202,22 @@ impl Floor {
                 "{account} {symbol} has no stop, and dry-run would send none; close it, or wait until one rests"
             ));
         }
+        let begins = on && !self.shared.is_dry_run();
+        if begins {
+            self.refuse_while_unsettled()?;
+        }
         self.remember_dry_run(on)
             .await
             .map_err(|error| format!("dry-run stays as it is, it could not be stored: {error}"))?;
+        // Switched first, then looked at again: an opening that began meanwhile is seen here, or sees the switch.
+        self.shared.dry_run.store(on, Ordering::SeqCst);
+        if begins && let Err(reason) = self.refuse_while_unsettled() {
+            self.shared.dry_run.store(false, Ordering::SeqCst);
+            if let Err(error) = self.remember_dry_run(false).await {
+                tracing::error!(%error, "that dry-run was refused could not be stored; the next start begins in it");
+            }
+            return Err(reason);
+        }
         self.set_dry_run(on);
         Ok(if on {
             "dry-run is on: no order is sent"
@@ -213,6 +227,18 @@ impl Floor {
             "dry-run is off: orders are sent"
         }
         .to_owned())
+    }
+
+    /// What is on its way, or may have been executed, could stand without a stop under a dry run.
+    fn refuse_while_unsettled(&self) -> Result<(), String> {
+        let armed = self.accounts.iter().filter(|account| !account.is_never_armed());
+        let unsettled = armed.filter_map(|account| Some((account.name(), account.unsettled_coin()?))).next();
+        match unsettled {
+            Some((account, symbol)) => Err(format!(
+                "{account} {symbol}: an order is under way, or its fate is not known, and dry-run would send no stop behind it; try again when it is settled"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// A position that was seen without a stop where one may be sent.

@@ -138,8 +138,8 @@ impl Claim<'_> {
         self.reported = used;
     }
 
-    /// Nothing is sent, so nothing is used.
-    fn forgo(mut self) {
+    /// Nothing was sent, so nothing is used.
+    pub(super) fn forgo(mut self) {
         let mut window = self.budget.window();
         if window.number == self.number {
             window.in_flight = window.in_flight.saturating_sub(self.amount);
@@ -213,6 +213,12 @@ impl OrderClaim<'_> {
     pub(super) fn note(&mut self, headers: &HeaderMap) {
         self.short.reported(number(headers, "x-mbx-order-count-10s"));
         self.long.reported(number(headers, "x-mbx-order-count-1m"));
+    }
+
+    /// Nothing was sent, so nothing is used.
+    pub(super) fn forgo(self) {
+        self.short.forgo();
+        self.long.forgo();
     }
 }
 

@@ -39,6 +39,8 @@ const CLOCK_SAMPLES: u32 = 3;
 const CLOCK_ON_THE_WAY: Duration = Duration::from_secs(1);
 /// The header that tells the weight an address used in the running minute.
 const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+/// The rules of all contracts.
+pub(super) const RULES: &str = "/fapi/v1/exchangeInfo";
 /// The rules of all contracts take more than a megabyte.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -281,15 +283,24 @@ impl ExchangeClient {
             return Err(ExchangeError::Throttled { endpoint: path.to_owned(), wait });
         }
         let deadline = if security == Security::Public { PUBLIC_DEADLINE } else { READ_DEADLINE };
-        let (weight, urgency) = cost(&Method::GET, path, params.has("symbol"));
+        let (weight, mut urgency) = cost(&Method::GET, path, params.has("symbol"));
         let limits = &self.inner.limits;
+        if path == RULES && !limits.knows_rules() {
+            // Stops are exact only with them.
+            urgency = Urgency::Protective;
+        }
         let mut claim = limits
             .claim(weight, urgency, self.server_now_ms())
             .map_err(|wait| ExchangeError::OverBudget { endpoint: path.to_owned(), wait })?;
-        let answer = self
-            .send(Method::GET, path, params, security, deadline)
-            .await
-            .map_err(|source| ExchangeError::Net { endpoint: path.to_owned(), source })?;
+        let answer = match self.send(Method::GET, path, params, security, deadline).await {
+            Ok(answer) => answer,
+            Err(source) => {
+                if matches!(source, NetError::NotSent { .. }) {
+                    claim.forgo();
+                }
+                return Err(ExchangeError::Net { endpoint: path.to_owned(), source });
+            }
+        };
         claim.reported(number(&answer.headers, USED_WEIGHT));
         if answer.status.is_success() {
             Ok(answer.body)
@@ -349,11 +360,17 @@ impl ExchangeClient {
                 if outcome.rejection_code() == Some(codes::TOO_MANY_ORDERS) {
                     inner.orders.hold(retry_after(&answer));
                 }
+                drop(claim);
                 outcome
             }
-            Err(error) => from_net_error(&error),
+            Err(error) => {
+                if matches!(error, NetError::NotSent { .. }) {
+                    claim.forgo();
+                }
+                from_net_error(&error)
+            }
         };
-        drop((claim, weight));
+        drop(weight);
         self.after_write(&outcome).await;
         outcome
     }
@@ -400,7 +417,12 @@ impl ExchangeClient {
                 claim.reported(number(&answer.headers, USED_WEIGHT));
                 from_answer(&answer, decode)
             }
-            Err(error) => from_net_error(&error),
+            Err(error) => {
+                if matches!(error, NetError::NotSent { .. }) {
+                    claim.forgo();
+                }
+                from_net_error(&error)
+            }
         }
     }
 

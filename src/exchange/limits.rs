@@ -1,6 +1,6 @@
 //! What the exchange lets one address do, shared by all its accounts.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Limits {
     budgeted: bool,
     weight: Budget,
     weight_limit: AtomicU32,
+    /// Whether the exchange told its rules since the start.
+    knows_rules: AtomicBool,
     clock_offset_ms: AtomicI64,
     clock_due: Mutex<Option<Instant>>,
     closed: Mutex<Option<Closed>>,
@@ -72,6 +74,7 @@ impl Default for Limits {
             budgeted: false,
             weight: Budget::a(Duration::from_mins(1)),
             weight_limit: AtomicU32::new(Self::WEIGHT_A_MINUTE),
+            knows_rules: AtomicBool::new(false),
             clock_offset_ms: AtomicI64::new(0),
             clock_due: Mutex::default(),
             closed: Mutex::default(),
@@ -150,6 +153,16 @@ impl Limits {
     /// The weight the exchange's rules allow a minute.
     pub(super) fn set_weight_limit(&self, limit: u32) {
         self.weight_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Whether the exchange told its rules since the start.
+    pub(super) fn knows_rules(&self) -> bool {
+        self.knows_rules.load(Ordering::Relaxed)
+    }
+
+    /// The exchange told its rules.
+    pub(super) fn rules_are_known(&self) {
+        self.knows_rules.store(true, Ordering::Relaxed);
     }
 
     /// Server time minus our wall time, in milliseconds.

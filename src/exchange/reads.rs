@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use crate::domain::{ClientOrderId, Direction, Price, Quantity, Side, Symbol, Timestamp, Usdt};
+use crate::domain::{ClientOrderId, Direction, Price, Quantity, Side, Symbol, Timestamp, Untrusted, Usdt};
 
-use super::client::{ExchangeClient, Security};
+use super::client::{ExchangeClient, RULES, Security};
 use super::error::ExchangeError;
 use super::outcome::codes;
 use super::rules::{RawSymbol, SymbolRules};
@@ -30,10 +30,11 @@ impl ExchangeClient {
             #[serde(default)]
             rate_limits: Vec<RawLimit>,
         }
-        let info: Info = self.read("/fapi/v1/exchangeInfo", Params::new(), Security::Public).await?;
+        let info: Info = self.read(RULES, Params::new(), Security::Public).await?;
         if let Some(limit) = info.rate_limits.iter().find_map(RawLimit::weight_a_minute) {
             self.limits().set_weight_limit(limit);
         }
+        self.limits().rules_are_known();
         let rules = info.symbols.into_iter().filter_map(SymbolRules::from_wire);
         Ok(rules.map(|rules| (rules.symbol.clone(), rules)).collect())
     }
@@ -469,6 +470,10 @@ struct RawAlgoOrder {
     close_position: Option<bool>,
     #[serde(default, deserialize_with = "opt_bool")]
     reduce_only: Option<bool>,
+    #[serde(default)]
+    working_type: Option<String>,
+    #[serde(default, deserialize_with = "opt_bool")]
+    price_protect: Option<bool>,
     #[serde(default, deserialize_with = "opt_int")]
     actual_order_id: Option<i64>,
     #[serde(default, deserialize_with = "opt_int")]
@@ -488,6 +493,8 @@ impl RawAlgoOrder {
             quantity: quantity(self.quantity).filter(|quantity| !quantity.is_zero()),
             close_position: self.close_position.unwrap_or(false),
             reduce_only: self.reduce_only.unwrap_or(false),
+            working_type: self.working_type.filter(|word| !word.is_empty()).map(Untrusted::from),
+            price_protect: self.price_protect,
             order_id: self.actual_order_id.filter(|id| *id != 0),
             created_at: instant(self.create_time),
         })

@@ -180,3 +180,46 @@ fn disturbed_events_are_read_or_refused() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_left_uses_none_of_the_budgets() {
+    let refusing =
+        crate::net::Transport::from_service(tower::service_fn(|_: http::Request<bytes::Bytes>| async {
+            let (host, reason) = ("exchange".to_owned(), "refused".to_owned());
+            Err::<http::Response<crate::net::Body>, _>(crate::net::NetError::NotSent { host, reason })
+        }));
+    let credentials = Credentials { api_key: "key".into(), api_secret: "secret".into() };
+    let wall = std::sync::Arc::new(crate::domain::ManualClock::new(crate::domain::Timestamp::UNIX_EPOCH));
+    let limits = std::sync::Arc::new(Limits::budgeted());
+    let client = ExchangeClient::sharing(refusing, "http://exchange", credentials, wall, limits);
+    // Far more than a minute allows, had it been sent.
+    for _ in 0..100 {
+        let read = client.open_algo_orders(None).await;
+        assert!(matches!(read, Err(ExchangeError::Net { .. })), "{read:?}");
+        let order = MarketOrder {
+            symbol: btc(),
+            side: Side::Buy,
+            quantity: "0.001".parse().unwrap(),
+            reduce_only: false,
+            client_order_id: ClientOrderId::new("x").unwrap(),
+        };
+        assert!(matches!(client.place_market(&order).await, Outcome::NotSent(_)));
+        assert!(matches!(client.set_isolated(&btc()).await, Outcome::NotSent(_)));
+    }
+    let meter = client.limits().meter();
+    assert_eq!((meter.used_weight, meter.orders_10s, meter.orders_1m), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_were_never_told_wait_for_no_budget_and_known_ones_do() {
+    let nearly_all = || vec![("x-mbx-used-weight-1m", "2300")];
+    let fake = Fake::scripted([
+        (200, nearly_all(), "[]".to_owned()),
+        (200, nearly_all(), r#"{"symbols":[]}"#.to_owned()),
+    ]);
+    let client = fake.client_with(std::sync::Arc::new(Limits::budgeted()));
+    client.positions().await.unwrap();
+    client.exchange_info().await.unwrap();
+    let again = client.exchange_info().await;
+    assert!(matches!(again, Err(ExchangeError::OverBudget { .. })), "{again:?}");
+}

@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-type Answer = (u16, Vec<(&'static str, &'static str)>, String);
+pub(super) type Answer = (u16, Vec<(&'static str, &'static str)>, String);
 
 #[derive(Clone, Default)]
 pub(super) struct Fake {
@@ -53,7 +53,7 @@ impl Fake {
         Self::scripted(answers.into_iter().map(|(status, body)| (status, vec![], body.into())))
     }
 
-    fn scripted(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(super) fn scripted(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self { script: Arc::new(Mutex::new(answers.into_iter().collect())), seen: Arc::default() }
     }
 
@@ -61,7 +61,7 @@ impl Fake {
         self.client_with(Arc::default())
     }
 
-    fn client_with(&self, limits: Arc<Limits>) -> ExchangeClient {
+    pub(super) fn client_with(&self, limits: Arc<Limits>) -> ExchangeClient {
         async fn answer(State(fake): State<Fake>, request: Request) -> Response {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();

@@ -373,6 +373,10 @@ pub struct AlgoOrder {
     pub close_position: bool,
     /// Whether it may only reduce.
     pub reduce_only: bool,
+    /// Which price triggers it (`MARK_PRICE`, `CONTRACT_PRICE`), if told.
+    pub working_type: Option<Untrusted>,
+    /// Whether it waits while mark and last price are far apart, if told.
+    pub price_protect: Option<bool>,
     /// The order it became, once triggered.
     pub order_id: Option<i64>,
     /// When it was placed, if told.
@@ -380,6 +384,13 @@ pub struct AlgoOrder {
 }
 
 impl AlgoOrder {
+    /// Whether nothing but the mark price triggers it, in every market. What the exchange does not tell is taken to be
+    /// as we ask for it.
+    pub fn is_by_mark(&self) -> bool {
+        self.working_type.as_ref().is_none_or(|word| word.raw() == "MARK_PRICE")
+            && self.price_protect != Some(true)
+    }
+
     /// Whether this is a live market stop that closes a position of this direction and can neither open nor flip one.
     pub fn protects(&self, direction: Direction) -> bool {
         self.kind.raw() == "STOP_MARKET"

@@ -184,7 +184,7 @@ impl Store {
 /// A fill as far as it makes a position.
 pub(super) struct CoinFill {
     /// The order of ours behind it.
-    order: Option<ClientOrderId>,
+    pub(super) order: Option<ClientOrderId>,
     /// Its size, sales below zero.
     signed: Decimal,
     pub(super) at: Timestamp,

@@ -186,6 +186,59 @@ impl Store {
         .await
     }
 
+    /// The orders of an account and coin from an instant on (market time), newest first.
+    pub async fn orders_since(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+        since: Timestamp,
+    ) -> Result<Vec<StoredOrder>, StoreError> {
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM orders WHERE venue = ?1 AND account = ?2 AND symbol = ?3 AND market_time >= ?4
+                 ORDER BY market_time DESC, rowid DESC"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            let since = since.timestamp_millis();
+            collect(&mut statement, params![venue, account.as_str(), symbol.as_str(), since], order_of)
+        })
+        .await
+    }
+
+    /// Whether an opening of ours on this side made the position of a coin, or may have: one whose fate or whose fills are
+    /// not known yet is taken to.
+    pub async fn is_opened_by_us(
+        &self,
+        account: &AccountName,
+        symbol: &Symbol,
+        side: Side,
+    ) -> Result<bool, StoreError> {
+        let (venue, account, symbol) = (Arc::clone(&self.venue), account.clone(), symbol.clone());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT client_order_id, state, market_time FROM orders
+                 WHERE venue = ?1 AND account = ?2 AND symbol = ?3 AND purpose = 'open' AND side = ?4
+                     AND state IN ('sent', 'unknown', 'accepted', 'filled')
+                 ORDER BY market_time DESC, rowid DESC LIMIT 1",
+            )?;
+            let side = word(&side)?;
+            let latest = first(&mut statement, [&*venue, account.as_str(), symbol.as_str(), &side], |row| {
+                let id: ClientOrderId = unword("orders.client_order_id", &row.get::<_, String>(0)?)?;
+                let state: OrderState = unword("orders.state", &row.get::<_, String>(1)?)?;
+                Ok((id, state, instant("orders.market_time", row.get(2)?)?))
+            })?;
+            let Some((opening, state, sent_at)) = latest else { return Ok(false) };
+            let fills = fills_of_coin(connection, &venue, &account, &symbol)?;
+            Ok(if state == OrderState::Filled && fills.iter().any(|fill| fill.at >= sent_at) {
+                of_the_present(&fills).iter().any(|fill| fill.order.as_ref() == Some(&opening))
+            } else {
+                true
+            })
+        })
+        .await
+    }
+
     /// When the position of an account and coin was opened (market time): when its last opening was filled, or, where our
     /// fills say that what it opened is gone, when they began anew.
     pub async fn opened_at(

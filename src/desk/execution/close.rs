@@ -39,6 +39,7 @@ impl AccountDesk {
         if self.keeps_back(cause) {
             return would_close(order);
         }
+        let _under_way = self.under_way(&order.symbol, false);
         let mut orders = Vec::new();
         let mut last = String::from("no answer");
         for attempt in 1..=CLOSE_TRIES {

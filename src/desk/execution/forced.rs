@@ -1,56 +1,112 @@
 //! What the exchange closed by itself: liquidations, auto-deleveraging, settlement. Their orders carry the exchange's names.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use rust_decimal::Decimal;
+use tokio::time::Instant;
 
 use super::AccountDesk;
+use super::journal::{Unjournaled, in_time};
 use crate::domain::{Severity, Symbol, Usdt};
 use crate::exchange::Fill;
-use crate::store::{ActionKind, StoreError};
+use crate::store::ActionKind;
+
+/// How many orders of a coin are looked through for the one behind a fill.
+const ORDERS_BACK: u32 = 50;
+/// How long the exchange is asked who closed something.
+const ASKED_FOR: Duration = Duration::from_hours(24);
+
+/// A close of which nobody knows yet who sent it.
+#[derive(Debug, Clone)]
+pub(super) struct Unexplained {
+    quantity: Decimal,
+    realised: Usdt,
+    since: Instant,
+}
 
 impl AccountDesk {
     /// Finds out of fills that were just booked which the exchange made by itself, and tells the operator and the next
-    /// cycle.
+    /// cycle. Whoever cannot be asked now is asked again.
     pub(super) async fn tell_forced(&self, symbol: &Symbol, booked: &[Fill]) {
-        let mut by_order: BTreeMap<i64, (Decimal, Usdt)> = BTreeMap::new();
+        let mut by_order: BTreeMap<i64, Unexplained> = BTreeMap::new();
         for fill in booked.iter().filter(|fill| fill.realised != Usdt::ZERO) {
-            let (quantity, realised) = by_order.entry(fill.order_id).or_insert((Decimal::ZERO, Usdt::ZERO));
-            *quantity += fill.quantity.value();
-            *realised = *realised + fill.realised;
+            let one = by_order.entry(fill.order_id).or_insert_with(|| Unexplained {
+                quantity: Decimal::ZERO,
+                realised: Usdt::ZERO,
+                since: Instant::now(),
+            });
+            one.quantity += fill.quantity.value();
+            one.realised = one.realised + fill.realised;
         }
-        for (order_id, (quantity, realised)) in by_order {
-            match self.is_known_order(symbol, order_id).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(account = %self.name(), %symbol, %error, "a fill could not be matched with the journal");
-                }
+        // Before anything is asked: the asking may be cut short.
+        {
+            let mut unexplained = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
+            for (order_id, close) in &by_order {
+                unexplained.insert((symbol.clone(), *order_id), close.clone());
             }
-            let report = match self.client.order_by_number(symbol, order_id).await {
-                Ok(Some(report)) => report,
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::warn!(account = %self.name(), %symbol, order_id, %error, "who closed a position could not be asked");
-                    continue;
-                }
-            };
-            let Some(how) = report.client_order_id.as_ref().and_then(|id| forced_by(id.as_str())) else {
-                continue;
-            };
-            let text = format!(
-                "{} {symbol}: {how} by the exchange: {quantity} closed, {} USDT before fees",
-                self.name(),
-                realised.value().round_dp(2)
-            );
-            self.alarm(Severity::Critical, text.clone());
-            self.shared.note_operator(ActionKind::ByExchange, Some(self.name()), Some(symbol), text).await;
+        }
+        for (order_id, close) in &by_order {
+            self.explain(symbol, *order_id, close).await;
         }
     }
 
-    async fn is_known_order(&self, symbol: &Symbol, order_id: i64) -> Result<bool, StoreError> {
+    /// Asks again who closed what nobody could tell so far.
+    pub(in crate::desk) async fn ask_again_who_closed(&self) {
+        let unexplained = {
+            let mut all = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, close| close.since.elapsed() < ASKED_FOR);
+            all.clone()
+        };
+        for ((symbol, order_id), close) in &unexplained {
+            self.explain(symbol, *order_id, close).await;
+        }
+    }
+
+    async fn explain(&self, symbol: &Symbol, order_id: i64, close: &Unexplained) {
+        let is_explained = || {
+            let mut all = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
+            all.remove(&(symbol.clone(), order_id)).is_some()
+        };
+        match self.is_known_order(symbol, order_id).await {
+            Ok(true) => {
+                is_explained();
+                return;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(account = %self.name(), %symbol, %error, "a fill could not be matched with the journal");
+            }
+        }
+        let report = match self.client.order_by_number(symbol, order_id).await {
+            Ok(Some(report)) => report,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(account = %self.name(), %symbol, order_id, %error, "who closed a position could not be asked");
+                return;
+            }
+        };
+        // Only one of those who asked tells it.
+        if !is_explained() {
+            return;
+        }
+        let Some(how) = report.client_order_id.as_ref().and_then(|id| forced_by(id.as_str())) else {
+            return;
+        };
+        let text = format!(
+            "{} {symbol}: {how} by the exchange: {} closed, {} USDT before fees",
+            self.name(),
+            close.quantity,
+            close.realised.value().round_dp(2)
+        );
+        self.alarm(Severity::Critical, text.clone());
+        self.shared.note_operator(ActionKind::ByExchange, Some(self.name()), Some(symbol), text).await;
+    }
+
+    async fn is_known_order(&self, symbol: &Symbol, order_id: i64) -> Result<bool, Unjournaled> {
         let number = order_id.to_string();
-        let orders = self.shared.store.orders_of(self.name(), symbol, super::restop::ORDERS_BACK).await?;
+        let orders = in_time(self.shared.store.orders_of(self.name(), symbol, ORDERS_BACK)).await?;
         Ok(orders.iter().any(|order| order.exchange_id.as_deref() == Some(number.as_str())))
     }
 }

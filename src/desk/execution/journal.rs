@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::AccountDesk;
 use super::ids::{OrderReason, client_order_id};
-use crate::domain::{ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Side, Symbol};
+use crate::domain::{
+    ClientOrderId, CycleId, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Side, Symbol,
+};
 use crate::store::{OrderIntent, OrderUpdate, Origin, StoreError};
 
 /// Who or what is behind an order.
@@ -62,12 +64,22 @@ pub(super) enum Unjournaled {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The disk hangs. The entry may still be written later; the guardian then settles it like any other.
-    #[error("the disk did not take it within {} ms", JOURNAL_TIME.as_millis())]
+    #[error("the disk did not answer in time")]
     Late,
 }
 
 /// How long what protects waits for the disk.
 const JOURNAL_TIME: Duration = Duration::from_millis(300);
+/// How long whoever watches an account waits for the disk, in what it only reads or writes down.
+const DISK_TIME: Duration = Duration::from_secs(1);
+
+/// Waits for the store no longer than who watches an account may. What was to be written is still written later.
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Unjournaled> {
+    match tokio::time::timeout(DISK_TIME, work).await {
+        Ok(done) => Ok(done?),
+        Err(_elapsed) => Err(Unjournaled::Late),
+    }
+}
 
 impl AccountDesk {
     /// Like [`Self::journal`], for what protects: a disk that hangs does not hold it up.
@@ -87,6 +99,46 @@ impl AccountDesk {
                 self.set_unbooked(symbol, true);
                 Err(Unjournaled::Late)
             }
+        }
+    }
+
+    /// Writes down what protects, or alarms that it goes out without an entry: what it protects may be lost otherwise.
+    pub(super) async fn journal_or_alarm(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        purpose: OrderPurpose,
+        side: Side,
+        size: (Option<Quantity>, Option<Price>),
+        attempt: u32,
+    ) -> Journaled {
+        match self.journal_in_time(cause, symbol, purpose, side, size, attempt).await {
+            Ok(order) => order,
+            Err(error) => self.without_entry(cause, symbol, (purpose, side), size, attempt, &error),
+        }
+    }
+
+    /// An order that goes out although it is not in the journal, which is told.
+    pub(super) fn without_entry(
+        &self,
+        cause: &Cause,
+        symbol: &Symbol,
+        (purpose, side): (OrderPurpose, Side),
+        size: (Option<Quantity>, Option<Price>),
+        attempt: u32,
+        error: &Unjournaled,
+    ) -> Journaled {
+        let what = if purpose == OrderPurpose::Stop { "stop is placed" } else { "close is sent" };
+        let text = format!("{} {symbol}: a {what} without a journal entry: {error}", self.name());
+        self.alarm(Severity::Critical, text);
+        Journaled {
+            id: self.name_of(cause, symbol, purpose, attempt),
+            cause: cause.clone(),
+            symbol: symbol.clone(),
+            purpose,
+            side,
+            quantity: size.0,
+            price: size.1,
         }
     }
 
@@ -157,7 +209,7 @@ impl AccountDesk {
             error: learned.error.clone(),
             at: self.shared.clock.now(),
         };
-        if let Err(error) = self.shared.store.update_order(&order.id, state, update).await {
+        if let Err(error) = in_time(self.shared.store.update_order(&order.id, state, update)).await {
             // The order's fate stands at the exchange; the guardian's next pass reads it from there.
             tracing::error!(order = %order.id, %error, "the state of an order could not be stored");
         }

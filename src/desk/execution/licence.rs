@@ -54,6 +54,13 @@ impl AccountDesk {
         self.licence() == Licence::Nothing
     }
 
+    /// Whether nothing that changes state could leave even without a dry run: an account of a live desk that was never
+    /// armed.
+    pub(in crate::desk) fn is_never_armed(&self) -> bool {
+        let arming = self.shared.arming.read().unwrap_or_else(PoisonError::into_inner);
+        arming.as_ref().is_some_and(|arming| arming.licence(self.name()) == Licence::Nothing)
+    }
+
     /// Whether this account may open, and so be changed in any way.
     pub fn may_open(&self) -> bool {
         self.licence() == Licence::Everything

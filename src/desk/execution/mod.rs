@@ -19,8 +19,10 @@ mod reading;
 mod resolve;
 mod restop;
 mod room;
+mod rules;
 #[cfg(test)]
 mod tests;
+mod underway;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +43,9 @@ use tokio_util::sync::CancellationToken;
 use super::bulletin::Bulletin;
 use super::halts::Halts;
 use super::sizing::CoinAllocation;
-use crate::domain::{AccountName, Clock, Outcome, OutcomeKind, PricePercent, Symbol, Timestamp};
+use crate::domain::{
+    AccountName, Clock, OrderPurpose, Outcome, OutcomeKind, PricePercent, Symbol, Timestamp,
+};
 use crate::exchange::{ExchangeClient, ExchangeError, PositionMode, SymbolRules};
 use crate::store::Store;
 
@@ -83,6 +87,8 @@ pub struct Shared {
     pub halts: Arc<Halts>,
     /// The exchange's rules by coin, refreshed each cycle.
     pub rules: Arc<RwLock<BTreeMap<Symbol, SymbolRules>>>,
+    /// The rules as they were kept last: a stop is priced by them while there are no others.
+    pub last_rules: Arc<RwLock<BTreeMap<Symbol, SymbolRules>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -114,7 +120,9 @@ pub struct AccountDesk {
     /// Coins whose leverage and margin mode were seen right or set.
     prepared: Mutex<BTreeSet<Symbol>>,
     /// How many orders of a coin nobody knows the fate of.
-    unresolved: Mutex<BTreeMap<Symbol, usize>>,
+    unresolved: Mutex<BTreeMap<Symbol, Unresolved>>,
+    /// Coins for which something may be on its way to the exchange.
+    under_way: underway::UnderWay,
     /// Whether the journal was asked which orders an earlier run left open.
     recalled: AtomicBool,
     /// Coins of which there may be fills that are not booked.
@@ -127,6 +135,10 @@ pub struct AccountDesk {
     others: Mutex<others::Others>,
     /// How many conditional orders the account has room for.
     room: room::Room,
+    /// Closes by orders the journal does not know, until the exchange tells whose they are.
+    unexplained: Mutex<BTreeMap<(Symbol, i64), forced::Unexplained>>,
+    /// How often the guardian replaced stops that protect.
+    replaced: Mutex<BTreeMap<Symbol, restop::Replaced>>,
     /// Rung by every event of the account's user stream.
     stirred: tokio::sync::Notify,
 }
@@ -145,12 +157,15 @@ impl AccountDesk {
             coins,
             prepared: Mutex::default(),
             unresolved: Mutex::default(),
+            under_way: underway::UnderWay::default(),
             recalled: AtomicBool::new(false),
             unbooked,
             one_way: AtomicBool::new(false),
             empty_since: Mutex::default(),
             others: Mutex::default(),
             room: room::Room::default(),
+            unexplained: Mutex::default(),
+            replaced: Mutex::default(),
             stirred: tokio::sync::Notify::new(),
         }
     }
@@ -197,13 +212,14 @@ impl AccountDesk {
 
     /// How many orders of the account nobody knows the fate of.
     fn unresolved_count(&self) -> usize {
-        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        let coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        coins.values().map(|left| left.count).sum()
     }
 
-    fn set_unresolved(&self, symbol: &Symbol, count: usize) {
+    fn set_unresolved(&self, symbol: &Symbol, left: Unresolved) {
         let mut coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
-        if count > 0 {
-            coins.insert(symbol.clone(), count);
+        if left.count > 0 {
+            coins.insert(symbol.clone(), left);
         } else {
             coins.remove(symbol);
         }
@@ -352,6 +368,25 @@ impl AccountDesk {
         } else {
             coins.remove(symbol);
         }
+    }
+}
+
+/// Orders of one coin nobody knows the fate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Unresolved {
+    count: usize,
+    /// Whether one of them may have opened something.
+    may_open: bool,
+}
+
+impl Unresolved {
+    /// One opening.
+    const OPENING: Self = Self { count: 1, may_open: true };
+    const NONE: Self = Self { count: 0, may_open: false };
+
+    fn add(&mut self, purpose: OrderPurpose) {
+        self.count += 1;
+        self.may_open |= purpose == OrderPurpose::Open;
     }
 }
 

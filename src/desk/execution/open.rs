@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::flat::unclear;
 use super::journal::{Cause, Journaled, Learned};
 use super::protect::Protection;
-use super::{AccountDesk, failed};
+use super::{AccountDesk, Unresolved, failed};
 use crate::desk::guards::{Approved, OpenOrder};
 use crate::domain::{
     ClientOrderId, Direction, OrderPurpose, OrderState, Outcome, OutcomeKind, Price, Quantity, Rule,
@@ -44,6 +44,8 @@ impl AccountDesk {
         if !self.may_open() {
             return would_open(order);
         }
+        // Told before the last look at what forbids it: whoever forbids it sees it, or it sees the ban.
+        let _under_way = self.under_way(&order.symbol, true);
         if let Some(reason) = self.halted(&order.symbol) {
             return refused_by_halt(reason);
         }
@@ -126,9 +128,9 @@ impl AccountDesk {
             }
             crate::exchange::Outcome::Unknown(reason) => {
                 self.learn_failure(&journaled, OrderState::Unknown, &reason).await;
-                self.set_unresolved(&order.symbol, 1);
+                self.set_unresolved(&order.symbol, Unresolved::OPENING);
                 if self.await_evidence(&journaled, order.direction).await {
-                    self.set_unresolved(&order.symbol, 0);
+                    self.set_unresolved(&order.symbol, Unresolved::NONE);
                     return self.after_acceptance(order, &journaled, None).await;
                 }
                 failed(

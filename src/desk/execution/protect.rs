@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use rust_decimal::RoundingStrategy;
 use tokio::time::Instant;
 
 use super::AccountDesk;
 use super::flat::unclear;
-use super::journal::{Cause, Journaled, Learned, Unjournaled};
+use super::journal::{Cause, Journaled, Learned, Unjournaled, in_time};
 use crate::domain::{
-    ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol,
+    ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Timestamp,
 };
 use crate::exchange::{
     AlgoOrder, ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes,
@@ -65,6 +67,18 @@ const EMERGENCY_LOOK: Duration = Duration::from_millis(1500);
 /// Pause between emergency closes.
 const EMERGENCY_PAUSE: Duration = Duration::from_secs(2);
 
+/// An opening's fill is told with a time that lies at most so far before its stop.
+const FILLED_WITHIN: TimeDelta = TimeDelta::minutes(1);
+/// Significant digits of a stop's price where the grid of prices is not known.
+const COARSE_DIGITS: u32 = 4;
+
+/// Why no stop rests behind a position.
+pub(super) struct Unprotected {
+    pub(super) reason: String,
+    /// The price is already beyond where the stop belongs.
+    pub(super) is_beyond: bool,
+}
+
 /// A close that the exchange took.
 pub(super) struct SentClose {
     /// Its name.
@@ -107,27 +121,28 @@ impl AccountDesk {
         trigger: Price,
         naked_since: Instant,
     ) -> Protection {
-        let side = direction.closing_side();
+        match self.try_protect(cause, (symbol, direction), trigger, naked_since).await {
+            Ok(protection) => protection,
+            Err(Unprotected { reason, .. }) => self.emergency(cause, symbol, direction, &reason).await,
+        }
+    }
+
+    /// Like [`Self::protect_at`], but closes nothing.
+    pub(super) async fn try_protect(
+        &self,
+        cause: &Cause,
+        (symbol, direction): (&Symbol, Direction),
+        trigger: Price,
+        naked_since: Instant,
+    ) -> Result<Protection, Unprotected> {
+        let (side, began) = (direction.closing_side(), self.now());
         // A stop protects; it goes out even when the journal cannot take it, or not in time. The alarm says so.
-        let journaled = match self
-            .journal_in_time(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1)
-            .await
-        {
-            Ok(journaled) => Some(journaled),
-            Err(error) => {
-                self.alarm(
-                    Severity::Critical,
-                    format!("{} {symbol}: a stop is placed without a journal entry: {error}", self.name()),
-                );
-                None
-            }
-        };
-        let id = journaled
-            .as_ref()
-            .map_or_else(|| self.name_of(cause, symbol, OrderPurpose::Stop, 1), |order| order.id.clone());
+        let journaled =
+            self.journal_or_alarm(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1).await;
+        let id = journaled.id.clone();
         let deadline = naked_since + NAKED_LIMIT;
         let mut reason = String::new();
-        let (mut in_doubt, mut seen_flat) = (false, false);
+        let (mut in_doubt, mut seen_flat, mut is_beyond) = (false, false, false);
         for pause in STOP_PAUSES {
             tokio::time::sleep(pause).await;
             if Instant::now() >= deadline {
@@ -137,36 +152,56 @@ impl AccountDesk {
                 Placed::Perhaps(why) => {
                     in_doubt = true;
                     if let Some(resting) = self.sighted(symbol, direction).await {
-                        return self.resting(journaled.as_ref(), &id, &resting).await;
+                        return Ok(self.resting(&journaled, &id, &resting).await);
                     }
                     reason = why;
                 }
                 Placed::PositionGone => {
-                    // Right after a fill the exchange may not see the position yet: once is not enough.
-                    if seen_flat && matches!(self.position_of(symbol).await, Ok(None)) {
-                        let why = "no position to protect";
-                        self.stop_learned(journaled.as_ref(), OrderState::Rejected, None, Some(why)).await;
-                        return Protection::Flat;
+                    // Right after a fill the exchange may not see the position yet: once is not enough, and our fills
+                    // have to say the same.
+                    "the exchange sees no position to protect".clone_into(&mut reason);
+                    if seen_flat && matches!(self.position_in_time(symbol).await, Ok(None)) {
+                        let Some(doubt) = self.doubt_about_fill(cause, symbol, began).await else {
+                            let why = "no position to protect";
+                            self.stop_learned(&journaled, OrderState::Rejected, None, Some(why)).await;
+                            return Ok(Protection::Flat);
+                        };
+                        reason = unclear(symbol, &doubt);
                     }
                     seen_flat = true;
-                    "the exchange sees no position to protect".clone_into(&mut reason);
                 }
                 Placed::Breached => {
                     "the price is already beyond the stop".clone_into(&mut reason);
+                    is_beyond = true;
                     break;
                 }
                 Placed::NotYet(why) => reason = why,
             }
         }
         let state = if in_doubt { OrderState::Unknown } else { OrderState::Rejected };
-        self.stop_learned(journaled.as_ref(), state, None, Some(&reason)).await;
-        self.emergency(cause, symbol, direction, &reason).await
+        self.stop_learned(&journaled, state, None, Some(&reason)).await;
+        Err(Unprotected { reason, is_beyond })
+    }
+
+    /// Why a position that is read as gone may be there all the same. Right after an opening its own fill has to be among
+    /// those that add up to nothing.
+    async fn doubt_about_fill(&self, cause: &Cause, symbol: &Symbol, began: Timestamp) -> Option<String> {
+        if let Some(doubt) = self.doubt_in_time(symbol).await {
+            return Some(doubt);
+        }
+        let Cause::Cycle(_) = cause else { return None };
+        let since = began.checked_sub_signed(FILLED_WITHIN).unwrap_or(began);
+        match in_time(self.shared.store.fills_since(self.name(), since)).await {
+            Ok(fills) if fills.iter().any(|fill| &fill.symbol == symbol) => None,
+            Ok(_) => Some("the fill of its opening is not told yet".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// A stop was seen resting: ours, or another one that protects as well.
     async fn resting(
         &self,
-        order: Option<&Journaled>,
+        order: &Journaled,
         id: &ClientOrderId,
         resting: &(AlgoOrder, Price),
     ) -> Protection {
@@ -179,15 +214,18 @@ impl AccountDesk {
         Protection::Resting { trigger: *trigger, order: None }
     }
 
-    /// The trigger this account's terms put behind an entry, on the price grid, rounded towards the entry.
+    /// The trigger this account's terms put behind an entry, on the price grid, rounded towards the entry. Where nobody
+    /// knows the grid, to so few digits that it is on the grid of every usual contract.
     pub(super) fn trigger_for(&self, symbol: &Symbol, direction: Direction, entry: Price) -> Option<Price> {
         let exact = self.terms.stop_distance.stop_from(entry, direction)?;
         let toward = match direction {
             Direction::Long => Toward::Higher,
             Direction::Short => Toward::Lower,
         };
-        let rules = self.shared.rules_of(symbol)?;
-        rules.round_price(exact, toward).ok()
+        match self.shared.rules_of_stop(symbol) {
+            Some(rules) => rules.round_price(exact, toward).ok(),
+            None => coarsely(exact, toward),
+        }
     }
 
     async fn try_stop(
@@ -238,7 +276,7 @@ impl AccountDesk {
     }
 
     /// Closes at market what cannot be protected, unless a stop whose answer was lost has come to rest since.
-    async fn emergency(
+    pub(super) async fn emergency(
         &self,
         cause: &Cause,
         symbol: &Symbol,
@@ -332,25 +370,10 @@ impl AccountDesk {
         {
             Ok(order) => order,
             Err(Unjournaled::Store(error @ StoreError::DuplicateOrder(_))) => return Err(error.to_string()),
+            // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
             Err(error) => {
-                // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
-                self.alarm(
-                    Severity::Critical,
-                    format!(
-                        "{} {}: a close is sent without a journal entry: {error}",
-                        self.name(),
-                        position.symbol
-                    ),
-                );
-                Journaled {
-                    id: self.name_of(cause, &position.symbol, purpose, attempt),
-                    cause: cause.clone(),
-                    symbol: position.symbol.clone(),
-                    purpose,
-                    side,
-                    quantity: Some(position.quantity),
-                    price: None,
-                }
+                let size = (Some(position.quantity), None);
+                self.without_entry(cause, &position.symbol, (purpose, side), size, attempt, &error)
             }
         };
         let request = MarketOrder {
@@ -410,19 +433,47 @@ impl AccountDesk {
 
     async fn stop_learned(
         &self,
-        order: Option<&Journaled>,
+        order: &Journaled,
         state: OrderState,
         algo_id: Option<i64>,
         error: Option<&str>,
     ) {
-        if let Some(order) = order {
-            // No price: a stop has none before it is executed, and its trigger is in the journal.
-            let learned = Learned {
-                exchange_id: algo_id.map(|id| id.to_string()),
-                error: error.map(str::to_owned),
-                ..Learned::default()
-            };
-            self.learn(order, state, learned).await;
+        // No price: a stop has none before it is executed, and its trigger is in the journal.
+        let learned = Learned {
+            exchange_id: algo_id.map(|id| id.to_string()),
+            error: error.map(str::to_owned),
+            ..Learned::default()
+        };
+        self.learn(order, state, learned).await;
+    }
+}
+
+/// A price with few digits on the given side of it.
+fn coarsely(price: Price, toward: Toward) -> Option<Price> {
+    let strategy = match toward {
+        Toward::Lower => RoundingStrategy::ToZero,
+        Toward::Higher => RoundingStrategy::AwayFromZero,
+    };
+    Price::new(price.value().round_sf_with_strategy(COARSE_DIGITS, strategy)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_without_a_known_grid_keeps_few_digits_on_the_side_of_the_entry() {
+        for (exact, lower, higher) in [
+            ("59842.6234", "59840", "59850"),
+            ("0.351249", "0.3512", "0.3513"),
+            ("0.000012345", "0.00001234", "0.00001235"),
+            ("1.5", "1.5", "1.5"),
+            ("123456", "123400", "123500"),
+        ] {
+            for (toward, expected) in [(Toward::Lower, lower), (Toward::Higher, higher)] {
+                let coarse = coarsely(exact.parse().unwrap(), toward).unwrap();
+                assert_eq!(coarse, expected.parse().unwrap(), "{exact} {toward:?}");
+            }
         }
     }
 }

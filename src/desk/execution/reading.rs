@@ -1,16 +1,20 @@
 //! Reading an account, and booking what the exchange executed for it and moved in its wallet.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use super::AccountDesk;
+use super::journal::in_time;
 use crate::domain::{
     AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Timestamp, Usdt,
 };
 use crate::exchange::{AccountBalance, AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
 use crate::store::{Fill, LedgerKind, LedgerRow};
 
+/// How long booking the fills of one coin may take.
+const BOOK_TIME: Duration = Duration::from_secs(4);
 /// The most bookings one answer holds; after a full one there may be more.
 const INCOME_PAGE: usize = 1000;
 /// How far before the last known funding a catch-up begins: the coins of one funding time are booked one after another.
@@ -76,7 +80,7 @@ impl AccountDesk {
 
     async fn described(&self, position: ExchangePosition, stops: &[AlgoOrder]) -> Position {
         let stop = stops.iter().filter(|stop| covers(stop, &position)).find_map(protective);
-        let opened_at = match self.shared.store.opened_at(self.name(), &position.symbol).await {
+        let opened_at = match in_time(self.shared.store.opened_at(self.name(), &position.symbol)).await {
             Ok(Some(at)) => Some(at),
             Ok(None) => position.updated_at,
             Err(error) => {
@@ -99,8 +103,18 @@ impl AccountDesk {
     }
 
     /// Stores every fill of a coin that is not stored yet, with its commission and realised profit. Returns the
-    /// realised profit and loss of the newly stored fills.
+    /// realised profit and loss of the newly stored fills; `None` when they could not be read, or not in time: whoever
+    /// holds the coin must not keep it for the books alone.
     pub(super) async fn book_fills(&self, symbol: &Symbol) -> Option<Usdt> {
+        let Ok(booked) = tokio::time::timeout(BOOK_TIME, self.book_new_fills(symbol)).await else {
+            tracing::warn!(account = %self.name(), %symbol, "fills could not be booked in time; they are booked at the next reading");
+            self.set_unbooked(symbol, true);
+            return None;
+        };
+        booked
+    }
+
+    async fn book_new_fills(&self, symbol: &Symbol) -> Option<Usdt> {
         let from = match self.shared.store.last_fill_id(self.name(), symbol).await {
             Ok(last) => TradesFrom::Id(next_trade(last)),
             Err(error) => {
@@ -172,13 +186,15 @@ impl AccountDesk {
             at: fill.at,
         };
         let store = &self.shared.store;
-        let results = [
-            store.add_fill(&stored).await.map(|_| ()),
-            store.add_ledger(&commission).await.map(|_| ()),
-            store.add_ledger(&realised).await.map(|_| ()),
-        ];
+        // All three are handed over before any is waited for, the fill last: where it is, its money is.
+        let results = tokio::join!(
+            biased;
+            store.add_ledger(&commission),
+            store.add_ledger(&realised),
+            store.add_fill(&stored),
+        );
         let mut booked = true;
-        for error in results.into_iter().filter_map(Result::err) {
+        for error in [results.0, results.1, results.2].into_iter().filter_map(Result::err) {
             tracing::error!(account = %self.name(), %error, "a fill could not be booked");
             booked = false;
         }

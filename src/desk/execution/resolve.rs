@@ -8,9 +8,9 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use rust_decimal::Decimal;
 
-use super::AccountDesk;
-use super::journal::{Cause, Journaled, Learned};
+use super::journal::{Cause, Journaled, Learned, in_time};
 use super::reading::next_trade;
+use super::{AccountDesk, Unresolved};
 use crate::domain::{Direction, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Usdt};
 use crate::exchange::{AlgoOrder, AlgoStatus, Fill, OrderReport, TradesFrom};
 use crate::store::StoredOrder;
@@ -29,6 +29,9 @@ const QUESTIONS: [Duration; 9] = [
 ];
 /// Time one question may take: a lost one must not hide what the next would see.
 const QUESTION_TIME: Duration = Duration::from_millis(1500);
+
+/// How long questions about the orders of one coin may keep it from others.
+const COIN_TIME: Duration = Duration::from_secs(4);
 
 /// "Not found" proves absence only after the request window has closed and late copies are refused
 /// (3 s window, plus 180 s for queueing behind the gateway).
@@ -63,23 +66,23 @@ impl AccountDesk {
         if self.recalled.load(Ordering::SeqCst) {
             return;
         }
-        match self.shared.store.unresolved_orders().await {
+        match in_time(self.shared.store.unresolved_orders()).await {
             Ok(open) => {
                 self.recalled.store(true, Ordering::SeqCst);
-                let mut counts: BTreeMap<&Symbol, usize> = BTreeMap::new();
+                let mut counts: BTreeMap<&Symbol, Unresolved> = BTreeMap::new();
                 let open = open.iter().map(|order| &order.intent);
                 for order in open.filter(|order| &order.account == self.name() && is_of_market(order.purpose))
                 {
-                    *counts.entry(&order.symbol).or_default() += 1;
+                    counts.entry(&order.symbol).or_default().add(order.purpose);
                 }
-                for (symbol, count) in counts {
-                    self.set_unresolved(symbol, count);
+                for (symbol, left) in counts {
+                    self.set_unresolved(symbol, left);
                 }
             }
             Err(error) => {
                 tracing::error!(account = %self.name(), %error, "unresolved orders could not be read from the journal");
                 for symbol in &self.terms.symbols {
-                    self.set_unresolved(symbol, 1);
+                    self.set_unresolved(symbol, Unresolved::OPENING);
                 }
             }
         }
@@ -108,13 +111,37 @@ impl AccountDesk {
         join_all(by_coin.iter().map(|(symbol, orders)| async move {
             // A coin somebody works on has its orders in hand, and its own opinion of what is unresolved.
             let Ok(_coin) = self.try_hold_coin(symbol) else { return };
-            let mut left = 0;
-            for stored in orders {
-                left += usize::from(!self.resolve(stored).await);
+            // A question that hangs must not keep the coin from whoever has to protect it; what was not answered by then
+            // is as unresolved as before.
+            match tokio::time::timeout(COIN_TIME, self.resolve_all(orders)).await {
+                Ok(left) => self.set_unresolved(symbol, left),
+                Err(_elapsed) => {
+                    tracing::warn!(account = %self.name(), %symbol, "what became of its orders could not be asked in time");
+                }
             }
-            self.set_unresolved(symbol, left);
         }))
         .await;
+    }
+
+    /// Asks about the orders of one coin, stops side by side; returns those that stay in doubt.
+    async fn resolve_all(&self, orders: &[StoredOrder]) -> Unresolved {
+        let (market, stops): (Vec<_>, Vec<_>) =
+            orders.iter().partition(|stored| is_of_market(stored.intent.purpose));
+        let market = async {
+            let mut left = Unresolved::NONE;
+            for stored in market {
+                if !self.resolve(stored).await {
+                    left.add(stored.intent.purpose);
+                }
+            }
+            left
+        };
+        let (mut left, known) =
+            tokio::join!(market, join_all(stops.iter().map(|stored| self.resolve(stored))));
+        for (stored, _) in stops.iter().zip(known).filter(|(_, is_known)| !is_known) {
+            left.add(stored.intent.purpose);
+        }
+        left
     }
 
     /// Returns whether the order's fate is known now.
@@ -219,10 +246,20 @@ impl AccountDesk {
         for fill in fills.into_iter().filter(|fill| fill.side == order.side) {
             by_order.entry(fill.order_id).or_default().push(fill);
         }
-        let found = by_order.into_iter().find_map(|(id, fills)| {
+        let candidates = by_order.into_iter().filter_map(|(id, fills)| {
             let (quantity, price) = executed(&fills)?;
             (Some(quantity) == order.quantity).then_some((id, quantity, price))
         });
+        let mut found = None;
+        for candidate in candidates {
+            // A stop that fired in its place trades the same: the exchange's own word on the name goes before the size.
+            let report = self.client.order_by_number(&order.symbol, candidate.0).await;
+            let name = report.ok().flatten().and_then(|report| report.client_order_id);
+            if name.is_none_or(|name| name == order.id) {
+                found = Some(candidate);
+                break;
+            }
+        }
         let Some((id, quantity, price)) = found else { return false };
         let learned = Learned {
             exchange_id: Some(id.to_string()),
@@ -319,7 +356,6 @@ impl AccountDesk {
             error: None,
         };
         self.learn(order, OrderState::Filled, learned).await;
-        self.book_fills(&order.symbol).await;
         let realised = fills.iter().fold(Usdt::ZERO, |sum, fill| sum + fill.realised);
         let trigger = stop.trigger.map_or_else(|| "its price".to_owned(), |trigger| trigger.to_string());
         let text = format!(
@@ -329,6 +365,7 @@ impl AccountDesk {
             realised.value().round_dp(2)
         );
         self.alarm(Severity::Warning, text);
+        self.book_fills(&order.symbol).await;
     }
 
     fn absence_is_proven(&self, stored: &StoredOrder) -> bool {

@@ -4,11 +4,16 @@
 //! reduce-only stop of the position's size at the new price, which may rest beside others. Once it is seen, the old
 //! stop goes, the new whole one comes, and the bridge goes.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::AccountDesk;
-use super::journal::{Cause, Learned};
+use super::journal::{Cause, Learned, Unjournaled, in_time};
 use super::protect::{Protection, SIGHTINGS};
 use super::reading::covers;
-use super::watch::Finding;
+use super::watch::{Finding, left_behind};
 use crate::domain::{
     ClientOrderId, Direction, OrderPurpose, OrderState, Position, Price, Severity, Symbol, Timestamp,
 };
@@ -29,18 +34,48 @@ impl From<String> for Unlaid {
     }
 }
 
+/// How often the guardian replaced, or tried to replace, a stop that protects one position.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    /// Another entry is another position, or one that was changed: its stop belongs elsewhere.
+    of: Option<(Direction, Price)>,
+    /// When, and whether another stop came to rest.
+    tries: Vec<(Instant, bool)>,
+}
+
+impl Replaced {
+    fn allow(&mut self, position: &ExchangePosition) -> bool {
+        let of = Some((position.direction, position.entry));
+        if self.of != of {
+            *self = Self { of, tries: Vec::new() };
+        }
+        self.tries.retain(|(at, _)| at.elapsed() < REPLACED_WITHIN);
+        let done = self.tries.iter().filter(|(_, is_done)| *is_done).count();
+        done < MOST_REPLACED && self.tries.len() < MOST_TRIED
+    }
+
+    fn note(&mut self, is_done: bool) {
+        self.tries.push((Instant::now(), is_done));
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
+/// So often the guardian replaces a stop that protects, for one and the same position and within [`REPLACED_WITHIN`].
+const MOST_REPLACED: usize = 4;
+/// So often it tries to, when the exchange does not let it.
+const MOST_TRIED: usize = 40;
+/// After so long the earlier times do not count any more.
+const REPLACED_WITHIN: Duration = Duration::from_hours(1);
 /// A stop may lie this share of its configured distance away from where it should be.
 const PLACE_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
-/// How many orders of a coin are looked through for the operator's last word on its stop.
-pub(super) const ORDERS_BACK: u32 = 50;
 
 impl AccountDesk {
     /// Puts the stop of a position where an operator wants it.
     pub async fn move_stop(&self, cause: &Cause, symbol: &Symbol, trigger: Price) -> Result<String, String> {
         let _coin = self.hold_coin(symbol).await;
+        let _under_way = self.under_way(symbol, false);
         if self.is_dry() {
             return Err("dry-run is on: no order is sent".to_owned());
         }
@@ -60,7 +95,8 @@ impl AccountDesk {
     /// Whether a stop may rest at this price: on the exchange's grid, not beyond the mark, and before liquidation.
     fn check_stop_price(&self, position: &ExchangePosition, trigger: Price) -> Result<(), String> {
         let symbol = &position.symbol;
-        let rules = self.shared.rules_of(symbol).ok_or("the exchange's rules for this coin are not known")?;
+        let rules =
+            self.shared.rules_of_stop(symbol).ok_or("the exchange's rules for this coin are not known")?;
         rules.check_trigger(trigger).map_err(|violation| violation.to_string())?;
         let long = position.direction == Direction::Long;
         let (side, mark) = (if long { "below" } else { "above" }, position.mark);
@@ -140,10 +176,18 @@ impl AccountDesk {
             StopSize::WholePosition => None,
             StopSize::ReduceOnly(quantity) => Some(quantity),
         };
-        let order = self
-            .journal(cause, &position.symbol, OrderPurpose::Stop, side, (quantity, Some(trigger)), attempt)
-            .await
-            .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?;
+        let (purpose, size_and_price) = (OrderPurpose::Stop, (quantity, Some(trigger)));
+        let order = match cause {
+            // Without its entry nobody would know later that the operator wanted it there.
+            Cause::Operator(_) => {
+                in_time(self.journal(cause, &position.symbol, purpose, side, size_and_price, attempt))
+                    .await
+                    .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?
+            }
+            Cause::Cycle(_) | Cause::Guardian(_) => {
+                self.journal_or_alarm(cause, &position.symbol, purpose, side, size_and_price, attempt).await
+            }
+        };
         let stop = StopOrder {
             symbol: position.symbol.clone(),
             side,
@@ -197,55 +241,69 @@ impl AccountDesk {
         left
     }
 
-    /// What an operator last said about the stop of the position that is open now.
+    /// What an operator last said about the stop of the position that is open now, if it may still rest there.
     pub(super) async fn moved_trigger(&self, position: &ExchangePosition) -> Option<Price> {
-        let (store, symbol) = (&self.shared.store, &position.symbol);
-        let read = tokio::try_join!(
-            store.orders_of(self.name(), symbol, ORDERS_BACK),
-            store.present_began(self.name(), symbol)
-        );
-        match read {
-            Ok((orders, Some(began))) => operators_word(&orders, position, began),
-            // No fill of ours says when it began: nobody knows of which position an operator spoke.
-            Ok((_, None)) => None,
+        match self.word_on(position).await {
+            Ok(word) => word.filter(|trigger| loses(position, *trigger)),
             Err(error) => {
+                let symbol = &position.symbol;
                 tracing::error!(account = %self.name(), %symbol, %error, "the journal of a coin could not be read");
                 None
             }
         }
     }
 
-    /// Whether a resting stop lies where it should: within a fifth of the configured distance, or where an operator put
-    /// it.
+    /// What an operator last said about the stop of the position that is open now, wherever the price is by now.
+    async fn word_on(&self, position: &ExchangePosition) -> Result<Option<Price>, Unjournaled> {
+        let (store, symbol) = (&self.shared.store, &position.symbol);
+        in_time(async {
+            // No fill of ours says when it began: nobody knows of which position an operator spoke.
+            let Some(began) = store.present_began(self.name(), symbol).await? else { return Ok(None) };
+            let orders = store.orders_since(self.name(), symbol, began).await?;
+            Ok(operators_word(&orders, position, began))
+        })
+        .await
+    }
+
+    /// Whether a resting stop is as it should be: triggered by the mark price and nothing else, and within a fifth of the
+    /// configured distance, or where an operator put it, whoever placed it there.
     async fn is_well_placed(&self, stop: &AlgoOrder, position: &ExchangePosition) -> bool {
         let Some(trigger) = stop.trigger else { return false };
+        if !stop.is_by_mark() {
+            return false;
+        }
         if is_near(position, trigger, self.terms.stop_distance.share()) {
             return true;
         }
-        let Some(id) = &stop.client_order_id else { return false };
-        match self.shared.store.order(id).await {
-            Ok(order) => order.is_some_and(|order| matches!(order.intent.origin, Origin::Operator { .. })),
-            Err(error) => {
-                tracing::error!(order = %id, %error, "a stop could not be looked up in the journal");
-                // Unknown is no reason to touch a stop that protects.
-                true
+        let looked = in_time(async {
+            let Some(id) = &stop.client_order_id else { return Ok(None) };
+            self.shared.store.order(id).await
+        })
+        .await;
+        let is_said = match (looked, self.word_on(position).await) {
+            (Ok(order), Ok(word)) => {
+                let is_his =
+                    order.is_some_and(|order| matches!(order.intent.origin, Origin::Operator { .. }));
+                Ok(is_his || word == Some(trigger))
             }
-        }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+        is_said.unwrap_or_else(|error| {
+            tracing::error!(account = %self.name(), symbol = %position.symbol, %error, "a stop could not be looked up in the journal");
+            // Unknown is no reason to touch a stop that protects.
+            true
+        })
     }
 
     /// The positions whose stops have to be looked at closely: not exactly one, or one that is not as it should be.
     pub async fn odd_stops(&self, positions: &[Position], stops: &[AlgoOrder]) -> Vec<Symbol> {
-        let mut odd = Vec::new();
-        for position in positions {
+        let odd = positions.iter().map(|position| async move {
             let mine: Vec<&AlgoOrder> =
                 stops.iter().filter(|stop| stop.symbol == position.symbol && is_stop(stop)).collect();
             let seen = as_seen(position);
-            if mine
-                .iter()
-                .filter_map(|stop| stop.client_order_id.as_ref())
-                .any(|id| self.is_of_another_desk(id))
-            {
-                continue;
+            let mut names = mine.iter().filter_map(|stop| stop.client_order_id.as_ref());
+            if names.any(|id| self.is_of_another_desk(id)) {
+                return None;
             }
             let is_fine = match mine.as_slice() {
                 // Without any, it is the naked repair's matter.
@@ -255,16 +313,15 @@ impl AccountDesk {
                 }
                 _ => false,
             };
-            if !is_fine {
-                odd.push(position.symbol.clone());
-            }
-        }
-        odd
+            (!is_fine).then(|| position.symbol.clone())
+        });
+        futures_util::future::join_all(odd).await.into_iter().flatten().collect()
     }
 
     /// Looks again, with the coin in hand, and leaves exactly one stop over the whole position at its place.
     pub async fn repair_stop(&self, symbol: &Symbol) -> Finding {
-        let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
+        let Ok(_coin) = self.wait_for_coin(symbol).await else { return Finding::Busy };
+        let _under_way = self.under_way(symbol, false);
         let (position, stops) = match self.position_and_stops(symbol).await {
             Ok((Some(position), stops)) => (position, stops),
             Ok((None, _)) => return Finding::Nothing,
@@ -301,11 +358,31 @@ impl AccountDesk {
         let Some(wanted) = wanted else {
             return Finding::Unrepaired("no stop price can be computed".to_owned());
         };
+        if !loses(&position, wanted) && !self.opened_by_us(&position).await {
+            return Finding::Left(format!(
+                "its stop is not as it should be ({seen}); {}",
+                left_behind(wanted)
+            ));
+        }
+        // What protects is not taken away again and again, whatever keeps it from being as it should be.
+        let protects = resting.iter().any(|stop| covers(stop, &position));
+        if protects && !self.may_replace(&position) {
+            return Finding::Unrepaired(format!(
+                "its stop was replaced again and again and is still not as it should be ({seen}, wanted at {wanted}); it is left so for an hour: look who changes it"
+            ));
+        }
         let cause = self.guardian_cause("stop");
-        match self.replace_stop(&cause, &position, &stops, wanted).await {
+        let replaced = self.replace_stop(&cause, &position, &stops, wanted).await;
+        if protects {
+            self.note_replaced(&position, replaced.is_ok());
+        }
+        match replaced {
             Ok(_) => Finding::Repaired(format!(
                 "its stop was not as it should be ({seen}); one rests at {wanted} now"
             )),
+            Err(unlaid) if unlaid.would_trigger && !self.opened_by_us(&position).await => {
+                Finding::Left(format!("its stop is not as it should be ({seen}); {}", left_behind(wanted)))
+            }
             Err(unlaid) if unlaid.would_trigger => {
                 // What was to be risked at most is lost already; waiting for the odd stop would only lose more.
                 let why = format!(
@@ -317,6 +394,17 @@ impl AccountDesk {
                 Finding::Unrepaired(format!("its stop is not as it should be ({seen}): {reason}"))
             }
         }
+    }
+
+    /// Whether the guardian may replace a stop that protects once more.
+    fn may_replace(&self, position: &ExchangePosition) -> bool {
+        let mut tries = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.entry(position.symbol.clone()).or_default().allow(position)
+    }
+
+    fn note_replaced(&self, position: &ExchangePosition, is_done: bool) {
+        let mut tries = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.entry(position.symbol.clone()).or_default().note(is_done);
     }
 
     /// Closes a position at market that cannot have the stop it should have. The caller holds the coin.
@@ -361,8 +449,7 @@ fn is_near(position: &ExchangePosition, trigger: Price, distance: Decimal) -> bo
     (away - distance).abs() <= distance * PLACE_TOLERANCE
 }
 
-/// The operator's last word about this position: said since it began, about a stop that closes it, at a price that would
-/// not trigger at once.
+/// The operator's last word about this position: said since it began, about a stop that closes it.
 fn operators_word(
     newest_first: &[StoredOrder],
     position: &ExchangePosition,
@@ -378,7 +465,7 @@ fn operators_word(
             | (OrderPurpose::Stop, OrderState::Filled) => return None,
             (OrderPurpose::Stop, _) if is_moved => {
                 let closes = order.intent.side == position.direction.closing_side();
-                return order.intent.trigger.filter(|trigger| closes && loses(position, *trigger));
+                return order.intent.trigger.filter(|_| closes);
             }
             (OrderPurpose::Stop, _) => {}
         }
@@ -387,7 +474,7 @@ fn operators_word(
 }
 
 /// Whether a price lies where the position would have lost.
-fn loses(position: &ExchangePosition, trigger: Price) -> bool {
+pub(super) fn loses(position: &ExchangePosition, trigger: Price) -> bool {
     match position.direction {
         Direction::Long => trigger < position.mark,
         Direction::Short => trigger > position.mark,

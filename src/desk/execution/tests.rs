@@ -1,6 +1,7 @@
 //! Books and recovery of one account, against an exchange that gives set answers and remembers what it was asked.
 
 mod standing;
+mod watching;
 
 use std::sync::Mutex as StdMutex;
 use std::time::Duration;
@@ -53,7 +54,13 @@ impl Fake {
         async fn answer(State(fake): State<Fake>, request: Request) -> Response {
             let (path, query) =
                 (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
-            let body = fake.answers.lock().unwrap().get(path.as_str()).cloned();
+            // A question for an order by its number may have an answer of its own.
+            let by_number = query.contains("orderId=").then(|| format!("{path}?orderId"));
+            let body = {
+                let answers = fake.answers.lock().unwrap();
+                let by_number = by_number.and_then(|path| answers.get(path.as_str()).cloned());
+                by_number.or_else(|| answers.get(path.as_str()).cloned())
+            };
             fake.asked.lock().unwrap().push((path, query));
             match body {
                 Some(body) => Response::new(Body::from(body)),
@@ -107,6 +114,7 @@ impl Room {
             ending: tokio_util::sync::CancellationToken::new(),
             halts: Arc::default(),
             rules: Arc::default(),
+            last_rules: Arc::default(),
         };
         let terms = AccountTerms {
             name: AccountName::new("a").unwrap(),

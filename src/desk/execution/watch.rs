@@ -1,13 +1,14 @@
 //! What the guardian may ask of an account's hands.
 
-use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::journal::Cause;
+use super::journal::{Cause, in_time};
 use super::protect::Protection;
-use super::{AccountDesk, Seen, is_ours};
-use crate::domain::{ClientOrderId, Event, Symbol, Usdt};
+use super::restop::loses;
+use super::{AccountDesk, Busy, Seen, is_ours};
+use crate::domain::{ClientOrderId, Event, Price, Symbol, Usdt};
 use crate::exchange::{ExchangeError, ExchangePosition};
 
 /// What looking at a position without a stop led to.
@@ -21,6 +22,20 @@ pub enum Finding {
     Repaired(String),
     /// Still without a stop, and why.
     Unrepaired(String),
+    /// An operator has to decide, and why; nothing is sent meanwhile.
+    Left(String),
+}
+
+/// How long a repair waits for the coin.
+const COIN_TIME: Duration = Duration::from_secs(15);
+/// How long a position without a stop waits for the exchange's rules.
+const RULES_TIME: Duration = Duration::from_secs(2);
+
+/// What is said of a position that is beyond its stop and not ours.
+pub(super) fn left_behind(trigger: Price) -> String {
+    format!(
+        "another hand opened it, and the price is already beyond where its stop belongs ({trigger}); it is not closed: close it, or put a stop where it may rest"
+    )
 }
 
 impl AccountDesk {
@@ -31,7 +46,7 @@ impl AccountDesk {
 
     /// Looks again at a position that seemed to have no stop, and gives it one.
     pub async fn repair_naked(&self, symbol: &Symbol) -> Finding {
-        let Ok(_coin) = self.try_hold_coin(symbol) else { return Finding::Busy };
+        let Ok(_coin) = self.wait_for_coin(symbol).await else { return Finding::Busy };
         let (position, stops) =
             match tokio::try_join!(self.client.held(), self.client.open_algo_orders(Some(symbol))) {
                 Ok((held, stops)) => (held.of(symbol).map(Option::<&ExchangePosition>::cloned), stops),
@@ -48,33 +63,77 @@ impl AccountDesk {
         if self.is_dry() {
             return Finding::Unrepaired("dry-run sends no order".to_owned());
         }
-        // A start without the exchange's rules may find positions: their stops need the rules first.
-        if self.shared.rules_of(symbol).is_none()
-            && let Err(error) = self.learn_rules().await
+        let seen_at = Instant::now();
+        // Rules make the price exact; without them it is coarse, and nothing waits for them long.
+        if self.shared.rules_of_stop(symbol).is_none()
+            && !matches!(tokio::time::timeout(RULES_TIME, self.learn_rules()).await, Ok(Ok(())))
         {
-            return Finding::Unrepaired(format!("the rules of {symbol} cannot be read: {error}"));
+            tracing::warn!(account = %self.name(), %symbol, "a stop is placed without the exchange's rules");
         }
-        let cause = self.guardian_cause("naked");
-        let (naked, seen_at) = ((symbol, position.direction), Instant::now());
-        let protection = match self.moved_trigger(&position).await {
-            Some(moved) => self.protect_at(&cause, naked, moved, seen_at).await,
-            None => self.protect(&cause, naked, position.entry, seen_at).await,
-        };
-        match protection {
-            Protection::Resting { trigger, .. } => Finding::Repaired(format!("one rests at {trigger} now")),
-            Protection::Flat => Finding::Nothing,
-            Protection::Emptied { reason, .. } => {
+        let _under_way = self.under_way(symbol, false);
+        match self.give_stop(&position, seen_at).await {
+            Ok(Protection::Resting { trigger, .. }) => {
+                Finding::Repaired(format!("one rests at {trigger} now"))
+            }
+            Ok(Protection::Flat) => Finding::Nothing,
+            Ok(Protection::Emptied { reason, .. }) => {
                 self.book_fills(symbol).await;
                 Finding::Repaired(format!("{reason}; closed at market"))
             }
-            Protection::Naked { reason } => Finding::Unrepaired(reason),
+            Ok(Protection::Naked { reason }) => Finding::Unrepaired(reason),
+            Err(reason) => Finding::Left(reason),
         }
+    }
+
+    /// A stop where the operator or the terms want it, or a close. Not so what another hand opened and the price has left
+    /// behind already: that is an operator's to decide, and the error says so.
+    async fn give_stop(&self, position: &ExchangePosition, seen_at: Instant) -> Result<Protection, String> {
+        let (symbol, direction, cause) = (&position.symbol, position.direction, self.guardian_cause("naked"));
+        let wanted = match self.moved_trigger(position).await {
+            Some(moved) => Some(moved),
+            None => self.trigger_for(symbol, direction, position.entry),
+        };
+        let Some(trigger) = wanted else {
+            return Ok(self.protect(&cause, (symbol, direction), position.entry, seen_at).await);
+        };
+        if !loses(position, trigger) && !self.opened_by_us(position).await {
+            return Err(left_behind(trigger));
+        }
+        match self.try_protect(&cause, (symbol, direction), trigger, seen_at).await {
+            Ok(protection) => Ok(protection),
+            Err(failure) if failure.is_beyond && !self.opened_by_us(position).await => {
+                Err(left_behind(trigger))
+            }
+            Err(failure) => Ok(self.emergency(&cause, symbol, direction, &failure.reason).await),
+        }
+    }
+
+    /// Whether an opening of ours made a position, as far as anybody can tell; the caller holds the coin.
+    pub(super) async fn opened_by_us(&self, position: &ExchangePosition) -> bool {
+        let symbol = &position.symbol;
+        if self.is_unresolved(symbol) {
+            return true;
+        }
+        self.book_fills(symbol).await;
+        let side = position.direction.opening_side();
+        in_time(self.shared.store.is_opened_by_us(self.name(), symbol, side)).await.unwrap_or_else(|error| {
+            tracing::error!(account = %self.name(), %symbol, %error, "who opened a position could not be read");
+            true
+        })
+    }
+
+    /// Whatever has the coin lets go of it soon, chores above all: a repair is worth waiting for it.
+    pub(super) async fn wait_for_coin(
+        &self,
+        symbol: &Symbol,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Busy> {
+        tokio::time::timeout(COIN_TIME, self.hold_coin(symbol)).await.map_err(|_elapsed| Busy)
     }
 
     /// Reads filters and limits of all coins, for every account: they are public.
     pub(in crate::desk) async fn learn_rules(&self) -> Result<(), ExchangeError> {
         let rules = self.client.exchange_info().await?;
-        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.shared.keep_rules(rules).await;
         Ok(())
     }
 

@@ -132,6 +132,8 @@ impl Floor {
         });
         let mut doubts = account.unclear_coins(&held, !is_proven).await;
         doubts.extend(held.unreadable);
+        // What an opening may still bring is not flat yet.
+        doubts.extend(account.openings_in_doubt());
         doubts.retain(|symbol, _| self.is_covered(account, symbol));
         let positions = held.positions.into_iter();
         let positions = positions.filter(|position| self.is_covered(account, &position.symbol)).collect();

@@ -27,6 +27,8 @@ fn stop() -> AlgoOrder {
         quantity: None,
         close_position: true,
         reduce_only: false,
+        working_type: Some("MARK_PRICE".into()),
+        price_protect: Some(false),
         order_id: None,
         created_at: None,
     }
@@ -78,6 +80,33 @@ fn only_a_live_market_stop_is_one() {
     assert!(is_stop(&stop()));
     assert!(!is_stop(&AlgoOrder { kind: Untrusted::new("TAKE_PROFIT_MARKET"), ..stop() }));
     assert!(!is_stop(&AlgoOrder { status: AlgoStatus::Canceled, ..stop() }));
+}
+
+#[test]
+fn a_stop_that_another_price_triggers_or_that_waits_in_a_wild_market_is_not_as_ours() {
+    assert!(stop().is_by_mark());
+    assert!(AlgoOrder { working_type: None, price_protect: None, ..stop() }.is_by_mark(), "not told");
+    assert!(!AlgoOrder { working_type: Some("CONTRACT_PRICE".into()), ..stop() }.is_by_mark());
+    assert!(!AlgoOrder { price_protect: Some(true), ..stop() }.is_by_mark());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_protects_is_replaced_a_few_times_and_then_left_until_its_position_changes() {
+    let (position, mut tries) = (as_seen(&long_position()), Replaced::default());
+    for _ in 0..MOST_REPLACED {
+        assert!(tries.allow(&position));
+        tries.note(true);
+    }
+    assert!(!tries.allow(&position));
+    let added_to = ExchangePosition { entry: price("60001"), ..position.clone() };
+    assert!(tries.allow(&added_to), "its stop belongs elsewhere by now");
+    for _ in 0..MOST_TRIED {
+        assert!(tries.allow(&position));
+        tries.note(false);
+    }
+    assert!(!tries.allow(&position), "nor is it tried without end");
+    tokio::time::advance(REPLACED_WITHIN).await;
+    assert!(tries.allow(&position));
 }
 
 #[test]
@@ -135,7 +164,6 @@ fn an_operators_last_word_on_a_stop_holds_until_the_position_ends() {
     assert_eq!(said(std::slice::from_ref(&word)), Some(price("55000")));
     let later = began + chrono::TimeDelta::milliseconds(1);
     assert_eq!(operators_word(std::slice::from_ref(&word), &position, later), None, "of an earlier position");
-    assert_eq!(said(&[order(Stop, Accepted, true, "60000")]), None, "it would trigger at once");
     let short = ExchangePosition { mark: price("50000"), ..short_position() };
     assert_eq!(operators_word(std::slice::from_ref(&word), &short, began), None, "of the other side");
     assert_eq!(after(order(Stop, Cancelled, true, "56000")), Some(price("56000")), "a newer word counts");

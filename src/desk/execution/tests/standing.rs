@@ -129,9 +129,9 @@ async fn an_account_is_busy_while_a_coin_is_held_or_an_orders_fate_is_unknown() 
     assert!(room.desk.is_busy());
     drop(held);
     assert!(!room.desk.is_busy());
-    room.desk.set_unresolved(&btc(), 1);
+    room.desk.set_unresolved(&btc(), Unresolved::OPENING);
     assert!(room.desk.is_busy());
-    room.desk.set_unresolved(&btc(), 0);
+    room.desk.set_unresolved(&btc(), Unresolved::NONE);
     assert!(!room.desk.is_busy());
 }
 
