@@ -96,13 +96,10 @@ impl Engine {
                 MarginType::Cross => account.cross_wallet,
             };
             clearing = liquidation_clearing(left, notional, settings.margin);
-            account.cross_wallet += clearing;
         }
-        for (kind, amount) in [
-            (IncomeKind::RealizedPnl, effect.realized),
-            (IncomeKind::Commission, -commission),
-            (IncomeKind::InsuranceClear, clearing),
-        ] {
+        for (kind, amount) in
+            [(IncomeKind::RealizedPnl, effect.realized), (IncomeKind::Commission, -commission)]
+        {
             if !amount.is_zero() {
                 let ledger_id = Counters::next(&mut counters.ledger);
                 account.book(Income {
@@ -133,6 +130,9 @@ impl Engine {
         }
         self.tell_order(id, now, order, Execution::Trade(trade));
         self.tell_balance(id, now, "ORDER", std::slice::from_ref(&order.symbol), Decimal::ZERO);
+        if !clearing.is_zero() {
+            self.clear(id, Some(&order.symbol), Some(trade_id), clearing, now);
+        }
         self.finish_algo(id, order, now);
         Aftermath {
             closed_out: !held.is_zero() && effect.closed == held,

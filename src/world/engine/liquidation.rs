@@ -141,18 +141,31 @@ impl Engine {
         // What still stands answers for a wallet below zero with its profit.
         if !stands && account.cross_wallet.is_sign_negative() && !account.cross_wallet.is_zero() {
             let covered = -account.cross_wallet;
-            account.cross_wallet = Decimal::ZERO;
-            let ledger_id = Counters::next(&mut self.state.counters.ledger);
-            account.book(Income {
-                id: ledger_id,
-                kind: IncomeKind::InsuranceClear,
-                symbol: None,
-                amount: covered,
-                trade_id: None,
-                time: now,
-            });
-            self.tell_balance(id, now, "INSURANCE_CLEAR", &[], covered);
+            self.clear(id, None, None, covered, now);
         }
+    }
+
+    /// What the insurance fund takes or gives, in the ledger and to whoever follows the account.
+    pub(super) fn clear(
+        &mut self,
+        id: AccountId,
+        symbol: Option<&Symbol>,
+        trade_id: Option<i64>,
+        amount: Decimal,
+        now: i64,
+    ) {
+        let ledger_id = Counters::next(&mut self.state.counters.ledger);
+        let account = &mut self.state.accounts[id.0];
+        account.cross_wallet += amount;
+        account.book(Income {
+            id: ledger_id,
+            kind: IncomeKind::InsuranceClear,
+            symbol: symbol.cloned(),
+            amount,
+            trade_id,
+            time: now,
+        });
+        self.tell_balance(id, now, "INSURANCE_CLEAR", &[], amount);
     }
 
     /// Ends the resting orders of one contract, or of every contract with cross margin.

@@ -128,21 +128,24 @@ impl Bench {
     }
 
     fn stream(&mut self) -> Vec<String> {
-        let word = |happening: &Happening| match &happening.what {
-            What::Order { order, execution } => match execution {
-                Execution::New => format!("order NEW {}", order.client_id),
-                Execution::Trade(_) => format!("order TRADE {}", order.status.as_str()),
-                Execution::Expired => format!("order EXPIRED {}", order.expiry_reason),
-                Execution::Canceled => "order CANCELED".to_owned(),
-                Execution::Amended => "order AMENDMENT".to_owned(),
-                Execution::Calculated => "order CALCULATED".to_owned(),
-            },
-            What::Balance { reason, .. } => format!("account {reason}"),
-            What::Algo(algo) => format!("algo {}", algo.status.as_str()),
-            What::MarginCall { positions, .. } => format!("margin call {}", positions.len()),
-            What::Leverage { leverage, .. } => format!("leverage {leverage}"),
-        };
-        self.engine.drain_happenings().iter().map(word).collect()
+        self.engine.drain_happenings().iter().map(word_of).collect()
+    }
+}
+
+fn word_of(happening: &Happening) -> String {
+    match &happening.what {
+        What::Order { order, execution } => match execution {
+            Execution::New => format!("order NEW {}", order.client_id),
+            Execution::Trade(_) => format!("order TRADE {}", order.status.as_str()),
+            Execution::Expired => format!("order EXPIRED {}", order.expiry_reason),
+            Execution::Canceled => "order CANCELED".to_owned(),
+            Execution::Amended => "order AMENDMENT".to_owned(),
+            Execution::Calculated => "order CALCULATED".to_owned(),
+        },
+        What::Balance { reason, .. } => format!("account {reason}"),
+        What::Algo(algo) => format!("algo {}", algo.status.as_str()),
+        What::MarginCall { positions, .. } => format!("margin call {}", positions.len()),
+        What::Leverage { leverage, .. } => format!("leverage {leverage}"),
     }
 }
 
@@ -429,7 +432,19 @@ fn an_isolated_position_is_liquidated_at_its_told_price_and_loses_no_more_than_i
     assert_eq!(bench.held("SOLUSDT"), dec!(0));
     assert!(before - bench.account().wallet() <= margin);
     assert_eq!(bench.account().wallet(), bench.ledger());
-    assert_eq!(bench.stream(), ["order CALCULATED", "order TRADE FILLED", "account ORDER"]);
+    let happenings = bench.engine.drain_happenings();
+    let cleared: Vec<Decimal> = happenings
+        .iter()
+        .filter_map(|happening| match happening.what {
+            What::Balance { reason: "INSURANCE_CLEAR", change, .. } => Some(change),
+            _ => None,
+        })
+        .collect();
+    let last = bench.account().income.last().unwrap();
+    assert_eq!((last.kind, cleared), (IncomeKind::InsuranceClear, vec![last.amount]), "what it took is told");
+    let words: Vec<String> = happenings.iter().map(word_of).collect();
+    let expected = ["order CALCULATED", "order TRADE FILLED", "account ORDER", "account INSURANCE_CLEAR"];
+    assert_eq!(words, expected);
     assert!(bench.account().orders.values().last().unwrap().client_id.starts_with("autoclose-"));
 }
 
