@@ -242,7 +242,7 @@ impl Watchdog {
         self.running.remove(&symbol);
         match repair {
             Repair::Naked => self.tell_naked(symbol, finding),
-            Repair::Odd => self.tell_odd(symbol, finding),
+            Repair::Odd => self.tell_odd(&symbol, finding),
         }
     }
 
@@ -273,17 +273,17 @@ impl Watchdog {
     }
 
     /// What became of a stop whose place, size, number or owner was not as it should be.
-    fn tell_odd(&mut self, symbol: Symbol, finding: Finding) {
+    fn tell_odd(&mut self, symbol: &Symbol, finding: Finding) {
         let (severity, why) = match finding {
             Finding::Nothing | Finding::Busy => return,
             Finding::Repaired(what) => {
-                return self.account.tell_stop_finding(&symbol, Severity::Warning, &what);
+                return self.account.tell_stop_finding(symbol, Severity::Warning, &what);
             }
             Finding::Unrepaired(why) => (Severity::Warning, why),
             Finding::Left(why) => (Severity::Critical, why),
         };
         if self.told_odd.insert(symbol.clone(), why.clone()).is_none() {
-            self.account.tell_stop_finding(&symbol, severity, &why);
+            self.account.tell_stop_finding(symbol, severity, &why);
         }
     }
 }

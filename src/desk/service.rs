@@ -231,8 +231,8 @@ impl Floor {
 
     /// What is on its way, or may have been executed, could stand without a stop under a dry run.
     fn refuse_while_unsettled(&self) -> Result<(), String> {
-        let armed = self.accounts.iter().filter(|account| !account.is_never_armed());
-        let unsettled = armed.filter_map(|account| Some((account.name(), account.unsettled_coin()?))).next();
+        let mut armed = self.accounts.iter().filter(|account| !account.is_never_armed());
+        let unsettled = armed.find_map(|account| Some((account.name(), account.unsettled_coin()?)));
         match unsettled {
             Some((account, symbol)) => Err(format!(
                 "{account} {symbol}: an order is under way, or its fate is not known, and dry-run would send no stop behind it; try again when it is settled"
