@@ -201,7 +201,7 @@ fn a_start_at_which_the_rules_hang_gives_every_position_its_stop_before_it_waits
 
 /// An opening that is carried out long after everybody stopped waiting for it.
 async fn opened_late(bench: &Bench, desk: &Desk) {
-    bench.faults.first(1, Call::is_opening, Fate::Late(Duration::from_secs(60)));
+    bench.faults.first(1, Call::is_opening, Fate::Late(Duration::from_mins(1)));
     let report = desk.cycle(bench, LONG).await;
     assert!(report.decisions[0].outcome.detail.contains("nobody knows"), "{report:?}");
 }
