@@ -230,15 +230,16 @@ pub fn stop_price(
         Direction::Short if trigger <= mark => {
             Err("the stop of a SHORT lies above the mark price".to_owned())
         }
-        direction => match held.liquidation {
-            Some(end) if direction == Direction::Long && trigger <= end => {
-                Err(format!("liquidated at {} before it", format::price(end)))
+        direction => {
+            let is_beyond = |end: &Price| match direction {
+                Direction::Long => trigger <= *end,
+                Direction::Short => trigger >= *end,
+            };
+            match held.liquidation.filter(is_beyond) {
+                Some(end) => Err(format!("liquidated at {} before it", format::price(end))),
+                None => Ok(trigger),
             }
-            Some(end) if direction == Direction::Short && trigger >= end => {
-                Err(format!("liquidated at {} before it", format::price(end)))
-            }
-            _ => Ok(trigger),
-        },
+        }
     }
 }
 

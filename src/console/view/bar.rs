@@ -87,18 +87,17 @@ fn standing(state: &State, long: bool) -> Vec<(String, Meaning)> {
     let mut standing = Vec::new();
     let of_all = desk.halts.iter().filter(|halt| halt.scope == HaltScope::Desk).map(|halt| halt.level).max();
     let others = desk.halts.iter().filter(|halt| halt.scope != HaltScope::Desk).count();
-    let (word, also) = match of_all {
-        None => (None, ""),
-        Some(HaltLevel::NoEntries) => (Some("■ no entries"), " +"),
-        Some(HaltLevel::Frozen) => (Some("■ FROZEN"), " +"),
-        Some(HaltLevel::Flattened) => (Some("■ FLATTENED"), " +"),
-    };
+    let word = of_all.map(|level| match level {
+        HaltLevel::NoEntries => "■ no entries",
+        HaltLevel::Frozen => "■ FROZEN",
+        HaltLevel::Flattened => "■ FLATTENED",
+    });
     let halts = match (word, others) {
         (None, 0) => None,
         (None, 1) => Some("■ 1 halt".to_owned()),
         (None, count) => Some(format!("■ {count} halts")),
         (Some(word), 0) => Some(word.to_owned()),
-        (Some(word), count) => Some(format!("{word}{also}{count}")),
+        (Some(word), count) => Some(format!("{word} +{count}")),
     };
     standing.extend(halts.map(|text| (text, Meaning::Danger)));
     if !desk.armed.is_empty() {
