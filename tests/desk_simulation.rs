@@ -56,6 +56,9 @@ struct Options {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     first: u64,
+    /// Print every request of the seeds that broke a rule
+    #[arg(long)]
+    requests: bool,
     #[command(flatten)]
     harness: libtest_mimic::Arguments,
 }
@@ -257,8 +260,10 @@ fn run_all(seeds: std::ops::Range<u64>, cycles: u64) -> Vec<(u64, Run)> {
                 return;
             }
             let mut run = run(seed, cycles);
-            // Long runs are many; nobody reads these.
-            run.log = Vec::new();
+            if run.wrong.is_empty() {
+                // Long runs are many; nobody reads these.
+                run.log = Vec::new();
+            }
             eprintln!(
                 "seed {seed}: {} cycles, {} crashes, {} halts, {} orders, {} troubles of the world's",
                 run.cycles,
@@ -284,7 +289,7 @@ fn run_all(seeds: std::ops::Range<u64>, cycles: u64) -> Vec<(u64, Run)> {
 fn random_faults_leave_no_position_naked_and_send_no_opening_twice(
     arguments: &Options,
 ) -> Result<(), Failed> {
-    let Options { seeds, cycles, first, .. } = *arguments;
+    let Options { seeds, cycles, first, requests, .. } = *arguments;
     let began = Instant::now();
     let mut wrong = Vec::new();
     let (mut ran, mut crashes, mut halts, mut orders) = (0, 0, 0, 0);
@@ -295,6 +300,9 @@ fn random_faults_leave_no_position_naked_and_send_no_opening_twice(
         orders += run.orders.len();
         if !run.wrong.is_empty() {
             eprintln!("seed {seed} ({cycles} cycles): {:#?}", run.wrong);
+            for entry in run.log.iter().filter(|_| requests) {
+                eprintln!("{entry:?}");
+            }
             wrong.push(seed);
         }
     }

@@ -21,8 +21,11 @@ use self::chores::{Books, Chores, Told};
 use super::execution::{AccountDesk, Finding, Seen};
 use crate::domain::{Severity, Symbol};
 
-/// Time between looks when nothing happens.
+/// Time from one look to the next when nothing happens.
 pub const PERIOD: Duration = Duration::from_secs(15);
+/// Time from a look to the glance that follows it: only at the stops of what is held, which weighs little. A stop that
+/// vanishes untold is then missed early enough for several tries to replace it.
+const GLANCE_AFTER: Duration = Duration::from_millis(7500);
 /// Time between looks while a position has no stop or the account cannot be read.
 const URGENT_PERIOD: Duration = Duration::from_secs(2);
 /// Stream events that arrive together are answered by one look.
@@ -76,6 +79,8 @@ struct Watchdog {
     told_naked: BTreeSet<Symbol>,
     /// Stops that could not be put right, with what was told of them.
     told_odd: BTreeMap<Symbol, String>,
+    /// The coins that had a stop behind their position at the last look.
+    covered: BTreeSet<Symbol>,
     gaps: u64,
 }
 
@@ -92,6 +97,7 @@ impl Guardian {
                 unreadable: false,
                 told_naked: BTreeSet::new(),
                 told_odd: BTreeMap::new(),
+                covered: BTreeSet::new(),
                 gaps: 0,
             },
             chores: Chores::new(Arc::clone(&account)),
@@ -132,6 +138,7 @@ impl Watchdog {
     async fn run(&mut self, mut nudges: mpsc::Receiver<Nudge>, look: watch::Sender<Option<Round>>) {
         let mut last = Instant::now();
         let mut due = last + PERIOD;
+        let mut glance_due: Option<Instant> = None;
         loop {
             tokio::select! {
                 biased;
@@ -143,7 +150,14 @@ impl Watchdog {
                         look.send_replace(Some(Round { seen: Arc::new(seen), gaps: self.gaps }));
                     }
                     let is_urgent = self.unreadable || !self.resisting.is_empty();
-                    due = Instant::now() + if is_urgent { URGENT_PERIOD } else { PERIOD };
+                    due = if is_urgent { Instant::now() + URGENT_PERIOD } else { (last + PERIOD).max(soon(last)) };
+                    glance_due = (!self.covered.is_empty()).then(|| last + GLANCE_AFTER);
+                }
+                () = tokio::time::sleep_until(glance_due.unwrap_or(due)), if glance_due.is_some() => {
+                    glance_due = None;
+                    if !self.account.are_covered(&self.covered).await {
+                        due = due.min(Instant::now());
+                    }
                 }
                 Some(ended) = self.repairs.join_next() => {
                     self.ended(ended);
@@ -205,6 +219,8 @@ impl Watchdog {
             |symbol: &Symbol| seen.position(symbol).is_some_and(|position| position.stop.is_none());
         self.told_naked.retain(is_naked);
         self.resisting.retain(is_naked);
+        let covered = seen.positions.iter().filter(|position| position.stop.is_some());
+        self.covered = covered.map(|position| position.symbol.clone()).collect();
         let naked = seen.positions.iter().filter(|position| position.stop.is_none());
         let naked: Vec<Symbol> = naked.map(|position| position.symbol.clone()).collect();
         // Protection first: what is only misplaced is looked up in the journal.

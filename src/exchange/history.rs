@@ -15,8 +15,8 @@ use super::wire::{Num, instant, int, opt_bool, opt_int};
 
 const TRADES: &str = "/fapi/v1/userTrades";
 const INCOME: &str = "/fapi/v1/income";
-/// Rows of a full page; a shorter one is the last of its window.
-const PAGE: usize = 1000;
+/// Rows of a full page of fills or bookings; a shorter one is the last of its window.
+pub const PAGE: usize = 1000;
 /// The longest window a question about the past may have: a week, less the instant both ends share.
 const WINDOW_MS: i64 = 7 * 86_400_000 - 1;
 

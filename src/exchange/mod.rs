@@ -25,6 +25,7 @@ mod wire;
 pub use budget::OrderCounts;
 pub use client::{Credentials, ExchangeClient, ListenKey};
 pub use error::ExchangeError;
+pub use history::PAGE as HISTORY_PAGE;
 pub use limits::{Limits, Meter};
 pub use orders::{CancelledAll, LimitOrder, MarketOrder, StopOrder, StopSize, TimeInForce};
 pub use outcome::{Outcome, Rejection, codes};

@@ -351,12 +351,14 @@ const fn is_settled(state: OrderState) -> bool {
 const fn may_become(now: OrderState, next: OrderState) -> bool {
     use OrderState::{Accepted, Cancelled, Filled, NotPlaced, Rejected, Sent, Unknown};
     match (now, next) {
+        // Nothing proves an order like its fill, whatever was concluded before.
+        (NotPlaced | Rejected | Cancelled, Filled) => true,
         (_, Sent) | (Filled | Rejected | Cancelled, _) | (Unknown, Unknown) => false,
         (Sent | Unknown, _) => true,
         // Known to have reached the exchange: it cannot become doubtful or unplaced again.
         (Accepted, next) => matches!(next, Filled | Rejected | Cancelled),
         // The proof was wrong: the exchange shows the order after all.
-        (NotPlaced, next) => matches!(next, Accepted | Filled | Cancelled),
+        (NotPlaced, next) => matches!(next, Accepted | Cancelled),
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Fate {
     Pass,
     /// The connection cannot be made.
     Refuse,
+    /// The connection takes so long to make; nothing leaves when the caller goes away meanwhile.
+    Connects(Duration),
     /// Lost on the way there; nobody answers.
     DropBefore,
     /// Executed; nobody answers.
@@ -414,6 +416,7 @@ impl Faults {
         let half = self.half_trip(&call);
         tokio::time::sleep(half).await;
         match &fate {
+            Fate::Connects(by) => tokio::time::sleep(*by).await,
             Fate::DropBefore => return std::future::pending().await,
             Fate::Crash { delivered: false } => {
                 self.death.notify_one();

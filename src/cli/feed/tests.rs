@@ -11,7 +11,7 @@ use crate::domain::{CycleReport, DecisionRow, OutcomeKind, Rule, Side, SystemClo
 use crate::store::{FILE_NAME, Store};
 use crate::world::WorldOptions;
 use crate::world::engine::{Order, OrderKind, OrderRequest, Refusal, TimeInForce};
-use crate::world::faults::{Class, Effect, Farewell, Match, Rule as Weather};
+use crate::world::faults::{Class, Effect, Farewell, Match, Rule as Weather, Schedule, Stretch};
 
 /// More than any of it needs on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -226,17 +226,14 @@ async fn paper_money_trades_on_told_prices_and_never_on_old_ones() {
     let refused = at_work.buy(coin, dec!(200)).unwrap_err();
     assert_eq!(refused.code, -4141, "the exchange itself does not trade on an old price");
 
-    // A connection that is made anew goes on.
+    // Connections that are made anew go on: by time, so that every one of them is ended, whatever it carries.
     stand_in.faults().clear();
-    stand_in
-        .arm(
-            None,
-            vec![Weather {
-                schedule: crate::world::faults::Schedule::Once,
-                ..Weather::new(Effect::Disconnect { code: Farewell::default() })
-            }],
-        )
-        .unwrap();
+    let at_once = Stretch { at_seconds: 0.0, until_seconds: 0.1, rate: None };
+    let ended = Weather {
+        schedule: Schedule::Script(vec![at_once]),
+        ..Weather::new(Effect::Disconnect { code: Farewell::default() })
+    };
+    stand_in.arm(None, vec![ended]).unwrap();
     until("prices are heard again", || at_work.world().hears_all(&symbols)).await;
     until("the desk says so", || at_work.alarms().iter().any(|text| text.contains("heard again"))).await;
 

@@ -48,6 +48,21 @@ pub(super) struct Journaled {
     pub(super) price: Option<Price>,
 }
 
+impl Journaled {
+    /// An order that an earlier hand wrote down.
+    pub(super) fn recalled(intent: &OrderIntent) -> Self {
+        Self {
+            id: intent.client_order_id.clone(),
+            cause: Cause::Guardian("recovery".to_owned()),
+            symbol: intent.symbol.clone(),
+            purpose: intent.purpose,
+            side: intent.side,
+            quantity: intent.quantity,
+            price: intent.trigger,
+        }
+    }
+}
+
 /// What is learned about an order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Learned {
@@ -131,8 +146,10 @@ impl AccountDesk {
         let what = if purpose == OrderPurpose::Stop { "stop is placed" } else { "close is sent" };
         let text = format!("{} {symbol}: a {what} without a journal entry: {error}", self.name());
         self.alarm(Severity::Critical, text);
+        let id = self.name_of(cause, symbol, purpose, attempt);
+        self.note_unwritten(&id);
         Journaled {
-            id: self.name_of(cause, symbol, purpose, attempt),
+            id,
             cause: cause.clone(),
             symbol: symbol.clone(),
             purpose,

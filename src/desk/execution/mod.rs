@@ -8,7 +8,6 @@
 
 mod close;
 mod flat;
-mod forced;
 mod ids;
 mod journal;
 mod licence;
@@ -23,6 +22,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod underway;
+mod unexplained;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,7 +136,7 @@ pub struct AccountDesk {
     /// How many conditional orders the account has room for.
     room: room::Room,
     /// Closes by orders the journal does not know, until the exchange tells whose they are.
-    unexplained: Mutex<BTreeMap<(Symbol, i64), forced::Unexplained>>,
+    unexplained: Mutex<BTreeMap<(Symbol, i64), unexplained::Unexplained>>,
     /// How often the guardian replaced stops that protect.
     replaced: Mutex<BTreeMap<Symbol, restop::Replaced>>,
     /// Rung by every event of the account's user stream.

@@ -23,6 +23,10 @@ const UNRESOLVED_LIMIT: usize = 2;
 const USUAL_ANSWER: Duration = Duration::from_millis(500);
 /// How far the user stream may run ahead of the answer.
 const STREAM_LEAD: Duration = Duration::from_millis(100);
+/// How soon a halt is noticed while an order is on its way, and how long its answer is waited for then: together well
+/// under the second after which no order may leave any more.
+const HALT_LOOK: Duration = Duration::from_millis(50);
+const HALT_PATIENCE: Duration = Duration::from_millis(700);
 /// Pause between questions for the price of a fill.
 const FILL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,6 +103,7 @@ impl AccountDesk {
             self.answer_is_late().await;
             self.await_evidence(&journaled, order.direction).await
         });
+        let mut given_up = Box::pin(self.halted_meanwhile(&order.symbol));
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered,
@@ -106,9 +111,16 @@ impl AccountDesk {
                 if found {
                     return self.after_acceptance(order, &journaled, None).await;
                 }
-                answer.await
+                tokio::select! {
+                    biased;
+                    answered = &mut answer => answered,
+                    reason = &mut given_up => crate::exchange::Outcome::Unknown(reason),
+                }
             }
+            reason = &mut given_up => crate::exchange::Outcome::Unknown(reason),
         };
+        // What has not left by now never does.
+        drop(answer);
         match answered {
             crate::exchange::Outcome::Accepted(ack) => {
                 self.after_acceptance(order, &journaled, Some(&ack)).await
@@ -148,6 +160,20 @@ impl AccountDesk {
             return Some("the desk is being shut down".to_owned());
         }
         self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
+    }
+
+    /// Returns a moment after a halt came into force: an order that is sent then, because the way to the exchange took so
+    /// long, must not leave any more. Most answers arrive within that moment.
+    async fn halted_meanwhile(&self, symbol: &crate::domain::Symbol) -> String {
+        loop {
+            tokio::time::sleep(HALT_LOOK).await;
+            if let Some(reason) =
+                self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
+            {
+                tokio::time::sleep(HALT_PATIENCE).await;
+                return format!("its answer was not waited for: {reason}");
+            }
+        }
     }
 
     /// Returns when an answer is late: at once after the usual time, sooner when the user stream tells of something.

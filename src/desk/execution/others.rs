@@ -27,6 +27,8 @@ pub(super) struct Others {
     accepted: BTreeSet<String>,
     /// Whether this run compared the exchange's past with the journal.
     is_past_compared: bool,
+    /// Names under which this run sent what protects although the journal could not take it.
+    unwritten: BTreeSet<String>,
 }
 
 /// Why another desk could not be looked for.
@@ -74,8 +76,9 @@ impl AccountDesk {
         if history || is_first {
             names.extend(self.names_of_the_past().await?);
         }
-        // The journal can only have been lost before this run: what leaves now is written first.
-        let lost = if is_first { self.unknown_to_the_journal(&names).await? } else { BTreeSet::new() };
+        // What leaves now is written first. A name that is not there is of a journal that was lost, or of a desk that runs
+        // on a copy of this one.
+        let lost = self.unknown_to_the_journal(&names).await?;
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         others.is_past_compared = true;
         let is_guarded = !self.is_dry();
@@ -87,7 +90,8 @@ impl AccountDesk {
             })
             .map(str::to_owned)
             .collect();
-        let lost: BTreeSet<String> = lost.difference(&others.accepted).cloned().collect();
+        let lost: BTreeSet<String> =
+            lost.difference(&others.accepted).filter(|id| !others.unwritten.contains(*id)).cloned().collect();
         others.seen.extend(strangers.iter().cloned());
         others.lost.extend(lost.iter().cloned());
         drop(others);
@@ -107,11 +111,16 @@ impl AccountDesk {
             HaltLevel::NoEntries,
             format!(
                 "the exchange knows {} of our orders that the journal does not ({example}): the journal was lost, is an \
-                 older copy or could not be written; look at the account, then `jarvis resume --account {}` opens again",
+                 older copy, could not be written, or a desk on a copy of it runs elsewhere; look at the account, then `jarvis resume --account {}` opens again",
                 lost.len(),
                 self.name()
             ),
         )))
+    }
+
+    /// Remembers a name that goes out without a journal entry.
+    pub(super) fn note_unwritten(&self, id: &ClientOrderId) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).unwritten.insert(id.as_str().to_owned());
     }
 
     fn own_halt(&self, level: HaltLevel, reason: String) -> Halt {

@@ -162,8 +162,7 @@ impl AccountDesk {
                     "the exchange sees no position to protect".clone_into(&mut reason);
                     if seen_flat && matches!(self.position_in_time(symbol).await, Ok(None)) {
                         let Some(doubt) = self.doubt_about_fill(cause, symbol, began).await else {
-                            let why = "no position to protect";
-                            self.stop_learned(&journaled, OrderState::Rejected, None, Some(why)).await;
+                            self.not_resting(&journaled, in_doubt, "no position to protect").await;
                             return Ok(Protection::Flat);
                         };
                         reason = unclear(symbol, &doubt);
@@ -178,9 +177,14 @@ impl AccountDesk {
                 Placed::NotYet(why) => reason = why,
             }
         }
-        let state = if in_doubt { OrderState::Unknown } else { OrderState::Rejected };
-        self.stop_learned(&journaled, state, None, Some(&reason)).await;
+        self.not_resting(&journaled, in_doubt, &reason).await;
         Err(Unprotected { reason, is_beyond })
+    }
+
+    /// A stop does not rest. Where one of its tries may have arrived, it may have fired: that is asked about later.
+    async fn not_resting(&self, stop: &Journaled, in_doubt: bool, why: &str) {
+        let state = if in_doubt { OrderState::Unknown } else { OrderState::Rejected };
+        self.stop_learned(stop, state, None, Some(why)).await;
     }
 
     /// Why a position that is read as gone may be there all the same. Right after an opening its own fill has to be among

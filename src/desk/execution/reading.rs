@@ -10,13 +10,13 @@ use super::journal::in_time;
 use crate::domain::{
     AccountName, AccountState, ClientOrderId, Position, ProtectiveStop, Symbol, Timestamp, Usdt,
 };
-use crate::exchange::{AccountBalance, AlgoOrder, ExchangeError, ExchangePosition, Income, TradesFrom};
+use crate::exchange::{
+    AccountBalance, AlgoOrder, ExchangeError, ExchangePosition, HISTORY_PAGE, Income, TradesFrom,
+};
 use crate::store::{Fill, LedgerKind, LedgerRow};
 
 /// How long booking the fills of one coin may take.
 const BOOK_TIME: Duration = Duration::from_secs(4);
-/// The most bookings one answer holds; after a full one there may be more.
-const INCOME_PAGE: usize = 1000;
 /// How far before the last known funding a catch-up begins: the coins of one funding time are booked one after another.
 const INCOME_OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
@@ -135,9 +135,15 @@ impl AccountDesk {
             realised = realised + fill.realised;
             all &= self.book_fill(fill).await;
         }
-        self.set_unbooked(symbol, !all);
-        self.tell_forced(symbol, &fills).await;
+        // A full page is not the last: the next reading goes on where it ends.
+        self.set_unbooked(symbol, !all || fills.len() >= HISTORY_PAGE);
+        self.explain_fills(symbol, &fills).await;
         Some(realised)
+    }
+
+    /// Whether every fill that is known of is in the books.
+    pub(in crate::desk) fn is_all_booked(&self) -> bool {
+        self.unbooked.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Books what is not booked of coins nobody is working on. Coins that trade without us are looked at when their
@@ -220,7 +226,7 @@ impl AccountDesk {
             };
             page.sort_by_key(|income| income.at);
             let newest = page.last().map(|income| income.at);
-            let full = page.len() >= INCOME_PAGE;
+            let full = page.len() >= HISTORY_PAGE;
             for row in page.iter().filter_map(|income| movement(self.name(), income)) {
                 if let Err(error) = self.shared.store.add_ledger(&row).await {
                     // Nothing later is booked, so that the next catch-up begins before this one.

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use rust_decimal::Decimal;
 
-use super::journal::{Cause, Journaled, Learned, in_time};
+use super::journal::{Journaled, Learned, in_time};
 use super::reading::next_trade;
 use super::{AccountDesk, Unresolved};
 use crate::domain::{Direction, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Usdt};
@@ -153,15 +153,7 @@ impl AccountDesk {
         if !matches!(stored.state, OrderState::Sent | OrderState::Unknown | OrderState::Accepted) {
             return true;
         }
-        let order = Journaled {
-            id: stored.intent.client_order_id.clone(),
-            cause: Cause::Guardian("recovery".to_owned()),
-            symbol: stored.intent.symbol.clone(),
-            purpose: stored.intent.purpose,
-            side: stored.intent.side,
-            quantity: stored.intent.quantity,
-            price: stored.intent.trigger,
-        };
+        let order = Journaled::recalled(&stored.intent);
         match stored.intent.purpose {
             OrderPurpose::Stop => self.resolve_stop(&order, &stored).await,
             OrderPurpose::Open | OrderPurpose::Close | OrderPurpose::Emergency => {

@@ -1,11 +1,14 @@
 //! What the guardian may ask of an account's hands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::journal::{Cause, in_time};
 use super::protect::Protection;
+use super::reading::covers;
 use super::restop::loses;
 use super::{AccountDesk, Busy, Seen, is_ours};
 use crate::domain::{ClientOrderId, Event, Price, Symbol, Usdt};
@@ -26,6 +29,9 @@ pub enum Finding {
     Left(String),
 }
 
+/// Time one look at a coin that seems naked may take, and how often it is tried.
+const LOOK_AGAIN: Duration = Duration::from_millis(1500);
+const LOOKS_AGAIN: u32 = 3;
 /// How long a repair waits for the coin.
 const COIN_TIME: Duration = Duration::from_secs(15);
 /// How long a position without a stop waits for the exchange's rules.
@@ -47,19 +53,11 @@ impl AccountDesk {
     /// Looks again at a position that seemed to have no stop, and gives it one.
     pub async fn repair_naked(&self, symbol: &Symbol) -> Finding {
         let Ok(_coin) = self.wait_for_coin(symbol).await else { return Finding::Busy };
-        let (position, stops) =
-            match tokio::try_join!(self.client.held(), self.client.open_algo_orders(Some(symbol))) {
-                Ok((held, stops)) => (held.of(symbol).map(Option::<&ExchangePosition>::cloned), stops),
-                Err(error) => return Finding::Unrepaired(error.to_string()),
-            };
-        let position = match position {
+        let position = match self.still_naked(symbol).await {
             Ok(Some(position)) => position,
             Ok(None) => return Finding::Nothing,
             Err(reason) => return Finding::Unrepaired(reason),
         };
-        if stops.iter().any(|stop| super::reading::covers(stop, &position)) {
-            return Finding::Nothing;
-        }
         if self.is_dry() {
             return Finding::Unrepaired("dry-run sends no order".to_owned());
         }
@@ -83,6 +81,43 @@ impl AccountDesk {
             Ok(Protection::Naked { reason }) => Finding::Unrepaired(reason),
             Err(reason) => Finding::Left(reason),
         }
+    }
+
+    /// The position of a coin if no stop covers it. An answer that is lost must not hold up the repair: it is asked again.
+    async fn still_naked(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
+        let mut trouble = String::new();
+        for _ in 0..LOOKS_AGAIN {
+            match self.look_at(symbol).await {
+                Ok((position, is_covered)) => return Ok(position.filter(|_| !is_covered)),
+                Err(error) => trouble = error,
+            }
+        }
+        Err(trouble)
+    }
+
+    /// The position of a coin, and whether a stop covers it; fails when that is not answered in time.
+    async fn look_at(&self, symbol: &Symbol) -> Result<(Option<ExchangePosition>, bool), String> {
+        let both = async { tokio::try_join!(self.client.held(), self.client.open_algo_orders(Some(symbol))) };
+        let (held, stops) = match tokio::time::timeout(LOOK_AGAIN, both).await {
+            Ok(looked) => looked.map_err(|error| error.to_string())?,
+            Err(_elapsed) => return Err("the account was not told in time".to_owned()),
+        };
+        let position = held.of(symbol)?.cloned();
+        let is_covered = position.as_ref().is_some_and(|held| stops.iter().any(|stop| covers(stop, held)));
+        Ok((position, is_covered))
+    }
+
+    /// Whether every one of these coins still has a position with a stop behind it, as far as a cheap look tells: an
+    /// answer that fails or comes late is a no, and a look at everything follows.
+    pub async fn are_covered(&self, coins: &BTreeSet<Symbol>) -> bool {
+        let coins: Vec<&Symbol> = coins.iter().collect();
+        let stops = join_all(coins.iter().map(|symbol| self.client.open_algo_orders(Some(symbol))));
+        let looked = tokio::time::timeout(LOOK_AGAIN, async { tokio::join!(self.client.held(), stops) });
+        let Ok((Ok(held), stops)) = looked.await else { return false };
+        coins.iter().zip(stops).all(|(symbol, stops)| {
+            let (Ok(Some(position)), Ok(stops)) = (held.of(symbol), stops) else { return false };
+            stops.iter().any(|stop| covers(stop, position))
+        })
     }
 
     /// A stop where the operator or the terms want it, or a close. Not so what another hand opened and the price has left

@@ -246,7 +246,7 @@ impl Books {
         self.booked = Some(Instant::now());
         self.account.book_equity(state).await;
         self.account.book_income().await;
-        self.account.ask_again_who_closed().await;
+        self.account.ask_again_who_traded().await;
         match self.account.check_settings().await {
             Ok(changed) => {
                 for text in changed {

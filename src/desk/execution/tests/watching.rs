@@ -25,11 +25,11 @@ async fn who_closed_a_position_is_asked_until_it_is_known_and_told_once() {
     room.fake.set("/fapi/v1/userTrades", SOLD);
     room.desk.book_fills(&btc()).await;
     let told = async || room.store.operator_actions_since(at(-1)).await.unwrap().len();
-    room.desk.ask_again_who_closed().await;
+    room.desk.ask_again_who_traded().await;
     assert_eq!(told().await, 0, "the exchange does not find the order yet");
     room.fake.set("/fapi/v1/order", report("autoclose-177"));
     for _ in 0..2 {
-        room.desk.ask_again_who_closed().await;
+        room.desk.ask_again_who_traded().await;
         assert_eq!(told().await, 1);
     }
 }

@@ -1,15 +1,11 @@
 //! Halts, moved stops, other hands and other desks: an operator steps in, and what was there before holds.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly")]
-
-mod common;
-
 use std::time::Duration;
 
+use crate::common::faults::{Call, Fate, REFUSED_STOP};
+use crate::common::oracle::{STOP_LIMIT_MS, verdict};
+use crate::common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use chrono::TimeDelta;
-use common::faults::{Call, Fate, REFUSED_STOP};
-use common::oracle::{STOP_LIMIT_MS, verdict};
-use common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
     ClientOrderId, Clock, Command, Flattening, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState,
@@ -70,6 +66,33 @@ fn after_a_halt_in_the_middle_of_twelve_openings_none_leaves_any_more() {
             desk.end().await;
         });
     }
+}
+
+#[test]
+fn an_order_that_still_waits_for_its_connection_a_second_after_the_key_never_leaves() {
+    let bench = Bench::new(&Setup::default());
+    bench.faults.rule(|call| call.is_opening().then_some(Fate::Connects(Duration::from_millis(2500))));
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        bench.script.say(&rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+        let key = async {
+            while openings_after(bench, 0) == 0 {
+                desk.wait(0).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            desk.command(1, halt(HaltScope::Desk, HaltLevel::NoEntries)).await;
+        };
+        let (report, ()) = tokio::join!(desk.floor.run_cycle(Trigger::Manual), key);
+        let outcome = &report.unwrap().decisions[0].outcome;
+        assert!(outcome.detail.contains("its answer was not waited for"), "{outcome:?}");
+        desk.wait(240).await;
+        assert_eq!(bench.truth(0).positions().await.unwrap(), Vec::new());
+        let orders = desk.store.orders_of(&bench.names[0], &symbol("BTCUSDT"), 5).await.unwrap();
+        let order = &orders[0];
+        assert_eq!(order.state, OrderState::NotPlaced, "{order:?}");
+        assert!(verdict(bench, &desk, STOP_LIMIT_MS).await.is_empty());
+        desk.end().await;
+    });
 }
 
 #[test]
@@ -511,6 +534,36 @@ fn another_desk_on_the_account_freezes_it_until_an_operator_takes_over() {
             desk.end().await;
         });
     }
+}
+
+#[test]
+fn a_desk_on_a_copy_of_the_folder_is_noticed_while_both_run() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        desk.wait(120).await;
+        assert!(desk.halts().is_empty(), "{:?}", desk.halts());
+        // The copy bears our name, and writes into a journal of its own.
+        let ours = stops_of(bench, 0, "BTCUSDT").await[0].client_order_id.clone().unwrap();
+        let theirs = format!("{}{}", &ours.as_str()[..ours.as_str().len() - 4], "0000");
+        let ether = symbol("ETHUSDT");
+        bench.trade_by_hand(0, &ether, Side::Buy, "0.05").await;
+        let stop = StopOrder {
+            symbol: ether.clone(),
+            side: Side::Sell,
+            trigger: (bench.mark(&ether) * Decimal::new(90, 2)).round_dp(0).to_string().parse().unwrap(),
+            size: StopSize::WholePosition,
+            client_order_id: ClientOrderId::new(&theirs).unwrap(),
+        };
+        assert!(bench.truth(0).place_stop(&stop).await.accepted().is_some());
+        desk.wait(90).await;
+        let halts = desk.halts();
+        assert_eq!(halts.len(), 1, "{halts:?}");
+        assert_eq!((halts[0].level, &halts[0].origin), (HaltLevel::NoEntries, &HaltOrigin::Desk));
+        assert!(halts[0].reason.raw().contains(&theirs), "{halts:?}");
+        desk.end().await;
+    });
 }
 
 #[test]

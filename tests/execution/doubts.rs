@@ -1,18 +1,16 @@
 //! What the exchange says is not always so: empty answers over full accounts, refusals taken for success, settings changed
 //! by another hand, prices nobody heard, keys that are refused.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::faults::{BAD_KEY, Call, Fate, UNAVAILABLE_503};
-use common::oracle::{STOP_LIMIT_MS, verdict};
-use common::{Bench, Desk, Setup, symbol};
-use jarvis::domain::{ClientOrderId, Command, HaltLevel, HaltScope, OutcomeKind, Rule, Side, Trigger};
+use crate::common::faults::{BAD_KEY, Call, Fate, UNAVAILABLE_503};
+use crate::common::oracle::{FAULTY_LIMIT_MS, STOP_LIMIT_MS, verdict};
+use crate::common::{Bench, Desk, Setup, symbol};
+use jarvis::domain::{
+    ClientOrderId, Command, HaltLevel, HaltScope, OrderPurpose, OrderState, OutcomeKind, Rule, Side, Trigger,
+};
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
 
@@ -261,7 +259,7 @@ fn a_coin_whose_stop_fired_while_the_model_thought_is_not_opened_again_by_the_sa
         let desk = bench.open().await;
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         bench.script.think(Duration::from_secs(25));
-        bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+        bench.script.say(&crate::common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
         let (report, ()) = tokio::join!(desk.floor.run_cycle(Trigger::Manual), async {
             tokio::time::sleep(Duration::from_secs(2)).await;
             bench.shock(&symbol("BTCUSDT"), "-0.12".parse().unwrap()).await;
@@ -305,7 +303,7 @@ fn nothing_is_opened_on_a_mark_that_nobody_heard_for_long() {
         let desk = bench.open().await;
         for (thinking, expected) in [(40, OutcomeKind::Refused), (10, OutcomeKind::Opened)] {
             bench.script.think(Duration::from_secs(thinking));
-            bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+            bench.script.say(&crate::common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
             let (report, ()) = tokio::join!(desk.floor.run_cycle(Trigger::Manual), async {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 bench.world.advance(i64::try_from(thinking).unwrap());
@@ -404,6 +402,31 @@ fn what_was_traded_counts_towards_turnover_once_its_fills_are_booked() {
         desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]).await;
         desk.wait(30).await;
         assert_ne!(turnover().unwrap(), opened, "a close is traded, too");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn an_opening_that_arrives_after_it_was_given_up_is_known_by_its_fill_and_told() {
+    let bench = Bench::new(&Setup::default());
+    bench.faults.rule(|call| call.is_opening().then_some(Fate::Late(Duration::from_secs(400))));
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        desk.wait(240).await;
+        let orders = async || desk.store.orders_of(&bench.names[0], &symbol("BTCUSDT"), 9).await.unwrap();
+        assert_eq!(orders().await[0].state, OrderState::NotPlaced);
+        desk.wait(240).await;
+        assert_eq!(bench.truth(0).positions().await.unwrap().len(), 1, "the exchange had it all the time");
+        let orders = orders().await;
+        let opening = orders.iter().find(|order| order.intent.purpose == OrderPurpose::Open).unwrap();
+        assert_eq!(opening.state, OrderState::Filled);
+        assert!(
+            desk.alarms().iter().any(|text| text.contains("given up as not placed")),
+            "{:?}",
+            desk.alarms()
+        );
+        nothing_wrong(bench, &desk, FAULTY_LIMIT_MS).await;
         desk.end().await;
     });
 }

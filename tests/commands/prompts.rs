@@ -1,7 +1,5 @@
 //! `jarvis prompt` as an operator calls it, on the embedded world.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use assert_cmd::Command;

@@ -1,17 +1,13 @@
 //! Every fault at every step of an opening, a stop and a close: named, one by one.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::faults::{
+use crate::common::faults::{
     BAD_KEY, Call, Fate, LAG, REFUSED_STOP, THROTTLED_503, TIMEOUT_408, TOO_MANY_429, UNAVAILABLE_503,
     UNKNOWN_503, WOULD_TRIGGER,
 };
-use common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
-use common::{Bench, Setup, symbol};
+use crate::common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
+use crate::common::{Bench, Setup, symbol};
 use jarvis::domain::{Command, OutcomeKind, Side};
 
 /// A round trip in the table tests, milliseconds.
@@ -157,7 +153,7 @@ fn as_many_parts_as_there_are_steps_make_the_whole_table() {
 }
 
 #[test]
-#[ignore = "minutes long: cargo test --test desk_faults -- --ignored"]
+#[ignore = "minutes long: cargo test --test execution faults:: -- --ignored"]
 fn every_fault_at_every_step_of_an_opening_leaves_nothing_naked_doubled_or_unsettled() {
     try_all(whole_table(Kind::Write, &OPENING, &how_often()));
 }
@@ -287,7 +283,7 @@ fn a_coin_bought_by_hand_after_the_snapshot_is_not_added_to() {
     bench.faults.latency(TRIP, TRIP);
     bench.live(async |bench| {
         let desk = bench.open().await;
-        bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+        bench.script.say(&crate::common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
         let (report, ()) = tokio::join!(desk.floor.run_cycle(jarvis::domain::Trigger::Manual), async {
             // The account is read within the first two round trips; the answer takes longer to be carried out.
             tokio::time::sleep(Duration::from_millis(120)).await;
@@ -326,7 +322,7 @@ fn after_dry_run_was_switched_on_no_order_leaves_that_was_not_under_way() {
         bench.faults.latency(TRIP, TRIP);
         bench.live(async |bench| {
             let desk = bench.open().await;
-            bench.script.say(&common::rows_of(
+            bench.script.say(&crate::common::rows_of(
                 bench,
                 &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "SHORT", "0.9")],
             ));
@@ -359,7 +355,7 @@ fn a_second_cycle_is_refused_while_one_runs() {
     bench.faults.latency(TRIP, TRIP);
     bench.live(async |bench| {
         let desk = bench.open().await;
-        bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+        bench.script.say(&crate::common::rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
         let (one, two) = tokio::join!(
             desk.floor.run_cycle(jarvis::domain::Trigger::Manual),
             desk.floor.run_cycle(jarvis::domain::Trigger::Schedule)
@@ -379,7 +375,7 @@ fn an_operators_close_in_the_middle_of_a_cycle_leaves_no_half_done_coin() {
         bench.live(async |bench| {
             let desk = bench.open().await;
             desk.cycle(bench, &[(0, "ETHUSDT", "SHORT", "0.9")]).await;
-            bench.script.say(&common::rows_of(
+            bench.script.say(&crate::common::rows_of(
                 bench,
                 &[(0, "BTCUSDT", "LONG", "0.9"), (0, "ETHUSDT", "CLOSE", "0.9")],
             ));

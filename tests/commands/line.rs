@@ -1,7 +1,5 @@
 //! The binary from outside: commands, exit codes, and JSON that scripts rely on.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! `jarvis halt`, `resume` and `halts` from outside: beside a running desk, and without one.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -1,4 +1,5 @@
-//! What the exchange closed by itself: liquidations, auto-deleveraging, settlement. Their orders carry the exchange's names.
+//! Fills that no order of ours in the journal explains: what the exchange closed by itself (liquidations,
+//! auto-deleveraging, settlement; their orders carry its names), and orders of ours that were taken for never placed.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -8,17 +9,17 @@ use rust_decimal::Decimal;
 use tokio::time::Instant;
 
 use super::AccountDesk;
-use super::journal::{Unjournaled, in_time};
-use crate::domain::{Severity, Symbol, Usdt};
-use crate::exchange::Fill;
+use super::journal::{Journaled, Learned, Unjournaled, in_time};
+use crate::domain::{OrderState, Severity, Symbol, Usdt};
+use crate::exchange::{Fill, OrderReport};
 use crate::store::ActionKind;
 
 /// How many orders of a coin are looked through for the one behind a fill.
 const ORDERS_BACK: u32 = 50;
-/// How long the exchange is asked who closed something.
+/// How long the exchange is asked whose an order was.
 const ASKED_FOR: Duration = Duration::from_hours(24);
 
-/// A close of which nobody knows yet who sent it.
+/// What was executed of an order of which nobody knows yet who sent it.
 #[derive(Debug, Clone)]
 pub(super) struct Unexplained {
     quantity: Decimal,
@@ -27,11 +28,11 @@ pub(super) struct Unexplained {
 }
 
 impl AccountDesk {
-    /// Finds out of fills that were just booked which the exchange made by itself, and tells the operator and the next
-    /// cycle. Whoever cannot be asked now is asked again.
-    pub(super) async fn tell_forced(&self, symbol: &Symbol, booked: &[Fill]) {
+    /// Finds out of fills that were just booked whose they are. Which the exchange made by itself the operator and the next
+    /// cycle are told. What cannot be asked now is asked again.
+    pub(super) async fn explain_fills(&self, symbol: &Symbol, booked: &[Fill]) {
         let mut by_order: BTreeMap<i64, Unexplained> = BTreeMap::new();
-        for fill in booked.iter().filter(|fill| fill.realised != Usdt::ZERO) {
+        for fill in booked {
             let one = by_order.entry(fill.order_id).or_insert_with(|| Unexplained {
                 quantity: Decimal::ZERO,
                 realised: Usdt::ZERO,
@@ -43,28 +44,28 @@ impl AccountDesk {
         // Before anything is asked: the asking may be cut short.
         {
             let mut unexplained = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
-            for (order_id, close) in &by_order {
-                unexplained.insert((symbol.clone(), *order_id), close.clone());
+            for (order_id, executed) in &by_order {
+                unexplained.insert((symbol.clone(), *order_id), executed.clone());
             }
         }
-        for (order_id, close) in &by_order {
-            self.explain(symbol, *order_id, close).await;
+        for (order_id, executed) in &by_order {
+            self.explain(symbol, *order_id, executed).await;
         }
     }
 
-    /// Asks again who closed what nobody could tell so far.
-    pub(in crate::desk) async fn ask_again_who_closed(&self) {
+    /// Asks again who traded what nobody could tell so far.
+    pub(in crate::desk) async fn ask_again_who_traded(&self) {
         let unexplained = {
             let mut all = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, close| close.since.elapsed() < ASKED_FOR);
+            all.retain(|_, executed| executed.since.elapsed() < ASKED_FOR);
             all.clone()
         };
-        for ((symbol, order_id), close) in &unexplained {
-            self.explain(symbol, *order_id, close).await;
+        for ((symbol, order_id), executed) in &unexplained {
+            self.explain(symbol, *order_id, executed).await;
         }
     }
 
-    async fn explain(&self, symbol: &Symbol, order_id: i64, close: &Unexplained) {
+    async fn explain(&self, symbol: &Symbol, order_id: i64, executed: &Unexplained) {
         let is_explained = || {
             let mut all = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
             all.remove(&(symbol.clone(), order_id)).is_some()
@@ -83,10 +84,19 @@ impl AccountDesk {
             Ok(Some(report)) => report,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(account = %self.name(), %symbol, order_id, %error, "who closed a position could not be asked");
+                tracing::warn!(account = %self.name(), %symbol, order_id, %error, "whose a fill is could not be asked");
                 return;
             }
         };
+        match self.recognise(&report).await {
+            Ok(true) => {}
+            // Whoever settles it notes its number, and it is known then.
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(account = %self.name(), %symbol, order_id, %error, "an order could not be looked up in the journal");
+                return;
+            }
+        }
         // Only one of those who asked tells it.
         if !is_explained() {
             return;
@@ -97,11 +107,42 @@ impl AccountDesk {
         let text = format!(
             "{} {symbol}: {how} by the exchange: {} closed, {} USDT before fees",
             self.name(),
-            close.quantity,
-            close.realised.value().round_dp(2)
+            executed.quantity,
+            executed.realised.value().round_dp(2)
         );
         self.alarm(Severity::Critical, text.clone());
         self.shared.note_operator(ActionKind::ByExchange, Some(self.name()), Some(symbol), text).await;
+    }
+
+    /// Whether an order that was executed needs no more asking. One of ours that the journal ended without a fill is noted
+    /// as filled now, which is told: it was found nowhere for minutes, and arrived all the same. One of ours that is still
+    /// open is left to whoever settles it.
+    async fn recognise(&self, report: &OrderReport) -> Result<bool, Unjournaled> {
+        let Some(id) = &report.client_order_id else { return Ok(true) };
+        let Some(stored) = in_time(self.shared.store.order(id)).await? else { return Ok(true) };
+        let is_open = matches!(stored.state, OrderState::Sent | OrderState::Unknown | OrderState::Accepted);
+        if is_open {
+            return Ok(false);
+        }
+        let order = Journaled::recalled(&stored.intent);
+        let learned = Learned {
+            exchange_id: Some(report.order_id.to_string()),
+            price: report.average_price,
+            executed: report.executed,
+            error: None,
+        };
+        self.learn(&order, OrderState::Filled, learned).await;
+        if stored.state == OrderState::Filled {
+            return Ok(true);
+        }
+        let text = format!(
+            "{} {}: an order that had been given up as {} was executed at the exchange after all: {id}",
+            self.name(),
+            order.symbol,
+            stored.state.as_str().replace('_', " "),
+        );
+        self.alarm(Severity::Warning, text);
+        Ok(true)
     }
 
     async fn is_known_order(&self, symbol: &Symbol, order_id: i64) -> Result<bool, Unjournaled> {

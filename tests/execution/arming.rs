@@ -1,14 +1,10 @@
 //! Dry-run, arming and single cycles: what keeps orders back, and what must leave all the same.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::faults::{Call, Fate, LAG, UNKNOWN_503};
-use common::oracle::{STOP_LIMIT_MS, check_windows};
-use common::{Bench, Desk, Setup, rows_of, symbol};
+use crate::common::faults::{Call, Fate, LAG, UNKNOWN_503};
+use crate::common::oracle::{STOP_LIMIT_MS, check_windows};
+use crate::common::{Bench, Desk, Setup, rows_of, symbol};
 use jarvis::domain::{Command, Event, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
@@ -265,7 +261,8 @@ fn a_single_cycle_that_is_asked_to_end_leaves_no_position_without_a_stop() {
             report.unwrap();
             assert!(all_protected(bench).await, "asked after {after_ms} ms");
             // One round trip may have been on its way.
-            let late = |entry: &common::faults::Entry| entry.at_ms > at + 100 && entry.call.is_opening();
+            let late =
+                |entry: &crate::common::faults::Entry| entry.at_ms > at + 100 && entry.call.is_opening();
             assert!(!bench.faults.log().iter().any(late), "asked after {after_ms} ms");
         });
     }

@@ -1,13 +1,9 @@
 //! Starts after something went wrong outside: a journal that is damaged, lost or an older copy, hours without a desk, an
 //! account without room for one more stop.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
-
-mod common;
-
-use common::faults::{Call, Fate};
-use common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
-use common::{Bench, Desk, Setup, symbol};
+use crate::common::faults::{Call, Fate};
+use crate::common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
+use crate::common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{
     ClientOrderId, Command, CycleReport, HaltLevel, HaltOrigin, HaltScope, Mode, OutcomeKind, Price, Rule,
     Side,
@@ -240,7 +236,7 @@ fn slots_without_a_desk_are_told_once_and_never_run_late() {
     let mut bench = Bench::new(&Setup::default());
     "0 5 * * * *".clone_into(&mut bench.settings.schedule.cron);
     bench.pace = 60.0;
-    bench.script.say(&common::rows_of(&bench, &[]));
+    bench.script.say(&crate::common::rows_of(&bench, &[]));
     let missed =
         |desk: &Desk| desk.alarms().into_iter().filter(|alarm| alarm.contains("missed since")).collect();
     bench.live(async |bench| {

@@ -1,16 +1,12 @@
 //! The watch over positions: it is not blinded by what is slow, it never fights over a stop, and it leaves to an operator
 //! what is not its own to end.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
-
-mod common;
-
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::faults::{Call, Fate};
-use common::oracle::check_windows;
-use common::{Bench, Desk, Setup, symbol};
+use crate::common::faults::{Call, Fate};
+use crate::common::oracle::check_windows;
+use crate::common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{ClientOrderId, Command, Flattening, HaltLevel, HaltScope, OutcomeKind, Price, Side};
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;

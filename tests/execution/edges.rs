@@ -1,13 +1,9 @@
 //! Edges of halts, flattening, openings and closes: what lies just beside is left alone, and what is just not so is refused.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
-
-mod common;
-
+use crate::common::faults::Fate;
+use crate::common::oracle::{STOP_LIMIT_MS, verdict};
+use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
-use common::faults::Fate;
-use common::oracle::{STOP_LIMIT_MS, verdict};
-use common::{Bench, Desk, Setup, symbol};
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
     AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
@@ -187,7 +183,7 @@ fn a_close_of_what_another_hand_closed_meanwhile_sends_nothing_and_is_done() {
         desk.cycle(bench, &BOTH[..1]).await;
         let size = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
         bench.script.think(std::time::Duration::from_millis(500));
-        bench.script.say(&common::rows_of(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]));
+        bench.script.say(&crate::common::rows_of(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]));
         // The guardian is not due in between: the cycle still believes in the position.
         let by_hand = async {
             tokio::time::sleep(std::time::Duration::from_millis(250)).await;

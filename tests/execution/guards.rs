@@ -1,11 +1,7 @@
 //! The guards on the whole desk: a model that shouts for a day, losses that end it, and what the model is told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
+use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
-use common::{Bench, Desk, Setup, symbol};
 use jarvis::config::GuardSettings;
 use jarvis::domain::{
     AccountName, CycleReport, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol,

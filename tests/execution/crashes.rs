@@ -1,17 +1,14 @@
 //! The desk dies at every step and at any await; the next start finds the same store and the same exchange.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "a program is killed by the wall clock")]
-
-mod common;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::faults::{Call, Fate};
-use common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
-use common::{Bench, Setup, polled, rows_of};
+use crate::common::faults::{Call, Fate};
+use crate::common::oracle::{STOP_LIMIT_MS, check_log, check_rest, check_windows};
+use crate::common::{Bench, Setup, polled, rows_of};
 use jarvis::domain::Trigger;
 
 const OPENINGS: &[(usize, &str, &str, &str)] =
