@@ -127,7 +127,7 @@ impl Engine {
                 time: now,
             });
             // The report names the contract; the face leaves the position out for cross margin.
-            self.tell_balance(id, now, "FUNDING_FEE", std::slice::from_ref(symbol), amount);
+            self.tell_balance(id, now, "FUNDING_FEE", Some(symbol), amount);
         }
     }
 

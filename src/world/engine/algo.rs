@@ -7,7 +7,7 @@ use super::index::{own_name, watched_price};
 use super::order::{Handle, check_good_till, valid_client_id, whole_seconds};
 use super::refusal::{self, Refusal};
 use super::types::{
-    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Order, OrderKind, OrderRequest, TimeInForce,
+    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, ClientId, Order, OrderKind, OrderRequest, TimeInForce,
 };
 use super::{AccountId, Counters, Engine, What};
 use crate::domain::{Side, Symbol};
@@ -26,10 +26,10 @@ impl Engine {
         let quote = self.check_algo(id, &request, now)?;
         let algo_id = Counters::next(&mut self.state.counters.algo);
         let trailing = request.kind == AlgoKind::TrailingStopMarket;
-        let named = request.client_id.is_some();
+        let named = request.client_id.as_deref().and_then(ClientId::new);
         let algo = AlgoOrder {
             id: algo_id,
-            client_id: request.client_id.unwrap_or_else(|| own_name(algo_id)),
+            client_id: named.clone().unwrap_or_else(|| own_name(algo_id)),
             symbol: request.symbol,
             side: request.side,
             kind: request.kind,
@@ -55,8 +55,8 @@ impl Engine {
             updated: now,
             triggered: 0,
         };
-        if named {
-            self.shelves[id.0].algos.insert(algo.client_id.clone(), algo_id);
+        if let Some(name) = named {
+            self.shelves[id.0].algos.insert(name, algo_id);
         }
         self.make_room(id);
         self.account_mut(id).algos.insert(algo_id, algo.clone());
@@ -137,7 +137,7 @@ impl Engine {
             Handle::Id(algo_id) => algos.get(algo_id),
             Handle::Client(name) => {
                 let latest = self.shelves.get(id.0)?.algo_named(name)?;
-                algos.get(&latest).filter(|algo| algo.client_id == *name)
+                algos.get(&latest).filter(|algo| algo.client_id.as_str() == name)
             }
         }
     }
@@ -160,7 +160,7 @@ impl Engine {
     pub fn cancel_all_algos(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
         let ids: Vec<i64> =
-            self.tally(id, symbol).map(|tally| tally.waiting.iter().copied().collect()).unwrap_or_default();
+            self.tally(id, symbol).map(|tally| tally.waiting.clone()).unwrap_or_default();
         for algo_id in ids {
             self.end_algo(id, algo_id, AlgoStatus::Canceled, now);
         }
@@ -262,7 +262,7 @@ impl Engine {
             time_in_force: if algo.kind.is_limit() { algo.time_in_force } else { TimeInForce::Gtc },
             price: algo.price,
             reduce_only: algo.reduce_only || algo.close_position,
-            client_id: Some(algo.client_id.clone()),
+            client_id: Some(algo.client_id.to_string()),
             good_till: (algo.good_till != 0).then_some(algo.good_till),
         };
         let checked = self.check_reduce_only(id, &request).and_then(|()| {

@@ -14,6 +14,9 @@ pub const MAKER_FEE: Decimal = Decimal::from_parts(2, 0, 0, false, 4);
 pub const LIQUIDATION_FEE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
 /// How far an order's price may lie from the mark, and a protected trigger's two prices from each other.
 pub const PRICE_BAND: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
+/// The highest and the lowest price inside the band, as shares of the mark.
+pub(super) const BAND: (Decimal, Decimal) =
+    (Decimal::from_parts(105, 0, 0, false, 2), Decimal::from_parts(95, 0, 0, false, 2));
 /// Open orders allowed on one contract.
 pub const MAX_OPEN_ORDERS: usize = 200;
 /// Share of the margin that maintenance may eat before the owner is called. The exchange tells of the call but
@@ -131,12 +134,9 @@ impl Contract {
 
     /// Largest notional a position may have at `leverage`.
     pub fn max_notional(&self, leverage: u32) -> Decimal {
-        self.brackets
-            .iter()
-            .filter(|bracket| bracket.leverage >= leverage)
-            .map(|bracket| bracket.cap)
-            .max()
-            .unwrap_or_default()
+        // The larger the notional, the lower the leverage.
+        let last = self.brackets.iter().rev().find(|bracket| bracket.leverage >= leverage);
+        last.map_or(Decimal::ZERO, |bracket| bracket.cap)
     }
 
     /// The bracket a notional falls into; the last one beyond the table.
@@ -157,7 +157,7 @@ impl Contract {
         if price > self.max_price {
             return Err(refusal::PRICE_TOO_HIGH);
         }
-        if price.normalize().scale() > self.price_digits() {
+        if has_more_digits(price, self.price_digits()) {
             return Err(refusal::PRECISION);
         }
         if price < self.min_price {
@@ -177,7 +177,7 @@ impl Contract {
         if quantity > if market { self.max_market_quantity } else { self.max_quantity } {
             return Err(refusal::QUANTITY_TOO_LARGE);
         }
-        if quantity.normalize().scale() > self.quantity_digits() {
+        if has_more_digits(quantity, self.quantity_digits()) {
             return Err(refusal::PRECISION);
         }
         if quantity < self.listing.step {
@@ -188,6 +188,11 @@ impl Contract {
         }
         Ok(())
     }
+}
+
+/// Whether a number needs more than `digits` behind the point.
+fn has_more_digits(number: Decimal, digits: u32) -> bool {
+    number.scale() > digits && number.normalize().scale() > digits
 }
 
 fn brackets(table: &[(u32, i64, i64)]) -> Vec<Bracket> {

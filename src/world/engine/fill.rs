@@ -71,10 +71,7 @@ impl Engine {
         let account = &mut self.state.accounts[id.0];
         let counters = &mut self.state.counters;
         let settings = account.settings(&order.symbol);
-        if !account.positions.contains_key(&order.symbol) {
-            account.positions.insert(order.symbol.clone(), super::Position::default());
-        }
-        let Some(position) = account.positions.get_mut(&order.symbol) else { return Aftermath::default() };
+        let position = account.positions.entry(order.symbol.clone()).or_default();
         let held = position.amount.abs();
         let effect = position.apply(order.side, quantity, price, settings);
         position.updated = now;
@@ -125,11 +122,12 @@ impl Engine {
             time: now,
         };
         account.trades.push(trade.clone());
+        self.reweigh(id, &order.symbol);
         if flat != held.is_zero() {
             self.note_holding(id, &order.symbol, !flat);
         }
         self.tell_order(id, now, order, Execution::Trade(trade));
-        self.tell_balance(id, now, "ORDER", std::slice::from_ref(&order.symbol), Decimal::ZERO);
+        self.tell_balance(id, now, "ORDER", Some(&order.symbol), Decimal::ZERO);
         if !clearing.is_zero() {
             self.clear(id, Some(&order.symbol), Some(trade_id), clearing, now);
         }
@@ -171,6 +169,9 @@ impl Engine {
         if !aftermath.reduced {
             return;
         }
+        if aftermath.closed_out {
+            self.account_mut(id).called.remove(symbol);
+        }
         let account = self.account(id);
         let Some(tally) = self.tally(id, symbol) else { return };
         let room = if aftermath.closed_out { Decimal::ZERO } else { account.amount(symbol).abs() };
@@ -189,7 +190,6 @@ impl Engine {
         if aftermath.closed_out {
             let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(algo_id));
             algos.extend(waiting.filter(|algo| algo.close_position).map(|algo| algo.id));
-            self.account_mut(id).called.remove(symbol);
         }
         for algo in algos {
             self.end_algo(id, algo, AlgoStatus::Expired, now);
