@@ -122,7 +122,7 @@ impl Engine {
             return Err(refusal::CLOSE_WHILE_FLAT);
         }
         let waiting = self.tally(id, &request.symbol).into_iter().flat_map(|tally| &tally.waiting);
-        let exists = waiting.filter_map(|algo_id| account.algos.get(algo_id)).any(|algo| {
+        let exists = waiting.filter_map(|algo_id| account.algos.get(*algo_id)).any(|algo| {
             algo.close_position
                 && algo.side == request.side
                 && algo.kind.is_take_profit() == request.kind.is_take_profit()
@@ -134,10 +134,10 @@ impl Engine {
     pub fn algo(&self, id: AccountId, handle: &Handle) -> Option<&AlgoOrder> {
         let algos = &self.account(id).algos;
         match handle {
-            Handle::Id(algo_id) => algos.get(algo_id),
+            Handle::Id(algo_id) => algos.get(*algo_id),
             Handle::Client(name) => {
                 let latest = self.shelves.get(id.0)?.algo_named(name)?;
-                algos.get(&latest).filter(|algo| algo.client_id.as_str() == name)
+                algos.get(latest).filter(|algo| algo.client_id.as_str() == name)
             }
         }
     }
@@ -159,8 +159,7 @@ impl Engine {
     /// Takes every waiting conditional order of a contract back.
     pub fn cancel_all_algos(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
-        let ids: Vec<i64> =
-            self.tally(id, symbol).map(|tally| tally.waiting.clone()).unwrap_or_default();
+        let ids: Vec<i64> = self.tally(id, symbol).map(|tally| tally.waiting.clone()).unwrap_or_default();
         for algo_id in ids {
             self.end_algo(id, algo_id, AlgoStatus::Canceled, now);
         }
@@ -186,7 +185,7 @@ impl Engine {
         now: i64,
         change: impl FnOnce(&mut AlgoOrder),
     ) -> Option<AlgoOrder> {
-        let algo = self.account_mut(id).algos.get_mut(&algo_id)?;
+        let algo = self.account_mut(id).algos.get_mut(algo_id)?;
         change(algo);
         algo.updated = now;
         let algo = algo.clone();
@@ -208,7 +207,7 @@ impl Engine {
 
     /// Lets a trailing stop follow the price; whether it fires.
     pub(super) fn trail(&mut self, id: AccountId, algo_id: i64, quote: Quote) -> bool {
-        let Some(algo) = self.state.accounts[id.0].algos.get_mut(&algo_id) else { return false };
+        let Some(algo) = self.state.accounts[id.0].algos.get_mut(algo_id) else { return false };
         let price = watched_price(algo.working, quote);
         if algo.extreme.is_none() {
             let active = algo.activate_price.is_none_or(|activation| match algo.side {
@@ -235,7 +234,7 @@ impl Engine {
 
     /// Whether a protected order must wait because last and mark are too far apart.
     pub(super) fn is_protected(&self, id: AccountId, algo_id: i64) -> bool {
-        let Some(algo) = self.account(id).algos.get(&algo_id).filter(|algo| algo.price_protect) else {
+        let Some(algo) = self.account(id).algos.get(algo_id).filter(|algo| algo.price_protect) else {
             return false;
         };
         self.quote(&algo.symbol).is_ok_and(|quote| (quote.mark - quote.last).abs() > quote.mark * PRICE_BAND)

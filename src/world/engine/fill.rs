@@ -178,7 +178,7 @@ impl Engine {
         let mut surplus = tally.reducing - room;
         let mut ended = Vec::new();
         if surplus > Decimal::ZERO {
-            for order in tally.resting.iter().rev().filter_map(|order_id| account.orders.get(order_id)) {
+            for order in tally.resting.iter().rev().filter_map(|order_id| account.orders.get(*order_id)) {
                 if order.reduce_only && surplus > Decimal::ZERO {
                     surplus -= order.remaining();
                     ended.push(order.id);
@@ -188,7 +188,7 @@ impl Engine {
         }
         let mut algos = Vec::new();
         if aftermath.closed_out {
-            let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(algo_id));
+            let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(*algo_id));
             algos.extend(waiting.filter(|algo| algo.close_position).map(|algo| algo.id));
         }
         for algo in algos {
@@ -209,7 +209,7 @@ impl Engine {
     /// Takes an order out of its place in the queue, to change it and put it back into the books.
     pub(super) fn take_resting(&mut self, id: AccountId, order_id: i64) -> Option<Order> {
         let account = self.account(id);
-        let order = account.orders.get(&order_id).filter(|order| account.open_orders.contains(&order.id))?;
+        let order = account.orders.get(order_id).filter(|order| account.open_orders.contains(&order.id))?;
         let order = order.clone();
         self.unrest(id, &order);
         Some(order)

@@ -341,7 +341,7 @@ impl Engine {
     pub(super) fn unwait(&mut self, id: AccountId, algo_id: i64) {
         let account = self.account_mut(id);
         account.open_algos.remove(&algo_id);
-        let Some(algo) = account.algos.get(&algo_id) else { return };
+        let Some(algo) = account.algos.get(algo_id) else { return };
         let (symbol, slot, place) =
             (algo.symbol.clone(), slot(algo.working), (algo.trigger_price, algo_id, id.0));
         take(&mut self.tally_mut(id, &symbol).waiting, algo_id);

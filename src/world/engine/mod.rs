@@ -12,6 +12,7 @@ mod contract;
 mod depth;
 mod fill;
 mod happening;
+mod history;
 mod index;
 mod journal;
 mod liquidation;
@@ -38,6 +39,7 @@ pub use contract::{
 };
 pub use depth::{Depth, LEVELS, Level};
 pub use happening::{Execution, Happening, MarginCallRow, PositionReport, What};
+pub use history::History;
 use index::{Pit, Shelf};
 pub use journal::EngineDelta;
 pub use margin::{Standing, Totals};

@@ -52,7 +52,7 @@ impl Engine {
                 return Err(refusal::CLIENT_ID);
             }
             let latest = self.shelves.get(id.0).and_then(|shelf| shelf.order_named(client_id));
-            let latest = latest.and_then(|order_id| account.orders.get(&order_id));
+            let latest = latest.and_then(|order_id| account.orders.get(order_id));
             if latest.is_some_and(|order| order.is_open() && order.client_id.as_str() == client_id) {
                 return Err(refusal::DUPLICATE_CLIENT_ID);
             }
@@ -149,7 +149,9 @@ impl Engine {
         } else {
             Decimal::ZERO
         };
-        if initial + beside_margin(opening, request, price, quote) > self.free(id, &request.symbol, &standing) + freed {
+        if initial + beside_margin(opening, request, price, quote)
+            > self.free(id, &request.symbol, &standing) + freed
+        {
             return Err(refusal::MARGIN_INSUFFICIENT);
         }
         Ok(())

@@ -234,10 +234,10 @@ impl Engine {
     pub fn order(&self, id: AccountId, symbol: &Symbol, handle: &Handle) -> Option<&Order> {
         let orders = &self.account(id).orders;
         match handle {
-            Handle::Id(order_id) => orders.get(order_id),
+            Handle::Id(order_id) => orders.get(*order_id),
             Handle::Client(name) => {
                 let latest = self.shelves.get(id.0)?.order_named(name)?;
-                orders.get(&latest).filter(|order| order.client_id.as_str() == name)
+                orders.get(latest).filter(|order| order.client_id.as_str() == name)
             }
         }
         .filter(|order| order.symbol == *symbol)
@@ -259,8 +259,7 @@ impl Engine {
     /// Takes every resting order of a contract back; conditional orders stay.
     pub fn cancel_all(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
-        let ids: Vec<i64> =
-            self.tally(id, symbol).map(|tally| tally.resting.clone()).unwrap_or_default();
+        let ids: Vec<i64> = self.tally(id, symbol).map(|tally| tally.resting.clone()).unwrap_or_default();
         for order_id in ids {
             self.cancel_resting(id, order_id, now);
         }

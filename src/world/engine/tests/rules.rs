@@ -337,7 +337,7 @@ fn unfilled_orders_are_forgotten_after_three_days_and_everything_after_ninety_bu
     bench.engine.cancel_all(bench.who, &symbol("SOLUSDT"), bench.now).unwrap();
     let filled = bench.place(market("SOLUSDT", Side::Buy, dec!(1))).unwrap();
     let resting = bench.place(limit("SOLUSDT", Side::Buy, dec!(1), dec!(98))).unwrap();
-    let kept = |bench: &Bench| bench.account().orders.keys().copied().collect::<Vec<_>>();
+    let kept = |bench: &Bench| bench.account().orders.keys().collect::<Vec<_>>();
     bench.still("SOLUSDT", T0 + 5 * DAY);
     assert_eq!(kept(&bench), [filled.id, resting.id]);
     bench.still("SOLUSDT", T0 + 92 * DAY);
