@@ -151,7 +151,7 @@ impl Contract {
 
     /// Whether a price stands on the grid and inside the bounds.
     pub fn check_price(&self, price: Decimal) -> Result<(), Refusal> {
-        if price <= Decimal::ZERO {
+        if !is_above_zero(price) {
             return Err(refusal::PRICE_NOT_POSITIVE);
         }
         if price > self.max_price {
@@ -171,7 +171,7 @@ impl Contract {
 
     /// Whether a quantity stands on the grid and inside the bounds.
     pub fn check_quantity(&self, quantity: Decimal, market: bool) -> Result<(), Refusal> {
-        if quantity <= Decimal::ZERO {
+        if !is_above_zero(quantity) {
             return Err(refusal::QUANTITY_NOT_POSITIVE);
         }
         if quantity > if market { self.max_market_quantity } else { self.max_quantity } {
@@ -188,6 +188,10 @@ impl Contract {
         }
         Ok(())
     }
+}
+
+fn is_above_zero(number: Decimal) -> bool {
+    number.is_sign_positive() && !number.is_zero()
 }
 
 /// Whether a number needs more than `digits` behind the point.

@@ -95,3 +95,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for History<T> {
         BTreeMap::deserialize(deserializer).map(|rows| Self(rows.into_iter().collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_by_their_number_however_they_came() {
+        let mut history = History::default();
+        for number in [3, 9, 5, 9] {
+            history.insert(number, number * 10);
+        }
+        assert_eq!(history.keys().collect::<Vec<_>>(), [3, 5, 9]);
+        assert_eq!((history.get(5), history.get(4), history.get(10)), (Some(&50), None, None));
+        history.remove(5);
+        history.retain(|row| *row != 90);
+        assert_eq!(history.values().collect::<Vec<_>>(), [&30]);
+    }
+
+    #[test]
+    fn it_is_saved_as_a_map() {
+        let mut history = History::default();
+        history.insert(10, "b".to_owned());
+        history.insert(9, "a".to_owned());
+        let saved = serde_json::to_string(&history).unwrap();
+        assert_eq!(saved, r#"{"9":"a","10":"b"}"#);
+        assert_eq!(serde_json::from_str::<History<String>>(&saved).unwrap(), history);
+    }
+}

@@ -131,8 +131,12 @@ impl Engine {
         let resting = tally.map_or(Decimal::ZERO, |tally| *tally.units.of(request.side));
         let reverses = !held.is_zero() && held.is_sign_negative() == (request.side == Side::Buy);
         // What rests on this side already closes first; only what it leaves of the position can be closed for nothing.
-        let left = if reverses { (held.abs() - resting).max(Decimal::ZERO) } else { Decimal::ZERO };
-        let opening = request.quantity - left.min(request.quantity);
+        let closing = if reverses {
+            (held.abs() - resting).max(Decimal::ZERO).min(request.quantity)
+        } else {
+            Decimal::ZERO
+        };
+        let opening = request.quantity - closing;
         if opening.is_zero() {
             return Ok(());
         }
