@@ -163,7 +163,7 @@ impl Contract {
         if price < self.min_price {
             return Err(refusal::PRICE_TOO_LOW);
         }
-        if !(price % self.listing.tick).is_zero() {
+        if is_off_grid(price, self.listing.tick) {
             return Err(refusal::PRICE_OFF_TICK);
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Contract {
         if quantity < self.listing.step {
             return Err(refusal::QUANTITY_TOO_SMALL);
         }
-        if !(quantity % self.listing.step).is_zero() {
+        if is_off_grid(quantity, self.listing.step) {
             return Err(refusal::QUANTITY_OFF_STEP);
         }
         Ok(())
@@ -192,6 +192,13 @@ impl Contract {
 
 fn is_above_zero(number: Decimal) -> bool {
     number.is_sign_positive() && !number.is_zero()
+}
+
+/// Whether a number is no multiple of `grid`.
+fn is_off_grid(number: Decimal, grid: Decimal) -> bool {
+    // Most grids are 0.1, 0.01 and so on: what has no more digits stands on them, which needs no division to see.
+    let surely_on = grid.mantissa() == 1 && number.scale() <= grid.scale();
+    !surely_on && !(number % grid).is_zero()
 }
 
 /// Whether a number needs more than `digits` behind the point.
