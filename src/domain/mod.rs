@@ -18,6 +18,7 @@ pub mod order;
 pub mod parity;
 pub mod percent;
 pub mod query;
+pub mod short;
 pub mod snapshot;
 pub mod symbol;
 pub mod untrusted;
@@ -43,6 +44,7 @@ pub use query::{
     MoneyPage, MoneyRow, OrderLine, Page, PromptFile, PromptPage, PromptRemark, Query, QueryId, RemarkWeight,
     Request, ToolCallPage, TurnPage,
 };
+pub use short::Short;
 pub use snapshot::{Alarm, CycleView, DeskFacts, Feed, Snapshot, ToolCallView};
 pub use symbol::{AccountName, InvalidName, Symbol};
 pub use untrusted::Untrusted;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::short::Short;
 
 /// A name its type does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,26 +20,26 @@ pub struct InvalidName {
 }
 
 macro_rules! name {
-    ($(#[$meta:meta])* $name:ident, $kind:literal, $allowed:literal, $valid:expr) => {
+    ($(#[$meta:meta])* $name:ident, $longest:literal, $kind:literal, $allowed:literal, $valid:expr) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(Short<$longest>);
 
         impl $name {
             /// Checks the spelling and wraps the name.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(InvalidName { kind: $kind, value: text.to_owned(), allowed: $allowed })
-                }
+                Short::new(text).filter(|_| valid(text)).map(Self).ok_or_else(|| InvalidName {
+                    kind: $kind,
+                    value: text.to_owned(),
+                    allowed: $allowed,
+                })
             }
 
             /// The bare name.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
@@ -51,7 +52,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
+                name.as_str().to_owned()
             }
         }
 
@@ -64,7 +65,7 @@ macro_rules! name {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
     };
@@ -72,13 +73,13 @@ macro_rules! name {
 
 name!(
     /// A contract as the exchange spells it, such as `BTCUSDT`.
-    Symbol, "symbol", "2 to 20 capital letters and digits, such as BTCUSDT",
+    Symbol, 20, "symbol", "2 to 20 capital letters and digits, such as BTCUSDT",
     |text| (2..=20).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 );
 name!(
     /// An account's own name in the settings, such as `mirat`.
-    AccountName, "account name", "1 to 24 small letters, digits, '-' and '_', starting with a letter",
+    AccountName, 24, "account name", "1 to 24 small letters, digits, '-' and '_', starting with a letter",
     |text| (1..=24).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| {
@@ -100,7 +101,8 @@ impl Symbol {
 
     /// The coin without its quote currency: `BTC` of `BTCUSDT`.
     pub fn coin(&self) -> &str {
-        self.0.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(&self.0)
+        let name = self.as_str();
+        name.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(name)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::history::History;
 use super::types::{AlgoOrder, Income, IncomeKind, MarginType, Order, Trade};
 use crate::domain::{AccountName, Side, Symbol};
 
@@ -153,11 +154,11 @@ pub struct Account {
     /// Leverage and margin type where they were changed.
     pub settings: BTreeMap<Symbol, Settings>,
     /// Every order.
-    pub orders: BTreeMap<i64, Order>,
+    pub orders: History<Order>,
     /// The orders that rest.
     pub open_orders: BTreeSet<i64>,
     /// Every conditional order.
-    pub algos: BTreeMap<i64, AlgoOrder>,
+    pub algos: History<AlgoOrder>,
     /// The conditional orders that wait.
     pub open_algos: BTreeSet<i64>,
     /// Every fill, oldest first.
@@ -187,9 +188,9 @@ impl Account {
             updated: now,
             positions: BTreeMap::new(),
             settings: BTreeMap::new(),
-            orders: BTreeMap::new(),
+            orders: History::default(),
             open_orders: BTreeSet::new(),
-            algos: BTreeMap::new(),
+            algos: History::default(),
             open_algos: BTreeSet::new(),
             trades: Vec::new(),
             income: Vec::new(),
@@ -222,12 +223,12 @@ impl Account {
 
     /// The orders that rest, oldest first.
     pub fn resting(&self) -> impl Iterator<Item = &Order> {
-        self.open_orders.iter().filter_map(|id| self.orders.get(id))
+        self.open_orders.iter().filter_map(|id| self.orders.get(*id))
     }
 
     /// The conditional orders that wait, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &AlgoOrder> {
-        self.open_algos.iter().filter_map(|id| self.algos.get(id))
+        self.open_algos.iter().filter_map(|id| self.algos.get(*id))
     }
 
     /// Writes a ledger row; the caller has moved the money. Zero amounts leave no row.

@@ -80,7 +80,7 @@ impl Engine {
                 see(symbol, level, last);
             }
             for (algo_id, index) in pit.trailing() {
-                let algo = self.state.accounts[index].algos.get(&algo_id);
+                let algo = self.state.accounts[index].algos.get(algo_id);
                 see(symbol, algo.map_or(Decimal::ZERO, AlgoOrder::level), last);
             }
             holders.extend(pit.holders.iter().copied());
@@ -127,7 +127,7 @@ impl Engine {
                 time: now,
             });
             // The report names the contract; the face leaves the position out for cross margin.
-            self.tell_balance(id, now, "FUNDING_FEE", std::slice::from_ref(symbol), amount);
+            self.tell_balance(id, now, "FUNDING_FEE", Some(symbol), amount);
         }
     }
 
@@ -170,7 +170,7 @@ impl Engine {
         let Some(pit) = self.pits.get(symbol) else { return };
         for (order_id, index) in pit.reached_orders(side) {
             let id = AccountId(index);
-            let Some(order) = self.account(id).orders.get(&order_id) else { continue };
+            let Some(order) = self.account(id).orders.get(order_id) else { continue };
             if !order.is_open() {
                 continue;
             }

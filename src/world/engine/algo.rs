@@ -7,7 +7,7 @@ use super::index::{own_name, watched_price};
 use super::order::{Handle, check_good_till, valid_client_id, whole_seconds};
 use super::refusal::{self, Refusal};
 use super::types::{
-    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Order, OrderKind, OrderRequest, TimeInForce,
+    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, ClientId, Order, OrderKind, OrderRequest, TimeInForce,
 };
 use super::{AccountId, Counters, Engine, What};
 use crate::domain::{Side, Symbol};
@@ -26,10 +26,10 @@ impl Engine {
         let quote = self.check_algo(id, &request, now)?;
         let algo_id = Counters::next(&mut self.state.counters.algo);
         let trailing = request.kind == AlgoKind::TrailingStopMarket;
-        let named = request.client_id.is_some();
+        let named = request.client_id.as_deref().and_then(ClientId::new);
         let algo = AlgoOrder {
             id: algo_id,
-            client_id: request.client_id.unwrap_or_else(|| own_name(algo_id)),
+            client_id: named.clone().unwrap_or_else(|| own_name(algo_id)),
             symbol: request.symbol,
             side: request.side,
             kind: request.kind,
@@ -55,8 +55,8 @@ impl Engine {
             updated: now,
             triggered: 0,
         };
-        if named {
-            self.shelves[id.0].algos.insert(algo.client_id.clone(), algo_id);
+        if let Some(name) = named {
+            self.shelves[id.0].algos.insert(name, algo_id);
         }
         self.make_room(id);
         self.account_mut(id).algos.insert(algo_id, algo.clone());
@@ -122,7 +122,7 @@ impl Engine {
             return Err(refusal::CLOSE_WHILE_FLAT);
         }
         let waiting = self.tally(id, &request.symbol).into_iter().flat_map(|tally| &tally.waiting);
-        let exists = waiting.filter_map(|algo_id| account.algos.get(algo_id)).any(|algo| {
+        let exists = waiting.filter_map(|algo_id| account.algos.get(*algo_id)).any(|algo| {
             algo.close_position
                 && algo.side == request.side
                 && algo.kind.is_take_profit() == request.kind.is_take_profit()
@@ -134,10 +134,10 @@ impl Engine {
     pub fn algo(&self, id: AccountId, handle: &Handle) -> Option<&AlgoOrder> {
         let algos = &self.account(id).algos;
         match handle {
-            Handle::Id(algo_id) => algos.get(algo_id),
+            Handle::Id(algo_id) => algos.get(*algo_id),
             Handle::Client(name) => {
                 let latest = self.shelves.get(id.0)?.algo_named(name)?;
-                algos.get(&latest).filter(|algo| algo.client_id == *name)
+                algos.get(latest).filter(|algo| algo.client_id.as_str() == name)
             }
         }
     }
@@ -159,8 +159,7 @@ impl Engine {
     /// Takes every waiting conditional order of a contract back.
     pub fn cancel_all_algos(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
-        let ids: Vec<i64> =
-            self.tally(id, symbol).map(|tally| tally.waiting.iter().copied().collect()).unwrap_or_default();
+        let ids: Vec<i64> = self.tally(id, symbol).map(|tally| tally.waiting.clone()).unwrap_or_default();
         for algo_id in ids {
             self.end_algo(id, algo_id, AlgoStatus::Canceled, now);
         }
@@ -186,7 +185,7 @@ impl Engine {
         now: i64,
         change: impl FnOnce(&mut AlgoOrder),
     ) -> Option<AlgoOrder> {
-        let algo = self.account_mut(id).algos.get_mut(&algo_id)?;
+        let algo = self.account_mut(id).algos.get_mut(algo_id)?;
         change(algo);
         algo.updated = now;
         let algo = algo.clone();
@@ -208,7 +207,7 @@ impl Engine {
 
     /// Lets a trailing stop follow the price; whether it fires.
     pub(super) fn trail(&mut self, id: AccountId, algo_id: i64, quote: Quote) -> bool {
-        let Some(algo) = self.state.accounts[id.0].algos.get_mut(&algo_id) else { return false };
+        let Some(algo) = self.state.accounts[id.0].algos.get_mut(algo_id) else { return false };
         let price = watched_price(algo.working, quote);
         if algo.extreme.is_none() {
             let active = algo.activate_price.is_none_or(|activation| match algo.side {
@@ -235,7 +234,7 @@ impl Engine {
 
     /// Whether a protected order must wait because last and mark are too far apart.
     pub(super) fn is_protected(&self, id: AccountId, algo_id: i64) -> bool {
-        let Some(algo) = self.account(id).algos.get(&algo_id).filter(|algo| algo.price_protect) else {
+        let Some(algo) = self.account(id).algos.get(algo_id).filter(|algo| algo.price_protect) else {
             return false;
         };
         self.quote(&algo.symbol).is_ok_and(|quote| (quote.mark - quote.last).abs() > quote.mark * PRICE_BAND)
@@ -262,7 +261,7 @@ impl Engine {
             time_in_force: if algo.kind.is_limit() { algo.time_in_force } else { TimeInForce::Gtc },
             price: algo.price,
             reduce_only: algo.reduce_only || algo.close_position,
-            client_id: Some(algo.client_id.clone()),
+            client_id: Some(algo.client_id.to_string()),
             good_till: (algo.good_till != 0).then_some(algo.good_till),
         };
         let checked = self.check_reduce_only(id, &request).and_then(|()| {

@@ -14,6 +14,9 @@ pub const MAKER_FEE: Decimal = Decimal::from_parts(2, 0, 0, false, 4);
 pub const LIQUIDATION_FEE: Decimal = Decimal::from_parts(125, 0, 0, false, 4);
 /// How far an order's price may lie from the mark, and a protected trigger's two prices from each other.
 pub const PRICE_BAND: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
+/// The highest and the lowest price inside the band, as shares of the mark.
+pub(super) const BAND: (Decimal, Decimal) =
+    (Decimal::from_parts(105, 0, 0, false, 2), Decimal::from_parts(95, 0, 0, false, 2));
 /// Open orders allowed on one contract.
 pub const MAX_OPEN_ORDERS: usize = 200;
 /// Share of the margin that maintenance may eat before the owner is called. The exchange tells of the call but
@@ -131,12 +134,9 @@ impl Contract {
 
     /// Largest notional a position may have at `leverage`.
     pub fn max_notional(&self, leverage: u32) -> Decimal {
-        self.brackets
-            .iter()
-            .filter(|bracket| bracket.leverage >= leverage)
-            .map(|bracket| bracket.cap)
-            .max()
-            .unwrap_or_default()
+        // The larger the notional, the lower the leverage.
+        let last = self.brackets.iter().rev().find(|bracket| bracket.leverage >= leverage);
+        last.map_or(Decimal::ZERO, |bracket| bracket.cap)
     }
 
     /// The bracket a notional falls into; the last one beyond the table.
@@ -151,19 +151,19 @@ impl Contract {
 
     /// Whether a price stands on the grid and inside the bounds.
     pub fn check_price(&self, price: Decimal) -> Result<(), Refusal> {
-        if price <= Decimal::ZERO {
+        if !is_above_zero(price) {
             return Err(refusal::PRICE_NOT_POSITIVE);
         }
         if price > self.max_price {
             return Err(refusal::PRICE_TOO_HIGH);
         }
-        if price.normalize().scale() > self.price_digits() {
+        if has_more_digits(price, self.price_digits()) {
             return Err(refusal::PRECISION);
         }
         if price < self.min_price {
             return Err(refusal::PRICE_TOO_LOW);
         }
-        if !(price % self.listing.tick).is_zero() {
+        if is_off_grid(price, self.listing.tick) {
             return Err(refusal::PRICE_OFF_TICK);
         }
         Ok(())
@@ -171,23 +171,39 @@ impl Contract {
 
     /// Whether a quantity stands on the grid and inside the bounds.
     pub fn check_quantity(&self, quantity: Decimal, market: bool) -> Result<(), Refusal> {
-        if quantity <= Decimal::ZERO {
+        if !is_above_zero(quantity) {
             return Err(refusal::QUANTITY_NOT_POSITIVE);
         }
         if quantity > if market { self.max_market_quantity } else { self.max_quantity } {
             return Err(refusal::QUANTITY_TOO_LARGE);
         }
-        if quantity.normalize().scale() > self.quantity_digits() {
+        if has_more_digits(quantity, self.quantity_digits()) {
             return Err(refusal::PRECISION);
         }
         if quantity < self.listing.step {
             return Err(refusal::QUANTITY_TOO_SMALL);
         }
-        if !(quantity % self.listing.step).is_zero() {
+        if is_off_grid(quantity, self.listing.step) {
             return Err(refusal::QUANTITY_OFF_STEP);
         }
         Ok(())
     }
+}
+
+fn is_above_zero(number: Decimal) -> bool {
+    number.is_sign_positive() && !number.is_zero()
+}
+
+/// Whether a number is no multiple of `grid`.
+fn is_off_grid(number: Decimal, grid: Decimal) -> bool {
+    // Most grids are 0.1, 0.01 and so on: what has no more digits stands on them, which needs no division to see.
+    let surely_on = grid.mantissa() == 1 && number.scale() <= grid.scale();
+    !surely_on && !(number % grid).is_zero()
+}
+
+/// Whether a number needs more than `digits` behind the point.
+fn has_more_digits(number: Decimal, digits: u32) -> bool {
+    number.scale() > digits && number.normalize().scale() > digits
 }
 
 fn brackets(table: &[(u32, i64, i64)]) -> Vec<Bracket> {

@@ -71,10 +71,7 @@ impl Engine {
         let account = &mut self.state.accounts[id.0];
         let counters = &mut self.state.counters;
         let settings = account.settings(&order.symbol);
-        if !account.positions.contains_key(&order.symbol) {
-            account.positions.insert(order.symbol.clone(), super::Position::default());
-        }
-        let Some(position) = account.positions.get_mut(&order.symbol) else { return Aftermath::default() };
+        let position = account.positions.entry(order.symbol.clone()).or_default();
         let held = position.amount.abs();
         let effect = position.apply(order.side, quantity, price, settings);
         position.updated = now;
@@ -125,11 +122,12 @@ impl Engine {
             time: now,
         };
         account.trades.push(trade.clone());
+        self.reweigh(id, &order.symbol);
         if flat != held.is_zero() {
             self.note_holding(id, &order.symbol, !flat);
         }
         self.tell_order(id, now, order, Execution::Trade(trade));
-        self.tell_balance(id, now, "ORDER", std::slice::from_ref(&order.symbol), Decimal::ZERO);
+        self.tell_balance(id, now, "ORDER", Some(&order.symbol), Decimal::ZERO);
         if !clearing.is_zero() {
             self.clear(id, Some(&order.symbol), Some(trade_id), clearing, now);
         }
@@ -171,13 +169,16 @@ impl Engine {
         if !aftermath.reduced {
             return;
         }
+        if aftermath.closed_out {
+            self.account_mut(id).called.remove(symbol);
+        }
         let account = self.account(id);
         let Some(tally) = self.tally(id, symbol) else { return };
         let room = if aftermath.closed_out { Decimal::ZERO } else { account.amount(symbol).abs() };
         let mut surplus = tally.reducing - room;
         let mut ended = Vec::new();
         if surplus > Decimal::ZERO {
-            for order in tally.resting.iter().rev().filter_map(|order_id| account.orders.get(order_id)) {
+            for order in tally.resting.iter().rev().filter_map(|order_id| account.orders.get(*order_id)) {
                 if order.reduce_only && surplus > Decimal::ZERO {
                     surplus -= order.remaining();
                     ended.push(order.id);
@@ -187,9 +188,8 @@ impl Engine {
         }
         let mut algos = Vec::new();
         if aftermath.closed_out {
-            let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(algo_id));
+            let waiting = tally.waiting.iter().filter_map(|algo_id| account.algos.get(*algo_id));
             algos.extend(waiting.filter(|algo| algo.close_position).map(|algo| algo.id));
-            self.account_mut(id).called.remove(symbol);
         }
         for algo in algos {
             self.end_algo(id, algo, AlgoStatus::Expired, now);
@@ -209,7 +209,7 @@ impl Engine {
     /// Takes an order out of its place in the queue, to change it and put it back into the books.
     pub(super) fn take_resting(&mut self, id: AccountId, order_id: i64) -> Option<Order> {
         let account = self.account(id);
-        let order = account.orders.get(&order_id).filter(|order| account.open_orders.contains(&order.id))?;
+        let order = account.orders.get(order_id).filter(|order| account.open_orders.contains(&order.id))?;
         let order = order.clone();
         self.unrest(id, &order);
         Some(order)

@@ -96,8 +96,8 @@ pub enum What {
         cross_wallet: Decimal,
         /// Change other than profit and commission, USDT.
         change: Decimal,
-        /// Changed positions.
-        positions: Vec<PositionReport>,
+        /// The changed position.
+        position: Option<PositionReport>,
     },
     /// A conditional order changed.
     Algo(Box<AlgoOrder>),

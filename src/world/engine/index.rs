@@ -2,12 +2,14 @@
 //!
 //! None of this is saved: it is derived from the accounts and rebuilt when a world is resumed.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 
 use super::algo::rises;
-use super::types::{AlgoOrder, Order, WorkingType};
+use super::types::{AlgoOrder, ClientId, Order, WorkingType};
 use super::{AccountId, Engine};
 use crate::domain::{Side, Symbol};
 use crate::world::market::Quote;
@@ -22,6 +24,8 @@ pub(super) struct Pit {
     pub quote: Option<Quote>,
     /// Whether they are too old to trade at.
     pub frozen: bool,
+    /// How often they changed.
+    pub changes: u64,
     /// When they were told, market time, ms.
     told: i64,
     /// The number of the book they make: market time, and always more than the number before.
@@ -59,16 +63,19 @@ impl<T> BySide<T> {
 /// What an account has waiting in one contract.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Resting orders.
-    pub resting: BTreeSet<i64>,
-    /// Waiting conditional orders.
-    pub waiting: BTreeSet<i64>,
+    /// Resting orders, oldest first.
+    pub resting: Vec<i64>,
+    /// Waiting conditional orders, oldest first.
+    pub waiting: Vec<i64>,
     /// Value of resting orders that may open, USDT, by side.
     pub notional: BySide<Decimal>,
     /// Units of resting orders that may open, by side.
     pub units: BySide<Decimal>,
     /// Units of resting reduce-only orders.
     pub reducing: Decimal,
+    /// What the contract does to the account's free money (USDT), and the number of the price at which it does: kept
+    /// until position, settings or resting orders change, because every order asks for it.
+    pub weight: Cell<Option<(u64, Decimal)>>,
 }
 
 /// What an account has waiting, and the names its client gave.
@@ -76,14 +83,22 @@ pub(super) struct Tally {
 pub(super) struct Shelf {
     pub tallies: BTreeMap<Symbol, Tally>,
     /// The latest order of a name.
-    pub orders: HashMap<String, i64>,
+    pub orders: HashMap<ClientId, i64>,
     /// The latest conditional order of a name.
-    pub algos: HashMap<String, i64>,
+    pub algos: HashMap<ClientId, i64>,
 }
 
 /// The name the exchange gives to an order whose client gave none.
-pub(super) fn own_name(id: i64) -> String {
-    format!("web_{id}")
+pub(super) fn own_name(id: i64) -> ClientId {
+    numbered("web_", id)
+}
+
+/// A name with a number behind it.
+pub(super) fn numbered(name: &str, number: i64) -> ClientId {
+    let mut written = ClientId::empty();
+    // A number has 20 signs at most; a name that leaves it no room is cut.
+    let _ = write!(written, "{name}{number}");
+    written
 }
 
 /// The number in a name the exchange gave.
@@ -94,12 +109,12 @@ fn own_number(name: &str) -> Option<i64> {
 impl Shelf {
     /// The number of the latest order with this name, if it is still known.
     pub fn order_named(&self, name: &str) -> Option<i64> {
-        self.orders.get(name).copied().or_else(|| own_number(name))
+        ClientId::new(name).and_then(|name| self.orders.get(&name).copied()).or_else(|| own_number(name))
     }
 
     /// The number of the latest conditional order with this name, if it is still known.
     pub fn algo_named(&self, name: &str) -> Option<i64> {
-        self.algos.get(name).copied().or_else(|| own_number(name))
+        ClientId::new(name).and_then(|name| self.algos.get(&name).copied()).or_else(|| own_number(name))
     }
 }
 
@@ -109,10 +124,20 @@ impl Pit {
         if self.quote == Some(quote) && self.told == now {
             return false;
         }
+        if self.quote != Some(quote) {
+            self.changes += 1;
+        }
         (self.quote, self.told) = (Some(quote), now);
         self.book = now.max(self.book.saturating_add(1));
         (self.taken, self.printed) = (BySide::default(), BySide::default());
         true
+    }
+
+    /// Keeps the last prices known without letting anything trade at them.
+    pub fn freeze(&mut self, last: Quote) {
+        self.quote = Some(last);
+        self.changes += 1;
+        self.frozen = true;
     }
 
     /// The number of the present book.
@@ -175,6 +200,21 @@ fn slot(working: WorkingType) -> usize {
     usize::from(working == WorkingType::Mark)
 }
 
+/// Puts a number into its place among rising ones: nearly always the end.
+fn put(numbers: &mut Vec<i64>, number: i64) {
+    let place = numbers.partition_point(|other| *other < number);
+    if numbers.get(place) != Some(&number) {
+        numbers.insert(place, number);
+    }
+}
+
+/// Takes a number from rising ones.
+fn take(numbers: &mut Vec<i64>, number: i64) {
+    if let Ok(place) = numbers.binary_search(&number) {
+        numbers.remove(place);
+    }
+}
+
 /// The price a working type watches.
 pub(super) fn watched_price(working: WorkingType, quote: Quote) -> Decimal {
     match working {
@@ -213,6 +253,7 @@ impl Engine {
                 self.wait(id, &algo);
             }
             for symbol in held {
+                self.reweigh(id, &symbol);
                 self.pits.entry(symbol).or_default().holders.insert(index);
             }
             self.index_names(id);
@@ -234,14 +275,21 @@ impl Engine {
 
     fn tally_mut(&mut self, id: AccountId, symbol: &Symbol) -> &mut Tally {
         // An account is opened together with its shelf.
-        self.shelves[id.0].tallies.entry(symbol.clone()).or_default()
+        let tally = self.shelves[id.0].tallies.entry(symbol.clone()).or_default();
+        tally.weight.set(None);
+        tally
+    }
+
+    /// Position, settings or resting orders of an account in a contract have changed: what was derived from them is old.
+    pub(super) fn reweigh(&mut self, id: AccountId, symbol: &Symbol) {
+        self.tally_mut(id, symbol);
     }
 
     /// Puts an order among the resting ones.
     pub(super) fn rest(&mut self, id: AccountId, order: &Order) {
         self.account_mut(id).open_orders.insert(order.id);
         let tally = self.tally_mut(id, &order.symbol);
-        tally.resting.insert(order.id);
+        put(&mut tally.resting, order.id);
         let remaining = order.remaining();
         if order.reduce_only {
             tally.reducing += remaining;
@@ -259,7 +307,7 @@ impl Engine {
     pub(super) fn unrest(&mut self, id: AccountId, order: &Order) {
         self.account_mut(id).open_orders.remove(&order.id);
         let tally = self.tally_mut(id, &order.symbol);
-        tally.resting.remove(&order.id);
+        take(&mut tally.resting, order.id);
         let remaining = order.remaining();
         if order.reduce_only {
             tally.reducing -= remaining;
@@ -277,7 +325,7 @@ impl Engine {
     /// Puts a conditional order among the waiting ones.
     pub(super) fn wait(&mut self, id: AccountId, algo: &AlgoOrder) {
         self.account_mut(id).open_algos.insert(algo.id);
-        self.tally_mut(id, &algo.symbol).waiting.insert(algo.id);
+        put(&mut self.tally_mut(id, &algo.symbol).waiting, algo.id);
         let pit = self.pits.entry(algo.symbol.clone()).or_default();
         let place = (algo.trigger_price, algo.id, id.0);
         if algo.callback_rate.is_some() {
@@ -293,10 +341,10 @@ impl Engine {
     pub(super) fn unwait(&mut self, id: AccountId, algo_id: i64) {
         let account = self.account_mut(id);
         account.open_algos.remove(&algo_id);
-        let Some(algo) = account.algos.get(&algo_id) else { return };
+        let Some(algo) = account.algos.get(algo_id) else { return };
         let (symbol, slot, place) =
             (algo.symbol.clone(), slot(algo.working), (algo.trigger_price, algo_id, id.0));
-        self.tally_mut(id, &symbol).waiting.remove(&algo_id);
+        take(&mut self.tally_mut(id, &symbol).waiting, algo_id);
         if let Some(pit) = self.pits.get_mut(&symbol) {
             pit.trailing.remove(&(algo_id, id.0));
             pit.rising[slot].remove(&place);

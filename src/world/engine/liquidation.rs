@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::contract::MARGIN_CALL_SHARE;
 use super::happening::MarginCallRow;
+use super::index::numbered;
 use super::types::{Income, IncomeKind, MarginType, OrderKind, OrderRequest, TimeInForce};
 use super::{AccountId, Counters, Engine, What};
 use crate::domain::Symbol;
@@ -165,7 +166,7 @@ impl Engine {
             trade_id,
             time: now,
         });
-        self.tell_balance(id, now, "INSURANCE_CLEAR", &[], amount);
+        self.tell_balance(id, now, "INSURANCE_CLEAR", None, amount);
     }
 
     /// Ends the resting orders of one contract, or of every contract with cross margin.
@@ -194,7 +195,7 @@ impl Engine {
             quantity: position.amount.abs(),
             price: Decimal::ZERO,
             reduce_only: true,
-            client_id: Some(format!("autoclose-{}", self.state.counters.order)),
+            client_id: Some(numbered("autoclose-", self.state.counters.order).to_string()),
             good_till: None,
         };
         self.accept(id, request, None, now);

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 
 use super::account::{Position, money, sign};
 use super::contract::Contract;
+use super::index::Tally;
 use super::types::MarginType;
 use super::{AccountId, Engine};
 use crate::domain::{Side, Symbol};
@@ -68,6 +69,15 @@ impl Standing {
         money((bought.max(sold).max(held) - held) / leverage)
     }
 
+    /// What the contract does to the account's free money: the result of a cross position counts, and what position and
+    /// resting orders tie up is gone. An isolated position has its own money.
+    fn weight(&self, margin: MarginType) -> Decimal {
+        match margin {
+            MarginType::Cross => self.unrealized - self.position_initial - self.open_order_initial,
+            MarginType::Isolated => -self.open_order_initial,
+        }
+    }
+
     /// The initial margin that one more order of this value on `side` ties up.
     pub(super) fn initial_of_one_more(&self, side: Side, value: Decimal, leverage: u32) -> Decimal {
         let mut with = *self;
@@ -104,7 +114,9 @@ impl Engine {
         }
         let leverage = Decimal::from(settings.leverage.max(1));
         let held = standing.notional.abs();
-        standing.position_initial = money(held / leverage);
+        if !held.is_zero() {
+            standing.position_initial = money(held / leverage);
+        }
         standing.open_order_initial = standing.initial_of_orders(leverage);
         standing.maintenance = money(standing.maintenance);
         standing
@@ -153,6 +165,32 @@ impl Engine {
         totals.free = totals.cross_wallet + totals.cross_unrealized - tied;
         totals.available = totals.free.max(Decimal::ZERO);
         totals
+    }
+
+    /// [`Totals::free`] alone, the standing of one contract being known.
+    pub(super) fn free(&self, id: AccountId, symbol: &Symbol, standing: &Standing) -> Decimal {
+        let account = self.account(id);
+        let tallies = self.shelves.get(id.0).into_iter().flat_map(|shelf| &shelf.tallies);
+        tallies.fold(account.cross_wallet, |free, (name, tally)| {
+            if name == symbol {
+                free + standing.weight(account.settings(name).margin)
+            } else {
+                free + self.weight(id, name, tally)
+            }
+        })
+    }
+
+    /// What a contract does to the account's free money.
+    fn weight(&self, id: AccountId, symbol: &Symbol, tally: &Tally) -> Decimal {
+        let price = self.pits.get(symbol).map_or(0, |pit| pit.changes);
+        match tally.weight.get() {
+            Some((then, weight)) if then == price => weight,
+            _ => {
+                let weight = self.standing(id, symbol).weight(self.account(id).settings(symbol).margin);
+                tally.weight.set(Some((price, weight)));
+                weight
+            }
+        }
     }
 
     /// The mark price at which a position would be liquidated; zero when there is none.

@@ -46,12 +46,12 @@ impl Account {
     /// Returns whether anything was forgotten.
     fn forget_old(&mut self, now: i64) -> bool {
         let before = self.rows();
-        self.orders.retain(|_, order| {
+        self.orders.retain(|order| {
             let unfilled = order.executed.is_zero()
                 && matches!(order.status, OrderStatus::Canceled | OrderStatus::Expired);
             order.is_open() || now - order.created <= if unfilled { UNFILLED } else { KEPT }
         });
-        self.algos.retain(|_, algo| {
+        self.algos.retain(|algo| {
             let unfilled =
                 matches!(algo.status, AlgoStatus::Canceled | AlgoStatus::Expired | AlgoStatus::Rejected);
             let done = unfilled || algo.status == AlgoStatus::Finished;
@@ -81,28 +81,21 @@ impl Account {
         let surplus = |rows: usize| if rows >= MOST_ROWS { rows - MOST_ROWS / 4 * 3 } else { 0 };
         let before = self.rows();
         let [orders, algos, trades, income] = before.map(surplus);
-        let done: Vec<i64> = self
-            .orders
-            .values()
-            .filter(|order| !order.is_open())
-            .take(orders)
-            .map(|order| order.id)
-            .collect();
-        for id in done {
-            self.orders.remove(&id);
-        }
-        let done: Vec<i64> = self
-            .algos
-            .values()
-            .filter(|algo| !matches!(algo.status, AlgoStatus::New | AlgoStatus::Triggered))
-            .take(algos)
-            .map(|algo| algo.id)
-            .collect();
-        for id in done {
-            self.algos.remove(&id);
-        }
+        let mut surplus = orders;
+        self.orders.retain(|order| order.is_open() || !take_one(&mut surplus));
+        let mut surplus = algos;
+        self.algos.retain(|algo| {
+            matches!(algo.status, AlgoStatus::New | AlgoStatus::Triggered) || !take_one(&mut surplus)
+        });
         self.trades.drain(..trades);
         self.forget_income(income);
         self.rows() != before
     }
+}
+
+/// Takes one from a number while there is one.
+fn take_one(number: &mut usize) -> bool {
+    let some = *number > 0;
+    *number -= usize::from(some);
+    some
 }

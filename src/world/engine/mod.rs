@@ -12,6 +12,7 @@ mod contract;
 mod depth;
 mod fill;
 mod happening;
+mod history;
 mod index;
 mod journal;
 mod liquidation;
@@ -38,6 +39,7 @@ pub use contract::{
 };
 pub use depth::{Depth, LEVELS, Level};
 pub use happening::{Execution, Happening, MarginCallRow, PositionReport, What};
+pub use history::History;
 use index::{Pit, Shelf};
 pub use journal::EngineDelta;
 pub use margin::{Standing, Totals};
@@ -45,7 +47,7 @@ pub use memory::MOST_ROWS;
 pub use order::{Handle, valid_client_id};
 pub use refusal::Refusal;
 pub use types::{
-    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Amendment, Income, IncomeKind, MarginType, Order,
+    AlgoKind, AlgoOrder, AlgoRequest, AlgoStatus, Amendment, ClientId, Income, IncomeKind, MarginType, Order,
     OrderKind, OrderRequest, OrderStatus, TimeInForce, Trade, WorkingType,
 };
 
@@ -200,8 +202,9 @@ impl Engine {
 
     /// The prices a contract trades at now.
     pub fn quote(&self, symbol: &Symbol) -> Result<Quote, Refusal> {
-        let quote = self.last_quote(symbol).ok_or(refusal::NO_PRICE)?;
-        if self.is_frozen(symbol) { Err(refusal::FROZEN) } else { Ok(quote) }
+        let pit = self.pits.get(symbol).ok_or(refusal::NO_PRICE)?;
+        let quote = pit.quote.ok_or(refusal::NO_PRICE)?;
+        if pit.frozen { Err(refusal::FROZEN) } else { Ok(quote) }
     }
 
     /// The prices last told for a contract, frozen or not: for what something is worth, never for a trade.
@@ -218,8 +221,7 @@ impl Engine {
     /// placed and everything can be taken back, and nothing trades.
     pub fn freeze(&mut self, symbol: &Symbol, last: Quote) {
         let pit = self.pits.entry(symbol.clone()).or_default();
-        pit.quote = Some(last);
-        pit.frozen = true;
+        pit.freeze(last);
     }
 
     /// The number of a contract's present order book: it rises with every price and every moment.
@@ -229,7 +231,9 @@ impl Engine {
 
     /// Takes the reports since the last call.
     pub fn drain_happenings(&mut self) -> Vec<Happening> {
-        std::mem::take(&mut self.happenings)
+        // About as many will come until the next call.
+        let room = Vec::with_capacity(self.happenings.len());
+        std::mem::replace(&mut self.happenings, room)
     }
 
     fn tell(&mut self, account: AccountId, time: i64, what: What) {
@@ -245,19 +249,19 @@ impl Engine {
         id: AccountId,
         time: i64,
         reason: &'static str,
-        changed: &[Symbol],
+        changed: Option<&Symbol>,
         change: Decimal,
     ) {
         let account = self.account(id);
-        let positions = changed.iter().map(|symbol| self.position_report(id, symbol)).collect();
-        let symbol = (reason == "FUNDING_FEE").then(|| changed.first().cloned()).flatten();
+        let position = changed.map(|symbol| self.position_report(id, symbol));
+        let symbol = changed.filter(|_| reason == "FUNDING_FEE").cloned();
         let what = What::Balance {
             reason,
             symbol,
             wallet: account.wallet(),
             cross_wallet: account.cross_wallet,
             change,
-            positions,
+            position,
         };
         self.tell(id, time, what);
     }
@@ -265,7 +269,8 @@ impl Engine {
     /// The position of a contract as it is told; a flat one where none was ever opened.
     fn position_report(&self, id: AccountId, symbol: &Symbol) -> PositionReport {
         let account = self.account(id);
-        let position = account.positions.get(symbol).cloned().unwrap_or_default();
+        let flat = Position::default();
+        let position = account.positions.get(symbol).unwrap_or(&flat);
         let mark = self.last_quote(symbol).map_or(position.entry, |quote| quote.mark);
         PositionReport {
             symbol: symbol.clone(),

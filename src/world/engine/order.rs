@@ -2,8 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::account::sign;
-use super::contract::{Contract, MAX_OPEN_ORDERS, PRICE_BAND, TAKER_FEE};
+use super::contract::{BAND, Contract, MAX_OPEN_ORDERS, TAKER_FEE};
 use super::depth::Wish;
 use super::refusal::{self, Refusal};
 use super::types::{MarginType, Order, OrderKind, OrderRequest, TimeInForce};
@@ -15,6 +14,9 @@ use crate::world::market::Quote;
 const LEAST_LIFE: i64 = 600_000;
 /// No good-till-date order lives so long, ms.
 const LAST_DATE: i64 = 253_402_300_799_000;
+
+/// What a market buyer pays for one USDT of coins, USDT.
+const WITH_TAKER_FEE: Decimal = Decimal::from_parts(10_005, 0, 0, false, 4);
 
 /// How a client names an order it placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +52,8 @@ impl Engine {
                 return Err(refusal::CLIENT_ID);
             }
             let latest = self.shelves.get(id.0).and_then(|shelf| shelf.order_named(client_id));
-            let latest = latest.and_then(|order_id| account.orders.get(&order_id));
-            if latest.is_some_and(|order| order.is_open() && order.client_id == *client_id) {
+            let latest = latest.and_then(|order_id| account.orders.get(order_id));
+            if latest.is_some_and(|order| order.is_open() && order.client_id.as_str() == client_id) {
                 return Err(refusal::DUPLICATE_CLIENT_ID);
             }
         }
@@ -127,14 +129,18 @@ impl Engine {
         let held = account.amount(&request.symbol);
         let tally = self.tally(id, &request.symbol);
         let resting = tally.map_or(Decimal::ZERO, |tally| *tally.units.of(request.side));
-        let reverses = (held * sign(request.side)).is_sign_negative() && !held.is_zero();
+        let reverses = !held.is_zero() && held.is_sign_negative() == (request.side == Side::Buy);
         // What rests on this side already closes first; only what it leaves of the position can be closed for nothing.
-        let left = if reverses { (held.abs() - resting).max(Decimal::ZERO) } else { Decimal::ZERO };
-        let opening = request.quantity - left.min(request.quantity);
+        let closing = if reverses {
+            (held.abs() - resting).max(Decimal::ZERO).min(request.quantity)
+        } else {
+            Decimal::ZERO
+        };
+        let opening = request.quantity - closing;
         if opening.is_zero() {
             return Ok(());
         }
-        let after = held + sign(request.side) * (resting + request.quantity);
+        let after = held + towards(request.side, resting + request.quantity);
         if after.abs() * quote.mark > contract.max_notional(settings.leverage) {
             return Err(refusal::MAX_POSITION);
         }
@@ -147,7 +153,9 @@ impl Engine {
         } else {
             Decimal::ZERO
         };
-        if initial + beside_margin(opening, request, price, quote) > self.totals(id).free + freed {
+        if initial + beside_margin(opening, request, price, quote)
+            > self.free(id, &request.symbol, &standing) + freed
+        {
             return Err(refusal::MARGIN_INSUFFICIENT);
         }
         Ok(())
@@ -159,6 +167,14 @@ pub(super) fn crosses(side: Side, price: Decimal, quote: Quote) -> bool {
     match side {
         Side::Buy => price >= quote.ask,
         Side::Sell => price <= quote.bid,
+    }
+}
+
+/// An amount with the sign of a trade on this side.
+fn towards(side: Side, amount: Decimal) -> Decimal {
+    match side {
+        Side::Buy => amount,
+        Side::Sell => -amount,
     }
 }
 
@@ -189,14 +205,14 @@ pub(super) fn check_good_till(
 fn assumed_price(request: &OrderRequest, quote: Quote) -> Decimal {
     match (request.kind, request.side) {
         (OrderKind::Limit, _) => request.price,
-        (_, Side::Buy) => quote.ask * (Decimal::ONE + TAKER_FEE),
+        (_, Side::Buy) => quote.ask * WITH_TAKER_FEE,
         (_, Side::Sell) => quote.bid.max(quote.mark),
     }
 }
 
 /// What opening costs beside its margin: the loss it starts with, and its fee.
 fn beside_margin(opening: Decimal, request: &OrderRequest, price: Decimal, quote: Quote) -> Decimal {
-    let open_loss = (sign(request.side) * (price - quote.mark)).max(Decimal::ZERO);
+    let open_loss = towards(request.side, price - quote.mark).max(Decimal::ZERO);
     opening * (open_loss + price * TAKER_FEE)
 }
 
@@ -207,15 +223,13 @@ pub(super) fn check_band(
     price: Decimal,
     quote: Quote,
 ) -> Result<(), Refusal> {
-    let digits = contract.price_digits();
-    let upper = (quote.mark * (Decimal::ONE + PRICE_BAND)).round_dp(digits);
-    let lower = (quote.mark * (Decimal::ONE - PRICE_BAND)).round_dp(digits);
+    let edge = edge_of_band(side, quote.mark).round_dp(contract.price_digits());
     match side {
-        Side::Buy if price > upper => {
-            Err(Refusal::told(-4016, format!("Limit price can't be higher than {upper}.")))
+        Side::Buy if price > edge => {
+            Err(Refusal::told(-4016, format!("Limit price can't be higher than {edge}.")))
         }
-        Side::Sell if price < lower => {
-            Err(Refusal::told(-4024, format!("Limit price can't be lower than {lower}.")))
+        Side::Sell if price < edge => {
+            Err(Refusal::told(-4024, format!("Limit price can't be lower than {edge}.")))
         }
         _ => Ok(()),
     }
@@ -223,9 +237,18 @@ pub(super) fn check_band(
 
 /// Whether the best price an order of this side meets lies outside the band around the mark.
 fn is_out_of_band(side: Side, quote: Quote) -> bool {
+    let edge = edge_of_band(side, quote.mark);
     match side {
-        Side::Buy => quote.ask > quote.mark * (Decimal::ONE + PRICE_BAND),
-        Side::Sell => quote.bid < quote.mark * (Decimal::ONE - PRICE_BAND),
+        Side::Buy => quote.ask > edge,
+        Side::Sell => quote.bid < edge,
+    }
+}
+
+/// The worst price an order of this side may ask for or take: the edge of the price band around the mark.
+pub(super) fn edge_of_band(side: Side, mark: Decimal) -> Decimal {
+    match side {
+        Side::Buy => mark * BAND.0,
+        Side::Sell => mark * BAND.1,
     }
 }
 

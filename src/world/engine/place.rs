@@ -2,16 +2,16 @@
 
 use rust_decimal::Decimal;
 
-use super::contract::{MAX_AMENDMENTS, PRICE_BAND};
+use super::contract::MAX_AMENDMENTS;
 use super::depth::Wish;
 use super::fill::{Aftermath, ER_UNPAID, Role};
 use super::happening::Execution;
 use super::index::own_name;
-use super::order::{Handle, check_band, crosses, whole_seconds};
+use super::order::{Handle, check_band, crosses, edge_of_band, whole_seconds};
 use super::refusal::{self, Refusal};
-use super::types::{Amendment, Order, OrderKind, OrderRequest, OrderStatus, TimeInForce};
+use super::types::{Amendment, ClientId, Order, OrderKind, OrderRequest, OrderStatus, TimeInForce};
 use super::{AccountId, Counters, Engine};
-use crate::domain::{Side, Symbol};
+use crate::domain::Symbol;
 
 /// Expiry reason: what an immediate-or-cancel order could not fill.
 const ER_IOC_REMAINDER: u8 = 2;
@@ -34,12 +34,13 @@ impl Engine {
         } else {
             request.quantity
         };
-        if let Some(name) = &request.client_id {
+        let named = request.client_id.as_deref().and_then(ClientId::new);
+        if let Some(name) = &named {
             self.shelves[id.0].orders.insert(name.clone(), order_id);
         }
         let mut order = Order {
             id: order_id,
-            client_id: request.client_id.unwrap_or_else(|| own_name(order_id)),
+            client_id: named.unwrap_or_else(|| own_name(order_id)),
             symbol: request.symbol,
             side: request.side,
             kind: request.kind,
@@ -80,7 +81,7 @@ impl Engine {
         let limit = match order.kind {
             OrderKind::Liquidation => None,
             OrderKind::Limit => Some(order.price),
-            OrderKind::Market => Some(reach(order.side, quote.mark)),
+            OrderKind::Market => Some(edge_of_band(order.side, quote.mark)),
         };
         let open = order.remaining();
         let quantity = match share {
@@ -233,10 +234,10 @@ impl Engine {
     pub fn order(&self, id: AccountId, symbol: &Symbol, handle: &Handle) -> Option<&Order> {
         let orders = &self.account(id).orders;
         match handle {
-            Handle::Id(order_id) => orders.get(order_id),
+            Handle::Id(order_id) => orders.get(*order_id),
             Handle::Client(name) => {
                 let latest = self.shelves.get(id.0)?.order_named(name)?;
-                orders.get(&latest).filter(|order| order.client_id == *name)
+                orders.get(latest).filter(|order| order.client_id.as_str() == name)
             }
         }
         .filter(|order| order.symbol == *symbol)
@@ -258,8 +259,7 @@ impl Engine {
     /// Takes every resting order of a contract back; conditional orders stay.
     pub fn cancel_all(&mut self, id: AccountId, symbol: &Symbol, now: i64) -> Result<(), Refusal> {
         self.contract(symbol)?;
-        let ids: Vec<i64> =
-            self.tally(id, symbol).map(|tally| tally.resting.iter().copied().collect()).unwrap_or_default();
+        let ids: Vec<i64> = self.tally(id, symbol).map(|tally| tally.resting.clone()).unwrap_or_default();
         for order_id in ids {
             self.cancel_resting(id, order_id, now);
         }
@@ -274,13 +274,5 @@ impl Engine {
         self.tell_order(id, now, &order, Execution::Canceled);
         self.finish_algo(id, &order, now);
         Some(order)
-    }
-}
-
-/// The worst price a market order may take: the edge of the price band around the mark.
-fn reach(side: Side, mark: Decimal) -> Decimal {
-    match side {
-        Side::Buy => mark * (Decimal::ONE + PRICE_BAND),
-        Side::Sell => mark * (Decimal::ONE - PRICE_BAND),
     }
 }

@@ -49,6 +49,7 @@ impl Engine {
         }
         if leverage != before.leverage {
             self.account_mut(id).settings.entry(symbol.clone()).or_default().leverage = leverage;
+            self.reweigh(id, symbol);
             self.tell(id, now, What::Leverage { symbol: symbol.clone(), leverage });
         }
         Ok(max_notional)
@@ -75,7 +76,8 @@ impl Engine {
             return Err(refusal::MARGIN_TYPE_ORDERS);
         }
         self.account_mut(id).settings.entry(symbol.clone()).or_default().margin = margin;
-        self.tell_balance(id, now, "MARGIN_TYPE_CHANGE", std::slice::from_ref(symbol), Decimal::ZERO);
+        self.reweigh(id, symbol);
+        self.tell_balance(id, now, "MARGIN_TYPE_CHANGE", Some(symbol), Decimal::ZERO);
         Ok(())
     }
 
@@ -114,7 +116,7 @@ impl Engine {
             account.cross_wallet -= amount;
             account.updated = now;
         }
-        self.tell_balance(id, now, "MARGIN_TRANSFER", std::slice::from_ref(symbol), -amount);
+        self.tell_balance(id, now, "MARGIN_TRANSFER", Some(symbol), -amount);
         Ok(())
     }
 }

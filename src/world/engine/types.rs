@@ -3,7 +3,10 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Side, Symbol};
+use crate::domain::{Short, Side, Symbol};
+
+/// A client's name for an order: 36 signs at most.
+pub type ClientId = Short<36>;
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)* }) => {
@@ -225,7 +228,7 @@ pub struct Order {
     /// Strictly increasing over all accounts.
     pub id: i64,
     /// The client's name for it.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// Contract.
     pub symbol: Symbol,
     /// Buy or sell.
@@ -290,7 +293,7 @@ pub struct AlgoOrder {
     /// Strictly increasing over all accounts.
     pub id: i64,
     /// The client's name for it.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// Contract.
     pub symbol: Symbol,
     /// Buy or sell.

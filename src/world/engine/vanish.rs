@@ -9,7 +9,7 @@ impl Engine {
             return false;
         }
         self.unwait(id, algo_id);
-        self.account_mut(id).algos.remove(&algo_id);
+        self.account_mut(id).algos.remove(algo_id);
         self.index_names(id);
         // A delta has no word for what was never there.
         self.whole = true;

@@ -40,12 +40,12 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening, wall_
                 feed.liquidation(&order.symbol, &force_order(order, trade, time, digits));
             }
         }
-        What::Balance { reason, symbol, wallet, cross_wallet, change, positions } => {
+        What::Balance { reason, symbol, wallet, cross_wallet, change, position } => {
             let mut body = json!({
                 "m": reason,
                 "B": [{"a": "USDT", "wb": money(*wallet), "cw": money(*cross_wallet), "bc": money(*change)}],
             });
-            let shown: Vec<Value> = positions
+            let shown: Vec<Value> = position
                 .iter()
                 // A funding fee of a cross position moves the balance only.
                 .filter(|position| *reason != "FUNDING_FEE" || position.margin == MarginType::Isolated)
@@ -55,7 +55,7 @@ pub(crate) fn publish(feed: &Feed, engine: &Engine, happening: &Happening, wall_
             if let Some(symbol) = symbol {
                 body["S"] = json!(symbol);
             }
-            let changed = symbol.as_ref().or_else(|| positions.first().map(|position| &position.symbol));
+            let changed = symbol.as_ref().or_else(|| position.as_ref().map(|position| &position.symbol));
             send(
                 "ACCOUNT_UPDATE",
                 changed,

@@ -233,6 +233,11 @@ proptest! {
             prop_assert_eq!(account.wallet(), account.ledger_sum(), "after {:?}", command);
             prop_assert!(!account.wallet().is_sign_negative() || account.wallet().is_zero()
                 || !account.amount(&symbol("THINUSDT")).is_zero());
+            let free = desk.engine.totals(desk.who).free;
+            for coin in desk.engine.contracts().keys() {
+                let standing = desk.engine.standing(desk.who, coin);
+                prop_assert_eq!(desk.engine.free(desk.who, coin, &standing), free, "after {:?}", command);
+            }
             desk.engine.drain_happenings();
         }
         let account = desk.engine.account(desk.who);

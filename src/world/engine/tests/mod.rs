@@ -445,7 +445,7 @@ fn an_isolated_position_is_liquidated_at_its_told_price_and_loses_no_more_than_i
     let words: Vec<String> = happenings.iter().map(word_of).collect();
     let expected = ["order CALCULATED", "order TRADE FILLED", "account ORDER", "account INSURANCE_CLEAR"];
     assert_eq!(words, expected);
-    assert!(bench.account().orders.values().last().unwrap().client_id.starts_with("autoclose-"));
+    assert!(bench.account().orders.values().last().unwrap().client_id.as_str().starts_with("autoclose-"));
 }
 
 #[test]

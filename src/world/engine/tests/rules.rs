@@ -162,6 +162,20 @@ fn margin_is_called_once_when_maintenance_eats_four_fifths_and_again_after_a_rec
 }
 
 #[test]
+fn a_position_that_follows_a_called_one_is_called_for_itself() {
+    let mut bench = bench();
+    bench.engine.set_leverage(bench.who, &symbol("SOLUSDT"), 20, T0).unwrap();
+    bench.place(market("SOLUSDT", Side::Buy, dec!(50))).unwrap();
+    bench.price("SOLUSDT", dec!(95.78));
+    bench.place(market("SOLUSDT", Side::Sell, dec!(50))).unwrap();
+    bench.place(market("SOLUSDT", Side::Buy, dec!(50))).unwrap();
+    bench.stream();
+    // Margin 239.475 at entry 95.79: four fifths are eaten at p = 4550.025 / (50 - 0.40625) = 91.745.
+    bench.price("SOLUSDT", dec!(91.74));
+    assert_eq!(bench.stream(), ["margin call 1"]);
+}
+
+#[test]
 fn cross_positions_are_called_together_with_their_wallet() {
     let mut bench = bench();
     let who = bench.engine.open_account(AccountName::new("cross").unwrap(), dec!(1000), T0);
@@ -323,7 +337,7 @@ fn unfilled_orders_are_forgotten_after_three_days_and_everything_after_ninety_bu
     bench.engine.cancel_all(bench.who, &symbol("SOLUSDT"), bench.now).unwrap();
     let filled = bench.place(market("SOLUSDT", Side::Buy, dec!(1))).unwrap();
     let resting = bench.place(limit("SOLUSDT", Side::Buy, dec!(1), dec!(98))).unwrap();
-    let kept = |bench: &Bench| bench.account().orders.keys().copied().collect::<Vec<_>>();
+    let kept = |bench: &Bench| bench.account().orders.keys().collect::<Vec<_>>();
     bench.still("SOLUSDT", T0 + 5 * DAY);
     assert_eq!(kept(&bench), [filled.id, resting.id]);
     bench.still("SOLUSDT", T0 + 92 * DAY);
