@@ -36,6 +36,35 @@ impl Cause {
     }
 }
 
+/// An order as it is to be written down.
+#[derive(Debug, Clone)]
+pub(super) struct Draft<'a> {
+    pub(super) cause: &'a Cause,
+    pub(super) symbol: &'a Symbol,
+    pub(super) purpose: OrderPurpose,
+    pub(super) side: Side,
+    /// How much; a stop over the whole position says nothing.
+    pub(super) quantity: Option<Quantity>,
+    /// Where a stop is triggered.
+    pub(super) trigger: Option<Price>,
+    /// 1 for the first; only what reduces is ever tried again under a new name.
+    pub(super) attempt: u32,
+}
+
+impl Draft<'_> {
+    fn under(&self, id: ClientOrderId) -> Journaled {
+        Journaled {
+            id,
+            cause: self.cause.clone(),
+            symbol: self.symbol.clone(),
+            purpose: self.purpose,
+            side: self.side,
+            quantity: self.quantity,
+            price: self.trigger,
+        }
+    }
+}
+
 /// An order that is in the journal and may be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Journaled {
@@ -98,80 +127,38 @@ pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>
 
 impl AccountDesk {
     /// Like [`Self::journal`], for what protects: a disk that hangs does not hold it up.
-    pub(super) async fn journal_in_time(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        purpose: OrderPurpose,
-        side: Side,
-        size: (Option<Quantity>, Option<Price>),
-        attempt: u32,
-    ) -> Result<Journaled, Unjournaled> {
-        let written = self.journal(cause, symbol, purpose, side, size, attempt);
-        match tokio::time::timeout(JOURNAL_TIME, written).await {
+    pub(super) async fn journal_in_time(&self, draft: &Draft<'_>) -> Result<Journaled, Unjournaled> {
+        match tokio::time::timeout(JOURNAL_TIME, self.journal(draft)).await {
             Ok(written) => Ok(written?),
             Err(_elapsed) => {
-                self.set_unbooked(symbol, true);
+                self.set_unbooked(draft.symbol, true);
                 Err(Unjournaled::Late)
             }
         }
     }
 
     /// Writes down what protects, or alarms that it goes out without an entry: what it protects may be lost otherwise.
-    pub(super) async fn journal_or_alarm(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        purpose: OrderPurpose,
-        side: Side,
-        size: (Option<Quantity>, Option<Price>),
-        attempt: u32,
-    ) -> Journaled {
-        match self.journal_in_time(cause, symbol, purpose, side, size, attempt).await {
+    pub(super) async fn journal_or_alarm(&self, draft: &Draft<'_>) -> Journaled {
+        match self.journal_in_time(draft).await {
             Ok(order) => order,
-            Err(error) => self.without_entry(cause, symbol, (purpose, side), size, attempt, &error),
+            Err(error) => self.without_entry(draft, &error),
         }
     }
 
     /// An order that goes out although it is not in the journal, which is told.
-    pub(super) fn without_entry(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        (purpose, side): (OrderPurpose, Side),
-        size: (Option<Quantity>, Option<Price>),
-        attempt: u32,
-        error: &Unjournaled,
-    ) -> Journaled {
-        let what = if purpose == OrderPurpose::Stop { "stop is placed" } else { "close is sent" };
-        let text = format!("{} {symbol}: a {what} without a journal entry: {error}", self.name());
+    pub(super) fn without_entry(&self, draft: &Draft<'_>, error: &Unjournaled) -> Journaled {
+        let what = if draft.purpose == OrderPurpose::Stop { "stop is placed" } else { "close is sent" };
+        let text = format!("{} {}: a {what} without a journal entry: {error}", self.name(), draft.symbol);
         self.alarm(Severity::Critical, text);
-        let id = self.name_of(cause, symbol, purpose, attempt);
+        let id = self.name_of(draft);
         self.note_unwritten(&id);
-        Journaled {
-            id,
-            cause: cause.clone(),
-            symbol: symbol.clone(),
-            purpose,
-            side,
-            quantity: size.0,
-            price: size.1,
-        }
+        draft.under(id)
     }
 
     /// Writes an order down. Only what comes back from here is ever sent; what protects is sent without, too.
-    pub(super) async fn journal(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        purpose: OrderPurpose,
-        side: Side,
-        size: (Option<Quantity>, Option<Price>),
-        attempt: u32,
-    ) -> Result<Journaled, StoreError> {
-        let (quantity, price) = size;
-        let id = self.name_of(cause, symbol, purpose, attempt);
-        let origin = match cause {
+    pub(super) async fn journal(&self, draft: &Draft<'_>) -> Result<Journaled, StoreError> {
+        let id = self.name_of(draft);
+        let origin = match draft.cause {
             Cause::Cycle(cycle) => Origin::Decision { cycle: cycle.clone() },
             Cause::Operator(command) => Origin::Operator { command: command.clone() },
             Cause::Guardian(rule) => Origin::Guardian { rule: rule.clone() },
@@ -181,39 +168,32 @@ impl AccountDesk {
             .record_intent(&OrderIntent {
                 client_order_id: id.clone(),
                 account: self.name().clone(),
-                symbol: symbol.clone(),
-                purpose,
-                side,
-                quantity,
-                trigger: price,
+                symbol: draft.symbol.clone(),
+                purpose: draft.purpose,
+                side: draft.side,
+                quantity: draft.quantity,
+                trigger: draft.trigger,
                 origin,
-                attempt,
+                attempt: draft.attempt,
                 market_time: self.shared.clock.now(),
                 sent_at: self.shared.wall.now(),
             })
             .await?;
-        let order =
-            Journaled { id, cause: cause.clone(), symbol: symbol.clone(), purpose, side, quantity, price };
-        self.set_unbooked(symbol, true);
+        let order = draft.under(id);
+        self.set_unbooked(draft.symbol, true);
         self.tell_order(&order, OrderState::Sent, &Learned::default());
         Ok(order)
     }
 
     /// The name an order has because of why it exists.
-    pub(super) fn name_of(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        purpose: OrderPurpose,
-        attempt: u32,
-    ) -> ClientOrderId {
+    fn name_of(&self, draft: &Draft<'_>) -> ClientOrderId {
         client_order_id(&OrderReason {
             install: &self.shared.install,
             account: self.name(),
-            symbol,
-            cause: cause.as_text(),
-            purpose,
-            attempt,
+            symbol: draft.symbol,
+            cause: draft.cause.as_text(),
+            purpose: draft.purpose,
+            attempt: draft.attempt,
         })
     }
 

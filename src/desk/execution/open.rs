@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flat::unclear;
-use super::journal::{Cause, Journaled, Learned};
+use super::journal::{Cause, Draft, Journaled, Learned};
 use super::protect::Protection;
 use super::{AccountDesk, Unresolved, failed};
 use crate::desk::guards::{Approved, OpenOrder};
@@ -61,14 +61,15 @@ impl AccountDesk {
             return failed(format!("nothing was sent: {reason}"), Vec::new());
         }
         let journaled = match self
-            .journal(
+            .journal(&Draft {
                 cause,
-                &order.symbol,
-                OrderPurpose::Open,
-                order.direction.opening_side(),
-                (Some(order.quantity), None),
-                1,
-            )
+                symbol: &order.symbol,
+                purpose: OrderPurpose::Open,
+                side: order.direction.opening_side(),
+                quantity: Some(order.quantity),
+                trigger: None,
+                attempt: 1,
+            })
             .await
         {
             Ok(journaled) => journaled,

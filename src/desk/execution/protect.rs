@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::AccountDesk;
 use super::flat::unclear;
-use super::journal::{Cause, Journaled, Learned, Unjournaled, in_time};
+use super::journal::{Cause, Draft, Journaled, Learned, Unjournaled, in_time};
 use crate::domain::{
     ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Timestamp,
 };
@@ -137,8 +137,10 @@ impl AccountDesk {
     ) -> Result<Protection, Unprotected> {
         let (side, began) = (direction.closing_side(), self.now());
         // A stop protects; it goes out even when the journal cannot take it, or not in time. The alarm says so.
-        let journaled =
-            self.journal_or_alarm(cause, symbol, OrderPurpose::Stop, side, (None, Some(trigger)), 1).await;
+        let purpose = OrderPurpose::Stop;
+        let draft =
+            Draft { cause, symbol, purpose, side, quantity: None, trigger: Some(trigger), attempt: 1 };
+        let journaled = self.journal_or_alarm(&draft).await;
         let id = journaled.id.clone();
         let deadline = naked_since + NAKED_LIMIT;
         let mut reason = String::new();
@@ -368,17 +370,13 @@ impl AccountDesk {
         attempt: u32,
     ) -> Result<SentClose, String> {
         let side = position.direction.closing_side();
-        let order = match self
-            .journal_in_time(cause, &position.symbol, purpose, side, (Some(position.quantity), None), attempt)
-            .await
-        {
+        let (symbol, quantity) = (&position.symbol, Some(position.quantity));
+        let draft = Draft { cause, symbol, purpose, side, quantity, trigger: None, attempt };
+        let order = match self.journal_in_time(&draft).await {
             Ok(order) => order,
             Err(Unjournaled::Store(error @ StoreError::DuplicateOrder(_))) => return Err(error.to_string()),
             // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
-            Err(error) => {
-                let size = (Some(position.quantity), None);
-                self.without_entry(cause, &position.symbol, (purpose, side), size, attempt, &error)
-            }
+            Err(error) => self.without_entry(&draft, &error),
         };
         let request = MarketOrder {
             symbol: position.symbol.clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::AccountDesk;
-use super::journal::{Cause, Learned, Unjournaled, in_time};
+use super::journal::{Cause, Draft, Learned, Unjournaled, in_time};
 use super::protect::{Protection, SIGHTINGS};
 use super::reading::covers;
 use super::watch::{Finding, left_behind};
@@ -176,17 +176,14 @@ impl AccountDesk {
             StopSize::WholePosition => None,
             StopSize::ReduceOnly(quantity) => Some(quantity),
         };
-        let (purpose, size_and_price) = (OrderPurpose::Stop, (quantity, Some(trigger)));
+        let (symbol, purpose) = (&position.symbol, OrderPurpose::Stop);
+        let draft = Draft { cause, symbol, purpose, side, quantity, trigger: Some(trigger), attempt };
         let order = match cause {
             // Without its entry nobody would know later that the operator wanted it there.
-            Cause::Operator(_) => {
-                in_time(self.journal(cause, &position.symbol, purpose, side, size_and_price, attempt))
-                    .await
-                    .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?
-            }
-            Cause::Cycle(_) | Cause::Guardian(_) => {
-                self.journal_or_alarm(cause, &position.symbol, purpose, side, size_and_price, attempt).await
-            }
+            Cause::Operator(_) => in_time(self.journal(&draft))
+                .await
+                .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?,
+            Cause::Cycle(_) | Cause::Guardian(_) => self.journal_or_alarm(&draft).await,
         };
         let stop = StopOrder {
             symbol: position.symbol.clone(),

@@ -129,13 +129,23 @@ impl Room {
 
     async fn journaled(&self) -> journal::Journaled {
         let cause = Cause::Operator("close".to_owned());
-        let size = (Some("0.003".parse().unwrap()), None);
-        self.desk.journal(&cause, &btc(), OrderPurpose::Close, Side::Sell, size, 1).await.unwrap()
+        self.desk.journal(&draft(&cause, OrderPurpose::Close, 1, &btc())).await.unwrap()
     }
 
     async fn totals(&self) -> Vec<(LedgerKind, String, Usdt)> {
         self.store.ledger_totals(self.desk.name(), at(-1_000_000)).await.unwrap()
     }
+}
+
+/// A sale of 0.003.
+fn draft<'a>(
+    cause: &'a Cause,
+    purpose: OrderPurpose,
+    attempt: u32,
+    symbol: &'a Symbol,
+) -> journal::Draft<'a> {
+    let quantity = Some("0.003".parse().unwrap());
+    journal::Draft { cause, symbol, purpose, side: Side::Sell, quantity, trigger: None, attempt }
 }
 
 fn blank() -> Snapshot {
@@ -363,12 +373,10 @@ async fn what_protects_does_not_wait_for_a_disk_that_hangs() {
     let hog = rusqlite::Connection::open(file).unwrap();
     hog.execute_batch("BEGIN IMMEDIATE").unwrap();
     let cause = Cause::Guardian("test".to_owned());
-    let size = (Some("0.003".parse().unwrap()), None);
-    let late = room.desk.journal_in_time(&cause, &btc(), OrderPurpose::Emergency, Side::Sell, size, 1).await;
+    let late = room.desk.journal_in_time(&draft(&cause, OrderPurpose::Emergency, 1, &btc())).await;
     assert!(matches!(late, Err(journal::Unjournaled::Late)), "{late:?}");
     hog.execute_batch("ROLLBACK").unwrap();
-    let size = (Some("0.003".parse().unwrap()), None);
-    let next = room.desk.journal(&cause, &btc(), OrderPurpose::Emergency, Side::Sell, size, 2).await;
+    let next = room.desk.journal(&draft(&cause, OrderPurpose::Emergency, 2, &btc())).await;
     assert!(next.is_ok(), "{next:?}");
     // Both are in the journal by now: what came late is settled like any other.
     assert_eq!(room.store.unresolved_orders().await.unwrap().len(), 2);
