@@ -30,6 +30,7 @@ mod prose;
 mod reader;
 pub mod screens;
 pub mod state;
+mod surface;
 mod telling;
 pub mod terminal;
 pub mod theme;
