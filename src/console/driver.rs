@@ -1,16 +1,13 @@
 //! The loop around the pure parts: waits, applies, draws what changed.
 
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event as Input, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
-use crossterm::queue;
-use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
-use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::input::Heard;
 use super::state::State;
+pub use super::surface::Surface;
 use super::theme::Theme;
 use super::update::{Effect, Msg, update};
 use super::{ConsoleOptions, Exit, reader, terminal, view};
@@ -37,6 +35,10 @@ const LOOKS_ON: Duration = Duration::from_secs(3);
 
 /// The same while the terminal says that somebody looks elsewhere.
 const UNWATCHED_FRAME: Duration = Duration::from_secs(1);
+
+/// The clock moves on by itself when nothing was drawn for so long: a little more than the second between two readings of
+/// the prices, so that one frame shows both.
+const QUIET: Duration = Duration::from_millis(1_050);
 
 /// How many waiting feeds or inputs are applied before a frame is drawn.
 const DRAIN: usize = 512;
@@ -79,49 +81,6 @@ impl Signals {
     }
 }
 
-/// A backend that can be told where a frame begins and ends.
-pub trait Surface: Backend {
-    /// What follows belongs together, and the terminal knows how to show it so.
-    fn begin(&mut self) -> io::Result<()>;
-    /// What began is complete.
-    fn end(&mut self) -> io::Result<()>;
-    /// Everything written so far is on its way.
-    fn deliver(&mut self) -> io::Result<()>;
-    /// Says something beside the frames: the bell, the clipboard.
-    fn say(&mut self, escape: &str) -> io::Result<()>;
-}
-
-impl<W: Write> Surface for CrosstermBackend<W> {
-    fn begin(&mut self) -> io::Result<()> {
-        queue!(self, BeginSynchronizedUpdate)
-    }
-    fn end(&mut self) -> io::Result<()> {
-        queue!(self, EndSynchronizedUpdate)
-    }
-    fn deliver(&mut self) -> io::Result<()> {
-        Write::flush(self)
-    }
-    fn say(&mut self, escape: &str) -> io::Result<()> {
-        self.write_all(escape.as_bytes())?;
-        Write::flush(self)
-    }
-}
-
-impl Surface for TestBackend {
-    fn begin(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn deliver(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn say(&mut self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The same as [`run`] on any surface, with any source of input and any signal.
 pub async fn drive<S: Surface>(
     screen: &mut Terminal<S>,
@@ -139,8 +98,12 @@ pub async fn drive<S: Surface>(
     loop {
         if session.frame_is_due() {
             session.drain(&mut feeds);
+            let other_than_the_clock = !session.only_clock;
             if session.speak(screen).await.is_none() || session.draw(screen).is_none() {
                 return Exit::TerminalGone;
+            }
+            if other_than_the_clock {
+                second.reset_after(QUIET);
             }
         }
         tokio::select! {
@@ -156,7 +119,7 @@ pub async fn drive<S: Surface>(
             },
             () = sleep_until(session.due()), if session.dirty => {}
             feed = feeds.recv(), if !session.ended => session.feed(feed),
-            _ = second.tick(), if session.state.clock_runs() => session.soil(),
+            _ = second.tick(), if session.state.clock_runs() => session.clock_moved(),
         }
     }
 }
@@ -190,6 +153,8 @@ struct Session {
     dirty: bool,
     /// Whether nothing but words of the model made it different.
     only_words: bool,
+    /// Whether nothing but the clock made it different.
+    only_clock: bool,
     /// Whether the next frame is awaited: a key asked for it, or something rang.
     urgent: bool,
     /// When the last frame was drawn.
@@ -235,6 +200,7 @@ impl Session {
             began: now,
             dirty: true,
             only_words: false,
+            only_clock: false,
             urgent: true,
             drawn: now,
             pressed: None,
@@ -264,8 +230,9 @@ impl Session {
             }
     }
 
-    /// Something may look different.
-    fn soil(&mut self) {
+    /// Another second has begun.
+    fn clock_moved(&mut self) {
+        self.only_clock = !self.dirty;
         self.dirty = true;
         self.only_words = false;
     }
@@ -276,6 +243,7 @@ impl Session {
             self.only_words = is_words(&msg);
         }
         self.dirty = true;
+        self.only_clock = false;
         update(&mut self.state, Msg::Clock(self.began.elapsed()));
         for effect in update(&mut self.state, msg) {
             match effect {
@@ -491,7 +459,7 @@ impl Session {
 
     /// Draws a frame and writes it if it differs from the screen. `None` when the terminal does not take it.
     fn draw<S: Surface>(&mut self, screen: &mut Terminal<S>) -> Option<()> {
-        (self.dirty, self.only_words, self.urgent) = (false, false, false);
+        (self.dirty, self.only_words, self.only_clock, self.urgent) = (false, false, false, false);
         self.drawn = Instant::now();
         update(&mut self.state, Msg::Clock(self.began.elapsed()));
         screen.autoresize().ok()?;
@@ -499,11 +467,10 @@ impl Session {
         let area = frame.area();
         update(&mut self.state, Msg::Resize(area.width, area.height));
         view::draw(&mut frame, &self.state, &self.theme);
-        if *screen.current_buffer_mut() == self.shown {
+        if !overtake(&mut self.shown, screen.current_buffer_mut()) {
             screen.current_buffer_mut().reset();
             return Some(());
         }
-        self.shown.clone_from(screen.current_buffer_mut());
         if self.synchronizes {
             screen.backend_mut().begin().ok()?;
         }
@@ -514,4 +481,18 @@ impl Session {
         }
         screen.backend_mut().deliver().ok()
     }
+}
+
+/// Takes over what differs of a new frame; whether anything did. Most of a screen stays as it is, and is not copied.
+fn overtake(shown: &mut Buffer, new: &Buffer) -> bool {
+    if shown.area != new.area {
+        shown.clone_from(new);
+        return true;
+    }
+    let mut different = false;
+    for (old, new) in shown.content.iter_mut().zip(&new.content).filter(|(old, new)| *old != *new) {
+        old.clone_from(new);
+        different = true;
+    }
+    different
 }

@@ -6,7 +6,7 @@ use super::format;
 use super::keymap::Action;
 use super::screens::{self, Screen, log, market};
 use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
-use super::telling::sentences;
+use super::telling::{place, sentences};
 use super::update::{Effect, tell};
 use crate::domain::{
     AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol, Timestamp,
@@ -125,6 +125,7 @@ fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
 /// Keeps the words of the last cycle when another begins, to tell what has changed.
 fn remember_words(state: &mut State, envelope: &Envelope) {
     let (Event::CycleStarted { .. }, Some(id)) = (&envelope.event, &envelope.cycle) else { return };
+    state.table.began_dry = state.desk.as_ref().map(|desk| (id.clone(), desk.dry_run));
     let Some(last) = state.cycle().filter(|last| &last.id != id && !last.decisions.is_empty()) else {
         return;
     };
@@ -136,6 +137,10 @@ fn remember_words(state: &mut State, envelope: &Envelope) {
 
 fn record(state: &mut State, notice: Notice) {
     state.log.push_back(notice);
+    keep_the_newest(state);
+}
+
+fn keep_the_newest(state: &mut State) {
     while state.log.len() > LOG_LENGTH {
         state.log.pop_front();
     }
@@ -144,7 +149,9 @@ fn record(state: &mut State, notice: Notice) {
 /// Turns events into sentences: answers into the status line, everything worth keeping into the log.
 fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
     for (severity, text) in sentences(envelope, state.zone) {
-        record(state, Notice { at: Some(envelope.at), severity, text });
+        let notice = Notice { at: Some(envelope.at), severity, text };
+        place(&mut state.log, envelope, notice, |notice| (notice.at, &notice.text));
+        keep_the_newest(state);
     }
     match &envelope.event {
         Event::CommandAccepted { id, detail } => return answer(state, *id, Severity::Info, detail.clone()),

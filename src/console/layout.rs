@@ -12,6 +12,15 @@ pub const SMALLEST: (u16, u16) = (60, 20);
 /// Rows an account panel needs beside its content: two borders and the column titles.
 const FRAME_ROWS: u16 = 3;
 
+/// Columns that hold a position with everything an operator acts on. No wider terminal gives the accounts less.
+const POSITION: u16 = 80;
+
+/// From this width on the accounts have a neighbour, which would be of no use with less than the rest.
+const WIDE: u16 = 118;
+
+/// From this width on there is room for the log.
+const WIDEST: u16 = 182;
+
 /// The places of everything on the desk screen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Areas {
@@ -79,8 +88,8 @@ pub fn areas(screen: Rect, state: &State) -> Option<Areas> {
     }
     match screen.width {
         ..80 => narrow(&mut areas, body, state),
-        80..110 => medium(&mut areas, body, state),
-        110..170 => wide(&mut areas, body, state),
+        80..WIDE => medium(&mut areas, body, state),
+        WIDE..WIDEST => wide(&mut areas, body, state),
         _ => widest(&mut areas, body, state),
     }
     Some(areas)
@@ -130,8 +139,9 @@ fn medium(areas: &mut Areas, body: Rect, state: &State) {
 
 /// Accounts over decisions on the left, analysis over tool calls on the right.
 fn wide(areas: &mut Areas, body: Rect, state: &State) {
-    let share = if body.width < 170 { 60 } else { 52 };
-    let [left, right] = Layout::horizontal([Constraint::Percentage(share), Constraint::Fill(1)]).areas(body);
+    let share = if body.width < WIDEST { 60 } else { 52 };
+    let left = (body.width * share / 100).max(POSITION);
+    let [left, right] = Layout::horizontal([Constraint::Length(left), Constraint::Fill(1)]).areas(body);
     let (accounts, decisions) = split_rows(left, accounts_rows(state).min(body.height * 55 / 100));
     let (analysis, tools) = split_rows(right, body.height - tools_rows(state, right));
     areas.panels = vec![
@@ -177,9 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn no_panel_of_the_accounts_is_narrower_than_one_of_a_narrower_terminal_needs() {
+        for width in 80..300 {
+            let areas = areas(Rect::new(0, 0, width, 40), &State::starting()).unwrap();
+            assert!(areas.of(Panel::Accounts).unwrap().width >= POSITION, "{width}");
+        }
+    }
+
+    #[test]
     fn panels_never_overlap_nor_leave_the_screen() {
         for (width, height) in
-            [(60, 20), (79, 50), (80, 24), (109, 30), (110, 20), (169, 45), (200, 60), (300, 100)]
+            [(60, 20), (79, 50), (80, 24), (117, 30), (118, 20), (181, 45), (182, 50), (200, 60), (300, 100)]
         {
             let screen = Rect::new(0, 0, width, height);
             let areas = areas(screen, &State::starting()).unwrap();

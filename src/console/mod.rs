@@ -13,10 +13,12 @@
 
 mod asking;
 pub mod colour;
+mod doubled;
 mod driver;
 pub mod format;
 mod hear;
 pub mod input;
+mod kept_back;
 pub mod keymap;
 pub mod layout;
 pub mod line_log;
@@ -30,6 +32,7 @@ mod prose;
 mod reader;
 pub mod screens;
 pub mod state;
+mod surface;
 mod telling;
 pub mod terminal;
 pub mod theme;

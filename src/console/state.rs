@@ -166,6 +166,8 @@ pub struct Table {
     pub filter: String,
     /// Accounts against coins instead of a list.
     pub grid: bool,
+    /// Whether dry-run was on when a cycle began, of the last cycle whose beginning was heard.
+    pub began_dry: Option<(CycleId, bool)>,
     /// The words of the cycle before, to tell what changed, and which cycle these are the words before.
     pub before: Option<(CycleId, Vec<Word>)>,
 }
@@ -461,7 +463,10 @@ impl State {
         rows.retain(|index| {
             self.table.filter.is_empty()
                 || cycle.decisions.get(*index).is_some_and(|(proposal, outcome)| {
-                    let kind = outcome.as_ref().map_or("", |outcome| outcome.kind.as_str());
+                    let kind = outcome.as_ref().map_or("", |outcome| match outcome.kind {
+                        OutcomeKind::DryRun => self.kept_back_now(),
+                        kind => kind.as_str(),
+                    });
                     let rule =
                         outcome.as_ref().and_then(|outcome| outcome.rule).map_or("", |rule| rule.as_str());
                     let word = proposal.decision.map_or("", DecisionWord::as_str);

@@ -1,17 +1,22 @@
 //! Events as sentences: for the log, the same words whether an event was just told or comes from the store.
 
-use chrono::FixedOffset;
+use std::collections::VecDeque;
 
+use chrono::{FixedOffset, TimeDelta};
+
+use super::doubled::{beyond_its_event, is_of_a_halt};
 use super::format;
 use crate::domain::{
-    Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity,
+    Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity, Timestamp,
 };
 
 /// What is worth keeping of an event, times in a zone; most of a cycle's stream is not.
 pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
     match &envelope.event {
-        Event::CommandAccepted { detail, .. } => one(Severity::Info, detail.clone()),
+        Event::CommandAccepted { detail, .. } => {
+            beyond_its_event(detail).map_or_else(Vec::new, |rest| one(Severity::Info, rest.to_owned()))
+        }
         Event::CommandRefused { reason, .. } => one(Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => one(Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { trigger } => {
@@ -45,12 +50,17 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
             one(severity, format!("{account} {coin} {purpose} {side}{quantity} {}{at}", state.as_str()))
         }
         Event::DryRun { on: true } => {
-            one(Severity::Info, "dry-run: orders are computed, none is sent".to_owned())
+            one(Severity::Info, "dry-run is on: orders are computed, none is sent".to_owned())
         }
-        Event::DryRun { on: false } => one(Severity::Info, "orders are sent again".to_owned()),
+        Event::DryRun { on: false } => one(Severity::Info, "dry-run is off".to_owned()),
+        Event::Alarm { text, .. } if is_of_a_halt(text) => Vec::new(),
         Event::Alarm { severity, text } => one(*severity, text.clone()),
         Event::AlarmsAcknowledged { .. } => one(Severity::Info, "alarms acknowledged".to_owned()),
-        Event::Halted { halt } => one(Severity::Warning, halted(halt, zone)),
+        Event::Halted { halt } => {
+            let is_guards = matches!(halt.origin, HaltOrigin::Guard(_));
+            let severity = if is_guards { Severity::Critical } else { Severity::Warning };
+            one(severity, halted(halt, zone))
+        }
         Event::Resumed { scope, reason } => {
             one(Severity::Info, with_reason(format!("{scope} trades again"), reason))
         }
@@ -83,6 +93,37 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
     }
 }
 
+/// How far back a stop is looked for that was told before what it protects: accounts trade side by side.
+const STOP_BEFORE: usize = 24;
+
+/// How long a stop may be told before what it protects.
+const STOP_LEAD: TimeDelta = TimeDelta::seconds(10);
+
+/// Adds a line of an event at the end of others, whose time and words `of` says. The desk places a stop before it takes
+/// the time to tell of the fill behind it; whoever reads would see a stop without a position, so the fill goes before
+/// its stop.
+pub fn place<T>(
+    lines: &mut VecDeque<T>,
+    envelope: &Envelope,
+    line: T,
+    of: impl Fn(&T) -> (Option<Timestamp>, &str),
+) {
+    let Event::Order { account, symbol, purpose: OrderPurpose::Open, state: OrderState::Filled, .. } =
+        &envelope.event
+    else {
+        lines.push_back(line);
+        return;
+    };
+    let stop = format!("{account} {} {} ", symbol.coin(), OrderPurpose::Stop.as_str());
+    let is_its_stop = |line: &T| {
+        let (at, text) = of(line);
+        text.starts_with(&stop) && at.is_some_and(|at| envelope.at - at <= STOP_LEAD)
+    };
+    let from = lines.len().saturating_sub(STOP_BEFORE);
+    let first = lines.iter().skip(from).position(is_its_stop).map_or(lines.len(), |place| from + place);
+    lines.insert(first, line);
+}
+
 /// A halt in a sentence, its end in a zone.
 pub fn halted(halt: &Halt, zone: FixedOffset) -> String {
     let what = match halt.level {
@@ -102,7 +143,7 @@ pub fn origin(origin: &HaltOrigin) -> String {
     match origin {
         HaltOrigin::Operator => "the operator".to_owned(),
         HaltOrigin::File => "the halt file".to_owned(),
-        HaltOrigin::Guard(rule) => format!("the guard {}", rule.as_str()),
+        HaltOrigin::Guard(rule) => format!("the guard {}", rule.as_str().replace('_', " ")),
         HaltOrigin::Desk => "the desk".to_owned(),
     }
 }

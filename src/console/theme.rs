@@ -334,25 +334,32 @@ mod tests {
     }
 
     #[test]
-    fn words_can_be_read_on_their_ground() {
+    fn words_can_be_read_on_their_ground_and_on_a_selected_row() {
+        let depths = [ColorDepth::True, ColorDepth::Ansi256];
         for name in Theme::names(None).into_iter().filter(|name| name != SIXTEEN) {
-            let theme = Theme::load(&name, None).unwrap();
-            let ground = theme.style(Meaning::Text).bg.and_then(rgb).unwrap();
-            for (meaning, word) in Meaning::ALL {
-                let style = theme.style(meaning);
-                let ink = style.fg.and_then(rgb).unwrap();
-                let paper = style.bg.and_then(rgb).unwrap_or(ground);
-                let least = match meaning {
-                    Meaning::Border | Meaning::Track => 1.4,
-                    Meaning::Muted | Meaning::Below => 3.5,
-                    _ => 4.5,
-                };
-                assert!(contrast(ink, paper) >= least, "{name} {word}: {:.2}", contrast(ink, paper));
-                let selected = theme.style(Meaning::Selection).bg.and_then(rgb).unwrap();
-                let own_ground = style.bg.and_then(rgb) != Some(ground);
-                let chosen = contrast(ink, selected);
-                assert!(own_ground || least < 3.0 || chosen >= 3.0, "{name} {word} selected: {chosen:.2}");
+            for theme in depths.map(|depth| Theme::load(&name, None).unwrap().with_depth(depth)) {
+                readable(&name, &theme);
             }
+        }
+    }
+
+    fn readable(name: &str, theme: &Theme) {
+        let ground = theme.style(Meaning::Text).bg.and_then(rgb).unwrap();
+        let selected = theme.style(Meaning::Selection).bg.and_then(rgb).unwrap();
+        for (meaning, word) in Meaning::ALL {
+            let style = theme.style(meaning);
+            let ink = style.fg.and_then(rgb).unwrap();
+            let paper = style.bg.and_then(rgb).unwrap_or(ground);
+            let is_drawing = matches!(meaning, Meaning::Border | Meaning::Track);
+            let least = if is_drawing { 1.4 } else { 4.5 };
+            let depth = theme.style(Meaning::Text).fg;
+            assert!(contrast(ink, paper) >= least, "{name} {word} {depth:?}: {:.2}", contrast(ink, paper));
+            let chosen = contrast(ink, selected);
+            let has_own_ground = paper != ground;
+            assert!(
+                is_drawing || has_own_ground || chosen >= 4.5,
+                "{name} {word} selected {depth:?}: {chosen:.2}"
+            );
         }
     }
 

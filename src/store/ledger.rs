@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::error::StoreError;
-use super::values::{collect, decimal, instant, money, unword, word};
+use super::values::{decimal, instant, money, unword, word};
 use crate::domain::{AccountName, Symbol, Timestamp, Usdt};
 
 /// Why money moved.
@@ -97,30 +97,32 @@ impl Store {
     ) -> Result<Vec<(LedgerKind, String, Usdt)>, StoreError> {
         let (venue, account) = (Arc::clone(&self.venue), account.clone());
         self.read(move |connection| {
-            // Added up here: SQL's sum() would turn the decimals into floats.
+            // Added up here: SQL's sum() would turn the decimals into floats. The plus keeps SQLite from the index by
+            // time: an account's rows lie side by side, and looking each of them up takes many times as long.
             let mut statement = connection.prepare_cached(
-                "SELECT kind, asset, amount FROM ledger WHERE venue = ?1 AND account = ?2 AND at >= ?3
-                 ORDER BY kind, asset",
+                "SELECT kind, asset, amount FROM ledger WHERE venue = ?1 AND account = ?2 AND +at >= ?3",
             )?;
-            let parameters = params![venue, account.as_str(), since.timestamp_millis()];
-            let rows = collect(&mut statement, parameters, |row| {
-                let (kind, amount): (String, String) = (row.get(0)?, row.get(2)?);
-                let amount = Usdt::of(decimal("ledger.amount", &amount)?);
-                Ok((unword("ledger.kind", &kind)?, row.get::<_, String>(1)?, amount))
-            })?;
-            Ok(rows.into_iter().fold(Vec::new(), add_to_last))
+            let mut rows = statement.query(params![venue, account.as_str(), since.timestamp_millis()])?;
+            let mut totals: Vec<(String, String, Usdt)> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let text = |at: usize| {
+                    Ok::<_, StoreError>(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?)
+                };
+                add(&mut totals, (text(0)?, text(1)?), Usdt::of(decimal("ledger.amount", text(2)?)?));
+            }
+            totals.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+            let known =
+                |(kind, asset, sum): (String, String, Usdt)| Ok((unword("ledger.kind", &kind)?, asset, sum));
+            totals.into_iter().map(known).collect()
         })
         .await
     }
 }
 
-type Totals = Vec<(LedgerKind, String, Usdt)>;
-
-/// Adds to the last total when it is of the same kind and asset; the rows come sorted.
-fn add_to_last(mut totals: Totals, row: (LedgerKind, String, Usdt)) -> Totals {
-    match totals.last_mut() {
-        Some(last) if last.0 == row.0 && last.1 == row.1 => last.2 = last.2 + row.2,
-        _ => totals.push(row),
+/// Adds to the total of a kind and asset. There are few of them, and rows of a kind follow each other.
+fn add(totals: &mut Vec<(String, String, Usdt)>, (kind, asset): (&str, &str), amount: Usdt) {
+    match totals.iter_mut().rev().find(|(known, of, _)| known == kind && of == asset) {
+        Some((.., sum)) => *sum = *sum + amount,
+        None => totals.push((kind.to_owned(), asset.to_owned(), amount)),
     }
-    totals
 }

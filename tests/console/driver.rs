@@ -177,6 +177,54 @@ async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
     assert!((300..3_000).contains(&bytes), "{bytes} bytes a second");
 }
 
+/// Counts what is delivered.
+struct Deliveries(Arc<AtomicU64>);
+
+impl io::Write for Deliveries {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Prices that come once a second move the clock with them; without them it moves by itself.
+#[tokio::test(start_paused = true)]
+async fn a_second_has_one_frame() {
+    for (prices, expected) in [(true, 58..=62), (false, 55..=62)] {
+        let frames = Arc::new(AtomicU64::new(0));
+        let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
+        let backend = CrosstermBackend::new(Deliveries(Arc::clone(&frames)));
+        let mut screen = Terminal::with_options(backend, options).unwrap();
+        let (feeds, incoming) = mpsc::channel(64);
+        let (outgoing, _commands) = mpsc::channel(1);
+        let start = busy();
+        let (seq, at) = (start.seq, start.at);
+        feeds.send(snapshot(start)).await.unwrap();
+        let told = async move {
+            sleep(Duration::from_millis(400)).await;
+            for second in 1..=60_u32 {
+                if prices {
+                    let at = at + chrono::Duration::seconds(second.into());
+                    let mark = crate::fixture::price(&(66_000 + second).to_string());
+                    let event = Event::Marks { marks: vec![(crate::fixture::symbol("BTC"), mark)] };
+                    let envelope = Envelope { seq: seq + u64::from(second), at, cycle: None, event };
+                    feeds.send(Feed::Event(envelope)).await.unwrap();
+                }
+                // Now a little early, now a little late.
+                sleep(Duration::from_millis(if second % 2 == 0 { 980 } else { 1_020 })).await;
+            }
+            15
+        };
+        let inputs = stream::pending::<io::Result<Heard>>();
+        drive(&mut screen, inputs, told, incoming, outgoing, self::options()).await;
+        let frames = frames.load(Ordering::Relaxed);
+        assert!(expected.contains(&frames), "{frames} frames in a minute, prices: {prices}");
+    }
+}
+
 /// The window is not looked at, and yet a key's page comes at once.
 #[tokio::test(start_paused = true)]
 async fn a_key_counts_as_a_look() {

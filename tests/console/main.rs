@@ -26,4 +26,6 @@ mod said;
 #[cfg(test)]
 mod screens;
 #[cfg(test)]
+mod told;
+#[cfg(test)]
 mod walks;

@@ -222,14 +222,14 @@ fn after_a_stop_it_is_said_how_long_it_was_and_what_came_meanwhile_is_counted() 
 #[test]
 fn what_a_tool_call_costs_is_shown_at_the_price_of_the_model() {
     let desk = finished();
-    // 5 412 bytes are about 1 353 tokens, at 3 dollars for a million.
-    assert!(screen(&desk, (200, 60)).contains("≈$0.0041"), "{}", screen(&desk, (200, 60)));
+    // 5 412 bytes are about 2 706 tokens, at 3 dollars for a million.
+    assert!(screen(&desk, (200, 60)).contains("≈$0.0081"), "{}", screen(&desk, (200, 60)));
     let mut desk = finished();
     desk.state.focus = Panel::Tools;
     desk.state.main = Panel::Tools;
     desk.state.side = Panel::Tools;
     for size in SIZES {
-        assert!(screen(&desk, size).contains("0.0041"), "{}", screen(&desk, size));
+        assert!(screen(&desk, size).contains("0.0081"), "{}", screen(&desk, size));
     }
     desk.state.desk.as_mut().unwrap().facts.input_price = None;
     assert!(!screen(&desk, (200, 60)).contains("≈$"), "an unknown price is not guessed");

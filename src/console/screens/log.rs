@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::super::format;
 use super::super::pages::{Asked, question};
 use super::super::state::{State, holds_words};
-use super::super::telling::sentences;
+use super::super::telling::{place, sentences};
 use super::super::update::{Effect, Step};
 use super::super::view;
 use super::Screen;
@@ -92,11 +92,14 @@ impl Stored {
     /// Takes the stretch before; returns how many lines it has.
     fn go_back(&mut self, page: &LogPage, zone: chrono::FixedOffset) -> usize {
         let before = self.lines.len();
-        for (_, envelope) in &page.lines {
-            for line in told(envelope, zone).into_iter().rev() {
-                self.lines.push_front(line);
+        let mut older = VecDeque::new();
+        for (_, envelope) in page.lines.iter().rev() {
+            for line in told(envelope, zone) {
+                place(&mut older, envelope, line, |(at, _, text)| (Some(*at), text));
             }
         }
+        older.append(&mut self.lines);
+        self.lines = older;
         let full = page.lines.len() >= LIMIT as usize;
         self.oldest = page.lines.last().map(|(place, _)| *place).filter(|_| full);
         self.lines.len() - before
@@ -182,7 +185,7 @@ pub fn hear(state: &mut State, envelope: &Envelope) {
     let missed = events.catching_up.is_some() && state.screen != Screen::Log;
     for line in told(envelope, state.zone) {
         state.events.unread += usize::from(missed);
-        state.events.live.push_back((envelope.seq, line));
+        place(&mut state.events.live, envelope, (envelope.seq, line), |(_, (at, _, text))| (Some(*at), text));
     }
     while state.events.live.len() > LIVE {
         state.events.live.pop_front();

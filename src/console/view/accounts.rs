@@ -29,13 +29,13 @@ const COLUMNS: [Column; 11] = [
     Column::left("", 1, 0),
     Column::left("coin", 5, 0),
     Column::left("side", 5, 0),
-    Column::right("quantity", 9, 4),
+    Column::right("quantity", 9, 3),
     Column::right("entry", 9, 2),
     Column::right("mark", 9, 1),
     Column::right("PnL", 9, 0),
     Column::right("PnL %", 7, 0),
     Column::right("stop", 9, 0),
-    Column::right("held", 6, 3),
+    Column::right("held", 6, 4),
     Column::right("notional", 10, 5),
 ];
 

@@ -87,18 +87,28 @@ fn intervals(chart: &Chart, theme: &Theme) -> Line<'static> {
     line
 }
 
+/// What the marks mean, in as many words as there is room for.
+const LEGENDS: [[(&str, &str); 5]; 2] = [
+    [
+        ("▲▼", "opened "),
+        ("✕", "closed "),
+        ("┈", "entry, stop "),
+        ("L S H C", "decided; capitals traded "),
+        ("·", "no trade"),
+    ],
+    [("▲▼", "opened"), ("✕", "closed"), ("┈", "entry, stop"), ("LSHC", "decided"), ("·", "no trade")],
+];
+
 fn legend(theme: &Theme, width: u16) -> Line<'static> {
     let (muted, key) = (theme.style(Meaning::Muted), theme.style(Meaning::Key));
-    let parts =
-        [("▲▼", "opened"), ("✕", "closed"), ("┈", "entry, stop"), ("L S H C", "decided; capitals traded")];
-    let mut line = Line::default();
-    for (mark, meaning) in parts {
-        let pair = [Span::styled(format!(" {mark} "), key), Span::styled(format!("{meaning} "), muted)];
-        if line.width() + pair.iter().map(Span::width).sum::<usize>() <= usize::from(width) {
-            line.spans.extend(pair);
-        }
-    }
-    line
+    let line = |parts: [(&str, &str); 5]| {
+        let pair = |(mark, meaning): (&str, &str)| {
+            [Span::styled(format!(" {mark} "), key), Span::styled(meaning.to_owned(), muted)]
+        };
+        Line::from(parts.into_iter().flat_map(pair).collect::<Vec<_>>())
+    };
+    let [long, short] = LEGENDS.map(line);
+    if long.width() <= usize::from(width) { long } else { short }
 }
 
 /// The candles in sight, and when the next one begins that is out of sight.

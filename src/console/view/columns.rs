@@ -40,7 +40,13 @@ pub struct Fitted {
 impl Fitted {
     /// Chooses the columns; the one at `stretch` takes what is left over.
     pub fn new(columns: &[Column], width: u16, stretch: usize) -> Self {
-        let mut shown: Vec<(usize, Column)> = columns.iter().copied().enumerate().collect();
+        Self::some(columns, |_| true, width, stretch)
+    }
+
+    /// The same of those columns that are wanted at all, by their index.
+    pub fn some(columns: &[Column], wanted: impl Fn(usize) -> bool, width: u16, stretch: usize) -> Self {
+        let wanted = columns.iter().copied().enumerate().filter(|(index, _)| wanted(*index));
+        let mut shown: Vec<(usize, Column)> = wanted.collect();
         while total(&shown) > width {
             let least = shown.iter().enumerate().rev().max_by_key(|(at, (_, column))| (column.rank, *at));
             match least {
@@ -53,6 +59,11 @@ impl Fitted {
             column.width += spare;
         }
         Self { shown }
+    }
+
+    /// Whether what must be shown has room.
+    pub fn fits(&self, width: u16) -> bool {
+        total(&self.shown) <= width
     }
 
     /// Whether a column is shown.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use rust_decimal::Decimal;
 
 use super::super::format;
 use super::super::layout;
@@ -91,11 +92,11 @@ fn broken(open: &OpenCycle, state: &State, width: u16) -> Text {
     let Some(page) = &open.page.page else { return Vec::new() };
     let columns = usize::from(width.saturating_sub(4)).max(1);
     let text = match open.section {
-        Section::Decisions => decisions(open, page),
+        Section::Decisions => decisions(open, page, state),
         Section::Analysis => return analysis(page, columns),
         Section::Prompts => prompts(page),
         Section::Turns => turns(page),
-        Section::Tools => tools(open, page),
+        Section::Tools => tools(open, page, state),
         Section::Orders => orders(page, state),
         Section::Cost => cost(page, state),
     };
@@ -130,11 +131,20 @@ fn quote(text: &mut Text, meaning: Meaning, words: &crate::domain::Untrusted) {
     }
 }
 
-fn decisions(open: &OpenCycle, page: &CyclePage) -> Text {
+/// What became of a decision, with the reason where its order was computed and not sent.
+const fn end_word(kind: OutcomeKind, kept_back: &'static str) -> &'static str {
+    match kind {
+        OutcomeKind::DryRun => kept_back,
+        other => other.as_str(),
+    }
+}
+
+fn decisions(open: &OpenCycle, page: &CyclePage, state: &State) -> Text {
     let Some(report) = &page.report else {
         let why = page.line.failure.clone().unwrap_or_else(|| "it is still running".to_owned());
         return nothing(&format!("There is no report: {why}"));
     };
+    let kept_back = state.kept_back(&report.cycle_id, Some(report.dry_run));
     let mut text = Vec::new();
     // What the cycle was opened for stands first.
     let is_wanted = |row: &&crate::domain::DecisionRow| {
@@ -156,7 +166,7 @@ fn decisions(open: &OpenCycle, page: &CyclePage) -> Text {
                 "{mark}{} {}  {word} {sure}  {}{rule}",
                 proposal.account,
                 proposal.symbol.coin(),
-                row.outcome.kind.as_str()
+                end_word(row.outcome.kind, kept_back)
             ),
         );
         let meaning = match row.outcome.kind {
@@ -229,19 +239,27 @@ fn turns(page: &CyclePage) -> Text {
     if text.is_empty() { nothing("No turn of the model is on record for this cycle.") } else { text }
 }
 
-fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
+fn tools(open: &OpenCycle, page: &CyclePage, state: &State) -> Text {
+    let price = state.desk.as_ref().and_then(|desk| desk.facts.input_price);
+    let dollars = |tokens: u64| {
+        let cost = Decimal::from(tokens).checked_mul(price?)?.checked_div(Decimal::from(1_000_000))?;
+        Some(format!(" ≈${}", format::grouped(cost, 4)))
+    };
     let mut text = Vec::new();
     for (index, call) in page.tool_calls.iter().enumerate() {
         let status = if call.status == 0 { "failed".to_owned() } else { call.status.to_string() };
         let bytes = call.body.raw().len() as u64;
         let mark = if sought_call(open, page) == Some(index) { "▸ " } else { "" };
+        let added = added_by_turn(page, call.iteration);
+        let tokens = added.map_or_else(|| format::tokens(bytes), |added| share_of(page, call, added));
         heading(
             &mut text,
             format!(
-                "{mark}{}  {status}  {}, {}  {}  in turn {}",
+                "{mark}{}  {status}  {}, ≈{} tokens{}  {}  in turn {}",
                 call.endpoint.line(80),
                 format::bytes(bytes),
-                format::tokens_in(bytes),
+                format::thousands(tokens),
+                dollars(tokens).unwrap_or_default(),
                 format::millis(call.ms),
                 call.iteration
             ),
@@ -251,16 +269,21 @@ fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
         quote(&mut text, if good { Meaning::Text } else { Meaning::Danger }, &call.body);
         // Behind the last call of a turn: what all of them cost the next one.
         let last = page.tool_calls.get(index + 1).is_none_or(|next| next.iteration != call.iteration);
-        if let Some(added) = added_by_turn(page, call.iteration).filter(|_| last) {
+        if let Some(added) = added.filter(|_| last) {
             let count = page.tool_calls.iter().filter(|other| other.iteration == call.iteration).count();
             text.push((
                 Meaning::Muted,
                 format!(
-                    "turn {} read {} tokens more than turn {} had read and written: {}",
+                    "turn {} read {} tokens{} more than turn {} had read and written: {}",
                     call.iteration + 1,
                     format::thousands(added),
+                    dollars(added).unwrap_or_default(),
                     call.iteration,
-                    if count == 1 { "this answer".to_owned() } else { format!("these {count} answers") }
+                    if count == 1 {
+                        "this answer".to_owned()
+                    } else {
+                        format!("these {count} answers, shared out by their size")
+                    }
                 ),
             ));
         }
@@ -270,6 +293,14 @@ fn tools(open: &OpenCycle, page: &CyclePage) -> Text {
         text.insert(0, (Meaning::Warn, sentence.to_owned()));
     }
     if text.is_empty() { nothing("The analyst asked for nothing beyond its brief.") } else { text }
+}
+
+/// A call's part of the tokens that all answers of its turn added, by its size.
+fn share_of(page: &CyclePage, call: &ToolCallPage, added: u64) -> u64 {
+    let size = |call: &ToolCallPage| call.body.raw().len() as u64;
+    let of_turn = page.tool_calls.iter().filter(|other| other.iteration == call.iteration);
+    let whole: u64 = of_turn.map(size).sum();
+    added.saturating_mul(size(call)).checked_div(whole).unwrap_or(0)
 }
 
 /// Tokens the tool's answers of a turn added to the next: what that one read, less what this one read and wrote.
@@ -314,7 +345,7 @@ fn orders(page: &CyclePage, state: &State) -> Text {
                 text.push((
                     Meaning::Text,
                     format!(
-                        "filled {} at {} on {}: commission {}, realised {}",
+                        "filled {} at {}, {}: commission {} USDT, realised {} USDT",
                         format::quantity(fill.quantity),
                         format::price(fill.price),
                         state.time(fill.at),
@@ -329,20 +360,21 @@ fn orders(page: &CyclePage, state: &State) -> Text {
         return nothing("The cycle caused no order.");
     }
     if let Some(report) = &page.report {
-        side_by_side(&mut text, report, page);
+        side_by_side(&mut text, report, page, state);
     }
     text
 }
 
 /// One plan in several accounts: what each did with a coin, at which price, and why one stayed out.
-fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage) {
+fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage, state: &State) {
     for row in parity(report, &page.fills).into_iter().filter(|row| row.legs.len() > 1) {
         let plan = if row.is_same_decision { "same decision" } else { "decisions differ" };
         let gap = row.gap_bps.map(|gap| format!(", {gap} bp apart")).unwrap_or_default();
         heading(text, format!("{} in every account  {plan}{gap}", row.symbol.coin()));
         for leg in &row.legs {
             let price = leg.price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
-            let line = format!("{} {}{price}", leg.account, leg.kind.as_str());
+            let kept_back = state.kept_back(&report.cycle_id, Some(report.dry_run));
+            let line = format!("{} {}{price}", leg.account, end_word(leg.kind, kept_back));
             match &leg.skipped_because {
                 Some(why) => {
                     let line = format!("{line}: {}", super::super::update::safe(why, 200));
@@ -377,7 +409,11 @@ fn cost(page: &CyclePage, state: &State) -> Text {
             state.clock(line.market_time, "%Y-%m-%d %H:%M:%S"),
             state.clock(line.started_at, "%Y-%m-%d %H:%M:%S"),
             line.trigger.as_str(),
-            if line.dry_run { ", dry-run" } else { "" }
+            if line.dry_run {
+                format!(", {}", state.kept_back(&line.id, Some(line.dry_run)))
+            } else {
+                String::new()
+            }
         ),
     ));
     if let Some(report) = &page.report {

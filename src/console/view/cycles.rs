@@ -14,25 +14,27 @@ use super::super::update::safe;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_stretch, page, placeholder, window};
-use crate::domain::{CycleLine, Usage};
+use crate::domain::{CycleLine, Mode, Usage};
 
+const INVALID: usize = 6;
+const UNSENT: usize = 8;
 const REST: usize = 13;
 
 /// Rank says which goes first when room is short.
 const COLUMNS: [Column; 14] = [
     Column::left("", 1, 0),
     Column::left("time", 12, 0),
-    Column::left("by", 8, 5),
+    Column::left("by", 8, 6),
     Column::right("open", 4, 0),
     Column::right("close", 5, 0),
     Column::right("refused", 7, 1),
-    Column::right("invalid", 7, 3),
+    Column::right("invalid", 7, 2),
     Column::right("fail", 4, 0),
     Column::right("dry", 3, 4),
-    Column::right("none", 4, 6),
+    Column::right("none", 4, 7),
     Column::right("cost $", 7, 0),
-    Column::right("tokens", 11, 2),
-    Column::right("took", 7, 1),
+    Column::right("tokens", 11, 5),
+    Column::right("took", 7, 3),
     Column::left("", 8, 0),
 ];
 
@@ -75,7 +77,12 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         placeholder(frame, inner, theme, &[sentence]);
         return;
     }
-    let fitted = Fitted::new(&COLUMNS, inner.width, REST);
+    let mut columns = COLUMNS;
+    if state.mode() == Some(Mode::Live) {
+        // A dry run, or an account that nobody armed.
+        columns[UNSENT] = Column::right("unsent", 6, columns[UNSENT].rank);
+    }
+    let fitted = Fitted::new(&columns, inner.width, REST);
     let selected = cycles::selected(state);
     let room = usize::from(inner.height.saturating_sub(1));
     let first = window(selected, lines.len(), room);
@@ -107,7 +114,15 @@ fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected
     let (words, meaning) = match (&line.failure, line.state.as_str(), line.errors) {
         (Some(failure), ..) => (format!("■ {failure}"), Meaning::Danger),
         (None, "running", _) => ("… running".to_owned(), Meaning::Warn),
-        (None, _, 0) if line.dry_run => ("dry-run".to_owned(), Meaning::Warn),
+        // What the model got wrong is said where its column has no room.
+        (None, ..) if counts.invalid > 0 && !fitted.shows(INVALID) => {
+            let whole = format!("■ {} invalid", counts.invalid);
+            let fits = whole.chars().count() <= fitted.width(REST);
+            (if fits { whole } else { format!("■ {} inv.", counts.invalid) }, Meaning::Danger)
+        }
+        (None, _, 0) if line.dry_run => {
+            (state.kept_back(&line.id, Some(line.dry_run)).to_owned(), Meaning::Warn)
+        }
         (None, _, 0) => (String::new(), Meaning::Muted),
         (None, _, 1) => ("▲ 1 error".to_owned(), Meaning::Warn),
         (None, _, errors) => (format!("▲ {errors} errors"), Meaning::Warn),

@@ -8,13 +8,14 @@ use ratatui::widgets::Paragraph;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::super::kept_back::NOT_ARMED;
 use super::super::state::{Order, Panel, State};
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
-use super::{framed, mark_part, placeholder, progress, window};
+use super::{framed, grid, mark_part, placeholder, progress, window};
 use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Proposal, Rule};
 
 const BAR: usize = 4;
@@ -42,8 +43,20 @@ pub(super) fn spoken(rule: Rule) -> String {
     rule.as_str().replace('_', " ")
 }
 
+/// As wide as what became of any decision.
+fn outcome_width(cycle: &CycleView, kept_back: &str) -> u16 {
+    let is_kept_back =
+        |outcome: &Option<Outcome>| matches!(outcome, Some(end) if end.kind == OutcomeKind::DryRun);
+    let longest = match cycle.decisions.iter().any(|(_, outcome)| is_kept_back(outcome)) {
+        true => kept_back.len().max(7),
+        false => 7,
+    };
+    // The mark stands before the word.
+    u16::try_from(longest + 2).unwrap_or(9)
+}
+
 /// Rank says which column goes first when room is short.
-fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
+fn columns(cycle: &CycleView, kept_back: &str, bar_cells: u16) -> [Column; 10] {
     let widest = |least: usize, most: usize, name: fn(&Proposal) -> &str| {
         let longest = cycle.decisions.iter().map(|(proposal, _)| name(proposal).len()).max().unwrap_or(0);
         u16::try_from(longest.clamp(least, most)).unwrap_or(8)
@@ -56,15 +69,16 @@ fn columns(cycle: &CycleView, bar_cells: u16) -> [Column; 10] {
         Column::left("", bar_cells + 1, 3),
         Column::left("conf", 4, 0),
         Column::left("", 1, 0),
-        Column::left("outcome", 7, 0),
+        Column::left("  outcome", outcome_width(cycle, kept_back), 0),
         Column::left("rule", rule_width(cycle), 4),
         Column::left("", 20, 5),
     ]
 }
 
 /// The columns with the longest bar that costs no other column than the detail.
-fn fit(cycle: &CycleView, width: u16) -> (Fitted, u16) {
-    let fits = BAR_CELLS.map(|cells| (Fitted::new(&columns(cycle, cells), width, DETAIL), cells));
+fn fit(cycle: &CycleView, kept_back: &str, width: u16) -> (Fitted, u16) {
+    let columns = |cells| columns(cycle, kept_back, cells);
+    let fits = BAR_CELLS.map(|cells| (Fitted::new(&columns(cells), width, DETAIL), cells));
     let best = fits
         .iter()
         .find(|(fitted, _)| fitted.shows(RULE))
@@ -72,7 +86,7 @@ fn fit(cycle: &CycleView, width: u16) -> (Fitted, u16) {
     let cells = best.map_or(BAR_CELLS[2], |(_, cells)| *cells);
     let stretch =
         [DETAIL, RULE].into_iter().find(|column| best.is_some_and(|(fitted, _)| fitted.shows(*column)));
-    (Fitted::new(&columns(cycle, cells), width, stretch.unwrap_or(OUTCOME)), cells)
+    (Fitted::new(&columns(cells), width, stretch.unwrap_or(OUTCOME)), cells)
 }
 
 /// Draws the panel.
@@ -117,7 +131,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let below = Rect { y: list.bottom(), height: detail_rows, ..inner };
     frame.render_widget(Paragraph::new(details), below);
     if state.table.grid {
-        draw_grid(frame, (list, area), state, theme, cycle, (&rows, place));
+        grid::draw(frame, (list, area), state, theme, cycle, (&rows, place));
         return;
     }
     draw_list(frame, list, state, theme, cycle, &rows, selected);
@@ -135,7 +149,8 @@ fn draw_list(
     rows: &[usize],
     selected: usize,
 ) {
-    let (fitted, bar_cells) = fit(cycle, area.width);
+    let kept_back = state.kept_back_now();
+    let (fitted, bar_cells) = fit(cycle, kept_back, area.width);
     let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
     let room = usize::from(area.height.saturating_sub(1));
     let first = window(selected, rows.len(), room);
@@ -149,8 +164,15 @@ fn draw_list(
         let changed = state
             .word_before(&proposal.account, &proposal.symbol)
             .is_some_and(|before| before != proposal.decision);
-        let row =
-            Row { proposal, outcome: outcome.as_ref(), threshold, same_account, selected: focused, changed };
+        let row = Row {
+            proposal,
+            outcome: outcome.as_ref(),
+            threshold,
+            kept_back,
+            same_account,
+            selected: focused,
+            changed,
+        };
         let line = row.line(theme, &fitted, bar_cells);
         lines.push(if focused { highlighted(line, theme) } else { line });
     }
@@ -162,6 +184,8 @@ struct Row<'a> {
     proposal: &'a Proposal,
     outcome: Option<&'a Outcome>,
     threshold: Option<Confidence>,
+    /// Why an order was computed and not sent.
+    kept_back: &'static str,
     same_account: bool,
     selected: bool,
     /// Whether the word was another one in the cycle before.
@@ -200,7 +224,10 @@ impl Row<'_> {
             bar,
             cell(confidence.map_or_else(|| "–".to_owned(), |value| value.to_string()), level_style),
             cell(level.map_or(" ", Level::mark), level_style),
-            cell(kind.map_or("…", outcome_word), kind.map_or(muted, |kind| outcome_style(kind, theme))),
+            cell(
+                format!("{} {}", outcome_mark(kind, self.kept_back), outcome_word(kind, self.kept_back)),
+                kind.map_or(muted, |kind| outcome_style(kind, theme)),
+            ),
             cell(rule, muted),
             cell(detail, muted),
         ])
@@ -209,14 +236,14 @@ impl Row<'_> {
 
 /// Where a confidence lies against the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     Above,
     Near,
     Below,
 }
 
 impl Level {
-    const fn meaning(self) -> Meaning {
+    pub(super) const fn meaning(self) -> Meaning {
         match self {
             Self::Above => Meaning::Above,
             Self::Near => Meaning::Near,
@@ -234,7 +261,7 @@ impl Level {
 }
 
 /// Near is within 0.05 below the threshold.
-fn level(confidence: Confidence, threshold: Confidence) -> Level {
+pub(super) fn level(confidence: Confidence, threshold: Confidence) -> Level {
     if confidence >= threshold {
         Level::Above
     } else if confidence.value() + Decimal::new(5, 2) >= threshold.value() {
@@ -268,7 +295,7 @@ fn bar(confidence: Confidence, threshold: Confidence, cells: u16, theme: &Theme)
     spans
 }
 
-fn word_style(word: DecisionWord, theme: &Theme) -> Style {
+pub(super) fn word_style(word: DecisionWord, theme: &Theme) -> Style {
     theme.style(match word {
         DecisionWord::Long => Meaning::Gain,
         DecisionWord::Short => Meaning::Loss,
@@ -278,20 +305,37 @@ fn word_style(word: DecisionWord, theme: &Theme) -> Style {
     })
 }
 
-/// The outcome in a word of at most seven letters.
-const fn outcome_word(kind: OutcomeKind) -> &'static str {
+/// The outcome in a word; `kept_back` is the one for an order that was computed and not sent.
+const fn outcome_word(kind: Option<OutcomeKind>, kept_back: &'static str) -> &'static str {
     match kind {
-        OutcomeKind::None => "–",
-        OutcomeKind::DryRun => "dry-run",
-        OutcomeKind::Opened
-        | OutcomeKind::Closed
-        | OutcomeKind::Refused
-        | OutcomeKind::Invalid
-        | OutcomeKind::Failed => kind.as_str(),
+        None => "",
+        Some(OutcomeKind::None) => "–",
+        Some(OutcomeKind::DryRun) => kept_back,
+        Some(
+            kind @ (OutcomeKind::Opened
+            | OutcomeKind::Closed
+            | OutcomeKind::Refused
+            | OutcomeKind::Invalid
+            | OutcomeKind::Failed),
+        ) => kind.as_str(),
     }
 }
 
-fn outcome_style(kind: OutcomeKind, theme: &Theme) -> Style {
+/// Says the same without colour and without words.
+pub(super) fn outcome_mark(kind: Option<OutcomeKind>, kept_back: &str) -> &'static str {
+    match kind {
+        Some(OutcomeKind::Opened | OutcomeKind::Closed) => "✓",
+        Some(OutcomeKind::Refused) => "✕",
+        Some(OutcomeKind::Invalid | OutcomeKind::Failed) => "■",
+        // The hollow form of the mark of an armed account.
+        Some(OutcomeKind::DryRun) if kept_back == NOT_ARMED => "△",
+        Some(OutcomeKind::DryRun) => "○",
+        Some(OutcomeKind::None) => " ",
+        None => "…",
+    }
+}
+
+pub(super) fn outcome_style(kind: OutcomeKind, theme: &Theme) -> Style {
     theme.style(match kind {
         OutcomeKind::Opened | OutcomeKind::Closed => Meaning::Above,
         OutcomeKind::None => Meaning::Muted,
@@ -324,96 +368,6 @@ pub fn capacity(area: Rect, state: &State) -> usize {
         return state.desk.as_ref().map_or(1, |desk| desk.accounts.len()).max(1);
     }
     usize::from(rows.saturating_sub(detail_rows(rows) + 1))
-}
-
-/// Accounts against coins: the word in two letters, and a mark for what became of it.
-fn draw_grid(
-    frame: &mut Frame<'_>,
-    (area, around): (Rect, Rect),
-    state: &State,
-    theme: &Theme,
-    cycle: &CycleView,
-    (shown, selected): (&[usize], usize),
-) {
-    let muted = theme.style(Meaning::Muted);
-    let chosen = cycle.decisions.get(selected).map(|(proposal, _)| (&proposal.account, &proposal.symbol));
-    let mut accounts: Vec<_> = Vec::new();
-    let mut coins: Vec<_> = Vec::new();
-    // In the order of the list, and only what passes its filter.
-    for (proposal, _) in shown.iter().filter_map(|place| cycle.decisions.get(*place)) {
-        if !accounts.contains(&&proposal.account) {
-            accounts.push(&proposal.account);
-        }
-        if !coins.contains(&&proposal.symbol) {
-            coins.push(&proposal.symbol);
-        }
-    }
-    // Coins go down, accounts across: there are more of the first, and names are wide.
-    let width = usize::from(area.width.saturating_sub(7)) / accounts.len().max(1);
-    let width = width.clamp(9, 20);
-    let mut head = Line::styled(" ".repeat(7), muted);
-    for account in &accounts {
-        head.push_span(Span::styled(format!("{:<width$}", safe(account.as_str(), width - 1)), muted));
-    }
-    let rows = usize::from(area.height.saturating_sub(1));
-    let at = chosen.and_then(|(_, symbol)| coins.iter().position(|coin| *coin == symbol)).unwrap_or(0);
-    let first = window(at, coins.len(), rows);
-    let mut lines = vec![head];
-    for coin in coins.iter().skip(first).take(rows) {
-        let mut line = Line::styled(format!(" {:<6}", safe(coin.coin(), 5)), theme.style(Meaning::Text));
-        for account in &accounts {
-            let found = shown
-                .iter()
-                .filter_map(|place| cycle.decisions.get(*place))
-                .find(|(proposal, _)| &proposal.account == *account && &proposal.symbol == *coin);
-            let here = chosen == Some((*account, *coin));
-            line.spans.extend(grid_cell(found, state, theme, width, here));
-        }
-        lines.push(line);
-    }
-    frame.render_widget(Paragraph::new(lines), area);
-    mark_part(frame, around, theme, first, rows, coins.len());
-}
-
-/// One account and coin: word, confidence, and a mark for its end.
-fn grid_cell(
-    found: Option<&(Proposal, Option<Outcome>)>,
-    state: &State,
-    theme: &Theme,
-    width: usize,
-    here: bool,
-) -> Vec<Span<'static>> {
-    let Some((proposal, outcome)) = found else { return vec![Span::raw(" ".repeat(width))] };
-    let word = match proposal.decision {
-        Some(DecisionWord::Long) => "L",
-        Some(DecisionWord::Short) => "S",
-        Some(DecisionWord::Hold) => "H",
-        Some(DecisionWord::Close) => "C",
-        Some(DecisionWord::NoTrade) => "–",
-        None => "?",
-    };
-    let end = match outcome.as_ref().map(|outcome| outcome.kind) {
-        Some(OutcomeKind::Opened | OutcomeKind::Closed) => "✓",
-        Some(OutcomeKind::Refused) => "✕",
-        Some(OutcomeKind::Invalid | OutcomeKind::Failed) => "■",
-        Some(OutcomeKind::DryRun) => "○",
-        Some(OutcomeKind::None) => " ",
-        None => "…",
-    };
-    let sure = proposal.confidence.map_or_else(|| "–".to_owned(), |value| value.to_string());
-    let threshold = state.desk.as_ref().map(|desk| desk.facts.threshold);
-    let level = proposal.confidence.zip(threshold).map(|(value, threshold)| level(value, threshold));
-    let level = level.map_or(Meaning::Muted, Level::meaning);
-    let word_look = proposal.decision.map_or(theme.style(Meaning::Danger), |word| word_style(word, theme));
-    let end_look = outcome.as_ref().map_or(theme.style(Meaning::Muted), |end| outcome_style(end.kind, theme));
-    let spans = vec![
-        Span::styled(if here { "▸" } else { " " }, theme.style(Meaning::Focus)),
-        Span::styled(word, word_look),
-        Span::styled(format!(" {sure:<4}"), theme.style(level)),
-        Span::styled(end, end_look),
-        Span::raw(" ".repeat(width.saturating_sub(8))),
-    ];
-    if here { highlighted(Line::from(spans), theme).spans } else { spans }
 }
 
 /// How many rows the details may take in a panel of so many.

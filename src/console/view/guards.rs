@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::super::format;
+use super::super::keymap::Action;
 use super::super::layout;
 use super::super::screens::guards;
 use super::super::state::State;
@@ -150,7 +151,7 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     let mut lines = vec![Line::styled("─".repeat(usize::from(inner.width)), style(Meaning::Border))];
     let mut add = |text: &str, meaning: Meaning| {
         for line in wrap(&safe(text, 400), width) {
-            lines.push(Line::styled(format!(" {line}"), style(meaning)));
+            lines.push(Line::styled(format!(" {}", line.replace('\u{a0}', " ")), style(meaning)));
         }
     };
     match guards::halt(state, &scope) {
@@ -158,7 +159,7 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
             add(&telling::halted(halt, state.zone), Meaning::Warn);
             add(&format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S")), Meaning::Muted);
         }
-        None => add(ladder_words(&scope), Meaning::Muted),
+        None => add(&ladder_words(state, &scope), Meaning::Muted),
     }
     let flattenings = state.desk.iter().flat_map(|desk| &desk.flattenings);
     for flattening in flattenings.filter(|flattening| match &scope {
@@ -172,12 +173,22 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     lines
 }
 
-const fn ladder_words(scope: &HaltScope) -> &'static str {
+/// The rungs that can be taken. No line is broken between a key and what it does.
+fn ladder_words(state: &State, scope: &HaltScope) -> String {
+    let rung = |action, word: &str| {
+        format!("{}\u{a0}{}", state.keys.key_of(action), word.replacen(' ', "\u{a0}", 1))
+    };
+    let mut rungs = vec![
+        rung(Action::Pause, "pause"),
+        rung(Action::NoEntries, "no entries"),
+        rung(Action::Freeze, "freeze"),
+    ];
     match scope {
-        HaltScope::Coin(_) => "p pause for a while, e no entries, z freeze: for this coin in every account",
-        HaltScope::Account(_) => "p pause, e no entries, z freeze, X close everything this account holds",
-        HaltScope::Desk => "p pause, e no entries, z freeze, X close everything all accounts hold",
+        HaltScope::Coin(_) => return format!("{}: for this coin in every account", rungs.join(", ")),
+        HaltScope::Account(_) => rungs.push(rung(Action::Flatten, "close everything this account holds")),
+        HaltScope::Desk => rungs.push(rung(Action::Flatten, "close everything all accounts hold")),
     }
+    rungs.join(", ")
 }
 
 /// How far a flattening has come, and how that is known.

@@ -196,7 +196,7 @@ fn last_cycle(state: &State, theme: &Theme) -> Line<'static> {
     let kinds = [
         (OutcomeKind::Opened, "opened", Meaning::Text),
         (OutcomeKind::Closed, "closed", Meaning::Text),
-        (OutcomeKind::DryRun, "dry-run", Meaning::Text),
+        (OutcomeKind::DryRun, state.kept_back_now(), Meaning::Text),
         (OutcomeKind::Refused, "refused", Meaning::Text),
         (OutcomeKind::Invalid, "invalid", Meaning::Danger),
         (OutcomeKind::Failed, "failed", Meaning::Danger),

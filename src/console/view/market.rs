@@ -15,7 +15,7 @@ use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_part, page, placeholder, window};
-use crate::domain::{MarketCoin, MarketPage, Price};
+use crate::domain::{MarketCoin, MarketPage, Price, Timestamp};
 
 const SPARK: usize = 4;
 
@@ -270,9 +270,16 @@ fn news(
             Span::styled(what.line(room), text),
         ]));
     }
+    let day = |at: Timestamp| state.clock(at, "%d %b");
+    let today = day(page.as_of);
     for (at, source, what) in &page.headlines {
-        let time = at.map_or_else(|| "     ".to_owned(), |at| state.clock(at, "%H:%M"));
-        let head = format!(" {time} {:<14} ", source.line(14));
+        // One of today has its time, an earlier one its day: a time alone would make it news.
+        let time = match at {
+            None => String::new(),
+            Some(at) if day(*at) == today => state.clock(*at, "%H:%M"),
+            Some(at) => day(*at),
+        };
+        let head = format!(" {time:<6} {:<14} ", source.line(14));
         let room = width.saturating_sub(head.chars().count());
         for (index, line) in wrap(&what.line(400), room.max(10)).into_iter().take(2).enumerate() {
             let head = if index == 0 { head.clone() } else { " ".repeat(head.chars().count()) };

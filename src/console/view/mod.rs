@@ -13,6 +13,7 @@ pub mod cycles;
 pub mod decisions;
 pub mod entry;
 pub mod footer;
+mod grid;
 pub mod guards;
 pub mod header;
 pub mod help;

@@ -9,6 +9,7 @@ use ratatui::widgets::Paragraph;
 use ratatui::widgets::canvas::{Canvas, Line as Stroke};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use unicode_width::UnicodeWidthStr;
 
 use super::super::format;
 use super::super::layout;
@@ -19,22 +20,15 @@ use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_part, page, placeholder};
 use crate::domain::{AccountName, MoneyPage, MoneyRow, Timestamp};
 
-/// Rank says which goes first when room is short.
-const COLUMNS: [Column; 7] = [
-    Column::left("", 10, 0),
-    Column::right("gross", 9, 0),
-    Column::right("commission", 10, 2),
-    Column::right("funding", 8, 3),
-    Column::right("model $", 8, 1),
-    Column::right("net", 9, 0),
-    Column::right("trades", 6, 4),
-];
-
-/// The place of the model's cost among the columns.
-const MODEL: usize = 4;
+/// The place of the first cost among the columns, and of all costs in one.
+const COMMISSION: usize = 2;
+const COSTS: usize = 5;
 
 /// From this width on the curves stand beside the tables.
-const BESIDE: u16 = 110;
+const BESIDE: u16 = 112;
+
+/// Columns the tables have at least beside the curves: every figure, so that no narrower terminal shows more of them.
+const TABLES: u16 = 72;
 
 /// Rows of the curves where they are a line for each account.
 const LINES: u16 = 5;
@@ -42,7 +36,8 @@ const LINES: u16 = 5;
 /// Where the tables and the curves lie.
 fn places(area: Rect) -> (Rect, Rect) {
     let [tables, curves] = if area.width >= BESIDE {
-        Layout::horizontal([Constraint::Percentage(52), Constraint::Fill(1)]).areas(area)
+        let width = (area.width * 52 / 100).max(TABLES);
+        Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area)
     } else {
         // Where there is no room for curves, every account still has a line of its own.
         let rows = if area.height > 20 { area.height * 2 / 5 } else { LINES };
@@ -54,7 +49,7 @@ fn places(area: Rect) -> (Rect, Rect) {
 /// How many rows the tables have, and how many are in sight.
 pub fn extent(state: &State) -> (usize, usize) {
     let (tables, _) = places(layout::body(state));
-    let count = state.money.page.page.as_ref().map_or(0, |page| rows(page).len());
+    let count = state.money.page.page.as_ref().map_or(0, |page| rows(page, paid(state)).len());
     (count, usize::from(tables.height.saturating_sub(4)))
 }
 
@@ -63,7 +58,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let (tables, curves) = places(area);
     let asked = &state.money.page;
     let inner = framed(frame, tables, state, theme, "Money", &page::age(asked, state, theme), true);
-    frame.render_widget(periods(state, theme), Rect { height: 1, ..inner });
+    frame.render_widget(periods(state, theme, inner.width), Rect { height: 1, ..inner });
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     if let (false, Some(page)) = (page::awaited(frame, body, asked, state, theme), &asked.page) {
         draw_tables(frame, tables, body, page, state, theme);
@@ -73,7 +68,8 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     }
 }
 
-fn periods(state: &State, theme: &Theme) -> Line<'static> {
+/// The periods to choose from, and what the net beside the curves leaves out.
+fn periods(state: &State, theme: &Theme, width: u16) -> Line<'static> {
     let mut line = Line::styled(" ← → ", theme.style(Meaning::Key));
     for period in Period::ALL {
         let here = period == state.money.period;
@@ -81,18 +77,26 @@ fn periods(state: &State, theme: &Theme) -> Line<'static> {
         let title = period.title();
         line.push_span(Span::styled(if here { format!("[{title}]") } else { format!(" {title} ") }, style));
     }
+    let room = usize::from(width).saturating_sub(line.width() + 1);
+    if let Some(said) = NET.iter().find(|said| said.len() < room) {
+        line.push_span(Span::styled(format!("{said:>room$}"), theme.style(Meaning::Muted)));
+    }
     line
 }
+
+/// What the net is without, in as many words as there is room for.
+const NET: [&str; 2] = ["net is of what was closed, without open PnL", "net without open PnL"];
 
 /// One row of the tables.
 enum Row<'a> {
     Title(&'static str),
     Other(&'a str, Decimal),
+    Note(&'static str),
     Figures(&'a str, &'a MoneyRow, bool),
 }
 
 /// All tables as one list: the total first.
-fn rows(page: &MoneyPage) -> Vec<Row<'_>> {
+fn rows(page: &MoneyPage, paid: bool) -> Vec<Row<'_>> {
     let mut rows = vec![Row::Figures("all", &page.total, true)];
     let tables = [
         ("by account", &page.accounts, false),
@@ -109,8 +113,14 @@ fn rows(page: &MoneyPage) -> Vec<Row<'_>> {
         rows.push(Row::Title("in other assets, in no row above"));
         rows.extend(page.other_assets.iter().map(|(asset, sum)| Row::Other(asset, *sum)));
     }
+    rows.push(Row::Note(""));
+    rows.extend(if paid { &NOTES[..1] } else { &NOTES[..] }.iter().copied().map(Row::Note));
     rows
 }
+
+/// What the figures leave out; the second where no model was paid.
+const NOTES: [&str; 2] =
+    ["net leaves open PnL out; the equity holds it", "(…) what a model would have cost; not paid, in no net"];
 
 fn draw_tables(
     frame: &mut Frame<'_>,
@@ -120,20 +130,16 @@ fn draw_tables(
     state: &State,
     theme: &Theme,
 ) {
-    let mut columns = COLUMNS;
-    let paid = state.desk.as_ref().is_none_or(|desk| !desk.facts.built_in_analyst);
-    if state.desk.as_ref().is_some_and(|desk| desk.facts.built_in_analyst) {
-        // Nobody was paid: what a model would have cost is no money spent, and in no net.
-        columns[MODEL] = Column::right("model est.", 10, 1);
-    }
-    let fitted = Fitted::new(&columns, area.width.saturating_sub(1), 0);
-    let rows = rows(page);
+    let paid = paid(state);
+    let rows = rows(page, paid);
+    let fitted = fit(&rows, paid, area.width.saturating_sub(1));
     let room = usize::from(area.height.saturating_sub(1));
     let top = state.money.top.min(rows.len().saturating_sub(room));
     let mut lines = vec![indented(fitted.titles(theme.style(Meaning::Muted)))];
     for row in rows.iter().skip(top).take(room) {
         lines.push(indented(match row {
             Row::Title(title) => Line::styled(*title, theme.style(Meaning::Title)),
+            Row::Note(text) => Line::styled(*text, theme.style(Meaning::Muted)),
             Row::Other(asset, sum) => Line::from(vec![
                 Span::styled(
                     format!("{:<10} ", super::super::update::safe(asset, 10)),
@@ -141,9 +147,7 @@ fn draw_tables(
                 ),
                 Span::styled(sum.normalize().to_string(), gain(*sum, theme)),
             ]),
-            Row::Figures(label, row, model) => {
-                figures(label, row, if *model { Some(paid) } else { None }, theme, &fitted)
-            }
+            Row::Figures(label, row, model) => figures(label, row, model.then_some(paid), theme, &fitted),
         }));
     }
     frame.render_widget(Paragraph::new(lines), area);
@@ -158,28 +162,90 @@ fn indented(mut line: Line<'static>) -> Line<'static> {
 /// The figures of a row; `paid` says whether its model's cost was paid, where it has one.
 fn figures(label: &str, row: &MoneyRow, paid: Option<bool>, theme: &Theme, fitted: &Fitted) -> Line<'static> {
     let muted = theme.style(Meaning::Muted);
-    let label = label.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(label);
     let money = |value: Decimal| cell(amount(value), gain(value, theme));
-    let mark = if row.is_estimate { "≈" } else { "" };
-    let (cost, net) = match paid {
-        // Like every cost in these columns it stands with its minus: gross, costs and net add up across.
-        Some(true) => {
-            (cell(format!("{mark}{}", amount(-row.model_cost)), gain(-row.model_cost, theme)), row.net())
-        }
-        Some(false) => {
-            (cell(format!("({})", format::grouped(row.model_cost, 2)), muted), row.net() + row.model_cost)
-        }
-        None => (cell("", muted), row.net()),
-    };
+    let sums = Sums::of(row, paid);
+    let cost = if paid == Some(true) { gain(-row.model_cost, theme) } else { muted };
     fitted.row(&[
-        cell(label.to_owned(), theme.style(Meaning::Text)),
+        cell(short(label).to_owned(), theme.style(Meaning::Text)),
         money(row.gross),
         money(row.commission),
         money(row.funding),
-        cost,
-        money(net),
+        cell(sums.model, cost),
+        money(sums.costs),
+        money(sums.net),
         cell(row.trades.to_string(), muted),
     ])
+}
+
+/// A coin without what it is paid in.
+fn short(label: &str) -> &str {
+    label.strip_suffix("USDT").filter(|coin| !coin.is_empty()).unwrap_or(label)
+}
+
+/// What has to be added up before it is shown.
+struct Sums {
+    /// The model's cost as it is written.
+    model: String,
+    /// All costs together.
+    costs: Decimal,
+    net: Decimal,
+}
+
+impl Sums {
+    fn of(row: &MoneyRow, paid: Option<bool>) -> Self {
+        let mark = if row.is_estimate { "≈" } else { "" };
+        let costs = row.commission + row.funding;
+        match paid {
+            // Like every cost in these columns it stands with its minus: gross, costs and net add up across.
+            Some(true) => Self {
+                model: format!("{mark}{}", amount(-row.model_cost)),
+                costs: costs - row.model_cost,
+                net: row.net(),
+            },
+            Some(false) => Self {
+                model: format!("({})", format::grouped(row.model_cost, 2)),
+                costs,
+                net: row.net() + row.model_cost,
+            },
+            None => Self { model: String::new(), costs, net: row.net() },
+        }
+    }
+}
+
+/// Whether a model is paid for. Where nobody was, what one would have cost is no money spent, and in no net.
+fn paid(state: &State) -> bool {
+    state.desk.as_ref().is_none_or(|desk| !desk.facts.built_in_analyst)
+}
+
+/// The columns that fit. What adds up to the net stays together: where its parts have no room beside each other, all
+/// costs are one column.
+fn fit(rows: &[Row<'_>], paid: bool, width: u16) -> Fitted {
+    let widest = |least: usize, figure: fn(&MoneyRow, Option<bool>) -> String| {
+        let figures = rows.iter().filter_map(|row| match row {
+            Row::Figures(_, row, model) => Some(figure(row, model.then_some(paid)).width()),
+            _ => None,
+        });
+        u16::try_from(figures.max().unwrap_or(0).max(least)).unwrap_or(u16::MAX)
+    };
+    let columns = [
+        Column::left("", 10, 0),
+        Column::right("gross", widest(9, |row, _| amount(row.gross)), 0),
+        Column::right("commission", widest(10, |row, _| amount(row.commission)), 0),
+        Column::right("funding", widest(7, |row, _| amount(row.funding)), 0),
+        if paid {
+            Column::right("model $", widest(7, |row, paid| Sums::of(row, paid).model), 0)
+        } else {
+            Column::right("model est.", widest(10, |row, paid| Sums::of(row, paid).model), 3)
+        },
+        Column::right("costs", widest(9, |row, paid| amount(Sums::of(row, paid).costs)), 0),
+        Column::right("net", widest(9, |row, paid| amount(Sums::of(row, paid).net)), 0),
+        Column::right("trades", 6, 2),
+    ];
+    let parts = Fitted::some(&columns, |index| index != COSTS, width, 0);
+    if parts.fits(width) {
+        return parts;
+    }
+    Fitted::some(&columns, |index| !(COMMISSION..COSTS).contains(&index), width, 0)
 }
 
 fn amount(value: Decimal) -> String {

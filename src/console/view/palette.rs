@@ -19,6 +19,12 @@ use super::{boxed, window};
 /// Width of the palette.
 const WIDTH: u16 = 88;
 
+/// Rows of the list that stay however long a sentence is.
+const LEAST_ROWS: u16 = 3;
+
+/// Rows every sentence has at least.
+const DETAIL_ROWS: usize = 2;
+
 /// Draws the palette.
 pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, state: &State, theme: &Theme) {
     let height = screen.height.saturating_sub(4).min(24);
@@ -44,14 +50,12 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, s
         why_not(binding.action, state)
             .map_or_else(|| binding.help.to_owned(), |why| format!("not now: {why}"))
     };
-    // What does not fit into its row is said in full below, for the selected one.
-    let cut = |text: &String| text.width() > fitted.width(3);
-    let whole = found.get(selected).map(|binding| words(binding)).filter(cut);
-    let whole = whole.map_or_else(Vec::new, |text| wrap(&text, usize::from(list.width.saturating_sub(4))));
-    let below = u16::try_from(whole.len()).unwrap_or(0).min(list.height / 3);
-    let [list, details] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas::<2>(list);
-    let whole = whole.into_iter().map(|line| Line::styled(format!("   {line}"), theme.style(Meaning::Text)));
-    frame.render_widget(Paragraph::new(whole.collect::<Vec<_>>()), details);
+    let selected = selected.min(found.len() - 1);
+    let details =
+        found.get(selected).map_or_else(Vec::new, |chosen| details(chosen.name, &words(chosen), list, theme));
+    let below = u16::try_from(details.len()).unwrap_or(0).min(list.height.saturating_sub(LEAST_ROWS));
+    let [list, place] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas::<2>(list);
+    frame.render_widget(Paragraph::new(details), place);
     let rows = usize::from(list.height);
     let first = window(selected, found.len(), rows);
     let mut lines = Vec::new();
@@ -68,6 +72,23 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, s
         lines.push(if here { highlighted(line, theme) } else { line });
     }
     frame.render_widget(Paragraph::new(lines), list);
+}
+
+/// The sentence of the selected action in full, below the list: a row has no room for most of them.
+fn details(name: &str, words: &str, list: Rect, theme: &Theme) -> Vec<Line<'static>> {
+    let border = theme.style(Meaning::Border);
+    let rest = "─".repeat(usize::from(list.width).saturating_sub(name.width() + 3));
+    let head = Line::from(vec![
+        Span::styled("─ ", border),
+        Span::styled(name.to_owned(), theme.style(Meaning::Title)),
+        Span::styled(format!(" {rest}"), border),
+    ]);
+    let mut sentence = wrap(words, usize::from(list.width.saturating_sub(2)));
+    // The list does not jump while the selection walks over short and long sentences.
+    sentence.resize(sentence.len().max(DETAIL_ROWS), String::new());
+    let sentence =
+        sentence.into_iter().map(|line| Line::styled(format!(" {line}"), theme.style(Meaning::Text)));
+    std::iter::once(head).chain(sentence).collect()
 }
 
 /// Draws the list of themes at the right, so that the screen behind it shows the selected one.

@@ -13,7 +13,7 @@ use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::{framed, page, stretch};
-use crate::domain::{PromptRemark, RemarkWeight, Untrusted};
+use crate::domain::{PromptFile, PromptRemark, RemarkWeight, Untrusted};
 
 /// How many rows the findings may take.
 const FINDINGS: usize = 6;
@@ -71,27 +71,33 @@ fn draw_editor(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     frame.render_widget(&editor, area);
 }
 
-/// The files with a mark where one of the settings folder is in force, and what is shown of the one in sight.
+/// The files with a mark where one of the settings folder is in force, and what is shown of the one in sight. Where not
+/// all of it has room, the other files are only counted: a comparison that does not say with what is none.
 fn files(state: &State, theme: &Theme, width: u16) -> Line<'static> {
     let mut line = Line::styled(" tab ", theme.style(Meaning::Key));
     let Some(page) = &state.prompt.page.page else { return line };
-    for file in &page.files {
+    let name = |file: &PromptFile| {
         let here = file.name == page.name;
-        let style = theme.style(if here { Meaning::Focus } else { Meaning::Muted });
         let own = if file.is_override { "*" } else { "" };
         let name = safe(&file.name, 24);
-        line.push_span(Span::styled(
-            if here { format!("[{name}{own}]") } else { format!(" {name}{own} ") },
-            style,
-        ));
-    }
+        let text = if here { format!("[{name}{own}]") } else { format!(" {name}{own} ") };
+        Span::styled(text, theme.style(if here { Meaning::Focus } else { Meaning::Muted }))
+    };
     let view = [
         Span::styled("  ← → ", theme.style(Meaning::Key)),
         Span::styled(state.prompt.view.title(), theme.style(Meaning::Text)),
     ];
-    if line.width() + view.iter().map(Span::width).sum::<usize>() <= usize::from(width) {
-        line.spans.extend(view);
+    let room = usize::from(width).saturating_sub(line.width() + view.iter().map(Span::width).sum::<usize>());
+    let names: Vec<Span<'_>> = page.files.iter().map(name).collect();
+    if names.iter().map(Span::width).sum::<usize>() <= room {
+        line.spans.extend(names);
+    } else {
+        let place = page.files.iter().position(|file| file.name == page.name).unwrap_or(0);
+        line.spans.extend(names.into_iter().nth(place));
+        let count = format!(" {} of {}", place + 1, page.files.len());
+        line.push_span(Span::styled(count, theme.style(Meaning::Muted)));
     }
+    line.spans.extend(view);
     line
 }
 

@@ -175,7 +175,12 @@ fn row(
         (true, true) => ("■ refuses", Meaning::Danger),
         (true, false) => ("allows", Meaning::Gain),
     };
-    let value = if reading.value.is_empty() { "–".to_owned() } else { safe(&reading.value, 120) };
+    let value = match (reading.rule, reading.value.as_str()) {
+        (_, "") => "–".to_owned(),
+        // The rung of the ladder in the words of the ladder.
+        (Rule::Halted, rung) => safe(&rung.replace('_', " "), 120),
+        (_, value) => safe(value, 120),
+    };
     let value = if common { value } else { format!("{value} of {}", safe(&reading.limit, 120)) };
     let mut line = fitted.row(&[
         Vec::new(),

@@ -145,8 +145,8 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
     let [status, size, took] = progress(call, state, theme);
     let time = cell(format!(" {}", state.time(call.started_at)), muted);
-    let tokens = call.finished.map_or_else(String::new, |(_, bytes, _)| format::tokens_in(bytes));
-    let tokens = cell(tokens.trim_end_matches(" tokens").to_owned(), muted);
+    let tokens = |(_, bytes, _)| format!("≈{}", format::thousands(format::tokens(bytes)));
+    let tokens = cell(call.finished.map_or_else(String::new, tokens), muted);
     let cost = cell(cost(call, state).unwrap_or_default(), muted);
     fitted.row(&[time, asked, vec![status], vec![size], tokens, cost, vec![took]])
 }
@@ -156,10 +156,11 @@ fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [L
     let [status, size, took] = progress(call, state, theme);
     let asked =
         Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 6, 0)], width, 1);
-    let figures = [7, 8, 7].map(|width| Column::right("", width, 0));
+    // What was asked goes before how large the answer was.
+    let figures = [(7, 1), (8, 0), (7, 0)].map(|(width, rank)| Column::right("", width, rank));
     let [size_column, cost_column, took_column] = figures;
     let went = Fitted::new(
-        &[Column::left("", 1, 0), Column::left("", 0, 0), size_column, cost_column, took_column],
+        &[Column::left("", 1, 0), Column::left("", 14, 0), size_column, cost_column, took_column],
         width,
         1,
     );

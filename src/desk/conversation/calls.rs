@@ -21,8 +21,8 @@ static CALLS: AtomicU64 = AtomicU64::new(1);
 /// Answers of this cycle by what was asked.
 pub(super) type Memory = BTreeMap<String, ToolAnswer>;
 
-/// What became of a call that left: its number, its answer, its time in milliseconds.
-type Fetched = (u64, ToolAnswer, f64);
+/// What became of a call that left: its answer, its time in milliseconds.
+type Fetched = (ToolAnswer, f64);
 
 impl Conversation<'_> {
     /// Answers every call of a turn. `submit_refused` is told to submitting calls, which are not carried out here.
@@ -40,7 +40,7 @@ impl Conversation<'_> {
         let mut fetched = self.fetch(asked.iter().map(|(_, asked)| asked)).await;
         let mut content = Vec::with_capacity(asked.len() + 2);
         for (call, asked) in asked {
-            let (number, answer, ms) = self.answer_of(&asked, &mut fetched);
+            let (answer, ms) = self.answer_of(&asked, &mut fetched);
             let record = ToolCallRecord {
                 endpoint: asked.endpoint,
                 params: asked.params,
@@ -48,12 +48,6 @@ impl Conversation<'_> {
                 bytes: answer.size,
                 ms,
             };
-            self.tell(Event::ToolCallFinished {
-                call: number,
-                status: record.status,
-                bytes: record.bytes,
-                ms,
-            });
             let body = answer.text.as_bytes();
             if let Some(store) = self.store {
                 store.put_tool_call(self.cycle, self.done.iterations, &record, body).await?;
@@ -106,19 +100,22 @@ impl Conversation<'_> {
             let number = self.announce(asked);
             let began = Instant::now();
             let answer = self.market.answer(asked).await;
-            (key, (number, answer, super::millis(began.elapsed())))
+            let ms = super::millis(began.elapsed());
+            // Told as each of them ends: nobody takes a quick one for as slow as the slowest beside it.
+            self.tell_end(number, &answer, ms);
+            (key, (answer, ms))
         }))
         .await
         .into_iter()
         .collect();
         self.calls_made += fetched.len();
-        for (key, (_, answer, _)) in &fetched {
+        for (key, (answer, _)) in &fetched {
             self.memory.insert(key.clone(), answer.clone());
         }
         fetched
     }
 
-    /// The answer of one call with its number: just fetched, remembered, or a refusal.
+    /// The answer of one call: just fetched, remembered, or a refusal.
     fn answer_of(&self, asked: &Asked, fetched: &mut BTreeMap<String, Fetched>) -> Fetched {
         let key = asked.key();
         if let Some(fetched) = key.as_ref().and_then(|key| fetched.remove(key)) {
@@ -132,7 +129,12 @@ impl Conversation<'_> {
                     .unwrap_or("the different calls of this cycle are used up; decide with what you have"),
             ),
         };
-        (self.announce(asked), answer, 0.0)
+        self.tell_end(self.announce(asked), &answer, 0.0);
+        (answer, 0.0)
+    }
+
+    fn tell_end(&self, call: u64, answer: &ToolAnswer, ms: f64) {
+        self.tell(Event::ToolCallFinished { call, status: answer.status, bytes: answer.size, ms });
     }
 
     fn announce(&self, asked: &Asked) -> u64 {

@@ -5,6 +5,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::desk::floor::{BRIEF_TIME, Floor};
 use crate::domain::{Interval, MarketCoin, MarketPage, Price, Symbol, Untrusted};
+use crate::market::CalendarEntry;
 use crate::market::brief::{Brief, CoinBrief};
 
 /// Hourly closes of a sparkline: two days.
@@ -72,8 +73,16 @@ fn around(brief: Brief) -> MarketPage {
         events: brief
             .calendar
             .iter()
-            .map(|entry| (entry.at, Untrusted::new(entry.impact), entry.event.clone()))
+            .map(|entry| (entry.at, Untrusted::new(entry.impact), with_country(entry)))
             .collect(),
         sources: brief.sources,
+    }
+}
+
+/// What is published, after the country it is published in, where the source names one.
+fn with_country(entry: &CalendarEntry) -> Untrusted {
+    match entry.country.as_str() {
+        "" => entry.event.clone(),
+        country => Untrusted::new(format!("{country} {}", entry.event.raw())),
     }
 }
