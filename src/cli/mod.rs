@@ -66,7 +66,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Subcommand::Cycle(options)) => cycle::run(&global, &options).await,
         Some(Subcommand::Simsar(options)) => simsar::run(&global, &options).await,
         Some(Subcommand::World(options)) => world::run(&global, &options).await,
-        Some(Subcommand::Screenshots(options)) => screenshots::run(&global, &options).await,
+        Some(Subcommand::Screenshots(options)) => Box::pin(screenshots::run(&global, &options)).await,
         Some(Subcommand::Prompt { command }) => prompt::run(&global, &command).await,
         Some(Subcommand::Halt(options)) => halt::halt(&global, options).await,
         Some(Subcommand::Resume(options)) => halt::resume(&global, &options).await,

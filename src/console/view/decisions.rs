@@ -45,12 +45,9 @@ pub(super) fn spoken(rule: Rule) -> String {
 
 /// As wide as what became of any decision.
 fn outcome_width(cycle: &CycleView, kept_back: &str) -> u16 {
-    let is_kept_back =
-        |outcome: &Option<Outcome>| matches!(outcome, Some(end) if end.kind == OutcomeKind::DryRun);
-    let longest = match cycle.decisions.iter().any(|(_, outcome)| is_kept_back(outcome)) {
-        true => kept_back.len().max(7),
-        false => 7,
-    };
+    let kept = |outcome: &Outcome| outcome.kind == OutcomeKind::DryRun;
+    let any_kept = cycle.decisions.iter().any(|(_, outcome)| outcome.as_ref().is_some_and(kept));
+    let longest = if any_kept { kept_back.len().max(7) } else { 7 };
     // The mark stands before the word.
     u16::try_from(longest + 2).unwrap_or(9)
 }
