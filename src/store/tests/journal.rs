@@ -62,7 +62,7 @@ async fn the_unresolved_orders_are_those_sent_or_unknown_oldest_first() {
 
 /// Where an order stands after each of all pairs of news.
 #[tokio::test]
-async fn an_end_stays_the_end_except_for_an_order_thought_never_placed() {
+async fn an_end_stays_the_end_except_for_a_fill_and_an_order_thought_never_placed() {
     let fixture = Fixture::new();
     let all = [Sent, Accepted, Filled, Rejected, Unknown, NotPlaced, Cancelled];
     for (row, first) in all.into_iter().enumerate() {
@@ -73,6 +73,7 @@ async fn an_end_stays_the_end_except_for_an_order_thought_never_placed() {
             let stands =
                 fixture.store.update_order(&order_id(&id), second, OrderUpdate::at(at(2))).await.unwrap();
             let expected = match (first, second) {
+                (Rejected | Cancelled, Filled) => Filled,
                 (Filled | Rejected | Cancelled, _) | (_, Sent) => first,
                 (Accepted, Unknown | NotPlaced) => Accepted,
                 (NotPlaced, Rejected | Unknown) => NotPlaced,
