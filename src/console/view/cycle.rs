@@ -367,13 +367,13 @@ fn orders(page: &CyclePage, state: &State) -> Text {
 
 /// One plan in several accounts: what each did with a coin, at which price, and why one stayed out.
 fn side_by_side(text: &mut Text, report: &CycleReport, page: &CyclePage, state: &State) {
+    let kept_back = state.kept_back(&report.cycle_id, Some(report.dry_run));
     for row in parity(report, &page.fills).into_iter().filter(|row| row.legs.len() > 1) {
         let plan = if row.is_same_decision { "same decision" } else { "decisions differ" };
         let gap = row.gap_bps.map(|gap| format!(", {gap} bp apart")).unwrap_or_default();
         heading(text, format!("{} in every account  {plan}{gap}", row.symbol.coin()));
         for leg in &row.legs {
             let price = leg.price.map(|price| format!(" at {}", format::price(price))).unwrap_or_default();
-            let kept_back = state.kept_back(&report.cycle_id, Some(report.dry_run));
             let line = format!("{} {}{price}", leg.account, end_word(leg.kind, kept_back));
             match &leg.skipped_because {
                 Some(why) => {

@@ -160,6 +160,10 @@ impl AccountDesk {
         if self.shared.ending.is_cancelled() {
             return Some("the desk is being shut down".to_owned());
         }
+        self.halt_over(symbol)
+    }
+
+    fn halt_over(&self, symbol: &crate::domain::Symbol) -> Option<String> {
         self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
     }
 
@@ -168,9 +172,7 @@ impl AccountDesk {
     async fn halted_meanwhile(&self, symbol: &crate::domain::Symbol) -> String {
         loop {
             tokio::time::sleep(HALT_LOOK).await;
-            if let Some(reason) =
-                self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
-            {
+            if let Some(reason) = self.halt_over(symbol) {
                 tokio::time::sleep(HALT_PATIENCE).await;
                 return format!("its answer was not waited for: {reason}");
             }

@@ -111,7 +111,8 @@ impl AccountDesk {
             HaltLevel::NoEntries,
             format!(
                 "the exchange knows {} of our orders that the journal does not ({example}): the journal was lost, is an \
-                 older copy, could not be written, or a desk on a copy of it runs elsewhere; look at the account, then `jarvis resume --account {}` opens again",
+                 older copy, could not be written, or a desk on a copy of it runs elsewhere; look at the account, then \
+                 `jarvis resume --account {}` opens again",
                 lost.len(),
                 self.name()
             ),
