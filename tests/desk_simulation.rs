@@ -32,7 +32,7 @@ use common::oracle::{
 };
 use common::{Bench, Desk, Setup, rows_of};
 use jarvis::desk::CycleError;
-use jarvis::domain::{Command, Side, Trigger};
+use jarvis::domain::{Command, Direction, Side, Trigger};
 use libtest_mimic::{Failed, Trial};
 use rust_decimal::Decimal;
 
@@ -150,7 +150,8 @@ async fn meanwhile(bench: &Bench, desk: &Desk, coins: &[&str], cycle: u64) {
     if roll.is_multiple_of(9) {
         let account = bench.names[usize::try_from(roll / 9).unwrap_or(0) % bench.names.len()].clone();
         let symbol = common::symbol(coins[coins.len() / 2]);
-        desk.command(cycle, Command::ClosePosition { account, symbol }).await;
+        let close = Command::ClosePosition { account, symbol, direction: Direction::Long };
+        desk.command(cycle, close).await;
     }
 }
 

@@ -79,10 +79,14 @@ fn matches(typed: &str, word: &str) -> bool {
 
 fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
     let command = match question {
-        Question::Close { account, symbol, .. } => Command::ClosePosition { account, symbol },
+        Question::Close { account, symbol, direction, .. } => {
+            Command::ClosePosition { account, symbol, direction }
+        }
         Question::Halt { scope, level, until, reason } => Command::Halt { scope, level, until, reason },
         Question::Resume(scope) => Command::Resume { scope },
-        Question::MoveStop { account, symbol, trigger } => Command::MoveStop { account, symbol, trigger },
+        Question::MoveStop { account, symbol, direction, trigger } => {
+            Command::MoveStop { account, symbol, direction, trigger }
+        }
         Question::Arm(account) => Command::Arm { account },
         Question::RevertPrompt(name) => Command::RevertPrompt { name },
         Question::ApplyPrompt(name) => match &state.prompt.draft {
@@ -189,10 +193,10 @@ fn accept(state: &mut State, entry: Entry) -> Vec<Effect> {
         Purpose::Filter { .. } => return Vec::new(),
         Purpose::Note => return send(state, Command::NoteToModel { text: entry.typed.trim().to_owned() }),
         Purpose::Stop { account, symbol } => {
-            stop_price(state, account, symbol, &entry.typed).map(|trigger| {
-                let question =
-                    Question::MoveStop { account: account.clone(), symbol: symbol.clone(), trigger };
-                (question, symbol.coin().to_owned())
+            stop_price(state, account, symbol, &entry.typed).map(|(direction, trigger)| {
+                let (account, symbol) = (account.clone(), symbol.clone());
+                let word = symbol.coin().to_owned();
+                (Question::MoveStop { account, symbol, direction, trigger }, word)
             })
         }
         Purpose::Pause(scope) => {
@@ -206,13 +210,13 @@ fn accept(state: &mut State, entry: Entry) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The price of a stop that would protect the position, or why it would not.
+/// The price of a stop that would protect the position, and which way that points, or why it would not.
 pub fn stop_price(
     state: &State,
     account: &crate::domain::AccountName,
     symbol: &crate::domain::Symbol,
     typed: &str,
-) -> Result<Price, String> {
+) -> Result<(Direction, Price), String> {
     let trigger: Price = typed
         .trim()
         .replace(',', "")
@@ -237,7 +241,7 @@ pub fn stop_price(
             };
             match held.liquidation.filter(is_beyond) {
                 Some(end) => Err(format!("liquidated at {} before it", format::price(end))),
-                None => Ok(trigger),
+                None => Ok((direction, trigger)),
             }
         }
     }

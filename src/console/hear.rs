@@ -217,9 +217,9 @@ fn forget_stale_question(state: &mut State) {
             });
             (account, symbol, same)
         }
-        Question::MoveStop { account, symbol, .. } => {
+        Question::MoveStop { account, symbol, direction, .. } => {
             let held = |(owner, held): &(&AccountState, &crate::domain::Position)| {
-                &owner.name == account && &held.symbol == symbol
+                &owner.name == account && &held.symbol == symbol && held.direction == *direction
             };
             (account, symbol, state.positions().iter().any(held))
         }

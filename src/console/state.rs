@@ -218,6 +218,8 @@ pub enum Question {
         account: AccountName,
         /// Which.
         symbol: Symbol,
+        /// The way it points.
+        direction: Direction,
         /// The price that triggers it from then on.
         trigger: Price,
     },

@@ -224,11 +224,11 @@ fn asked(command: &Command) -> String {
     match command {
         Command::RunCycle => "asked for a cycle …".to_owned(),
         Command::SetDryRun(on) => format!("asked to switch dry-run {} …", if *on { "on" } else { "off" }),
-        Command::ClosePosition { account, symbol } => format!("asked to close {account} {symbol} …"),
+        Command::ClosePosition { account, symbol, .. } => format!("asked to close {account} {symbol} …"),
         Command::Halt { scope, level: HaltLevel::Flattened, .. } => format!("asked to flatten {scope} …"),
         Command::Halt { scope, .. } => format!("asked to halt {scope} …"),
         Command::Resume { scope } => format!("asked to resume {scope} …"),
-        Command::MoveStop { account, symbol, trigger } => {
+        Command::MoveStop { account, symbol, trigger, .. } => {
             format!("asked to move the stop of {account} {} to {trigger} …", symbol.coin())
         }
         Command::NoteToModel { text } if text.is_empty() => "asked to take the note back …".to_owned(),

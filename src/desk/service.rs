@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use super::execution::{AccountDesk, Cause};
+use super::execution::{AccountDesk, Cause, turned_around};
 use super::floor::Floor;
 use super::guardian::{Guardian, Nudge};
 use super::guards::close_whole;
 use crate::domain::{
-    AccountName, Command, CommandId, Event, OperatorCommand, Severity, Symbol, Timestamp, Trigger, Untrusted,
+    AccountName, Command, CommandId, Direction, Event, OperatorCommand, Severity, Symbol, Timestamp, Trigger,
+    Untrusted,
 };
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
@@ -132,10 +133,10 @@ impl Floor {
                     let done = self.switch_dry_run(on).await;
                     self.answer(id, done);
                 }
-                Command::ClosePosition { account, symbol } => {
+                Command::ClosePosition { account, symbol, direction } => {
                     // A close takes a while; the next command does not wait for it.
                     let floor = Arc::clone(&self);
-                    tokio::spawn(async move { floor.close_by_hand(id, &account, &symbol).await });
+                    tokio::spawn(async move { floor.close_by_hand(id, &account, &symbol, direction).await });
                 }
                 Command::AcknowledgeAlarms { up_to } => {
                     self.shared.bulletin.record(None, Event::AlarmsAcknowledged { up_to });
@@ -149,11 +150,11 @@ impl Floor {
                     let done = self.lift(&scope, "by an operator").await;
                     self.answer(id, done.map(|()| format!("{scope} trades again")));
                 }
-                Command::MoveStop { account, symbol, trigger } => {
+                Command::MoveStop { account, symbol, direction, trigger } => {
                     let floor = Arc::clone(&self);
-                    tokio::spawn(
-                        async move { floor.move_stop_by_hand(id, &account, &symbol, trigger).await },
-                    );
+                    tokio::spawn(async move {
+                        floor.move_stop_by_hand(id, &account, (&symbol, direction), trigger).await;
+                    });
                 }
                 Command::NoteToModel { text } => {
                     let done = self.note_to_model(&text).await;
@@ -264,7 +265,13 @@ impl Floor {
         }
     }
 
-    async fn close_by_hand(&self, id: CommandId, account: &AccountName, symbol: &Symbol) {
+    async fn close_by_hand(
+        &self,
+        id: CommandId,
+        account: &AccountName,
+        symbol: &Symbol,
+        direction: Direction,
+    ) {
         let Some(desk) = self.account(account) else {
             return self.refuse(id, format!("there is no account {account}"));
         };
@@ -280,6 +287,11 @@ impl Floor {
             desk.tell(Event::Account { state });
             return self.refuse(id, format!("{account} has no position in {symbol}"));
         };
+        if position.direction != direction {
+            let turned = turned_around(direction, position.direction);
+            desk.tell(Event::Account { state });
+            return self.refuse(id, format!("{account} {symbol}: {turned}; nothing was closed"));
+        }
         let cause = Cause::Operator(format!("close {id} {}", self.shared.wall.now().timestamp_micros()));
         let outcome = desk.close(&cause, &close_whole(account, position)).await;
         if let Ok(state) = desk.read().await {
@@ -300,14 +312,14 @@ impl Floor {
         &self,
         id: CommandId,
         account: &AccountName,
-        symbol: &Symbol,
+        (symbol, direction): (&Symbol, Direction),
         trigger: crate::domain::Price,
     ) {
         let Some(desk) = self.account(account) else {
             return self.refuse(id, format!("there is no account {account}"));
         };
         let cause = Cause::Operator(format!("move stop {id} {}", self.shared.wall.now().timestamp_micros()));
-        let moved = desk.move_stop(&cause, symbol, trigger).await;
+        let moved = desk.move_stop(&cause, (symbol, direction), trigger).await;
         if let Ok(state) = desk.read().await {
             desk.tell(Event::Account { state });
         }

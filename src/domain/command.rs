@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Timestamp;
 use super::halt::{HaltLevel, HaltScope};
 use super::money::Price;
+use super::order::Direction;
 use super::symbol::{AccountName, Symbol};
 
 /// Joins a command to the event that answers it.
@@ -32,6 +33,8 @@ pub enum Command {
         account: AccountName,
         /// Which.
         symbol: Symbol,
+        /// The way the position pointed that was looked at; one that points the other way is another one, and stays.
+        direction: Direction,
     },
     /// Stop something from trading, up to closing everything it holds; lasts until it is resumed or runs out.
     Halt {
@@ -55,6 +58,8 @@ pub enum Command {
         account: AccountName,
         /// Which.
         symbol: Symbol,
+        /// The way the position pointed that was looked at; the stop of one that points the other way stays.
+        direction: Direction,
         /// The price that triggers it from now on.
         trigger: Price,
     },

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jarvis::domain::{ClientOrderId, Command, Direction, HaltLevel, HaltScope, OrderPurpose, Price};
+use jarvis::domain::{ClientOrderId, Command, Direction, HaltLevel, HaltScope, OrderPurpose, Price, Symbol};
 use jarvis::exchange::Toward;
 use jarvis::store::Origin;
 use rust_decimal::Decimal;
@@ -59,15 +59,17 @@ impl Hands {
                 4 => Command::RunCycle,
                 5 => Command::NoteToModel { text: format!("note {id}") },
                 6 => Command::AcknowledgeAlarms { up_to: u64::MAX },
-                7 | 8 => Command::ClosePosition { account: name, symbol },
+                7 | 8 => close_what_is_held(bench, account, symbol).await,
                 9 => {
                     let points = Decimal::from(roll / 7 % 29) - Decimal::from(14);
                     bench.shock(&symbol, points / Decimal::ONE_HUNDRED).await;
                     continue;
                 }
                 _ => match nearer_stop(bench, account, &symbol).await {
-                    Some(trigger) => Command::MoveStop { account: name, symbol, trigger },
-                    None => Command::ClosePosition { account: name, symbol },
+                    Some((direction, trigger)) => {
+                        Command::MoveStop { account: name, symbol, direction, trigger }
+                    }
+                    None => close_what_is_held(bench, account, symbol).await,
                 },
             };
             desk.command(id, command).await;
@@ -171,11 +173,20 @@ async fn is_a_models_close(desk: &Desk, id: &str) -> bool {
     order.intent.purpose == OrderPurpose::Close && matches!(order.intent.origin, Origin::Decision { .. })
 }
 
-/// A price one tenth nearer to the entry than the stop an account's terms ask for.
-async fn nearer_stop(bench: &Bench, account: usize, symbol: &jarvis::domain::Symbol) -> Option<Price> {
+/// What an operator would send who looks at the account now; without a position, for one that he only believes in.
+async fn close_what_is_held(bench: &Bench, account: usize, symbol: Symbol) -> Command {
+    let positions = bench.truth(account).positions().await.unwrap();
+    let held = positions.iter().find(|held| held.symbol == symbol);
+    let direction = held.map_or(Direction::Long, |held| held.direction);
+    Command::ClosePosition { account: bench.names[account].clone(), symbol, direction }
+}
+
+/// A price one tenth nearer to the entry than the stop an account's terms ask for, and the way the position points.
+async fn nearer_stop(bench: &Bench, account: usize, symbol: &Symbol) -> Option<(Direction, Price)> {
     let positions = bench.truth(account).positions().await.unwrap();
     let held = positions.iter().find(|held| held.symbol == *symbol)?;
     let share = if held.direction == Direction::Long { Decimal::new(91, 2) } else { Decimal::new(109, 2) };
     let rules = bench.truth(account).exchange_info().await.unwrap();
-    rules.get(symbol)?.round_price(Price::new(held.entry.value() * share).ok()?, Toward::Higher).ok()
+    let wanted = Price::new(held.entry.value() * share).ok()?;
+    Some((held.direction, rules.get(symbol)?.round_price(wanted, Toward::Higher).ok()?))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jarvis::console::state::{Overlay, Panel, Question};
 use jarvis::console::update::{Effect, Msg};
-use jarvis::domain::{Command, Event, OperatorCommand, Phase, Severity, Trigger};
+use jarvis::domain::{Command, Direction, Event, OperatorCommand, Phase, Severity, Trigger};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::fixture::{
@@ -68,7 +68,11 @@ fn closing_takes_the_name_of_the_coin() {
     assert!(desk.press(KeyCode::Char('x')).is_empty());
     type_word(&mut desk, "eth");
     let effects = desk.press(KeyCode::Enter);
-    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("ETH") };
+    let close = Command::ClosePosition {
+        account: account_name("mirat"),
+        symbol: symbol("ETH"),
+        direction: Direction::Long,
+    };
     assert_eq!(commands(&effects), [&close]);
     desk.press(KeyCode::Char('1'));
     assert_eq!(desk.state.overlay, None);
@@ -109,7 +113,11 @@ fn with_real_money_the_symbol_must_be_typed() {
         assert!(desk.press(KeyCode::Char(letter)).is_empty());
     }
     let effects = desk.press(KeyCode::Enter);
-    let close = Command::ClosePosition { account: account_name("mirat"), symbol: symbol("BTC") };
+    let close = Command::ClosePosition {
+        account: account_name("mirat"),
+        symbol: symbol("BTC"),
+        direction: Direction::Long,
+    };
     assert_eq!(commands(&effects), [&close]);
 }
 

@@ -6,8 +6,8 @@ use jarvis::console::state::{Overlay, Panel};
 use jarvis::console::update::{Effect, Msg};
 use jarvis::console::{Habits, Keymap};
 use jarvis::domain::{
-    Command, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose, OrderState, Query,
-    Severity, Side,
+    Command, Direction, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose,
+    OrderState, Query, Severity, Side,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -183,8 +183,12 @@ fn a_stop_is_moved_only_to_where_it_protects() {
     let shown = screen(&desk, (80, 24));
     assert!(shown.contains("-3.75%") && shown.contains("-3.63 USDT from entry"), "{shown}");
     let sent = walk(&mut desk, "\nbtc\n");
-    let expected =
-        Command::MoveStop { account: account_name("mirat"), symbol: symbol("BTC"), trigger: price("64000") };
+    let expected = Command::MoveStop {
+        account: account_name("mirat"),
+        symbol: symbol("BTC"),
+        direction: Direction::Long,
+        trigger: price("64000"),
+    };
     assert_eq!(sent, [expected]);
 }
 

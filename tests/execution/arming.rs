@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::faults::{Call, Fate, LAG, UNKNOWN_503};
 use crate::common::oracle::{STOP_LIMIT_MS, check_windows};
 use crate::common::{Bench, Desk, Setup, rows_of, symbol};
-use jarvis::domain::{Command, Event, Mode, OutcomeKind};
+use jarvis::domain::{Command, Direction, Event, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
 
@@ -191,7 +191,11 @@ fn what_an_armed_desk_left_without_a_stop_gets_one_although_the_restart_disarmed
         let kinds: Vec<_> = report.decisions.iter().map(|row| row.outcome.kind).collect();
         assert_eq!(kinds, [OutcomeKind::DryRun, OutcomeKind::DryRun], "the model may neither open nor close");
         let account = bench.names[0].clone();
-        desk.command(2, Command::ClosePosition { account, symbol: symbol("BTCUSDT") }).await;
+        desk.command(
+            2,
+            Command::ClosePosition { account, symbol: symbol("BTCUSDT"), direction: Direction::Long },
+        )
+        .await;
         desk.wait(60).await;
         assert!(bench.truth(0).positions().await.unwrap().is_empty(), "an operator may close");
         assert_eq!(check_windows(bench, STOP_LIMIT_MS), Vec::<String>::new());

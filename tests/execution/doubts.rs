@@ -9,7 +9,8 @@ use crate::common::faults::{BAD_KEY, Call, Fate, UNAVAILABLE_503};
 use crate::common::oracle::{FAULTY_LIMIT_MS, STOP_LIMIT_MS, verdict};
 use crate::common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{
-    ClientOrderId, Command, HaltLevel, HaltScope, OrderPurpose, OrderState, OutcomeKind, Rule, Side, Trigger,
+    ClientOrderId, Command, Direction, HaltLevel, HaltScope, OrderPurpose, OrderState, OutcomeKind, Rule,
+    Side, Trigger,
 };
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
@@ -282,7 +283,11 @@ fn a_coin_closed_by_hand_is_left_alone_for_ten_minutes_in_every_profile() {
             let long = [(0, "BTCUSDT", "LONG", "0.9")];
             desk.cycle(bench, &long).await;
             let account = bench.names[0].clone();
-            desk.command(1, Command::ClosePosition { account, symbol: symbol("BTCUSDT") }).await;
+            desk.command(
+                1,
+                Command::ClosePosition { account, symbol: symbol("BTCUSDT"), direction: Direction::Long },
+            )
+            .await;
             desk.wait(60).await;
             assert!(bench.truth(0).positions().await.unwrap().is_empty());
             let outcome = desk.cycle(bench, &long).await.decisions[0].outcome.clone();
@@ -325,7 +330,11 @@ fn an_operators_stop_belongs_to_its_position_and_not_to_the_next() {
         let held = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
         let near = (bench.mark(&btc) * Decimal::new(91, 2)).round_dp(0);
         let (account, trigger) = (bench.names[0].clone(), near.to_string().parse().unwrap());
-        desk.command(1, Command::MoveStop { account, symbol: btc.clone(), trigger }).await;
+        desk.command(
+            1,
+            Command::MoveStop { account, symbol: btc.clone(), direction: Direction::Long, trigger },
+        )
+        .await;
         desk.wait(20).await;
         let moved = bench.truth(0).open_algo_orders(None).await.unwrap();
         assert_eq!(moved[0].trigger, Some(trigger), "{moved:?}");
@@ -352,7 +361,8 @@ fn a_stop_that_is_said_not_to_be_open_and_rests_is_not_written_off() {
         bench.faults.first(1, |call| call.is("DELETE", "/algoOrder"), Fate::answer(false, 400, NOT_OPEN));
         let near = (bench.mark(&btc) * Decimal::new(91, 2)).round_dp(0);
         let (account, trigger) = (bench.names[0].clone(), near.to_string().parse().unwrap());
-        desk.command(1, Command::MoveStop { account, symbol: btc, trigger }).await;
+        desk.command(1, Command::MoveStop { account, symbol: btc, direction: Direction::Long, trigger })
+            .await;
         desk.wait(60).await;
         nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
         desk.end().await;

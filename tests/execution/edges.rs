@@ -6,7 +6,7 @@ use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    AccountName, ClientOrderId, Clock, Command, HaltLevel, HaltScope, OutcomeKind, Price, Side,
+    AccountName, ClientOrderId, Clock, Command, Direction, HaltLevel, HaltScope, OutcomeKind, Price, Side,
 };
 use jarvis::exchange::{StopOrder, StopSize};
 use jarvis::store::{LedgerKind, LedgerRow};
@@ -193,6 +193,27 @@ fn a_close_of_what_another_hand_closed_meanwhile_sends_nothing_and_is_done() {
         let outcome = &report.unwrap().decisions[0].outcome;
         assert_eq!((outcome.kind, closes(bench)), (OutcomeKind::Closed, 0), "{outcome:?}");
         assert_eq!(outcome.detail, "the position was already gone at the exchange");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn what_an_operator_asked_of_a_position_is_not_done_to_one_that_points_the_other_way() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "SHORT", "0.9")]).await;
+        let (account, btc) = (bench.names[0].clone(), symbol("BTCUSDT"));
+        let stops = bench.truth(0).open_algo_orders(None).await.unwrap();
+        let trigger = Price::new((bench.mark(&btc) * Decimal::new(95, 2)).round_dp(0)).unwrap();
+        let (symbol, direction) = (btc.clone(), Direction::Long);
+        let close = Command::ClosePosition { account: account.clone(), symbol: symbol.clone(), direction };
+        desk.command(1, close).await;
+        desk.command(2, Command::MoveStop { account, symbol, direction, trigger }).await;
+        desk.wait(20).await;
+        assert_eq!((held(bench, 0).await, closes(bench)), (vec!["BTCUSDT".to_owned()], 0));
+        assert_eq!(bench.truth(0).open_algo_orders(None).await.unwrap(), stops);
+        assert!(wrong(bench, &desk).await.is_empty());
         desk.end().await;
     });
 }

@@ -8,7 +8,7 @@ use crate::common::faults::{
 };
 use crate::common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
 use crate::common::{Bench, Setup, symbol};
-use jarvis::domain::{Command, OutcomeKind, Side};
+use jarvis::domain::{Command, Direction, OutcomeKind, Side};
 
 /// A round trip in the table tests, milliseconds.
 const TRIP: u64 = 100;
@@ -307,7 +307,11 @@ fn a_dry_run_sends_nothing_that_changes_anything() {
             desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9"), (1, "ETHUSDT", "CLOSE", "0.9")]).await;
         assert!(report.dry_run);
         let account = bench.names[1].clone();
-        desk.command(1, Command::ClosePosition { account, symbol: symbol("ETHUSDT") }).await;
+        desk.command(
+            1,
+            Command::ClosePosition { account, symbol: symbol("ETHUSDT"), direction: Direction::Long },
+        )
+        .await;
         desk.wait(120).await;
         let sent: Vec<_> = bench.faults.log().into_iter().filter(|entry| entry.call.mutates()).collect();
         assert!(sent.is_empty(), "{sent:?}");
@@ -383,7 +387,11 @@ fn an_operators_close_in_the_middle_of_a_cycle_leaves_no_half_done_coin() {
                 tokio::time::sleep(Duration::from_millis(after_ms)).await;
                 for (id, coin) in [(1, "BTCUSDT"), (2, "ETHUSDT")] {
                     let account = bench.names[0].clone();
-                    desk.command(id, Command::ClosePosition { account, symbol: symbol(coin) }).await;
+                    desk.command(
+                        id,
+                        Command::ClosePosition { account, symbol: symbol(coin), direction: Direction::Long },
+                    )
+                    .await;
                 }
             };
             let (report, ()) = tokio::join!(desk.floor.run_cycle(jarvis::domain::Trigger::Manual), close);

@@ -4,8 +4,8 @@ use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::config::GuardSettings;
 use jarvis::domain::{
-    AccountName, CycleReport, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side, Symbol,
-    Timestamp,
+    AccountName, CycleReport, Direction, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side,
+    Symbol, Timestamp,
 };
 use rust_decimal::Decimal;
 use rust_decimal_macros::dec;
@@ -205,7 +205,11 @@ fn closing_at_once_is_held_back_and_an_operator_is_not() {
         let report = shout(&desk, bench, "CLOSE").await;
         let row = report.decisions.iter().find(|row| row.proposal.symbol == coin).unwrap();
         assert_eq!(row.outcome.rule, Some(Rule::MinimumHold), "{:?}", row.outcome);
-        let close = jarvis::domain::Command::ClosePosition { account, symbol: coin.clone() };
+        let close = jarvis::domain::Command::ClosePosition {
+            account,
+            symbol: coin.clone(),
+            direction: Direction::Long,
+        };
         desk.command(1, close).await;
         desk.wait(30).await;
         assert!(bench.truth(0).positions().await.unwrap().iter().all(|position| position.symbol != coin));

@@ -8,8 +8,8 @@ use crate::common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    ClientOrderId, Clock, Command, Flattening, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState,
-    OutcomeKind, Price, Rule, Side, Trigger,
+    ClientOrderId, Clock, Command, Direction, Flattening, HaltLevel, HaltOrigin, HaltScope, OrderPurpose,
+    OrderState, OutcomeKind, Price, Rule, Side, Trigger,
 };
 use jarvis::exchange::{AlgoOrder, Outcome, StopOrder, StopSize};
 use jarvis::store::{DifferenceKind, LedgerKind, LedgerRow};
@@ -110,7 +110,11 @@ fn a_freeze_keeps_the_models_closes_back_and_lets_the_operators_through() {
         let report = desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]).await;
         assert_eq!(report.decisions[0].outcome.rule, Some(Rule::Halted), "{report:?}");
         let account = bench.names[0].clone();
-        desk.command(3, Command::ClosePosition { account, symbol: symbol("BTCUSDT") }).await;
+        desk.command(
+            3,
+            Command::ClosePosition { account, symbol: symbol("BTCUSDT"), direction: Direction::Long },
+        )
+        .await;
         desk.wait(5).await;
         assert!(bench.truth(0).positions().await.unwrap().is_empty());
         let told = desk.floor.operator_actions_since(epoch()).await.unwrap();
@@ -309,7 +313,16 @@ fn a_moved_stop_is_never_missing_stays_where_it_was_put_and_comes_back_there() {
         let wanted = at_share(entry, "0.91");
         let before = bench.faults.windows().len();
         let account = bench.names[0].clone();
-        desk.command(1, Command::MoveStop { account, symbol: symbol("BTCUSDT"), trigger: wanted }).await;
+        desk.command(
+            1,
+            Command::MoveStop {
+                account,
+                symbol: symbol("BTCUSDT"),
+                direction: Direction::Long,
+                trigger: wanted,
+            },
+        )
+        .await;
         desk.wait(60).await;
         let stops = stops_of(bench, 0, "BTCUSDT").await;
         assert_eq!(stops.len(), 1, "{stops:?}");
@@ -342,7 +355,11 @@ fn a_stop_is_not_moved_to_where_it_could_not_protect() {
         let off_grid = Price::new(entry.value() * Decimal::new(95, 2) + Decimal::new(123_456, 7)).unwrap();
         for (id, trigger) in [(1, at_share(entry, "1.01")), (2, at_share(entry, "0.4")), (3, off_grid)] {
             let account = bench.names[0].clone();
-            desk.command(id, Command::MoveStop { account, symbol: symbol("BTCUSDT"), trigger }).await;
+            desk.command(
+                id,
+                Command::MoveStop { account, symbol: symbol("BTCUSDT"), direction: Direction::Long, trigger },
+            )
+            .await;
         }
         desk.wait(20).await;
         assert_eq!(stops_of(bench, 0, "BTCUSDT").await, before);
@@ -377,7 +394,16 @@ fn a_moved_stop_survives_every_fault_of_its_way_without_a_gap() {
                     });
                     let account = bench.names[0].clone();
                     let trigger = at_share(entry, "0.95");
-                    desk.command(1, Command::MoveStop { account, symbol: symbol("BTCUSDT"), trigger }).await;
+                    desk.command(
+                        1,
+                        Command::MoveStop {
+                            account,
+                            symbol: symbol("BTCUSDT"),
+                            direction: Direction::Long,
+                            trigger,
+                        },
+                    )
+                    .await;
                     desk.wait(40).await;
                     bench.faults.heal();
                     desk.wait(240).await;
@@ -574,7 +600,11 @@ fn the_next_prompt_tells_what_the_operator_did_and_said_and_the_one_after_does_n
         desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
         bench.world.advance(60);
         let account = bench.names[0].clone();
-        desk.command(1, Command::ClosePosition { account, symbol: symbol("BTCUSDT") }).await;
+        desk.command(
+            1,
+            Command::ClosePosition { account, symbol: symbol("BTCUSDT"), direction: Direction::Long },
+        )
+        .await;
         desk.command(2, Command::NoteToModel { text: "CPI at 13:30".to_owned() }).await;
         desk.wait(5).await;
         assert_eq!(

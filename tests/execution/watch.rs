@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::common::faults::{Call, Fate};
 use crate::common::oracle::check_windows;
 use crate::common::{Bench, Desk, Setup, symbol};
-use jarvis::domain::{ClientOrderId, Command, Flattening, HaltLevel, HaltScope, OutcomeKind, Price, Side};
+use jarvis::domain::{
+    ClientOrderId, Command, Direction, Flattening, HaltLevel, HaltScope, OutcomeKind, Price, Side,
+};
 use jarvis::exchange::{StopOrder, StopSize};
 use rust_decimal::Decimal;
 
@@ -55,7 +57,11 @@ fn a_moved_stop_that_vanishes_comes_back_where_it_was_put_and_is_left_there() {
         desk.cycle(bench, LONG).await;
         // Nearer than the plan's place by half.
         let (account, trigger) = (bench.names[0].clone(), share_of_mark(bench, "BTCUSDT", 95));
-        desk.command(1, Command::MoveStop { account, symbol: symbol("BTCUSDT"), trigger }).await;
+        desk.command(
+            1,
+            Command::MoveStop { account, symbol: symbol("BTCUSDT"), direction: Direction::Long, trigger },
+        )
+        .await;
         desk.wait(20).await;
         assert_eq!(triggers(bench).await, [trigger]);
         for round in 0..3 {

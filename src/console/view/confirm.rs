@@ -45,7 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
             halt(state, theme, scope, *level, *until, reason),
         ),
         Question::Resume(scope) => ("Trade again?", resume(state, theme, scope)),
-        Question::MoveStop { account, symbol, trigger } => {
+        Question::MoveStop { account, symbol, trigger, .. } => {
             ("Move the stop?", move_stop(state, theme, account, symbol, *trigger))
         }
         Question::Arm(account) => ("Arm this account?", arm(state, theme, account)),
@@ -75,7 +75,7 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::Halt { scope, level: HaltLevel::Flattened, .. } => format!("Close everything: {scope}?"),
         Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
         Question::Resume(scope) => format!("Let {scope} trade again?"),
-        Question::MoveStop { account, symbol, trigger } => {
+        Question::MoveStop { account, symbol, trigger, .. } => {
             format!("Move the stop of {account} {symbol} to {}?", format::exact_price(*trigger))
         }
         Question::Arm(account) => format!("Arm {account} with real money?"),

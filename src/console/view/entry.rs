@@ -97,7 +97,7 @@ fn stop(state: &State, account: &AccountName, symbol: &Symbol, entry: &Entry) ->
         ),
     )];
     match stop_price(state, account, symbol, typed) {
-        Ok(trigger) => {
+        Ok((_, trigger)) => {
             let distance = (trigger.value() - mark.value())
                 .checked_div(mark.value())
                 .and_then(|share| share.checked_mul(Decimal::ONE_HUNDRED))

@@ -73,7 +73,13 @@ const PLACE_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
 
 impl AccountDesk {
     /// Puts the stop of a position where an operator wants it.
-    pub async fn move_stop(&self, cause: &Cause, symbol: &Symbol, trigger: Price) -> Result<String, String> {
+    /// It stays where it is when that position points another way than the one the operator looked at: it is another one.
+    pub async fn move_stop(
+        &self,
+        cause: &Cause,
+        (symbol, direction): (&Symbol, Direction),
+        trigger: Price,
+    ) -> Result<String, String> {
         let _coin = self.hold_coin(symbol).await;
         let _under_way = self.under_way(symbol, false);
         if self.is_dry() {
@@ -81,6 +87,9 @@ impl AccountDesk {
         }
         let (position, stops) = self.position_and_stops(symbol).await?;
         let position = position.ok_or_else(|| format!("{} has no position in {symbol}", self.name()))?;
+        if position.direction != direction {
+            return Err(format!("{}; its stop was not moved", turned_around(direction, position.direction)));
+        }
         self.check_stop_price(&position, trigger)?;
         let before = stops.iter().filter(|stop| covers(stop, &position)).find_map(|stop| stop.trigger);
         self.replace_stop(cause, &position, &stops, trigger).await.map_err(|unlaid| unlaid.reason)?;
@@ -476,6 +485,11 @@ pub(super) fn loses(position: &ExchangePosition, trigger: Price) -> bool {
         Direction::Long => trigger < position.mark,
         Direction::Short => trigger > position.mark,
     }
+}
+
+/// What is said to an operator whose position gave way to one that points the other way.
+pub(in crate::desk) fn turned_around(looked_at: Direction, now: Direction) -> String {
+    format!("it is a {} by now, not the {} that was looked at", now.as_str(), looked_at.as_str())
 }
 
 fn as_seen(position: &Position) -> ExchangePosition {

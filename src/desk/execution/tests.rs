@@ -15,8 +15,8 @@ use chrono::TimeDelta;
 use super::*;
 use crate::desk::guardian::Guardian;
 use crate::domain::{
-    Confidence, DeskFacts, ManualClock, Mode, OrderPurpose, OrderState, Profile, Side, Snapshot, Timestamp,
-    Usdt,
+    Confidence, DeskFacts, Direction, ManualClock, Mode, OrderPurpose, OrderState, Profile, Side, Snapshot,
+    Timestamp, Usdt,
 };
 use crate::exchange::Credentials;
 use crate::net::Transport;
@@ -432,13 +432,20 @@ async fn a_stop_may_rest_between_mark_and_liquidation_and_nowhere_else() {
     {
         room.fake.set("/fapi/v3/positionRisk", position(amount, liquidation));
         let cause = Cause::Operator(format!("stop {number}"));
-        let moved = room.desk.move_stop(&cause, &btc(), trigger.parse().unwrap()).await;
+        let direction = if amount.starts_with('-') { Direction::Short } else { Direction::Long };
+        let moved = room.desk.move_stop(&cause, (&btc(), direction), trigger.parse().unwrap()).await;
         let refused = moved.unwrap_err();
         assert!(refused.contains(expected), "{amount} at {trigger}: {refused}");
     }
+    let cause = Cause::Operator("stop of the one before".to_owned());
+    let moved = room.desk.move_stop(&cause, (&btc(), Direction::Long), "60000.1".parse().unwrap()).await;
+    assert_eq!(
+        moved,
+        Err("it is a SHORT by now, not the LONG that was looked at; its stop was not moved".to_owned())
+    );
     room.fake.set("/fapi/v3/positionRisk", "[]");
     let cause = Cause::Operator("stop".to_owned());
-    let moved = room.desk.move_stop(&cause, &btc(), "55000".parse().unwrap()).await;
+    let moved = room.desk.move_stop(&cause, (&btc(), Direction::Long), "55000".parse().unwrap()).await;
     assert_eq!(moved, Err("a has no position in BTCUSDT".to_owned()));
 }
 
@@ -465,7 +472,7 @@ async fn nothing_leaves_in_a_dry_run_or_from_an_account_that_is_not_armed() {
         assert_eq!(room.desk.is_dry(), is_dry, "{dry_run} {armed:?}");
     }
     let cause = Cause::Operator("by hand".to_owned());
-    let moved = room.desk.move_stop(&cause, &btc(), "55000".parse().unwrap()).await;
+    let moved = room.desk.move_stop(&cause, (&btc(), Direction::Long), "55000".parse().unwrap()).await;
     assert_eq!(moved, Err("dry-run is on: no order is sent".to_owned()));
     assert_eq!(
         room.desk.repair_naked(&btc()).await,
