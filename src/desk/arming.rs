@@ -207,16 +207,23 @@ impl Floor {
             .await;
     }
 
-    /// At a start: what was armed before is guarded again, and armed again where the settings say so.
-    pub(super) async fn restore_armed(&self) {
+    /// At a start, before anything is asked of the exchange: what was armed before is guarded again.
+    pub(super) async fn restore_guarded(&self) {
         if self.settings.mode != Mode::Live {
             return;
         }
         let armed = self.remembered(ARMED).await;
         let guarded = self.remembered(GUARDED).await;
-        self.change_arming(|arming| arming.guarded.extend(guarded.into_iter().chain(armed.iter().cloned())));
+        self.change_arming(|arming| arming.guarded.extend(guarded.into_iter().chain(armed)));
         self.tell_armed();
-        for name in armed {
+    }
+
+    /// At a start, once every position has its stop: what was armed before is armed again where the settings say so.
+    pub(super) async fn arm_again(&self) {
+        if self.settings.mode != Mode::Live {
+            return;
+        }
+        for name in self.remembered(ARMED).await {
             if !self.settings.stay_armed {
                 let text = format!(
                     "{name} was armed before this start and is not now: its positions are guarded, nothing is opened; \

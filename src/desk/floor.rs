@@ -102,7 +102,7 @@ impl Floor {
     pub async fn open(parts: DeskParts) -> Result<Arc<Self>, DeskError> {
         let floor = Self::put_together(parts).await?;
         // What was asked for while no desk ran counts before the first order could leave.
-        floor.restore_armed().await;
+        floor.restore_guarded().await;
         floor.look_at_halts().await;
         floor.shared.publish_halts();
         floor.recover().await?;
@@ -207,6 +207,7 @@ impl Floor {
                 .bulletin
                 .record(None, crate::domain::Event::Alarm { severity: Severity::Warning, text });
         }
+        self.arm_again().await;
         join_all(self.accounts.iter().map(|account| async {
             if let Err(reason) = account.prepare_account().await {
                 let text =

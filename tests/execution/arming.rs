@@ -164,6 +164,30 @@ fn a_dry_run_outlives_a_restart_and_arming() {
 }
 
 #[test]
+fn a_desk_that_stays_armed_protects_before_it_looks_whether_it_may_be_armed_again() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.settings.mode = Mode::Live;
+    bench.settings.stay_armed = true;
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.arm(bench).await;
+        desk.cycle(bench, LONG).await;
+        desk.end().await;
+    });
+    bench.live(async |bench| {
+        bench.take_stops_away(0).await;
+        let before = bench.faults.log().len();
+        let desk = bench.open().await;
+        let log = bench.faults.log().split_off(before);
+        let first = |wanted: fn(&Call) -> bool| log.iter().position(|entry| wanted(&entry.call)).unwrap();
+        let looked = first(|call| call.is("GET", "/accountConfig") || call.is("GET", "/apiRestrictions"));
+        assert!(first(Call::is_stop) < looked, "{log:#?}");
+        assert_eq!((bench.stops(0).await, armed(&desk)), (1, 1));
+        desk.end().await;
+    });
+}
+
+#[test]
 fn what_an_armed_desk_left_without_a_stop_gets_one_although_the_restart_disarmed_it() {
     let mut bench = Bench::new(&Setup::default());
     bench.settings.mode = Mode::Live;
