@@ -12,7 +12,7 @@ use jarvis::exchange::{
     StopOrder, StopSize, TimeInForce, Toward, TradesFrom,
 };
 use jarvis::net::Transport;
-use jarvis::world::{World, WorldOptions};
+use jarvis::world::{Histories, World, WorldOptions};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -34,6 +34,8 @@ fn id(text: &str) -> ClientOrderId {
     ClientOrderId::new(text).unwrap()
 }
 
+static HISTORIES: Histories = Histories::new();
+
 fn stage() -> Stage {
     let wall = Arc::new(ManualClock::new(Timestamp::from_timestamp_millis(1_772_438_700_000).unwrap()));
     let options = WorldOptions {
@@ -46,7 +48,7 @@ fn stage() -> Stage {
         recorded: None,
         state_file: None,
     };
-    let world = World::open(options, wall.clone()).unwrap();
+    let world = World::open_from(&HISTORIES, options, wall.clone()).unwrap();
     let weights: Arc<Mutex<Vec<(String, u32)>>> = Arc::default();
     let (router, noted) = (world.router(), Arc::clone(&weights));
     let transport = Transport::in_process(tower::service_fn(move |request: Request<axum::body::Body>| {

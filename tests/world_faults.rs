@@ -12,7 +12,7 @@ use http::{Method, Request};
 use jarvis::domain::{ManualClock, Usdt};
 use jarvis::net::{Answer, NetError, Transport};
 use jarvis::world::faults::{Effect, Match, Rule, Schedule};
-use jarvis::world::{World, WorldKey, WorldOptions};
+use jarvis::world::{Histories, World, WorldKey, WorldOptions};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 const START: &str = "2026-03-02T07:30:00Z";
 const BUY: &str = "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&newOrderRespType=RESULT";
+
+static HISTORIES: Histories = Histories::new();
 
 fn world() -> Arc<World> {
     let options = WorldOptions {
@@ -34,7 +36,7 @@ fn world() -> Arc<World> {
         recorded: None,
         state_file: None,
     };
-    World::open(options, Arc::new(ManualClock::new(START.parse().unwrap()))).unwrap()
+    World::open_from(&HISTORIES, options, Arc::new(ManualClock::new(START.parse().unwrap()))).unwrap()
 }
 
 /// A client of a world, over the network or within the process.

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use super::engine::Engine;
 use super::market::{FedQuote, Heard, Listing};
 use super::state::SavedWorld;
-use super::{World, WorldError, WorldOptions};
+use super::{Given, World, WorldError, WorldOptions};
 use crate::domain::{Clock, Symbol};
 
 /// Who tells the prices, and of what.
@@ -56,7 +56,7 @@ impl World {
         wall: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, WorldError> {
         let saved = saved(&options)?;
-        Self::begin(options, Some(fed), saved, wall)
+        Self::begin(options, Given { histories: None, fed: Some(fed) }, saved, wall)
     }
 
     /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
@@ -67,7 +67,7 @@ impl World {
     ) -> Result<Arc<Self>, WorldError> {
         let saved = saved(&options)?;
         options.state_file = None;
-        Self::begin(options, Some(fed), saved, wall)
+        Self::begin(options, Given { histories: None, fed: Some(fed) }, saved, wall)
     }
 
     /// Takes in what is told now, with everything it causes: fundings that were missed, then stops, liquidations and

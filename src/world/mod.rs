@@ -7,6 +7,7 @@ pub mod engine;
 pub mod fapi;
 pub mod faults;
 mod fed;
+mod histories;
 pub mod market;
 mod play;
 pub mod sources;
@@ -38,6 +39,7 @@ pub use self::fapi::socket::WorldSocket;
 use self::faults::Faults;
 use self::faults::carry::Vanishing;
 pub use self::fed::{FedPrices, MissedFunding, Told};
+pub use self::histories::Histories;
 use self::market::{Market, MarketError};
 use self::sources::{MacroError, MacroFiles};
 use self::state::{Countdown, Jump, Keeper, Origin, SavedWorld};
@@ -176,19 +178,30 @@ impl World {
     /// A fresh world, or the one kept in the state file with the time since played through.
     pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
         let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
-        Self::begin(options, None, saved, wall)
+        Self::begin(options, Given::default(), saved, wall)
+    }
+
+    /// The same for whoever opens many worlds of one seed and hour: what was made before is not made anew.
+    pub fn open_from(
+        histories: &Histories,
+        options: WorldOptions,
+        wall: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, WorldError> {
+        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        let given = Given { histories: Some(histories), fed: None };
+        Self::begin(options, given, saved, wall)
     }
 
     /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
     pub fn open_unkept(mut options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
         let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
         options.state_file = None;
-        Self::begin(options, None, saved, wall)
+        Self::begin(options, Given::default(), saved, wall)
     }
 
     fn begin(
         options: WorldOptions,
-        fed: Option<FedPrices>,
+        given: Given<'_>,
         saved: Option<SavedWorld>,
         wall: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, WorldError> {
@@ -198,8 +211,8 @@ impl World {
         let fresh = saved.is_none();
         let wall_ms = wall.now().timestamp_millis();
         let (base, market, core) = match saved {
-            Some(saved) => resumed(&options, fed.as_ref(), saved, wall_ms)?,
-            None => created(&options, fed.as_ref(), wall_ms)?,
+            Some(saved) => resumed(&options, &given, saved, wall_ms)?,
+            None => created(&options, &given, wall_ms)?,
         };
         let clock = Arc::new(WorldClock::new(wall, base));
         let market = Arc::new(RwLock::new(market));
@@ -217,7 +230,7 @@ impl World {
             feed: Feed::new(Arc::clone(&faults)),
             faults,
             fresh,
-            fed,
+            fed: given.fed,
             options,
         });
         let mut core = world.core();
@@ -355,7 +368,8 @@ impl World {
 
     /// Starts over: accounts, prices and time as a fresh world of the same options has them.
     pub fn reset(&self) -> Result<(), WorldError> {
-        let (base, market, core) = created(&self.options, self.fed.as_ref(), self.clock.wall_ms())?;
+        let given = Given { histories: None, fed: self.fed.clone() };
+        let (base, market, core) = created(&self.options, &given, self.clock.wall_ms())?;
         let mut present = self.core();
         *self.market.write().unwrap_or_else(PoisonError::into_inner) = market;
         self.clock.rebase(base);
@@ -587,12 +601,21 @@ async fn settle_first(State(world): State<Arc<World>>, request: Request, next: N
     next.run(request).await
 }
 
+/// What a world's prices may come from beside its options.
+#[derive(Default)]
+struct Given<'a> {
+    /// Histories that were made before.
+    histories: Option<&'a Histories>,
+    /// Whoever tells the prices from outside.
+    fed: Option<FedPrices>,
+}
+
 fn created(
     options: &WorldOptions,
-    fed: Option<&FedPrices>,
+    given: &Given<'_>,
     wall_ms: i64,
 ) -> Result<(Timebase, Market, Core), WorldError> {
-    let (origin, start) = match (fed, &options.recorded) {
+    let (origin, start) = match (&given.fed, &options.recorded) {
         (Some(fed), _) => (Origin::Fed { source: fed.source.clone() }, wall_ms),
         (None, None) => (Origin::Synthetic { anchor_ms: wall_ms }, wall_ms),
         (None, Some(recorded)) => {
@@ -600,7 +623,7 @@ fn created(
             (Origin::Recorded { candles: recorded.candles.clone(), from_ms }, from_ms)
         }
     };
-    let market = market_of(&origin, fed, options.seed)?;
+    let market = market_of(&origin, given, options.seed)?;
     let engine = Engine::new(market.listings().iter().cloned()).seeded(options.seed);
     let base = Timebase::starting(start, wall_ms, options.speed);
     Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
@@ -608,11 +631,11 @@ fn created(
 
 fn resumed(
     options: &WorldOptions,
-    fed: Option<&FedPrices>,
+    given: &Given<'_>,
     saved: SavedWorld<'_>,
     wall_ms: i64,
 ) -> Result<(Timebase, Market, Core), WorldError> {
-    let same = match (fed, &options.recorded, &saved.origin) {
+    let same = match (&given.fed, &options.recorded, &saved.origin) {
         (Some(fed), _, Origin::Fed { source }) => fed.source == *source,
         (None, None, Origin::Synthetic { .. }) => true,
         (None, Some(recorded), Origin::Recorded { candles, from_ms }) => {
@@ -624,12 +647,12 @@ fn resumed(
         let path = options.state_file.clone().unwrap_or_default();
         return Err(WorldError::OtherOrigin { path });
     }
-    let mut market = market_of(&saved.origin, fed, saved.seed)?;
+    let mut market = market_of(&saved.origin, given, saved.seed)?;
     for jump in &saved.jumps {
         market.jump(&jump.symbol, jump.at_ms, jump.price)?;
     }
     // At another speed than before, the world goes on from where it stood.
-    let base = if fed.is_some() {
+    let base = if given.fed.is_some() {
         Timebase::starting(wall_ms, wall_ms, options.speed)
     } else if (options.speed - saved.clock.speed).abs() < f64::EPSILON {
         saved.clock
@@ -654,10 +677,15 @@ fn resumed(
     Ok((base, market, core))
 }
 
-fn market_of(origin: &Origin, fed: Option<&FedPrices>, seed: u64) -> Result<Market, WorldError> {
+fn market_of(origin: &Origin, given: &Given<'_>, seed: u64) -> Result<Market, WorldError> {
     Ok(match origin {
-        Origin::Fed { .. } => Market::fed(seed, fed.map(|fed| fed.listings.clone()).unwrap_or_default()),
-        Origin::Synthetic { anchor_ms } => Market::synthetic(seed, *anchor_ms),
+        Origin::Fed { .. } => {
+            Market::fed(seed, given.fed.as_ref().map(|fed| fed.listings.clone()).unwrap_or_default())
+        }
+        Origin::Synthetic { anchor_ms } => match given.histories {
+            Some(histories) => histories.synthetic(seed, *anchor_ms),
+            None => Market::synthetic(seed, *anchor_ms),
+        },
         Origin::Recorded { candles, from_ms } => Market::recorded(candles, *from_ms, seed)?,
     })
 }

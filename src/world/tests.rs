@@ -18,6 +18,9 @@ use crate::domain::{ManualClock, Side};
 
 pub(crate) const START: &str = "2026-03-02T07:30:00Z";
 
+/// All worlds of these tests begin alike.
+pub(crate) static HISTORIES: Histories = Histories::new();
+
 pub(crate) fn options() -> WorldOptions {
     WorldOptions {
         seed: 7,
@@ -37,7 +40,7 @@ pub(crate) fn wall() -> Arc<ManualClock> {
 
 pub(crate) fn world() -> (Arc<ManualClock>, Arc<World>) {
     let wall = wall();
-    let world = World::open(options(), wall.clone()).unwrap();
+    let world = World::open_from(&HISTORIES, options(), wall.clone()).unwrap();
     (wall, world)
 }
 
@@ -107,7 +110,7 @@ fn keys_come_from_seed_and_name_alone() {
     let (_, first) = world();
     let (_, second) = world();
     assert_eq!(first.keys(), second.keys());
-    let other = World::open(WorldOptions { seed: 8, ..options() }, wall()).unwrap();
+    let other = World::open_from(&HISTORIES, WorldOptions { seed: 8, ..options() }, wall()).unwrap();
     assert_ne!(first.keys()[0].api_key, other.keys()[0].api_key);
     assert_ne!(first.keys()[0].api_key, first.keys()[1].api_key);
 }
@@ -115,12 +118,13 @@ fn keys_come_from_seed_and_name_alone() {
 #[test]
 fn market_time_starts_at_the_wall_and_runs_at_the_speed() {
     let wall = wall();
-    let world = World::open(WorldOptions { speed: 60.0, ..options() }, wall.clone()).unwrap();
+    let world =
+        World::open_from(&HISTORIES, WorldOptions { speed: 60.0, ..options() }, wall.clone()).unwrap();
     wall.advance(chrono::Duration::seconds(10));
     let elapsed = world.clock().now() - START.parse::<Timestamp>().unwrap();
     assert_eq!(elapsed.num_seconds(), 600);
-    assert!(World::open(WorldOptions { speed: -1.0, ..options() }, wall.clone()).is_err());
-    assert!(World::open(WorldOptions { speed: f64::NAN, ..options() }, wall).is_err());
+    assert!(World::open_from(&HISTORIES, WorldOptions { speed: -1.0, ..options() }, wall.clone()).is_err());
+    assert!(World::open_from(&HISTORIES, WorldOptions { speed: f64::NAN, ..options() }, wall).is_err());
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
     let file = folder.path().join("deep/world.json");
     let options = || WorldOptions { state_file: Some(file.clone()), ..options() };
     let wall = wall();
-    let world = World::open(options(), wall.clone()).unwrap();
+    let world = World::open_from(&HISTORIES, options(), wall.clone()).unwrap();
     assert!(world.is_fresh());
     open_long(&world, dec!(0.5));
     world.set_price(&bitcoin(), dec!(60000)).unwrap();
@@ -165,7 +169,7 @@ fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
     let keys = world.keys();
     drop(world);
 
-    let same = World::open(options(), wall.clone()).unwrap();
+    let same = World::open_from(&HISTORIES, options(), wall.clone()).unwrap();
     same.save().unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), bytes, "loading and saving changes nothing");
     assert!(!same.is_fresh());
@@ -173,7 +177,7 @@ fn a_saved_world_goes_on_where_it_was_and_plays_the_pause_through() {
     drop(same);
 
     wall.advance(chrono::Duration::hours(9));
-    let later = World::open(options(), wall.clone()).unwrap();
+    let later = World::open_from(&HISTORIES, options(), wall.clone()).unwrap();
     let account = first_account(&later);
     let paid = account.income.iter().filter(|row| row.kind == IncomeKind::FundingFee).count();
     assert_eq!(paid, 2, "08:00 and 16:00");
@@ -191,12 +195,12 @@ fn accounts_named_beside_a_state_file_are_added_and_none_is_lost() {
         state_file: Some(file.clone()),
         ..options()
     };
-    let first = World::open(named(&["mirat", "mevlut"], dec!(1000)), wall()).unwrap();
+    let first = World::open_from(&HISTORIES, named(&["mirat", "mevlut"], dec!(1000)), wall()).unwrap();
     open_long(&first, dec!(0.9));
     first.save().unwrap();
     let before = first_account(&first);
     drop(first);
-    let again = World::open(named(&["mevlut", "yeni"], dec!(500)), wall()).unwrap();
+    let again = World::open_from(&HISTORIES, named(&["mevlut", "yeni"], dec!(500)), wall()).unwrap();
     let names: Vec<String> = again.keys().iter().map(|key| key.name.to_string()).collect();
     assert_eq!(names, ["mirat", "mevlut", "yeni"]);
     assert_eq!(first_account(&again), before);
@@ -210,7 +214,7 @@ fn a_state_file_of_something_else_is_refused_and_kept() {
     let file = folder.path().join("world.json");
     std::fs::write(&file, "{\"version\":99").unwrap();
     let options = WorldOptions { state_file: Some(file.clone()), ..options() };
-    assert!(matches!(World::open(options, wall()), Err(WorldError::State { .. })));
+    assert!(matches!(World::open_from(&HISTORIES, options, wall()), Err(WorldError::State { .. })));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"version\":99");
 }
 
@@ -218,7 +222,7 @@ fn a_state_file_of_something_else_is_refused_and_kept() {
 fn journalled(folder: &std::path::Path) -> (WorldOptions, Arc<ManualClock>, engine::Account) {
     let options = WorldOptions { state_file: Some(folder.join("world.json")), ..options() };
     let wall = wall();
-    let world = World::open(options.clone(), wall.clone()).unwrap();
+    let world = World::open_from(&HISTORIES, options.clone(), wall.clone()).unwrap();
     let whole = std::fs::read(folder.join("world.json")).unwrap();
     open_long(&world, dec!(0.9));
     world.step();
@@ -236,7 +240,7 @@ fn a_line_that_was_being_written_when_the_program_was_killed_is_left_out() {
     let mut text = std::fs::read_to_string(&journal).unwrap();
     text.push_str("{\"clock\":{\"market_ms\":");
     std::fs::write(&journal, text).unwrap();
-    assert_eq!(first_account(&World::open(options, wall).unwrap()), account);
+    assert_eq!(first_account(&World::open_from(&HISTORIES, options, wall).unwrap()), account);
 }
 
 #[test]
@@ -245,9 +249,9 @@ fn a_journal_that_the_file_already_contains_is_not_played_twice() {
     let (options, wall, account) = journalled(folder.path());
     let journal = folder.path().join("world.json.journal");
     let old = std::fs::read(&journal).unwrap();
-    World::open(options.clone(), wall.clone()).unwrap().save().unwrap();
+    World::open_from(&HISTORIES, options.clone(), wall.clone()).unwrap().save().unwrap();
     std::fs::write(&journal, old).unwrap();
-    assert_eq!(first_account(&World::open(options, wall).unwrap()), account);
+    assert_eq!(first_account(&World::open_from(&HISTORIES, options, wall).unwrap()), account);
 }
 
 #[test]
@@ -257,10 +261,10 @@ fn a_broken_journal_is_refused_with_its_line_and_a_way_out() {
     let journal = folder.path().join("world.json.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, text.replacen("{\"clock\"", "{\"cl", 1)).unwrap();
-    let refused = World::open(options.clone(), wall.clone()).unwrap_err().to_string();
+    let refused = World::open_from(&HISTORIES, options.clone(), wall.clone()).unwrap_err().to_string();
     assert!(refused.contains("line 2 of its journal") && refused.contains("move the file away"), "{refused}");
     std::fs::remove_file(folder.path().join("world.json")).unwrap();
-    assert!(World::open(options, wall).unwrap().is_fresh());
+    assert!(World::open_from(&HISTORIES, options, wall).unwrap().is_fresh());
 }
 
 #[test]
@@ -279,13 +283,13 @@ fn a_state_file_from_before_dates_and_amendments_still_loads() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (options, wall, account) = journalled(folder.path());
-    World::open(options.clone(), wall.clone()).unwrap().save().unwrap();
+    World::open_from(&HISTORIES, options.clone(), wall.clone()).unwrap().save().unwrap();
     let file = folder.path().join("world.json");
     let mut saved: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     without_new_fields(&mut saved);
     assert!(!saved.to_string().contains("good_till"));
     std::fs::write(&file, saved.to_string()).unwrap();
-    let loaded = first_account(&World::open(options, wall).unwrap());
+    let loaded = first_account(&World::open_from(&HISTORIES, options, wall).unwrap());
     assert_eq!((loaded.trades, loaded.positions), (account.trades, account.positions));
     assert_eq!(loaded.open_algos, account.open_algos);
 }
@@ -375,20 +379,20 @@ async fn what_was_acknowledged_survives_a_crash() {
     let file = folder.path().join("world.json");
     let options = || WorldOptions { state_file: Some(file.clone()), ..options() };
     let wall = wall();
-    let crashed = World::open(options(), wall.clone()).unwrap();
+    let crashed = World::open_from(&HISTORIES, options(), wall.clone()).unwrap();
     let body = json!({"symbol": "BTCUSDT", "price": "60000"});
     assert_eq!(call(&crashed, "POST", "/world/price", &body).await.0, StatusCode::OK);
     open_long(&crashed, dec!(0.9));
     crashed.step();
     let seen = first_account(&crashed);
-    let again = World::open(options(), wall).unwrap();
+    let again = World::open_from(&HISTORIES, options(), wall).unwrap();
     assert_eq!(first_account(&again), seen);
     assert_eq!(again.market().jumps().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_driven_world_speaks_every_second_even_when_its_clock_stands_still() {
-    let world = World::open(WorldOptions { speed: 0.0, ..options() }, wall()).unwrap();
+    let world = World::open_from(&HISTORIES, WorldOptions { speed: 0.0, ..options() }, wall()).unwrap();
     let mut socket = world.open_socket("/market/ws/ethusdt@markPrice@1s");
     let driving = tokio::spawn(Arc::clone(&world).drive());
     let started = tokio::time::Instant::now();

@@ -32,7 +32,7 @@ use jarvis::llm::{LlmClient, LlmOptions};
 use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
 use jarvis::net::{SocketConnector, Transport};
 use jarvis::store::{Check, Store};
-use jarvis::world::{World, WorldOptions};
+use jarvis::world::{Histories, World, WorldOptions};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
@@ -53,6 +53,9 @@ pub struct Setup {
     /// Whether private streams tell what the world's streams tell; else they live and tell nothing.
     pub has_streams: bool,
 }
+
+/// Many benches are of one seed, and all of one hour.
+static HISTORIES: Histories = Histories::new();
 
 impl Default for Setup {
     fn default() -> Self {
@@ -110,7 +113,7 @@ impl Bench {
             recorded: None,
             state_file: None,
         };
-        let world = World::open(options, clock.clone()).unwrap();
+        let world = World::open_from(&HISTORIES, options, clock.clone()).unwrap();
         let mut settings = Settings::default();
         // A slot that no test reaches: cycles are started by the tests.
         "0 0 0 1 1 *".clone_into(&mut settings.schedule.cron);

@@ -24,7 +24,7 @@ use jarvis::market::{Simsar, SimsarOptions, SourceAddresses};
 use jarvis::net::{NetError, Transport};
 use jarvis::store::Store;
 use jarvis::world::analyst::{AnalystOptions, router};
-use jarvis::world::{World, WorldOptions};
+use jarvis::world::{Histories, World, WorldOptions};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -187,6 +187,9 @@ fn meddled(inner: Transport, between: Option<Between>) -> Transport {
     }))
 }
 
+/// The worlds of most tests differ in nothing that their prices know of.
+static HISTORIES: Histories = Histories::new();
+
 pub fn world(settings: &Settings) -> Arc<World> {
     let options = WorldOptions {
         seed: settings.world.seed,
@@ -198,7 +201,7 @@ pub fn world(settings: &Settings) -> Arc<World> {
         recorded: None,
         state_file: None,
     };
-    World::open(options, Arc::new(ManualClock::new(now()))).unwrap()
+    World::open_from(&HISTORIES, options, Arc::new(ManualClock::new(now()))).unwrap()
 }
 
 fn accounts(

@@ -481,7 +481,8 @@ proptest! {
 async fn a_read_lags_by_wall_time_even_where_the_markets_clock_stands_still() {
     let wall = crate::world::tests::wall();
     let options = crate::world::WorldOptions { speed: 0.0, ..crate::world::tests::options() };
-    let world = crate::world::World::open(options, wall.clone()).unwrap();
+    let world =
+        crate::world::World::open_from(&crate::world::tests::HISTORIES, options, wall.clone()).unwrap();
     let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
     client.arm(json!({"effect": {"kind": "read_lag", "ms": 300}})).await;
     client.post("/fapi/v1/order", BUY).await;

@@ -4,7 +4,7 @@
 //! function of the bar alone: asking for one second or for all of them, today or in a year, gives the same prices.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::rng::{hash_at, hash_text, normal_at, unit_at};
 
@@ -137,13 +137,6 @@ impl Walked {
     }
 }
 
-/// A copy may grow other bars than the original, so it remembers for itself.
-impl Clone for Walked {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Knot {
     second: i64,
@@ -185,13 +178,14 @@ impl Way {
 pub(crate) struct Path {
     cells: Vec<Cell>,
     seeds: Seeds,
-    walked: Walked,
+    /// Shared by all copies: one that grows on grows the same bars.
+    walked: Arc<Walked>,
 }
 
 impl Path {
     /// A path over bars that are sorted by start and do not overlap.
     pub(crate) fn new(cells: Vec<Cell>, seeds: Seeds) -> Self {
-        Self { cells, seeds, walked: Walked::default() }
+        Self { cells, seeds, walked: Arc::default() }
     }
 
     /// Adds the next bar.

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use tower::ServiceExt;
 
 use crate::domain::{Clock, ManualClock, Symbol};
-use crate::world::tests::{options, wall, world};
+use crate::world::tests::{HISTORIES, options, wall, world};
 use crate::world::{World, WorldKey, WorldOptions};
 
 mod misuse;
@@ -441,7 +441,9 @@ async fn a_batch_mixes_orders_and_refusals() {
 #[tokio::test]
 async fn limits_are_reported_always_and_enforced_when_asked() {
     let wall = wall();
-    let world = World::open(WorldOptions { enforce_limits: true, ..options() }, wall.clone()).unwrap();
+    let world =
+        World::open_from(&HISTORIES, WorldOptions { enforce_limits: true, ..options() }, wall.clone())
+            .unwrap();
     let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
     for _ in 0..60 {
         client.get("/fapi/v1/ticker/24hr").await;
@@ -459,7 +461,7 @@ async fn too_many_orders_are_told_when_the_window_they_fill_ends() {
     wall.advance(chrono::Duration::seconds(5));
     let rich = crate::domain::Usdt::of(dec!(10000000));
     let limited = WorldOptions { enforce_limits: true, balance: rich, ..options() };
-    let world = World::open(limited, wall.clone()).unwrap();
+    let world = World::open_from(&HISTORIES, limited, wall.clone()).unwrap();
     let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
     let place = async |accepted: bool| {
         let reply = client.post("/fapi/v1/order", "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1").await;
@@ -522,7 +524,9 @@ async fn requests_weigh_what_the_exchange_says() {
 async fn reading_fills_no_order_while_time_stands_still() {
     let wall = wall();
     let rich = crate::domain::Usdt::of(dec!(10000000));
-    let world = World::open(WorldOptions { speed: 0.0, balance: rich, ..options() }, wall.clone()).unwrap();
+    let world =
+        World::open_from(&HISTORIES, WorldOptions { speed: 0.0, balance: rich, ..options() }, wall.clone())
+            .unwrap();
     let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
     let book = client.get("/fapi/v1/depth?symbol=SOLUSDT&limit=5").await.body;
     let number = |value: &Value| value.as_str().unwrap().parse::<Decimal>().unwrap();
@@ -565,7 +569,7 @@ async fn switches_and_moved_margin_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let kept = || WorldOptions { state_file: Some(folder.path().join("world.json")), ..options() };
     let open = |wall: &Arc<ManualClock>| {
-        let world = World::open(kept(), wall.clone()).unwrap();
+        let world = World::open_from(&HISTORIES, kept(), wall.clone()).unwrap();
         Client { wall: wall.clone(), router: world.router(), key: world.keys()[0].clone(), world }
     };
     let wall = wall();
@@ -597,7 +601,9 @@ async fn switches_and_moved_margin_survive_a_restart() {
 #[tokio::test]
 async fn series_share_limits_of_their_own() {
     let wall = wall();
-    let world = World::open(WorldOptions { enforce_limits: true, ..options() }, wall.clone()).unwrap();
+    let world =
+        World::open_from(&HISTORIES, WorldOptions { enforce_limits: true, ..options() }, wall.clone())
+            .unwrap();
     let client = Client { wall, router: world.router(), key: world.keys()[0].clone(), world };
     for number in 0..=500 {
         let path = if number % 2 == 0 {

@@ -111,7 +111,8 @@ async fn market_streams_speak_on_their_route_only() {
 #[tokio::test]
 async fn who_talks_too_much_is_disconnected_where_limits_are_real() {
     let options = crate::world::WorldOptions { enforce_limits: true, ..crate::world::tests::options() };
-    let world = World::open(options, crate::world::tests::wall()).unwrap();
+    let world =
+        World::open_from(&crate::world::tests::HISTORIES, options, crate::world::tests::wall()).unwrap();
     let mut socket = WorldSocketProbe::open(&world, "/ws");
     for _ in 0..10 {
         socket.settled().await;
