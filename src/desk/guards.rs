@@ -51,6 +51,12 @@ impl<T> Approved<T> {
     pub fn order(&self) -> &T {
         &self.0
     }
+
+    /// For tests of what comes after the guards.
+    #[cfg(test)]
+    pub(super) fn unseen(order: T) -> Self {
+        Self(order)
+    }
 }
 
 /// Opens a position at market.

@@ -72,10 +72,16 @@ impl Floor {
         }
     }
 
-    /// Takes in marks, whoever read them, and tells them.
+    /// Takes in marks, whoever read them, and tells those that moved.
     pub(super) fn hear(&self, marks: Vec<(Symbol, Price)>, teller: Teller) {
         self.hearing.note(&marks, self.shared.clock.now(), teller);
-        self.shared.bulletin.tell(None, Event::Marks { marks });
+        let moved = self.shared.bulletin.read(|present| {
+            let is_known = |mark: &(Symbol, Price)| present.marks.contains(mark);
+            marks.into_iter().filter(|mark| !is_known(mark)).collect::<Vec<_>>()
+        });
+        if !moved.is_empty() {
+            self.shared.bulletin.tell(None, Event::Marks { marks: moved });
+        }
     }
 
     fn tell_silence(&self, was_silent: &mut bool) {

@@ -193,6 +193,8 @@ impl ExchangeClient {
                     let offset = time.server_time.saturating_sub(before + took / 2);
                     if best.is_none_or(|(least, _)| took < least) {
                         best = Some((took, offset));
+                        // At once: whoever asked may have no time for the next sample, and signs by this one then.
+                        self.inner.limits.set_clock_offset_ms(offset);
                     }
                 }
                 Err(error) if best.is_none() => {
@@ -377,9 +379,12 @@ impl ExchangeClient {
 
     async fn after_write<T>(&self, outcome: &Outcome<T>) {
         if matches!(outcome.rejection_code(), Some(codes::CLOCK | codes::ENGINE_CLOCK)) {
-            match self.sync_clock().await {
-                Ok(offset_ms) => tracing::warn!(offset_ms, "an order's time stamp was refused"),
-                Err(error) => tracing::warn!(%error, "an order's time stamp was refused"),
+            match tokio::time::timeout(CLOCK_ON_THE_WAY, self.sync_clock()).await {
+                Ok(Ok(offset_ms)) => tracing::warn!(offset_ms, "an order's time stamp was refused"),
+                Ok(Err(error)) => tracing::warn!(%error, "an order's time stamp was refused"),
+                Err(_elapsed) => {
+                    tracing::warn!("an order's time stamp was refused, and the clock was not told in time");
+                }
             }
         }
     }

@@ -329,6 +329,8 @@ pub(super) fn price(value: Option<Decimal>) -> Option<Price> {
 struct RawPosition {
     symbol: String,
     position_amt: Num,
+    #[serde(default)]
+    position_side: Option<String>,
     entry_price: Num,
     mark_price: Num,
     // Spelled with a capital R on this endpoint only.
@@ -345,6 +347,10 @@ struct RawPosition {
 impl RawPosition {
     fn into_position(self, symbol: Symbol) -> Result<ExchangePosition, String> {
         let amount = self.position_amt.0;
+        // Of two sides of one coin neither is what the account holds, and no order without a side reaches either.
+        if let Some(side) = self.position_side.filter(|side| side != "BOTH") {
+            return Err(format!("{symbol} holds a {side} side: the account is in hedge mode"));
+        }
         Ok(ExchangePosition {
             direction: if amount.is_sign_negative() { Direction::Short } else { Direction::Long },
             quantity: Quantity::new(amount.abs()).map_err(|error| error.to_string())?,

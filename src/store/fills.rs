@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use super::Store;
 use super::error::StoreError;
+use super::ledger::{self, LedgerRow};
 use super::values::{collect, count, decimal, instant, money, uncount, unword, unword_some, word};
 use crate::domain::{AccountName, ClientOrderId, Price, Quantity, Side, Symbol, Timestamp, Usdt};
 
@@ -46,36 +47,48 @@ const COLUMNS: &str =
     "account, symbol, trade_id, exchange_id, client_order_id, side, price, quantity, commission,
     commission_asset, realised, at";
 
+fn insert(connection: &Connection, venue: &str, fill: &Fill) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
+                            quantity, commission, commission_asset, realised, at)
+         VALUES (?1, ?2, ?3, ?4, ?5,
+             coalesce(?6, (SELECT client_order_id FROM orders WHERE venue = ?1 AND account = ?2
+                           AND symbol = ?3 AND exchange_id = ?5)),
+             ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (venue, account, symbol, trade_id) DO NOTHING",
+    )?;
+    let added = statement.execute(params![
+        venue,
+        fill.account.as_str(),
+        fill.symbol.as_str(),
+        count(fill.trade_id)?,
+        fill.exchange_id,
+        fill.client_order_id.as_ref().map(ClientOrderId::as_str),
+        word(&fill.side)?,
+        money(fill.price),
+        money(fill.quantity),
+        money(fill.commission),
+        fill.commission_asset,
+        money(fill.realised),
+        fill.at.timestamp_millis(),
+    ])?;
+    Ok(added == 1)
+}
+
 impl Store {
     /// Keeps a fill; false when it is there already.
     pub async fn add_fill(&self, fill: &Fill) -> Result<bool, StoreError> {
+        self.book_fill(fill, Vec::new()).await
+    }
+
+    /// Keeps a fill together with what it moved in the wallet, all of it or nothing; false when the fill is there already.
+    pub async fn book_fill(&self, fill: &Fill, money: Vec<LedgerRow>) -> Result<bool, StoreError> {
         let (venue, fill) = (Arc::clone(&self.venue), fill.clone());
         let added = self.write(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "INSERT INTO fills (venue, account, symbol, trade_id, exchange_id, client_order_id, side, price,
-                                    quantity, commission, commission_asset, realised, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5,
-                     coalesce(?6, (SELECT client_order_id FROM orders WHERE venue = ?1 AND account = ?2
-                                   AND symbol = ?3 AND exchange_id = ?5)),
-                     ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-                 ON CONFLICT (venue, account, symbol, trade_id) DO NOTHING",
-            )?;
-            let added = statement.execute(params![
-                venue,
-                fill.account.as_str(),
-                fill.symbol.as_str(),
-                count(fill.trade_id)?,
-                fill.exchange_id,
-                fill.client_order_id.as_ref().map(ClientOrderId::as_str),
-                word(&fill.side)?,
-                money(fill.price),
-                money(fill.quantity),
-                money(fill.commission),
-                fill.commission_asset,
-                money(fill.realised),
-                fill.at.timestamp_millis(),
-            ])?;
-            Ok(added == 1)
+            for row in &money {
+                ledger::insert(connection, &venue, row)?;
+            }
+            insert(connection, &venue, &fill)
         });
         let added = added.await?;
         if added {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -47,28 +47,29 @@ pub struct LedgerRow {
     pub source_id: String,
 }
 
+pub(super) fn insert(connection: &Connection, venue: &str, row: &LedgerRow) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO ledger (venue, account, kind, source_id, amount, asset, symbol, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (venue, account, kind, source_id) DO NOTHING",
+    )?;
+    let added = statement.execute(params![
+        venue,
+        row.account.as_str(),
+        word(&row.kind)?,
+        row.source_id,
+        money(row.amount),
+        row.asset,
+        row.symbol.as_ref().map(Symbol::as_str),
+        row.at.timestamp_millis(),
+    ])?;
+    Ok(added == 1)
+}
+
 impl Store {
     /// Keeps a movement of money; false when it is there already.
     pub async fn add_ledger(&self, row: &LedgerRow) -> Result<bool, StoreError> {
         let (venue, row) = (Arc::clone(&self.venue), row.clone());
-        self.write(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "INSERT INTO ledger (venue, account, kind, source_id, amount, asset, symbol, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (venue, account, kind, source_id) DO NOTHING",
-            )?;
-            let added = statement.execute(params![
-                venue,
-                row.account.as_str(),
-                word(&row.kind)?,
-                row.source_id,
-                money(row.amount),
-                row.asset,
-                row.symbol.as_ref().map(Symbol::as_str),
-                row.at.timestamp_millis(),
-            ])?;
-            Ok(added == 1)
-        })
-        .await
+        self.write(move |connection| insert(connection, &venue, &row)).await
     }
 
     /// The time of the last movement of a kind (market time): where a catch-up begins.

@@ -71,7 +71,7 @@ fn closing_takes_the_name_of_the_coin() {
     let close = Command::ClosePosition {
         account: account_name("mirat"),
         symbol: symbol("ETH"),
-        direction: Direction::Long,
+        direction: Direction::Short,
     };
     assert_eq!(commands(&effects), [&close]);
     desk.press(KeyCode::Char('1'));

@@ -2,7 +2,7 @@
 
 use crate::common::faults::Fate;
 use crate::common::oracle::{STOP_LIMIT_MS, verdict};
-use crate::common::{Bench, Desk, Setup, symbol};
+use crate::common::{Bench, Desk, Setup, epoch, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
@@ -214,6 +214,26 @@ fn what_an_operator_asked_of_a_position_is_not_done_to_one_that_points_the_other
         assert_eq!((held(bench, 0).await, closes(bench)), (vec!["BTCUSDT".to_owned()], 0));
         assert_eq!(bench.truth(0).open_algo_orders(None).await.unwrap(), stops);
         assert!(wrong(bench, &desk).await.is_empty());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_fill_that_could_not_be_booked_is_booked_before_those_that_follow_it() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        bench.refuse_writes("fills", "NEW.side = 'BUY'");
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        let size = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
+        bench.trade_by_hand(0, &symbol("BTCUSDT"), Side::Sell, &size).await;
+        desk.wait(60).await;
+        let totals = desk.store.ledger_totals(&bench.names[0], epoch()).await.unwrap();
+        let moved = totals.iter().any(|row| row.0 == LedgerKind::Commission);
+        assert!(!moved, "money is booked with its fill and not before it: {totals:?}");
+        bench.allow_writes("fills");
+        desk.wait(120).await;
+        assert_eq!(wrong(bench, &desk).await, Vec::<String>::new());
         desk.end().await;
     });
 }

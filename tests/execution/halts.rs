@@ -8,8 +8,8 @@ use crate::common::{Bench, Desk, Setup, epoch, rows_of, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    ClientOrderId, Clock, Command, Direction, Flattening, HaltLevel, HaltOrigin, HaltScope, OrderPurpose,
-    OrderState, OutcomeKind, Price, Rule, Side, Trigger,
+    ClientOrderId, Clock, Command, Direction, Flattening, HaltLevel, HaltOrigin, HaltScope, Mode,
+    OrderPurpose, OrderState, OutcomeKind, Price, Rule, Side, Trigger,
 };
 use jarvis::exchange::{AlgoOrder, Outcome, StopOrder, StopSize};
 use jarvis::store::{DifferenceKind, LedgerKind, LedgerRow};
@@ -91,6 +91,31 @@ fn an_order_that_still_waits_for_its_connection_a_second_after_the_key_never_lea
         let order = &orders[0];
         assert_eq!(order.state, OrderState::NotPlaced, "{order:?}");
         assert!(verdict(bench, &desk, STOP_LIMIT_MS).await.is_empty());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn an_order_that_still_waits_for_its_connection_when_everything_is_disarmed_never_leaves() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.settings.mode = Mode::Live;
+    bench.faults.rule(|call| call.is_opening().then_some(Fate::Connects(Duration::from_millis(2500))));
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.arm(bench).await;
+        bench.script.say(&rows_of(bench, &[(0, "BTCUSDT", "LONG", "0.9")]));
+        let key = async {
+            while openings_after(bench, 0) == 0 {
+                desk.wait(0).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            desk.command(2, Command::Disarm).await;
+        };
+        let (report, ()) = tokio::join!(desk.floor.run_cycle(Trigger::Manual), key);
+        let outcome = &report.unwrap().decisions[0].outcome;
+        assert!(outcome.detail.contains("nothing may be opened any more"), "{outcome:?}");
+        desk.wait(240).await;
+        assert_eq!(bench.truth(0).positions().await.unwrap(), Vec::new());
         desk.end().await;
     });
 }

@@ -208,6 +208,30 @@ fn a_past_that_cannot_be_read_at_the_start_is_compared_before_the_first_opening(
 }
 
 #[test]
+fn a_past_whose_fills_cannot_be_read_is_not_taken_for_compared() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[BTC]).await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9")]).await;
+        desk.end().await;
+    });
+    bench.replace_journal(None);
+    bench.faults.rule(|call| call.is("GET", "/userTrades").then_some(Fate::Refuse));
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(130).await;
+        assert_eq!(desk.halts(), [], "nothing rests, and which coins were traded is not told");
+        let report = desk.cycle(bench, &[ETH]).await;
+        assert_eq!(became(&report, "ETHUSDT").0, OutcomeKind::Failed, "{:?}", report.decisions);
+        bench.faults.heal();
+        desk.wait(130).await;
+        assert!(desk.halts()[0].reason.raw().contains("the journal was lost"), "{:?}", desk.halts());
+        desk.end().await;
+    });
+}
+
+#[test]
 fn a_live_desk_that_lost_its_journal_guards_what_it_once_opened() {
     let mut bench = Bench::new(&Setup::default());
     bench.settings.mode = Mode::Live;

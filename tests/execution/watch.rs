@@ -77,6 +77,49 @@ fn a_moved_stop_that_vanishes_comes_back_where_it_was_put_and_is_left_there() {
 }
 
 #[test]
+fn a_moved_stop_that_vanished_while_the_price_passed_it_is_not_put_further_away() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, LONG).await;
+        let (account, trigger) = (bench.names[0].clone(), share_of_mark(bench, "BTCUSDT", 98));
+        let (symbol, direction) = (symbol("BTCUSDT"), Direction::Long);
+        desk.command(1, Command::MoveStop { account, symbol: symbol.clone(), direction, trigger }).await;
+        desk.wait(20).await;
+        assert_eq!(triggers(bench).await, [trigger]);
+        bench.take_stops_away(0).await;
+        bench.shock(&symbol, Decimal::new(-4, 2)).await;
+        desk.wait(20).await;
+        let held = bench.truth(0).positions().await.unwrap();
+        assert!(held.is_empty(), "the operator wanted to be out by now: {held:?} {:?}", desk.alarms());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn what_is_held_at_a_start_keeps_its_leverage() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let (btc, eth) = (symbol("BTCUSDT"), symbol("ETHUSDT"));
+        bench.trade_by_hand(0, &eth, Side::Buy, "0.05").await;
+        let leverage = async |coin: &jarvis::domain::Symbol| {
+            bench.truth(0).symbol_configs(Some(coin)).await.unwrap()[0].leverage
+        };
+        let before = leverage(&eth).await;
+        assert_ne!(before, 3, "the terms ask for another one");
+        let desk = bench.open().await;
+        desk.cycle(bench, LONG).await;
+        assert_eq!((leverage(&btc).await, leverage(&eth).await), (3, before));
+        let held = bench.truth(0).positions().await.unwrap().remove(1).quantity.to_string();
+        bench.trade_by_hand(0, &eth, Side::Sell, &held).await;
+        desk.wait(60).await;
+        desk.cycle(bench, &[(0, "ETHUSDT", "SHORT", "0.9")]).await;
+        assert_eq!(leverage(&eth).await, 3, "what we open stands at our leverage");
+        desk.end().await;
+    });
+}
+
+#[test]
 fn a_stop_that_another_hand_moves_away_again_and_again_is_put_back_a_few_times_and_told_once() {
     let bench = Bench::new(&Setup::default());
     bench.live(async |bench| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::journal::Cause;
 use super::open::refused_by_halt;
+use super::restop::turned_around;
 use super::{AccountDesk, failed};
 use crate::desk::guards::{Approved, CloseOrder};
 use crate::domain::{OrderPurpose, OrderState, Outcome, OutcomeKind, Severity, Symbol};
@@ -11,6 +12,8 @@ use crate::exchange::{ExchangePosition, Outcome as Sent, codes};
 
 /// How often a close is sent before it is left to the operator.
 const CLOSE_TRIES: u32 = 3;
+/// In so many orders the exchange's largest market order may divide a position.
+pub(super) const MOST_PARTS: u32 = 50;
 /// Pause before a close is tried again.
 const CLOSE_PAUSE: Duration = Duration::from_millis(500);
 /// Pauses between looks at a position that should be gone.
@@ -42,13 +45,21 @@ impl AccountDesk {
         let _under_way = self.under_way(&order.symbol, false);
         let mut orders = Vec::new();
         let mut last = String::from("no answer");
-        for attempt in 1..=CLOSE_TRIES {
-            if attempt > 1 {
+        let (mut attempt, mut tries) = (0, 0);
+        while tries < CLOSE_TRIES {
+            if attempt > 0 {
                 tokio::time::sleep(CLOSE_PAUSE).await;
             }
+            (attempt, tries) = (attempt + 1, tries + 1);
             // The size is read afresh each time: whatever is open now is what gets closed.
             let position = match self.position_of(&order.symbol).await {
-                Ok(Some(position)) => position,
+                Ok(Some(position)) if position.direction == order.direction => position,
+                // Another hand turned it around: that is another position, and not what was to be closed.
+                Ok(Some(other)) if orders.is_empty() => {
+                    let turned = turned_around(order.direction, other.direction);
+                    return failed(format!("{turned}; nothing was closed"), orders);
+                }
+                Ok(Some(_)) => return self.closed(order, orders).await,
                 Ok(None) => match self.sure_that_flat(&order.symbol).await {
                     Ok(()) => return self.closed(order, orders).await,
                     Err(doubt) => {
@@ -76,6 +87,10 @@ impl AccountDesk {
                 Ok(sent) => {
                     // The exchange's own word that all of it was executed: an empty reading is no surprise.
                     is_explained = sent.executed.is_some_and(|executed| executed >= position.quantity);
+                    if sent.is_part && attempt < MOST_PARTS {
+                        // What one order may not take the next ones do; a part is no try that failed.
+                        tries -= 1;
+                    }
                     orders.push(sent.id);
                 }
                 Err(error) => last = error,

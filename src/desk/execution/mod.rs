@@ -211,6 +211,12 @@ impl AccountDesk {
         self.unresolved.lock().unwrap_or_else(PoisonError::into_inner).contains_key(symbol)
     }
 
+    /// Whether an opening of this coin has an unknown fate.
+    fn may_have_opened(&self, symbol: &Symbol) -> bool {
+        let coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
+        coins.get(symbol).is_some_and(|left| left.may_open)
+    }
+
     /// How many orders of the account nobody knows the fate of.
     fn unresolved_count(&self) -> usize {
         let coins = self.unresolved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -310,21 +316,25 @@ impl AccountDesk {
         self.client.sync_clock().await.map(|_| ())
     }
 
-    /// Makes sure of one-way mode, leverage and margin mode, so that no opening has to wait for them. What fails here
-    /// is tried again by the opening that needs it; says what an operator should know now.
+    /// Makes sure of one-way mode, leverage and margin mode, so that no opening has to wait for them. What is held keeps
+    /// its own. What fails here is tried again by the opening that needs it; says what an operator should know now.
     pub async fn prepare_account(&self) -> Result<(), String> {
         self.ensure_one_way().await?;
         if self.may_open() {
             // One read for all coins: each by itself would cost ten times the weight.
-            let configs = self.client.symbol_configs(None).await.unwrap_or_else(|error| {
+            let (held, configs) = tokio::join!(self.client.held(), self.client.symbol_configs(None));
+            let held = held.map_err(|error| format!("what is held could not be read: {error}"))?;
+            let configs = configs.unwrap_or_else(|error| {
                 tracing::warn!(account = %self.name(), %error, "leverage and margin modes could not be read at once");
                 Vec::new()
             });
             let configs = &configs;
-            let prepared = futures_util::future::join_all(self.terms.symbols.iter().map(|coin| async move {
+            let flat = self.terms.symbols.iter().filter(|coin| matches!(held.of(coin), Ok(None)));
+            let prepared = futures_util::future::join_all(flat.map(|coin| async move {
                 match configs.iter().find(|config| &config.symbol == coin) {
                     Some(config) => self.set_up_coin(coin, Some(config)).await,
-                    None => self.prepare_coin(coin).await,
+                    // The opening that needs it looks again.
+                    None => Ok(()),
                 }
             }))
             .await;

@@ -15,6 +15,9 @@ use crate::domain::{
 };
 use crate::exchange::{MarketOrder, OrderAck, OrderReport, OrderStatus, SymbolConfig, codes};
 
+/// How long an opening may wait for its coin, its last look and its journal entry. What it was judged by is no older than
+/// a mark may be then.
+const OPENING_AGE: Duration = Duration::from_secs(15);
 /// How long the price of a fill is asked for; after that the stop is placed by the price the order was sized by.
 const FILL_TIME: Duration = Duration::from_secs(1);
 /// With so many orders of unknown fate an account opens nothing, in no coin.
@@ -42,6 +45,7 @@ impl AccountDesk {
     /// Carries out an approved opening and returns what became of it, stop included.
     pub async fn open(&self, cause: &Cause, approved: &Approved<OpenOrder>) -> Outcome {
         let order = approved.order();
+        let judged = Instant::now();
         let Some(_coin) = self.hold_coin(&order.symbol).await else {
             return failed(format!("{} is not among this account's coins", order.symbol), Vec::new());
         };
@@ -90,6 +94,14 @@ impl AccountDesk {
         if let Some(reason) = self.halted(&order.symbol) {
             self.learn_failure(&journaled, OrderState::NotPlaced, &reason).await;
             return refused_by_halt(reason);
+        }
+        if judged.elapsed() > OPENING_AGE {
+            let reason = format!(
+                "it was ready to leave only {} s after it was judged, and the price it was sized by is old",
+                judged.elapsed().as_secs()
+            );
+            self.learn_failure(&journaled, OrderState::NotPlaced, &reason).await;
+            return failed(format!("nothing was sent: {reason}"), orders);
         }
         let request = MarketOrder {
             symbol: order.symbol.clone(),
@@ -160,19 +172,17 @@ impl AccountDesk {
         if self.shared.ending.is_cancelled() {
             return Some("the desk is being shut down".to_owned());
         }
-        self.halt_over(symbol)
-    }
-
-    fn halt_over(&self, symbol: &crate::domain::Symbol) -> Option<String> {
         self.shared.halts.against_opening(self.name(), symbol, self.shared.clock.now())
     }
 
-    /// Returns a moment after a halt came into force: an order that is sent then, because the way to the exchange took so
-    /// long, must not leave any more. Most answers arrive within that moment.
+    /// Returns a moment after a halt came into force, the account was disarmed or the desk's end began: an order that is
+    /// sent then, because the way to the exchange took so long, must not leave any more. Most answers arrive within that
+    /// moment.
     async fn halted_meanwhile(&self, symbol: &crate::domain::Symbol) -> String {
         loop {
             tokio::time::sleep(HALT_LOOK).await;
-            if let Some(reason) = self.halt_over(symbol) {
+            let disarmed = || (!self.may_open()).then(|| "nothing may be opened any more".to_owned());
+            if let Some(reason) = self.halted(symbol).or_else(disarmed) {
                 tokio::time::sleep(HALT_PATIENCE).await;
                 return format!("its answer was not waited for: {reason}");
             }
@@ -307,16 +317,15 @@ impl AccountDesk {
                 "{unresolved} orders of this account are unresolved: the exchange does not tell what it does"
             ));
         }
-        self.compare_past_once().await?;
-        let (one_way, prepared, position, stops, booked) = tokio::join!(
+        self.compare_past_once(symbol).await?;
+        let (one_way, config, position, stops, booked) = tokio::join!(
             self.ensure_one_way(),
-            self.prepare_coin(symbol),
+            self.config_to_prepare(symbol),
             self.position_of(symbol),
             self.client.open_algo_orders(Some(symbol)),
             self.shared.store.booked_position(self.name(), symbol),
         );
         one_way?;
-        prepared.map_err(|reason| format!("leverage or margin mode could not be set: {reason}"))?;
         if position?.is_some() {
             return Err("a position is there by now, and none is ever added to".to_owned());
         }
@@ -333,16 +342,24 @@ impl AccountDesk {
         if !booked.is_zero() {
             return Err(unclear(symbol, &format!("our fills add up to {booked}")));
         }
-        Ok(())
+        // Last: what is held keeps the leverage and margin mode it was opened with.
+        let prepared = match config {
+            Ok(config) if !self.is_prepared(symbol) => self.set_up_coin(symbol, config.as_ref()).await,
+            read => read.map(drop),
+        };
+        prepared.map_err(|reason| format!("leverage or margin mode could not be set: {reason}"))
     }
 
-    /// Leverage and isolated margin for a coin, read first and set only where they differ.
-    pub(super) async fn prepare_coin(&self, symbol: &crate::domain::Symbol) -> Result<(), String> {
+    /// What a coin that is not prepared yet is set to; nothing is asked about one that is.
+    async fn config_to_prepare(
+        &self,
+        symbol: &crate::domain::Symbol,
+    ) -> Result<Option<SymbolConfig>, String> {
         if self.is_prepared(symbol) {
-            return Ok(());
+            return Ok(None);
         }
         let configs = self.client.symbol_configs(Some(symbol)).await.map_err(|error| error.to_string())?;
-        self.set_up_coin(symbol, configs.iter().find(|config| &config.symbol == symbol)).await
+        Ok(configs.into_iter().find(|config| &config.symbol == symbol))
     }
 
     /// Sets what differs from our terms in what was read of a coin.

@@ -73,6 +73,8 @@ impl AccountDesk {
             return Ok(None);
         }
         let is_first = !self.others.lock().unwrap_or_else(PoisonError::into_inner).is_past_compared;
+        // Our fills say which coins to ask about: without all of them the past is not known.
+        let is_all_booked = self.is_all_booked();
         if history || is_first {
             names.extend(self.names_of_the_past().await?);
         }
@@ -80,7 +82,7 @@ impl AccountDesk {
         // on a copy of this one.
         let lost = self.unknown_to_the_journal(&names).await?;
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.is_past_compared = true;
+        others.is_past_compared |= is_all_booked;
         let is_guarded = !self.is_dry();
         let strangers: BTreeSet<String> = names
             .iter()
@@ -174,9 +176,21 @@ impl AccountDesk {
     }
 
     /// Whether the exchange's past was compared with the journal by now; if not, this is the last moment to do it.
-    pub(super) async fn compare_past_once(&self) -> Result<(), String> {
+    /// The caller holds the coin.
+    pub(super) async fn compare_past_once(&self, symbol: &Symbol) -> Result<(), String> {
         if self.others.lock().unwrap_or_else(PoisonError::into_inner).is_past_compared {
             return Ok(());
+        }
+        if self.is_unbooked(symbol) {
+            self.book_fills(symbol).await;
+        }
+        if !self.is_all_booked() {
+            self.book_what_is_left(&[]).await;
+        }
+        if !self.is_all_booked() {
+            return Err(
+                "the account's fills are not all read yet, and with them what it traded before".to_owned()
+            );
         }
         let not_known =
             |error: String| format!("what the exchange knows of our orders cannot be read: {error}");

@@ -7,6 +7,7 @@ use rust_decimal::RoundingStrategy;
 use tokio::time::Instant;
 
 use super::AccountDesk;
+use super::close::MOST_PARTS;
 use super::flat::unclear;
 use super::journal::{Cause, Draft, Journaled, Learned, Unjournaled, in_time};
 use crate::domain::{
@@ -85,6 +86,8 @@ pub(super) struct SentClose {
     pub(super) id: ClientOrderId,
     /// What was executed of it, if told.
     pub(super) executed: Option<Quantity>,
+    /// Whether it was for a part of the position only: the exchange takes no larger one.
+    pub(super) is_part: bool,
 }
 
 /// What became of one try to place a stop.
@@ -310,7 +313,9 @@ impl AccountDesk {
         let mut last = reason.to_owned();
         let mut sent: Option<ClientOrderId> = None;
         let mut is_explained = false;
-        for attempt in 1..=EMERGENCY_TRIES + 1 {
+        let (mut attempt, mut tries) = (0, 0);
+        while tries <= EMERGENCY_TRIES {
+            (attempt, tries) = (attempt + 1, tries + 1);
             let position = match self.position_in_time(symbol).await {
                 Ok(Some(position)) if position.direction == direction => position,
                 Ok(seen) => {
@@ -333,12 +338,16 @@ impl AccountDesk {
                     continue;
                 }
             };
-            if attempt > EMERGENCY_TRIES {
+            if tries > EMERGENCY_TRIES {
                 break;
             }
             match self.send_close(cause, &position, OrderPurpose::Emergency, attempt).await {
                 Ok(order) => {
                     is_explained = order.executed.is_some_and(|executed| executed >= position.quantity);
+                    if order.is_part && attempt < MOST_PARTS {
+                        // What one order may not take the next ones do; a part is no try that failed.
+                        tries -= 1;
+                    }
                     sent = Some(order.id);
                 }
                 Err(error) => {
@@ -361,7 +370,8 @@ impl AccountDesk {
         looked.unwrap_or_else(|_elapsed| Some("its fills and stops could not be read in time".to_owned()))
     }
 
-    /// Sends one reduce-only market order over the whole position and says how it was named and what was executed.
+    /// Sends one reduce-only market order over the whole position, or as much of it as the exchange takes at once, and
+    /// says how it was named and what was executed.
     pub(super) async fn send_close(
         &self,
         cause: &Cause,
@@ -370,7 +380,8 @@ impl AccountDesk {
         attempt: u32,
     ) -> Result<SentClose, String> {
         let side = position.direction.closing_side();
-        let (symbol, quantity) = (&position.symbol, Some(position.quantity));
+        let size = self.closable_at_once(position);
+        let (symbol, quantity) = (&position.symbol, Some(size));
         let draft = Draft { cause, symbol, purpose, side, quantity, trigger: None, attempt };
         let order = match self.journal_in_time(&draft).await {
             Ok(order) => order,
@@ -381,7 +392,7 @@ impl AccountDesk {
         let request = MarketOrder {
             symbol: position.symbol.clone(),
             side,
-            quantity: position.quantity,
+            quantity: size,
             reduce_only: true,
             client_order_id: order.id.clone(),
         };
@@ -409,7 +420,7 @@ impl AccountDesk {
                     },
                 )
                 .await;
-                Ok(SentClose { id: order.id, executed })
+                Ok(SentClose { id: order.id, executed, is_part: size < position.quantity })
             }
             Outcome::Rejected(rejection) => {
                 let detail = rejection.to_string();
@@ -426,6 +437,14 @@ impl AccountDesk {
                 Err(reason)
             }
         }
+    }
+
+    /// As much of a position as the exchange takes in one market order. Without rules, or where they allow nothing of it,
+    /// the whole is tried: only the exchange knows.
+    fn closable_at_once(&self, position: &ExchangePosition) -> Quantity {
+        let rules = self.shared.rules_of_stop(&position.symbol);
+        let fitting = rules.map(|rules| rules.round_quantity_down(position.quantity));
+        fitting.filter(|fitting| !fitting.is_zero()).unwrap_or(position.quantity)
     }
 
     /// Tells the operator of something, and stores it.

@@ -56,10 +56,9 @@ impl AccountDesk {
     pub async fn look(&self) -> Result<Seen, ExchangeError> {
         let (held, stops) = tokio::try_join!(self.client.held(), self.client.open_algo_orders(None))?;
         self.room.saw(stops.len());
-        let mut positions = Vec::with_capacity(held.positions.len());
-        for position in held.positions {
-            positions.push(self.described(position, &stops).await);
-        }
+        // Side by side: a disk that hangs holds up the look by one patience, not by one for each coin.
+        let described = held.positions.into_iter().map(|position| self.described(position, &stops));
+        let positions = futures_util::future::join_all(described).await;
         Ok(Seen { positions, stops, unreadable: held.unreadable, as_of: self.shared.clock.now() })
     }
 
@@ -132,8 +131,12 @@ impl AccountDesk {
         let mut realised = Usdt::ZERO;
         let mut all = true;
         for fill in &fills {
+            // The next reading begins behind the last one that is booked: nothing goes in before what it follows.
+            if !self.book_fill(fill).await {
+                all = false;
+                break;
+            }
             realised = realised + fill.realised;
-            all &= self.book_fill(fill).await;
         }
         // A full page is not the last: the next reading goes on where it ends.
         self.set_unbooked(symbol, !all || fills.len() >= HISTORY_PAGE);
@@ -191,20 +194,13 @@ impl AccountDesk {
             realised: fill.realised,
             at: fill.at,
         };
-        let store = &self.shared.store;
-        // All three are handed over before any is waited for, the fill last: where it is, its money is.
-        let results = tokio::join!(
-            biased;
-            store.add_ledger(&commission),
-            store.add_ledger(&realised),
-            store.add_fill(&stored),
-        );
-        let mut booked = true;
-        for error in [results.0, results.1, results.2].into_iter().filter_map(Result::err) {
-            tracing::error!(account = %self.name(), %error, "a fill could not be booked");
-            booked = false;
+        match self.shared.store.book_fill(&stored, vec![commission, realised]).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(account = %self.name(), %error, "a fill could not be booked");
+                false
+            }
         }
-        booked
     }
 
     /// Stores the funding, transfers and other movements of the wallet that belong to no fill and are not stored yet.

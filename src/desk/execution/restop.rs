@@ -247,10 +247,11 @@ impl AccountDesk {
         left
     }
 
-    /// What an operator last said about the stop of the position that is open now, if it may still rest there.
+    /// Where an operator last wanted the stop of the position that is open now. The price may have passed it since: then
+    /// he wanted to be out by now.
     pub(super) async fn moved_trigger(&self, position: &ExchangePosition) -> Option<Price> {
         match self.word_on(position).await {
-            Ok(word) => word.filter(|trigger| loses(position, *trigger)),
+            Ok(word) => word,
             Err(error) => {
                 let symbol = &position.symbol;
                 tracing::error!(account = %self.name(), %symbol, %error, "the journal of a coin could not be read");

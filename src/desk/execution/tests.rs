@@ -1,5 +1,6 @@
 //! Books and recovery of one account, against an exchange that gives set answers and remembers what it was asked.
 
+mod leaving;
 mod standing;
 mod watching;
 
@@ -52,8 +53,11 @@ impl Fake {
 
     fn transport(&self) -> Transport {
         async fn answer(State(fake): State<Fake>, request: Request) -> Response {
-            let (path, query) =
+            let (path, mut query) =
                 (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+            // What changes something is signed in the body.
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            query.push_str(std::str::from_utf8(&body).unwrap());
             // A question for an order by its number may have an answer of its own.
             let by_number = query.contains("orderId=").then(|| format!("{path}?orderId"));
             let body = {

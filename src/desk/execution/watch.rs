@@ -146,7 +146,7 @@ impl AccountDesk {
     /// Whether an opening of ours made a position, as far as anybody can tell; the caller holds the coin.
     pub(super) async fn opened_by_us(&self, position: &ExchangePosition) -> bool {
         let symbol = &position.symbol;
-        if self.is_unresolved(symbol) {
+        if self.may_have_opened(symbol) {
             return true;
         }
         self.book_fills(symbol).await;

@@ -35,8 +35,11 @@ async fn an_order_of_ours_that_the_journal_does_not_know_halts_openings_until_it
 #[tokio::test]
 async fn nothing_is_opened_before_the_past_was_compared_with_the_journal() {
     let room = Room::new();
+    let why = room.desk.compare_past_once(&btc()).await.unwrap_err();
+    assert!(why.starts_with("the account's fills are not all read yet"), "{why}");
+    room.fake.set("/fapi/v1/userTrades", "[]");
     room.fake.set("/fapi/v1/openAlgoOrders", "<html>bad gateway</html>");
-    let why = room.desk.compare_past_once().await.unwrap_err();
+    let why = room.desk.compare_past_once(&btc()).await.unwrap_err();
     assert!(why.starts_with("what the exchange knows of our orders cannot be read"), "{why}");
     let lost = format!(
         r#"[{{"algoId":1,"clientAlgoId":"j2s{}{}","symbol":"BTCUSDT","side":"SELL","orderType":"STOP_MARKET",
@@ -45,10 +48,10 @@ async fn nothing_is_opened_before_the_past_was_compared_with_the_journal() {
         "0".repeat(24)
     );
     room.fake.set("/fapi/v1/openAlgoOrders", lost);
-    let why = room.desk.compare_past_once().await.unwrap_err();
+    let why = room.desk.compare_past_once(&btc()).await.unwrap_err();
     assert!(why.contains("the journal was lost"), "{why}");
     assert_eq!(room.desk.shared.halts.in_force(at(0)).len(), 1, "and stays halted");
-    assert_eq!(room.desk.compare_past_once().await, Ok(()), "the halt speaks from here on");
+    assert_eq!(room.desk.compare_past_once(&btc()).await, Ok(()), "the halt speaks from here on");
 }
 
 #[tokio::test]
