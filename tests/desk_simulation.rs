@@ -48,7 +48,7 @@ const CYCLE_SECONDS: u64 = 120;
 #[derive(Debug, Clone, Parser)]
 struct Options {
     /// How many seeds to run, each with a world of its own
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 40)]
     seeds: u64,
     /// Cycles of each seed
     #[arg(long, default_value_t = 50)]
