@@ -123,7 +123,11 @@ mod tests {
             seq: 1,
             at: chrono::DateTime::UNIX_EPOCH,
             cycle: None,
-            event: Event::CommandAccepted { id, detail: String::new() },
+            event: Event::CommandAccepted {
+                id,
+                detail: String::new(),
+                elsewhere: crate::domain::ToldElsewhere::Nothing,
+            },
         };
         let number = |envelope: Envelope| match envelope.event {
             Event::CommandAccepted { id, .. } => id,

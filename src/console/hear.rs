@@ -154,7 +154,9 @@ fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
         keep_the_newest(state);
     }
     match &envelope.event {
-        Event::CommandAccepted { id, detail } => return answer(state, *id, Severity::Info, detail.clone()),
+        Event::CommandAccepted { id, detail, .. } => {
+            return answer(state, *id, Severity::Info, detail.clone());
+        }
         Event::CommandRefused { id, reason } => return answer(state, *id, Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => tell(state, Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { .. } => {

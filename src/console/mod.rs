@@ -13,7 +13,6 @@
 
 mod asking;
 pub mod colour;
-mod doubled;
 mod driver;
 pub mod format;
 mod hear;

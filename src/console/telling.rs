@@ -4,19 +4,21 @@ use std::collections::VecDeque;
 
 use chrono::{FixedOffset, TimeDelta};
 
-use super::doubled::{beyond_its_event, is_of_a_halt};
 use super::format;
 use crate::domain::{
     Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity, Timestamp,
+    ToldElsewhere,
 };
 
 /// What is worth keeping of an event, times in a zone; most of a cycle's stream is not.
 pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
     match &envelope.event {
-        Event::CommandAccepted { detail, .. } => {
-            beyond_its_event(detail).map_or_else(Vec::new, |rest| one(Severity::Info, rest.to_owned()))
-        }
+        Event::CommandAccepted { detail, elsewhere, .. } => match elsewhere {
+            ToldElsewhere::Nothing => one(Severity::Info, detail.clone()),
+            ToldElsewhere::AllBut(rest) => one(Severity::Info, rest.clone()),
+            ToldElsewhere::All => Vec::new(),
+        },
         Event::CommandRefused { reason, .. } => one(Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => one(Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { trigger } => {
@@ -53,7 +55,7 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
             one(Severity::Info, "dry-run is on: orders are computed, none is sent".to_owned())
         }
         Event::DryRun { on: false } => one(Severity::Info, "dry-run is off".to_owned()),
-        Event::Alarm { text, .. } if is_of_a_halt(text) => Vec::new(),
+        Event::Alarm { text, .. } if Halt::is_alarm(text) => Vec::new(),
         Event::Alarm { severity, text } => one(*severity, text.clone()),
         Event::AlarmsAcknowledged { .. } => one(Severity::Info, "alarms acknowledged".to_owned()),
         Event::Halted { halt } => {

@@ -8,6 +8,7 @@ mod arming;
 pub mod bulletin;
 pub mod conversation;
 pub mod cycle;
+mod done;
 pub mod execution;
 pub mod floor;
 pub mod gathering;

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
+use super::done::Done;
 use super::execution::{AccountDesk, Cause, turned_around};
 use super::floor::Floor;
 use super::guardian::{Guardian, Nudge};
 use super::guards::close_whole;
 use crate::domain::{
-    AccountName, Command, CommandId, Direction, Event, OperatorCommand, Severity, Symbol, Timestamp, Trigger,
-    Untrusted,
+    AccountName, Command, CommandId, Direction, Event, OperatorCommand, Severity, Symbol, Timestamp,
+    ToldElsewhere, Trigger, Untrusted,
 };
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
@@ -140,7 +141,7 @@ impl Floor {
                 }
                 Command::AcknowledgeAlarms { up_to } => {
                     self.shared.bulletin.record(None, Event::AlarmsAcknowledged { up_to });
-                    self.accept(id, "alarms acknowledged".to_owned());
+                    self.accept(id, Done::told("alarms acknowledged".to_owned()));
                 }
                 Command::Halt { scope, level, until, reason } => {
                     let done = self.halt_by_hand(scope, level, until, reason).await;
@@ -148,7 +149,7 @@ impl Floor {
                 }
                 Command::Resume { scope } => {
                     let done = self.lift(&scope, "by an operator").await;
-                    self.answer(id, done.map(|()| format!("{scope} trades again")));
+                    self.answer(id, done.map(|()| Done::told(format!("{scope} trades again"))));
                 }
                 Command::MoveStop { account, symbol, direction, trigger } => {
                     let floor = Arc::clone(&self);
@@ -158,19 +159,19 @@ impl Floor {
                 }
                 Command::NoteToModel { text } => {
                     let done = self.note_to_model(&text).await;
-                    self.answer(id, done);
+                    self.answer(id, done.map(Done::told));
                 }
                 Command::Arm { account } => {
                     // The checks ask the exchange; the next command does not wait for them.
                     let (floor, disarmings) = (Arc::clone(&self), self.disarmings());
                     tokio::spawn(async move {
                         let done = floor.arm(&account, disarmings).await;
-                        floor.answer(id, done);
+                        floor.answer(id, done.map(Done::told));
                     });
                 }
                 Command::Disarm => {
                     let done = self.disarm().await;
-                    self.answer(id, done);
+                    self.answer(id, done.map(Done::told));
                 }
                 Command::ApplyPrompt { name, text } => {
                     let done = self.prompts.apply(&name, &text).map_err(|error| error.to_string());
@@ -197,7 +198,7 @@ impl Floor {
 
     /// Stored before it counts, so that no restart forgets it. It is not begun while a position waits for its stop,
     /// because then nobody could place one.
-    async fn switch_dry_run(&self, on: bool) -> Result<String, String> {
+    async fn switch_dry_run(&self, on: bool) -> Result<Done, String> {
         if on && let Some((account, symbol)) = self.naked_position() {
             return Err(format!(
                 "{account} {symbol} has no stop, and dry-run would send none; close it, or wait until one rests"
@@ -221,13 +222,14 @@ impl Floor {
         }
         self.set_dry_run(on);
         Ok(if on {
-            "dry-run is on: no order is sent"
+            Done::told("dry-run is on: no order is sent".to_owned())
         } else if self.keeps_orders_back() {
-            "dry-run is off; nothing is opened until an account is armed by its name"
+            const BUT: &str = "nothing is opened until an account is armed by its name";
+            let elsewhere = ToldElsewhere::AllBut(BUT.to_owned());
+            Done { text: format!("dry-run is off; {BUT}"), elsewhere }
         } else {
-            "dry-run is off: orders are sent"
-        }
-        .to_owned())
+            Done::told("dry-run is off: orders are sent".to_owned())
+        })
     }
 
     /// What is on its way, or may have been executed, could stand without a stop under a dry run.
@@ -260,7 +262,7 @@ impl Floor {
             return self.refuse(id, "a cycle is running; wait until it has finished".to_owned());
         }
         match cycles.try_send(Trigger::Manual) {
-            Ok(()) => self.accept(id, "a cycle starts now".to_owned()),
+            Ok(()) => self.accept(id, Done::told("a cycle starts now".to_owned())),
             Err(_) => self.refuse(id, "a cycle is about to start already".to_owned()),
         }
     }
@@ -344,15 +346,16 @@ impl Floor {
         Ok(if note.is_some() { "the next cycle reads the note" } else { "no note waits" }.to_owned())
     }
 
-    fn answer(&self, id: CommandId, done: Result<String, String>) {
+    fn answer(&self, id: CommandId, done: Result<impl Into<Done>, String>) {
         match done {
-            Ok(detail) => self.accept(id, detail),
+            Ok(done) => self.accept(id, done),
             Err(reason) => self.refuse(id, reason),
         }
     }
 
-    fn accept(&self, id: CommandId, detail: String) {
-        self.shared.bulletin.record(None, Event::CommandAccepted { id, detail });
+    fn accept(&self, id: CommandId, done: impl Into<Done>) {
+        let Done { text: detail, elsewhere } = done.into();
+        self.shared.bulletin.record(None, Event::CommandAccepted { id, detail, elsewhere });
     }
 
     fn refuse(&self, id: CommandId, reason: String) {

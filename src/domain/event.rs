@@ -86,6 +86,19 @@ impl OrderState {
     }
 }
 
+/// How much of an answer the events of its action tell: a log has one line for one action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToldElsewhere {
+    /// Nothing: the answer is all there is.
+    #[default]
+    Nothing,
+    /// All of it.
+    All,
+    /// All but these words.
+    AllBut(String),
+}
+
 /// Everything a desk tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -211,6 +224,9 @@ pub enum Event {
         id: CommandId,
         /// What will happen.
         detail: String,
+        /// How much of that other events tell.
+        #[serde(default)]
+        elsewhere: ToldElsewhere,
     },
     /// A command was not taken, or came to nothing.
     CommandRefused {

@@ -120,6 +120,21 @@ impl Halt {
             reason => format!(": {reason}"),
         }
     }
+
+    /// The words of the alarm that a guard's halt is told with.
+    pub fn alarm(&self) -> String {
+        format!("{}{}{}", self.scope, halted_as(self.level), self.because())
+    }
+
+    /// Whether an alarm tells of a halt: the halt has an event of its own.
+    pub fn is_alarm(text: &str) -> bool {
+        let levels = [HaltLevel::NoEntries, HaltLevel::Frozen, HaltLevel::Flattened];
+        levels.into_iter().any(|level| text.contains(&halted_as(level)))
+    }
+}
+
+fn halted_as(level: HaltLevel) -> String {
+    format!(" is halted ({})", level.as_str())
 }
 
 /// What is left of a flattening: the positions that were still seen at the exchange.

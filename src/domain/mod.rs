@@ -32,7 +32,7 @@ pub use cycle::{
     Usage,
 };
 pub use decision::{Confidence, DecisionRow, DecisionWord, MarketBias, Outcome, OutcomeKind, Proposal, Rule};
-pub use event::{Envelope, Event, OrderState, Phase, Severity};
+pub use event::{Envelope, Event, OrderState, Phase, Severity, ToldElsewhere};
 pub use halt::{BudgetReading, Flattening, GuardReading, Halt, HaltLevel, HaltOrigin, HaltScope};
 pub use ids::{ClientOrderId, CycleId};
 pub use money::{InvalidAmount, Notional, Price, Quantity, Usdt};

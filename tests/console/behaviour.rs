@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jarvis::console::state::{Overlay, Panel, Question};
 use jarvis::console::update::{Effect, Msg};
-use jarvis::domain::{Command, Direction, Event, OperatorCommand, Phase, Severity, Trigger};
+use jarvis::domain::{Command, Direction, Event, OperatorCommand, Phase, Severity, ToldElsewhere, Trigger};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::fixture::{
@@ -27,7 +27,11 @@ fn f_asks_for_a_cycle_and_shows_the_answer() {
     let mut desk = Desk::new(empty());
     let effects = desk.press(KeyCode::Char('f'));
     assert_eq!(commands(&effects), [&Command::RunCycle]);
-    desk.tell(Event::CommandAccepted { id: 1, detail: "the cycle starts".into() });
+    desk.tell(Event::CommandAccepted {
+        id: 1,
+        detail: "the cycle starts".into(),
+        elsewhere: ToldElsewhere::Nothing,
+    });
     assert_eq!(status(&desk), "the cycle starts");
     assert!(desk.state.asked.is_empty());
 }

@@ -9,7 +9,8 @@ use jarvis::domain::{
     AccountName, AccountState, BriefSummary, ClientOrderId, Confidence, CycleId, CycleReport, DecisionRow,
     DecisionWord, DeskFacts, Direction, Envelope, Event, Feed, MarketBias, Mode, ModelSummary, Outcome,
     OutcomeKind, Phase, Position, Price, Profile, Proposal, ProtectiveStop, Rule, Severity, Snapshot,
-    SourceStatus, Symbol, Timestamp, TimingsMs, ToolCallRecord, Trigger, Untrusted, Usage, Usdt,
+    SourceStatus, Symbol, Timestamp, TimingsMs, ToldElsewhere, ToolCallRecord, Trigger, Untrusted, Usage,
+    Usdt,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -432,7 +433,11 @@ pub fn finished() -> Desk {
     });
     desk.tell(Event::NextCycle { at: Some(time("2026-03-02T13:05:00Z")) });
     desk.state.asked.push((41, jarvis::domain::Command::SetDryRun(true)));
-    desk.tell(Event::CommandAccepted { id: 41, detail: "dry-run is on from the next cycle".into() });
+    desk.tell(Event::CommandAccepted {
+        id: 41,
+        detail: "dry-run is on from the next cycle".into(),
+        elsewhere: ToldElsewhere::Nothing,
+    });
     desk
 }
 

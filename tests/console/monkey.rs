@@ -8,7 +8,7 @@ use std::task::Poll;
 use futures_util::stream;
 use jarvis::console::input::{Decoder, Heard};
 use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
-use jarvis::domain::{Envelope, Event, Feed, Mode, Request, Severity};
+use jarvis::domain::{Envelope, Event, Feed, Mode, Request, Severity, ToldElsewhere};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use ratatui::Terminal;
@@ -166,7 +166,11 @@ async fn desk(mut asked: mpsc::Receiver<Request>, feeds: mpsc::Sender<Feed>, liv
                 let event = match commands % 4 {
                     0 => alarm(Severity::Critical, "mirat DOGE has no stop at the exchange"),
                     1 => Event::CommandRefused { id: command.id, reason: "no".into() },
-                    _ => Event::CommandAccepted { id: command.id, detail: "yes".into() },
+                    _ => Event::CommandAccepted {
+                        id: command.id,
+                        detail: "yes".into(),
+                        elsewhere: ToldElsewhere::Nothing,
+                    },
                 };
                 Feed::Event(Envelope { seq, at, cycle: None, event })
             }

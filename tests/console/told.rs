@@ -2,7 +2,7 @@
 
 use jarvis::domain::{
     ClientOrderId, Event, Halt, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState, Outcome,
-    OutcomeKind, Severity, Side, Trigger,
+    OutcomeKind, Severity, Side, ToldElsewhere, Trigger,
 };
 
 use crate::fixture::{
@@ -127,7 +127,9 @@ fn an_account_nobody_armed_is_told_from_a_dry_run() {
 fn one_action_has_one_line() {
     let mut desk = live(Desk::new(guarded()));
     walk(&mut desk, "7");
-    let accepted = |detail: &str| Event::CommandAccepted { id: 77, detail: detail.into() };
+    let answered =
+        |detail: &str, elsewhere| Event::CommandAccepted { id: 77, detail: detail.into(), elsewhere };
+    let accepted = |detail: &str| answered(detail, ToldElsewhere::All);
     let halt = |scope, origin| Halt {
         scope,
         level: HaltLevel::NoEntries,
@@ -138,7 +140,13 @@ fn one_action_has_one_line() {
     };
     let sol = HaltScope::Coin(symbol("SOL"));
     let guard = HaltOrigin::Guard(jarvis::domain::Rule::DailyLoss);
-    let actions: [(&[Event], &[&str]); 6] = [
+    let but = "nothing is opened until an account is armed by its name";
+    let actions: [(&[Event], &[&str]); 8] = [
+        (&[answered("mirat BTC is closed", ToldElsewhere::Nothing)], &["mirat BTC is closed"]),
+        (
+            &[answered(&format!("dry-run is off; {but}"), ToldElsewhere::AllBut(but.into()))],
+            &["12:04:59 · nothing is opened until"],
+        ),
         (&[Event::AlarmsAcknowledged { up_to: 1 }, accepted("alarms acknowledged")], &["acknowledged"]),
         (
             &[accepted("a cycle starts now"), Event::CycleStarted { trigger: Trigger::Manual }],

@@ -7,7 +7,7 @@ use jarvis::console::update::{Effect, Msg};
 use jarvis::console::{Habits, Keymap};
 use jarvis::domain::{
     Command, Direction, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose,
-    OrderState, Query, Severity, Side,
+    OrderState, Query, Severity, Side, ToldElsewhere,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -236,7 +236,11 @@ fn a_prompt_is_edited_checked_compared_and_used() {
     let text = "Hello 1qYou are very careful.\nCosts come first.\n{{ brief }}\n".to_owned();
     assert_eq!(sent, [Command::ApplyPrompt { name: "system.en.jinja".into(), text }]);
     let id = desk.state.asked[0].0;
-    let event = Event::CommandAccepted { id, detail: "in use from the next cycle on".into() };
+    let event = Event::CommandAccepted {
+        id,
+        detail: "in use from the next cycle on".into(),
+        elsewhere: ToldElsewhere::Nothing,
+    };
     let answered = Envelope { seq: busy().seq + 1, at: busy().at, cycle: None, event };
     let effects = desk.apply(Msg::Feed(Box::new(Feed::Event(answered))));
     assert!(desk.state.prompt.draft.is_none());

@@ -78,7 +78,7 @@ async fn answer(desk: &Desk, id: u64, command: Command) -> Result<String, String
     desk.command(id, command).await;
     loop {
         match &events.recv().await.unwrap().event {
-            Event::CommandAccepted { id: of, detail } if *of == id => return Ok(detail.clone()),
+            Event::CommandAccepted { id: of, detail, .. } if *of == id => return Ok(detail.clone()),
             Event::CommandRefused { id: of, reason } if *of == id => return Err(reason.clone()),
             _ => {}
         }

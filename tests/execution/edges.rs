@@ -6,7 +6,8 @@ use crate::common::{Bench, Desk, Setup, epoch, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
-    AccountName, ClientOrderId, Clock, Command, Direction, HaltLevel, HaltScope, OutcomeKind, Price, Side,
+    AccountName, ClientOrderId, Clock, Command, Direction, Event, HaltLevel, HaltScope, OutcomeKind, Price,
+    Side, ToldElsewhere,
 };
 use jarvis::exchange::{StopOrder, StopSize};
 use jarvis::store::{LedgerKind, LedgerRow};
@@ -234,6 +235,49 @@ fn a_fill_that_could_not_be_booked_is_booked_before_those_that_follow_it() {
         bench.allow_writes("fills");
         desk.wait(120).await;
         assert_eq!(wrong(bench, &desk).await, Vec::<String>::new());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn an_answer_says_how_much_of_it_events_tell() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        let (_, mut events) = desk.floor.bulletin().subscribe();
+        let account = HaltScope::Account(bench.names[0].clone());
+        for (id, command) in [
+            Command::SetDryRun(true),
+            Command::SetDryRun(false),
+            halt(account.clone(), HaltLevel::Frozen),
+            halt(account.clone(), HaltLevel::NoEntries),
+            Command::Resume { scope: account },
+            Command::NoteToModel { text: "calm".to_owned() },
+            Command::AcknowledgeAlarms { up_to: 1 },
+            Command::ClosePosition {
+                account: bench.names[0].clone(),
+                symbol: symbol("BTCUSDT"),
+                direction: Direction::Long,
+            },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            desk.command(id as u64, command).await;
+        }
+        desk.wait(20).await;
+        let mut told = Vec::new();
+        while let Ok(envelope) = events.try_recv() {
+            if let Event::CommandAccepted { id, elsewhere, .. } = &envelope.event {
+                told.push((*id, elsewhere.clone()));
+            }
+        }
+        // What became of the close is in the answer alone.
+        let expected: Vec<_> = (0..8)
+            .map(|id| (id, if id == 7 { ToldElsewhere::Nothing } else { ToldElsewhere::All }))
+            .collect();
+        assert_eq!(told, expected);
         desk.end().await;
     });
 }

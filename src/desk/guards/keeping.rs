@@ -353,7 +353,7 @@ impl Floor {
 
     /// Begins a halt, unless a stricter one is in force, and says so.
     pub(in crate::desk) async fn begin_halt(&self, halt: Halt) {
-        let text = format!("{} is halted ({}){}", halt.scope, halt.level.as_str(), halt.because());
+        let text = halt.alarm();
         if self.shared.impose(halt).await {
             self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Critical, text });
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::mailbox::{self, HaltRequest, Letter, Request};
 use super::{Standing, told};
+use crate::desk::done::Done;
 use crate::desk::execution::Shared;
 use crate::desk::floor::Floor;
 use crate::domain::{
@@ -213,18 +214,23 @@ impl Floor {
         level: HaltLevel,
         until: Option<Timestamp>,
         reason: String,
-    ) -> Result<String, String> {
+    ) -> Result<Done, String> {
         let (halt, imposed) = self.begin_by_hand(scope, level, until, reason).await?;
-        let mut text = told(&halt);
+        let mut done = Done::told(told(&halt));
         if let Some(counts) = self.shared.halts.in_force_of(&halt.scope, self.shared.clock.now())
             && counts != halt
         {
-            text = format!("{text}; until an operator resumes it, this counts beside it: {}", told(&counts));
+            let text = format!(
+                "{}; until an operator resumes it, this counts beside it: {}",
+                done.text,
+                told(&counts)
+            );
+            done = text.into();
         }
         if !imposed.is_stored {
-            text.push_str("; it could not be stored and does not outlive this run");
+            done = format!("{}; it could not be stored and does not outlive this run", done.text).into();
         }
-        Ok(text)
+        Ok(done)
     }
 
     async fn begin_by_hand(
