@@ -2,6 +2,8 @@
 //!
 //! Each figure is a function of the path up to its instant and of seeded waves, so that history stays what it was.
 
+use std::sync::{Mutex, PoisonError};
+
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
@@ -60,7 +62,8 @@ impl Market {
             return heard.told.funding_rate;
         }
         let Some((listing, coin)) = self.coin(symbol) else { return Decimal::ZERO };
-        self.rate_of(listing, coin, self.next_funding_ms(symbol, at_ms))
+        let due = self.next_funding_ms(symbol, at_ms);
+        coin.rate.at(due, || self.rate_of(listing, coin, due))
     }
 
     /// The first funding strictly after an instant, UTC milliseconds.
@@ -166,6 +169,28 @@ impl Market {
         let seed = self.seed ^ hash_text(purpose) ^ hash_text(symbol.as_str());
         let waves = 0.06 * wave_at(seed, at_ms, 4 * HOUR_MS) + 0.18 * wave_at(seed ^ 1, at_ms, 4 * DAY_MS);
         libm::exp(usual + lean * day + waves)
+    }
+}
+
+/// The rate of the settlement that was asked for last: each price that is told bears it, once a second, and it stays the same
+/// for hours.
+#[derive(Debug, Default)]
+pub(super) struct LastRate(Mutex<Option<(i64, Decimal)>>);
+
+impl LastRate {
+    fn at(&self, due_ms: i64, rate: impl FnOnce() -> Decimal) -> Decimal {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((due, rate)) if due == due_ms => rate,
+            _ => last.insert((due_ms, rate())).1,
+        }
+    }
+}
+
+/// A copy may live through other jumps.
+impl Clone for LastRate {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 

@@ -169,6 +169,7 @@ struct Coin {
     shocks: Shocks,
     /// Closed bars exactly as recorded, by interval.
     files: Vec<(Interval, Vec<Bar>)>,
+    rate: context::LastRate,
 }
 
 /// The prices of a world.

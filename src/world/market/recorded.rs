@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::assets::{ASSETS, find};
 use super::calendar_time::{HOUR_MS, is_futures_session, is_new_york_session, sane};
-use super::context::Behaviour;
+use super::context::{Behaviour, LastRate};
 use super::path::{Cell, Path, Seeds};
 use super::rng::Stream;
 use super::shocks::Shocks;
@@ -207,7 +207,7 @@ fn coin(
     let tick = listing.tick.to_f64().unwrap_or(1.0);
     let level = path.ticks_at(from_ms).or_else(|| path.cells().last().map(|cell| cell.close)).unwrap_or(1);
     let behaviour = Behaviour::recorded(listing.symbol.as_str(), tick, f64::from(level) * tick);
-    Ok(Coin { behaviour, path, shocks: Shocks::default(), files })
+    Ok(Coin { behaviour, path, shocks: Shocks::default(), files, rate: LastRate::default() })
 }
 
 fn cell(bar: &Bar, tick: Decimal) -> Option<Cell> {

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::calendar_time::DAY_MS;
+use super::context::LastRate;
 use super::{Market, MarketError};
 use crate::domain::Symbol;
 
@@ -67,6 +68,7 @@ impl Market {
             .ok_or_else(|| MarketError::UnknownSymbol(symbol.clone()))?;
         let tick = self.listings[number].tick;
         let coin = &mut self.coins[number];
+        coin.rate = LastRate::default();
         let bad_price = || MarketError::BadPrice { symbol: symbol.clone(), price, tick };
         let wanted = price.checked_div(tick).and_then(|ticks| ticks.to_f64()).ok_or_else(bad_price)?;
         let base = coin

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::assets::ASSETS;
 use super::calendar_time::{DAY_MS, weekday};
-use super::context::Behaviour;
+use super::context::{Behaviour, LastRate};
 use super::path::{Cell, Path, Seeds};
 use super::process::{Generator, LogCell};
 use super::rng::Stream;
@@ -44,7 +44,8 @@ impl Market {
         for asset in &ASSETS {
             if let Some((path, scale)) = paths.next() {
                 let behaviour = Behaviour::synthetic(asset, scale.reference);
-                coins.push(Coin { behaviour, path, shocks: Shocks::default(), files: Vec::new() });
+                let (shocks, rate) = (Shocks::default(), LastRate::default());
+                coins.push(Coin { behaviour, path, shocks, files: Vec::new(), rate });
             }
         }
         let (dow, dow_scale) = paths
