@@ -1,5 +1,7 @@
 //! What a model may write, and what becomes of it.
 
+mod lists;
+
 use proptest::prelude::*;
 
 use super::*;

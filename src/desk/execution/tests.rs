@@ -1,17 +1,18 @@
 //! Books and recovery of one account, against an exchange that gives set answers and remembers what it was asked.
 
+mod closing;
+mod fake;
 mod leaving;
+mod opening;
+mod protecting;
+mod resolving;
 mod standing;
 mod watching;
 
-use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
 use chrono::TimeDelta;
+use fake::Fake;
 
 use super::*;
 use crate::desk::guardian::Guardian;
@@ -20,7 +21,6 @@ use crate::domain::{
     Timestamp, Usdt,
 };
 use crate::exchange::Credentials;
-use crate::net::Transport;
 use crate::store::{LedgerKind, OrderIntent, OrderUpdate, Origin};
 
 fn at(seconds: i64) -> Timestamp {
@@ -29,53 +29,6 @@ fn at(seconds: i64) -> Timestamp {
 
 fn btc() -> Symbol {
     Symbol::new("BTCUSDT").unwrap()
-}
-
-/// Answers by path; what has none is not known there.
-#[derive(Clone, Default)]
-struct Fake {
-    answers: Arc<StdMutex<BTreeMap<&'static str, String>>>,
-    asked: Arc<StdMutex<Vec<(String, String)>>>,
-}
-
-impl Fake {
-    fn set(&self, path: &'static str, body: impl Into<String>) {
-        self.answers.lock().unwrap().insert(path, body.into());
-    }
-
-    /// The `startTime` of every question for income, in order.
-    fn income_asked_since(&self) -> Vec<Option<i64>> {
-        let since =
-            |query: &str| query.split('&').find_map(|part| part.strip_prefix("startTime=")?.parse().ok());
-        let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|(path, _)| path == "/fapi/v1/income").map(|(_, query)| since(query)).collect()
-    }
-
-    fn transport(&self) -> Transport {
-        async fn answer(State(fake): State<Fake>, request: Request) -> Response {
-            let (path, mut query) =
-                (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
-            // What changes something is signed in the body.
-            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-            query.push_str(std::str::from_utf8(&body).unwrap());
-            // A question for an order by its number may have an answer of its own.
-            let by_number = query.contains("orderId=").then(|| format!("{path}?orderId"));
-            let body = {
-                let answers = fake.answers.lock().unwrap();
-                let by_number = by_number.and_then(|path| answers.get(path.as_str()).cloned());
-                by_number.or_else(|| answers.get(path.as_str()).cloned())
-            };
-            fake.asked.lock().unwrap().push((path, query));
-            match body {
-                Some(body) => Response::new(Body::from(body)),
-                None => Response::builder()
-                    .status(400)
-                    .body(Body::from(r#"{"code":-2013,"msg":"Order does not exist."}"#))
-                    .unwrap(),
-            }
-        }
-        Transport::in_process(Router::new().fallback(answer).with_state(self.clone()))
-    }
 }
 
 /// One account with its clocks, its exchange and its store.

@@ -277,6 +277,15 @@ mod tests {
     }
 
     #[test]
+    fn what_two_accounts_lost_since_their_last_readings_is_lost_by_both_together() {
+        let readings = [(0, "a", dec!(1000)), (0, "b", dec!(1000))];
+        let (a, b) = (name("a"), name("b"));
+        let now = [(&a, dec!(900)), (&b, dec!(900))].into_iter();
+        let standing = track(&readings, &[], 0, 0).standing(now);
+        assert_eq!(standing, Standing { day: dec!(-0.1), drawdown: dec!(0.1) });
+    }
+
+    #[test]
     fn an_answer_without_money_between_two_readings_changes_nothing() {
         let readings = [(0, "a", dec!(1000)), (1, "a", dec!(0)), (2, "a", dec!(-5)), (3, "a", dec!(950))];
         let standing = track(&readings, &[], 0, 0).standing([(&name("a"), dec!(0))].into_iter());

@@ -8,9 +8,11 @@ use rust_decimal_macros::dec;
 use super::past::Resumed;
 use super::scene::{name, symbol};
 use super::*;
-use crate::domain::{AccountState, Side, SourceStatus, Untrusted, Usdt};
+use crate::domain::{
+    AccountState, ClientOrderId, OrderPurpose, OrderState, Side, SourceStatus, Untrusted, Usdt,
+};
 use crate::market::{Brief, CalendarEntry, CoinBrief};
-use crate::store::{Fill, Store};
+use crate::store::{Fill, OrderIntent, OrderUpdate, Origin, Store};
 
 fn now() -> Timestamp {
     "2026-03-02T08:00:00Z".parse().unwrap()
@@ -204,4 +206,60 @@ async fn the_past_is_what_was_traded_in_a_day_closed_in_a_month_and_held_in_a_qu
     let standing = resumed.account(&mirat).unwrap().track.standing(std::iter::empty());
     assert_eq!((standing.day, standing.drawdown), (dec!(0), dec!(0.05)), "counted from where it was resumed");
     assert_eq!(resumed.desk, past.desk, "the desk's own count goes on");
+}
+
+#[tokio::test]
+async fn the_desks_day_is_counted_over_the_readings_of_all_accounts_in_the_order_they_were_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("here");
+    let names = [name("mirat"), name("mevlut")];
+    let ago = |hours: i64| now() - TimeDelta::hours(hours);
+    for (account, readings) in names.iter().zip([[(9, 1000), (1, 900)], [(9, 1000), (1, 1000)]]) {
+        for (hours, equity) in readings {
+            let equity = Usdt::of(Decimal::from(equity));
+            store.put_equity(account, ago(hours), equity, equity).await.unwrap();
+        }
+    }
+    let past = Past::read(&store, &names, &BTreeMap::new(), now()).await.unwrap();
+    let standing = past.desk.standing(std::iter::empty());
+    assert_eq!((standing.day, standing.drawdown), (dec!(-0.05), dec!(0.05)), "100 of 2000 since midnight");
+}
+
+#[tokio::test]
+async fn what_was_opened_and_what_an_operator_closed_is_remembered_as_it_stands_in_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("here");
+    let (mirat, market_time, sent_at) =
+        (name("mirat"), now() - TimeDelta::hours(1), now() + TimeDelta::hours(5));
+    let order = |id: &str, purpose: OrderPurpose, coin: &str| OrderIntent {
+        client_order_id: ClientOrderId::new(id).unwrap(),
+        account: mirat.clone(),
+        symbol: symbol(coin),
+        purpose,
+        side: Side::Sell,
+        quantity: None,
+        trigger: None,
+        origin: Origin::Operator { command: "by hand".to_owned() },
+        attempt: 1,
+        market_time,
+        sent_at,
+    };
+    for (intent, state) in [
+        (order("1", OrderPurpose::Open, "BTCUSDT"), OrderState::Filled),
+        (order("2", OrderPurpose::Close, "BTCUSDT"), OrderState::Filled),
+        (order("3", OrderPurpose::Close, "ETHUSDT"), OrderState::Rejected),
+    ] {
+        store.record_intent(&intent).await.unwrap();
+        store.update_order(&intent.client_order_id, state, OrderUpdate::at(market_time)).await.unwrap();
+    }
+    let mut past = Past::read(&store, std::slice::from_ref(&mirat), &BTreeMap::new(), now()).await.unwrap();
+    let by_hand = BTreeMap::from([(symbol("BTCUSDT"), (market_time, sent_at))]);
+    assert_eq!(past.openings, [Direction::Short]);
+    assert_eq!(past.account(&mirat).unwrap().closed_by_hand, by_hand);
+    // Only what the journal still says counts when it is read again.
+    let elsewhere = store.at("elsewhere");
+    past.read_trades(&elsewhere, now()).await.unwrap();
+    assert_eq!(past.openings, []);
+    assert_eq!(past.account(&mirat).unwrap().closed_by_hand, BTreeMap::new());
+    assert_eq!(past.account(&mirat).unwrap().closed, BTreeMap::new());
 }

@@ -258,6 +258,35 @@ fn nothing_but_a_halt_the_minimum_hold_and_a_spent_budget_ever_refuses_a_close()
 }
 
 #[test]
+fn an_account_that_traded_far_too_much_may_still_close() {
+    let traded = |mut scene: Scene| {
+        scene.own().traded = dec!(1000000);
+        scene.refused_by()
+    };
+    assert_eq!(traded(Scene::long()), Some(Rule::Turnover));
+    let mut close = Scene::close();
+    close.position.as_mut().unwrap().opened_at = None;
+    assert_eq!(traded(close), None);
+}
+
+#[test]
+fn only_a_model_that_is_paid_for_has_a_budget() {
+    for (provider, is_paid) in [(Provider::Builtin, false), (Provider::Anthropic, true)] {
+        let mut settings = Settings::default();
+        settings.model.provider = provider;
+        let limits = Guards::of(&settings).limits();
+        assert_eq!(limits.iter().any(|(rule, _)| *rule == Rule::ModelBudget), is_paid, "{limits:?}");
+    }
+}
+
+#[test]
+fn the_middle_coin_is_found_in_whatever_order_the_coins_stand() {
+    for changes in [[40.0, -2.0, -1.5], [-2.0, 40.0, -1.5], [-2.0, -1.5, 40.0]] {
+        assert_eq!(Trend::of(changes.iter().map(|day| [Some(*day), None])), Trend::Falling, "{changes:?}");
+    }
+}
+
+#[test]
 fn what_is_certain_before_the_model_is_asked_bars_the_opening_and_the_rest_does_not() {
     let certain = [
         Rule::Halted,

@@ -354,6 +354,32 @@ mod tests {
     }
 
     #[test]
+    fn what_the_store_remembered_needs_no_storing() {
+        let halts = Halts::new(vec![halt(HaltScope::Desk, HaltLevel::Frozen, None)], None);
+        assert_eq!(halts.unstored(), []);
+        let number = halts.put(halt(HaltScope::Desk, HaltLevel::NoEntries, None));
+        assert_eq!(halts.unstored().len(), 1);
+        assert!(halts.is_standing(number) && !halts.is_standing(number + 1));
+    }
+
+    #[test]
+    fn of_halts_of_several_hands_the_strictest_stands_and_of_equals_the_one_that_lasts_longest() {
+        use HaltLevel::{Frozen, NoEntries};
+        for (operators, desks) in [
+            ((Frozen, None), (NoEntries, None)),
+            ((NoEntries, None), (NoEntries, Some(at(9)))),
+            ((NoEntries, Some(at(9))), (NoEntries, Some(at(5)))),
+        ] {
+            let by = |origin, (level, until)| Halt { origin, ..halt(HaltScope::Desk, level, until) };
+            let strictest = by(HaltOrigin::Operator, operators);
+            let weaker = by(HaltOrigin::Desk, desks);
+            for both in [vec![strictest.clone(), weaker.clone()], vec![weaker, strictest.clone()]] {
+                assert_eq!(Halts::new(both, None).standing(&HaltScope::Desk), Some(strictest.clone()));
+            }
+        }
+    }
+
+    #[test]
     fn a_request_waits_for_its_halt_until_it_is_stored_or_gone() {
         let halts = Halts::default();
         let (one, other) = (Path::new("1.json"), Path::new("2.json"));

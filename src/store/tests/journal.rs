@@ -1,6 +1,6 @@
 //! Orders: written before they are sent, told apart for ever.
 
-use crate::domain::{CycleId, OrderPurpose, OrderState};
+use crate::domain::{CycleId, OrderPurpose, OrderState, Side, Usdt};
 use crate::store::testing::*;
 use crate::store::*;
 use OrderState::{Accepted, Cancelled, Filled, NotPlaced, Rejected, Sent, Unknown};
@@ -140,4 +140,129 @@ async fn a_position_was_opened_when_its_last_filled_opening_was_filled() {
     // The same news again, by the other channel, does not make the position younger.
     fixture.store.update_order(&order_id("j1"), Filled, OrderUpdate::at(at(40))).await.unwrap();
     assert_eq!(opened_at().await, Some(at(10)));
+}
+
+#[tokio::test]
+async fn a_position_is_ours_where_our_last_opening_of_its_side_may_have_made_it() {
+    let sell = |id: u64, order: &str, second: i64| Fill { side: Side::Sell, ..bought(id, order, second) };
+    // The opening's number is 1, and it is sent at 10.
+    for (state, fills, is_ours) in [
+        (Sent, vec![], true),
+        (Unknown, vec![], true),
+        (Accepted, vec![], true),
+        (Accepted, vec![bought(1, "9", 20)], true),
+        (Rejected, vec![], false),
+        (NotPlaced, vec![bought(1, "9", 20)], false),
+        (Cancelled, vec![], false),
+        (Filled, vec![], true),
+        (Filled, vec![bought(1, "9", 5)], true),
+        (Filled, vec![bought(1, "1", 10)], true),
+        (Filled, vec![bought(1, "1", 20)], true),
+        (Filled, vec![bought(1, "9", 20)], false),
+        (Filled, vec![bought(1, "9", 10)], false),
+        (Filled, vec![bought(1, "8", 5), bought(2, "9", 20)], false),
+        (Filled, vec![bought(1, "1", 20), sell(2, "2", 30)], false),
+        (Filled, vec![bought(1, "1", 20), sell(2, "2", 30), bought(3, "9", 40)], false),
+        (Filled, vec![bought(1, "1", 20), bought(2, "9", 40)], true),
+    ] {
+        let fixture = Fixture::new();
+        let opening = OrderIntent { side: Side::Buy, market_time: at(10), ..intent("j1", by_operator()) };
+        fixture.store.record_intent(&opening).await.unwrap();
+        let news = OrderUpdate { exchange_id: Some("1".into()), ..OrderUpdate::at(at(20)) };
+        fixture.store.update_order(&order_id("j1"), state, news).await.unwrap();
+        for fill in &fills {
+            fixture.store.add_fill(fill).await.unwrap();
+        }
+        let said = async |name: &str, side| {
+            fixture.store.is_opened_by_us(&account(name), &symbol("BTCUSDT"), side).await.unwrap()
+        };
+        assert_eq!(said("a", Side::Buy).await, is_ours, "{state:?} {fills:?}");
+        assert!(!said("a", Side::Sell).await && !said("b", Side::Buy).await, "{state:?} {fills:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_close_or_a_stop_makes_no_position_ours() {
+    for purpose in [OrderPurpose::Close, OrderPurpose::Stop, OrderPurpose::Emergency] {
+        let fixture = Fixture::new();
+        let order = OrderIntent { purpose, side: Side::Buy, ..intent("j1", by_operator()) };
+        fixture.store.record_intent(&order).await.unwrap();
+        let (name, coin) = (account("a"), symbol("BTCUSDT"));
+        assert!(!fixture.store.is_opened_by_us(&name, &coin, Side::Buy).await.unwrap(), "{purpose:?}");
+    }
+}
+
+#[tokio::test]
+async fn orders_are_found_by_account_coin_and_instant_and_by_having_been_accepted() {
+    let fixture = Fixture::new();
+    for (id, name, coin, second, state) in [
+        ("j1", "a", "BTCUSDT", 10, Accepted),
+        ("j2", "a", "BTCUSDT", 20, Filled),
+        ("j3", "a", "BTCUSDT", 30, Accepted),
+        ("j4", "b", "BTCUSDT", 30, Accepted),
+        ("j5", "a", "ETHUSDT", 30, Unknown),
+    ] {
+        let order = OrderIntent {
+            account: account(name),
+            symbol: symbol(coin),
+            market_time: at(second),
+            ..intent(id, by_operator())
+        };
+        fixture.store.record_intent(&order).await.unwrap();
+        fixture.store.update_order(&order_id(id), state, OrderUpdate::at(at(second))).await.unwrap();
+    }
+    let names = |orders: Vec<StoredOrder>| -> Vec<String> {
+        orders.into_iter().map(|order| order.intent.client_order_id.to_string()).collect()
+    };
+    let since = fixture.store.orders_since(&account("a"), &symbol("BTCUSDT"), at(20)).await.unwrap();
+    assert_eq!(names(since), ["j3", "j2"]);
+    assert_eq!(names(fixture.store.accepted_orders(&account("a")).await.unwrap()), ["j1", "j3"]);
+}
+
+#[tokio::test]
+async fn no_news_moves_an_order_where_its_state_does_not_lead() {
+    let all = [Sent, Accepted, Filled, Rejected, Unknown, NotPlaced, Cancelled];
+    let leads = |now, next| match now {
+        Sent => next != Sent,
+        Unknown => !matches!(next, Sent | Unknown),
+        Accepted => matches!(next, Filled | Rejected | Cancelled),
+        Rejected | Cancelled => next == Filled,
+        NotPlaced => matches!(next, Accepted | Filled | Cancelled),
+        Filled => false,
+    };
+    for now in all {
+        for next in all {
+            let fixture = Fixture::new();
+            fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap();
+            if now != Sent {
+                fixture.store.update_order(&order_id("j1"), now, OrderUpdate::at(at(1))).await.unwrap();
+            }
+            let news = OrderUpdate::at(at(2));
+            let after = fixture.store.update_order(&order_id("j1"), next, news).await.unwrap();
+            let moves = leads(now, next);
+            assert_eq!(after, if moves { next } else { now }, "{now:?} and then {next:?}");
+            let settled_at = fixture.store.order(&order_id("j1")).await.unwrap().unwrap().settled_at;
+            let is_end = matches!(after, Filled | Rejected | NotPlaced | Cancelled);
+            let expected = is_end.then(|| at(if moves { 2 } else { 1 }));
+            assert_eq!(settled_at, expected, "{now:?} and then {next:?}");
+        }
+    }
+}
+
+/// A purchase of 0.003 BTC.
+fn bought(trade_id: u64, order: &str, second: i64) -> Fill {
+    Fill {
+        account: account("a"),
+        symbol: symbol("BTCUSDT"),
+        trade_id,
+        exchange_id: order.into(),
+        client_order_id: None,
+        side: Side::Buy,
+        price: "60000".parse().unwrap(),
+        quantity: "0.003".parse().unwrap(),
+        commission: Usdt::ZERO,
+        commission_asset: "USDT".into(),
+        realised: Usdt::ZERO,
+        at: at(second),
+    }
 }

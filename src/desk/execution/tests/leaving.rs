@@ -22,10 +22,10 @@ fn close_of(direction: Direction) -> Approved<CloseOrder> {
 impl Room {
     /// The quantities of the orders at market that were sent, in order.
     fn sent(&self) -> Vec<String> {
-        let asked = self.fake.asked.lock().unwrap();
-        let orders = asked.iter().filter(|(path, _)| path == "/fapi/v1/order");
-        let quantities =
-            orders.filter_map(|(_, query)| query.split('&').find_map(|part| part.strip_prefix("quantity=")));
+        let orders = self.fake.asked("POST /fapi/v1/order");
+        let quantities = orders.iter().filter_map(|parameters| {
+            parameters.split('&').find_map(|parameter| parameter.strip_prefix("quantity="))
+        });
         quantities.map(str::to_owned).collect()
     }
 }

@@ -148,3 +148,44 @@ async fn an_order_that_ended_is_not_asked_about_again() {
     assert!(room.desk.resolve(&listed).await);
     assert!(room.fake.asked.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_may_leave_follows_from_dry_run_and_arming() {
+    use Licence::{Everything, Nothing, Reductions};
+    let room = Room::new();
+    let of = |names: &[&str]| names.iter().map(|name| AccountName::new(name).unwrap()).collect();
+    let arming = |armed: &[&str], guarded: &[&str]| Some(Arming { armed: of(armed), guarded: of(guarded) });
+    let cycle = Cause::Cycle(crate::domain::CycleId::from_stored("c1".to_owned()));
+    let others = [Cause::Operator("close".to_owned()), Cause::Guardian("naked".to_owned())];
+    for (armed, licence, is_never_armed) in [
+        (None, Everything, false),
+        (arming(&["a"], &["a"]), Everything, false),
+        (arming(&["b"], &["a", "b"]), Reductions, false),
+        (arming(&["b"], &["b"]), Nothing, true),
+    ] {
+        *room.desk.shared.arming.write().unwrap() = armed;
+        for is_dry in [false, true] {
+            room.desk.shared.dry_run.store(is_dry, Ordering::SeqCst);
+            let licence = if is_dry { Nothing } else { licence };
+            let desk = &room.desk;
+            assert_eq!(desk.licence(), licence);
+            assert_eq!((desk.is_dry(), desk.may_open()), (licence == Nothing, licence == Everything));
+            assert_eq!(desk.is_never_armed(), is_never_armed);
+            assert_eq!(desk.keeps_back(&cycle), licence != Everything, "the model's close, {licence:?}");
+            for cause in &others {
+                assert_eq!(desk.keeps_back(cause), licence == Nothing, "{cause:?}, {licence:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rules_that_are_told_count_at_once_and_are_kept_for_their_own_venue_alone() {
+    let room = Room::new();
+    room.desk.shared.keep_rules([(btc(), rules())].into()).await;
+    assert_eq!(room.desk.shared.rules_of(&btc()), Some(rules()));
+    let again = Room::new();
+    let elsewhere = Shared { store: room.store.at("elsewhere"), ..again.desk.shared.clone() };
+    elsewhere.recall_rules().await;
+    assert_eq!(elsewhere.rules_of_stop(&btc()), None);
+}
