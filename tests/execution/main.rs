@@ -17,5 +17,6 @@ mod edges;
 mod faults;
 mod guards;
 mod halts;
+mod requests;
 mod starts;
 mod watch;

@@ -249,6 +249,43 @@ async fn no_news_moves_an_order_where_its_state_does_not_lead() {
     }
 }
 
+#[tokio::test]
+async fn fresh_news_of_an_execution_replaces_what_was_known_of_it() {
+    let fixture = Fixture::new();
+    fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap();
+    let news = |executed: &str, price: &str, second| OrderUpdate {
+        executed: Some(executed.parse().unwrap()),
+        average_price: Some(price.parse().unwrap()),
+        ..OrderUpdate::at(at(second))
+    };
+    for (state, executed, price, second) in
+        [(Accepted, "0.001", "60000", 1), (Accepted, "0.002", "60010", 2), (Filled, "0.003", "60020", 3)]
+    {
+        fixture.store.update_order(&order_id("j1"), state, news(executed, price, second)).await.unwrap();
+        let stored = fixture.store.order(&order_id("j1")).await.unwrap().unwrap();
+        assert_eq!(stored.executed, Some(executed.parse().unwrap()), "{state:?} at {second}");
+        assert_eq!(stored.average_price, Some(price.parse().unwrap()), "{state:?} at {second}");
+    }
+}
+
+#[tokio::test]
+async fn a_position_that_came_after_the_one_we_opened_is_as_old_as_its_own_fills() {
+    let fixture = Fixture::new();
+    fixture.store.record_intent(&intent("j1", by_operator())).await.unwrap();
+    let news = OrderUpdate { exchange_id: Some("1".into()), ..OrderUpdate::at(at(20)) };
+    fixture.store.update_order(&order_id("j1"), Filled, news).await.unwrap();
+    let opened_at = async || fixture.store.opened_at(&account("a"), &symbol("BTCUSDT")).await.unwrap();
+    let bought = bought(1, "1", 19);
+    for (fill, expected) in [
+        (bought.clone(), Some(at(20))),
+        (Fill { trade_id: 2, exchange_id: "2".into(), side: Side::Sell, at: at(30), ..bought.clone() }, None),
+        (Fill { trade_id: 3, exchange_id: "3".into(), at: at(40), ..bought.clone() }, Some(at(40))),
+    ] {
+        fixture.store.add_fill(&fill).await.unwrap();
+        assert_eq!(opened_at().await, expected, "{fill:?}");
+    }
+}
+
 /// A purchase of 0.003 BTC.
 fn bought(trade_id: u64, order: &str, second: i64) -> Fill {
     Fill {

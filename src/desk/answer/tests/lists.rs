@@ -31,6 +31,17 @@ fn a_list_in_a_fence_counts_before_one_outside_whether_or_not_the_fence_names_it
 }
 
 #[test]
+fn a_call_is_read_up_to_256_kib() {
+    let call = |length: usize| {
+        let written = format!(r#"{{"decisions":[{}]}}"#, right().join(","));
+        let padding = " ".repeat(length - written.len());
+        Answer::check_handed(&Handed::Call(written + &padding), &pairs())
+    };
+    assert_eq!(rules(&call(256 * 1024)), [None, None]);
+    assert_eq!(rules(&call(256 * 1024 + 1)), [Some(Rule::Missing); 2]);
+}
+
+#[test]
 fn a_confidence_that_hides_an_impossible_number_is_out_of_range() {
     for confidence in ["NaN", "[0.5,NaN]", r#"{"low":0.5,"high":Infinity}"#, "[[1e999]]"] {
         let answer = Answer::check(&fenced(&[row("BTCUSDT", "LONG", confidence)]), &pairs());

@@ -56,6 +56,8 @@ async fn a_close_whose_position_cannot_be_read_says_so_and_sends_nothing() {
     assert_eq!(closed.kind, OutcomeKind::Failed);
     assert!(closed.detail.contains("positionRisk"), "{closed:?}");
     assert!(room.fake.asked("POST /fapi/v1/order").is_empty());
+    let alarms = room.desk.shared.bulletin.read(|present| present.alarms.clone());
+    assert!(alarms.iter().any(|alarm| alarm.text.contains("still open after 3 closes")), "{alarms:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -125,3 +125,23 @@ async fn nothing_is_opened_in_an_account_whose_room_for_stops_is_taken_or_not_kn
         assert!(outcome.detail.contains(detail), "{outcome:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_whose_answer_proves_nothing_blocks_its_coin_until_something_speaks_for_it() {
+    for is_there in [true, false] {
+        let room = ready();
+        room.fake.set("POST /fapi/v1/order", "<html>bad gateway</html>");
+        room.fake.set("POST /fapi/v1/algoOrder", r#"{"algoId":1,"algoStatus":"NEW"}"#);
+        room.fake.set_turns("/fapi/v1/openAlgoOrders", &["[]", "[]", "[]", STOP]);
+        let held = position("0.01", "50000");
+        room.fake.set_turns("/fapi/v3/positionRisk", &["[]", "[]", if is_there { &held } else { "[]" }]);
+        let (outcome, state) = open(&room, 1).await;
+        let (kind, expected) = if is_there {
+            (OutcomeKind::Opened, OrderState::Accepted)
+        } else {
+            (OutcomeKind::Failed, OrderState::Unknown)
+        };
+        assert_eq!((outcome.kind, state), (kind, Some(expected)), "{outcome:?}");
+        assert_eq!(room.desk.is_unresolved(&btc()), !is_there);
+    }
+}

@@ -141,6 +141,11 @@ async fn an_emergency_close_that_fails_says_why_the_position_is_naked() {
         let closed = room.desk.emergency(&guardians(), &btc(), Direction::Long, "no stop").await;
         let Protection::Naked { reason: why } = closed else { panic!("{closed:?}") };
         assert!(why.contains(reason), "{why}");
+        let alarms = room.desk.shared.bulletin.read(|present| present.alarms.clone());
+        assert!(
+            alarms.iter().any(|alarm| alarm.text.contains("no stop (no stop); closing at market")),
+            "{alarms:?}"
+        );
         assert_eq!(room.fake.asked("POST /fapi/v1/order").len(), if sent.is_some() { 5 } else { 0 });
         assert!(began.elapsed() >= Duration::from_secs(10), "it is tried again after a pause each time");
     }
@@ -210,5 +215,75 @@ async fn a_stop_counts_as_placed_only_where_it_is_seen() {
     room.fake.set("POST /fapi/v1/algoOrder", TAKEN);
     let reason = try_protect(&room, &guardians()).await.unwrap_err();
     assert_eq!(reason, "acknowledged, but not seen resting");
+    assert_eq!(states(&room).await, [OrderState::Unknown]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emergency_close_is_over_when_the_exchange_executed_all_of_it_whatever_the_books_say() {
+    let bought = format!("[{}]", fill(1, "BUY", "0.01"));
+    for (executed, is_over) in [("0.01", true), ("0.004", false)] {
+        let room = room();
+        let held = position("0.01", "50000");
+        room.fake.set_turns("/fapi/v3/positionRisk", &[&held, "[]"]);
+        room.fake.set_turns("/fapi/v1/userTrades", &[&bought, "[]"]);
+        room.fake.set(
+            "/fapi/v1/order",
+            format!(
+                r#"{{"orderId":7,"symbol":"BTCUSDT","side":"SELL","status":"FILLED","executedQty":"{executed}"}}"#
+            ),
+        );
+        let closed = room.desk.emergency(&guardians(), &btc(), Direction::Long, "no stop").await;
+        if is_over {
+            assert!(
+                matches!(&closed, Protection::Emptied { reason, .. } if reason == "no stop"),
+                "{closed:?}"
+            );
+        } else {
+            assert!(
+                matches!(&closed, Protection::Naked { reason } if reason.contains("unclear")),
+                "{closed:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_word_that_a_position_is_gone_ends_no_try_to_protect_it() {
+    let room = room();
+    room.fake.set_turns("POST /fapi/v1/algoOrder", &[FLAT, TAKEN]);
+    room.fake.set("/fapi/v1/openAlgoOrders", STOP.replace("web-1", "other"));
+    let protected = try_protect(&room, &guardians()).await;
+    assert_eq!(protected, Ok(Protection::Resting { trigger: price("54000"), order: None }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_is_refused_says_why() {
+    for (refusal, reason) in
+        [(FLAT, "the exchange sees no position to protect"), (BEYOND, "the price is already beyond the stop")]
+    {
+        let room = room();
+        room.fake.set("/fapi/v3/positionRisk", position("0.01", "50000"));
+        room.fake.set("POST /fapi/v1/algoOrder", refusal);
+        assert_eq!(try_protect(&room, &guardians()).await, Err(reason.to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_over_a_part_is_none_over_the_position() {
+    let room = room();
+    room.fake.set("POST /fapi/v1/algoOrder", r#"{"code":-4130,"msg":"An open stop order exists."}"#);
+    let part = STOP.replace(r#""closePosition":true"#, r#""quantity":"0.001","reduceOnly":true"#);
+    room.fake.set("/fapi/v1/openAlgoOrders", part);
+    assert!(try_protect(&room, &guardians()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_whose_answer_proves_nothing_stands_as_unknown() {
+    let room = room();
+    room.fake.set("/fapi/v3/positionRisk", position("0.01", "50000"));
+    let held = room.desk.client.positions().await.unwrap().remove(0);
+    room.fake.set("POST /fapi/v1/order", UNREADABLE);
+    let sent = room.desk.send_close(&guardians(), &held, OrderPurpose::Emergency, 1).await;
+    assert!(sent.is_err());
     assert_eq!(states(&room).await, [OrderState::Unknown]);
 }
