@@ -16,6 +16,7 @@ use crate::domain::{
     AccountName, AccountState, BudgetReading, CycleId, Event, Halt, HaltScope, OrderState, Rule, Severity,
     Symbol, Timestamp,
 };
+use crate::exchange::LeverageBrackets;
 use crate::market::Brief;
 use crate::store::StoreError;
 
@@ -33,8 +34,8 @@ pub struct GuardRoom {
 struct Memory {
     past: Arc<Past>,
     market: Arc<MarketFacts>,
-    /// The largest notional an account may hold of a coin at its leverage, and when it was read.
-    brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, Decimal>)>,
+    /// The exchange's leverage steps for an account, and when they were read.
+    brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, LeverageBrackets>)>,
     /// What opening and closing at market costs an account, as a share of the notional, and when it was read.
     round_trips: BTreeMap<AccountName, (Timestamp, Decimal)>,
     /// Every account as it was read last.
@@ -71,8 +72,8 @@ impl GuardRoom {
         Arc::clone(&self.memory().market)
     }
 
-    pub(super) fn most_notional(&self, account: &AccountName, symbol: &Symbol) -> Option<Decimal> {
-        self.memory().brackets.get(account)?.1.get(symbol).copied()
+    pub(super) fn brackets(&self, account: &AccountName, symbol: &Symbol) -> Option<LeverageBrackets> {
+        self.memory().brackets.get(account)?.1.get(symbol).cloned()
     }
 
     pub(super) fn round_trip(&self, account: &AccountName) -> Option<Decimal> {
@@ -158,12 +159,8 @@ impl Floor {
         futures_util::future::join_all(old.map(|account| async {
             match account.client().leverage_brackets(None).await {
                 Ok(steps) => {
-                    let leverage = account.terms().leverage;
-                    let most = steps.into_iter().filter_map(|step| {
-                        let most = step.largest_notional(leverage)?;
-                        Some((step.symbol, most))
-                    });
-                    let known = (now, most.collect());
+                    let of_coin = steps.into_iter().map(|steps| (steps.symbol.clone(), steps));
+                    let known = (now, of_coin.collect());
                     self.guards.memory().brackets.insert(account.name().clone(), known);
                 }
                 Err(error) => {
