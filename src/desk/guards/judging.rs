@@ -108,7 +108,7 @@ impl Floor {
         let bench = Bench { floor: self, market: &market, halts: &halts, spent: answer.spent.as_deref() };
         let mut remark = None;
         let verdicts = proposals.iter().map(|proposal| {
-            let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &past, &mut remark);
+            let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &mut remark);
             if let Verdict::Open(approved) = &verdict
                 && let Some(refusal) = self.overtaken(gathered, states, &past, approved.order())
             {
@@ -162,7 +162,6 @@ impl Floor {
         Seat { state, coin, desk, rules, brackets }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of them are parts of one question")]
     fn verdict(
         &self,
         bench: &Bench<'_>,
@@ -170,7 +169,6 @@ impl Floor {
         states: &[AccountState],
         proposal: &Proposal,
         book: &Book,
-        past: &Past,
         remark: &mut Option<String>,
     ) -> Verdict {
         let Some(state) = states.iter().find(|state| state.name == proposal.account) else {
@@ -198,10 +196,12 @@ impl Floor {
         let guards: &Guards = self.guards.guards();
         let verdict = guards.judge(&facts);
         match &verdict {
-            Verdict::Open(_) if past.as_of.is_none() => {
-                return failed("what the accounts did before could not be read, so nothing is opened");
+            Verdict::Open(_) => {
+                if let Some(doubt) = self.guards.doubt() {
+                    return failed(&doubt);
+                }
+                *remark = guards.remarks(&facts).pop().or(remark.take());
             }
-            Verdict::Open(_) => *remark = guards.remarks(&facts).pop().or(remark.take()),
             Verdict::Settled(outcome) if outcome.rule == Some(Rule::LongBias) => {
                 *remark = guards.remarks(&facts).pop().or(remark.take());
             }
