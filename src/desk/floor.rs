@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::bulletin::Bulletin;
@@ -30,6 +30,9 @@ use crate::store::{Store, StoreError};
 
 /// Time the market brief may take.
 pub(super) const BRIEF_TIME: Duration = Duration::from_secs(20);
+/// Time the exchange's clock is waited for before the first look at an account. Until it is measured the last known
+/// difference counts, and whatever is refused for its time measures it then.
+const CLOCK_TIME: Duration = Duration::from_secs(1);
 /// Time reading one account may take.
 const READ_TIME: Duration = Duration::from_secs(10);
 
@@ -77,6 +80,8 @@ pub struct Floor {
     pub(super) simsar: Simsar,
     pub(super) llm: LlmClient,
     pub(super) accounts: Vec<Arc<AccountDesk>>,
+    /// Who watched while the desk started, until the desk is at work.
+    guardians: StdMutex<BTreeMap<AccountName, Guardian>>,
     pub(super) prompts: PromptFiles,
     pub(super) schedule: Schedule,
     pub(super) guards: GuardRoom,
@@ -105,9 +110,49 @@ impl Floor {
         floor.restore_guarded().await;
         floor.look_at_halts().await;
         floor.shared.publish_halts();
-        floor.recover().await?;
-        join_all(floor.accounts.iter().map(|account| floor.flatten_round(account))).await;
+        floor.start().await?;
         Ok(floor)
+    }
+
+    /// Recovers, and closes what halts flatten. Each account is watched from its own first look on: the slowest of them
+    /// may take a minute, and what an earlier run sent for another may be executed meanwhile.
+    async fn start(&self) -> Result<(), DeskError> {
+        self.settle_interrupted_cycles().await?;
+        // Protection comes first, by the last rules there were; what openings need comes after it.
+        self.shared.recall_rules().await;
+        let mut guardians: Vec<Guardian> =
+            self.accounts.iter().map(|account| Guardian::new(Arc::clone(account))).collect();
+        let (looked_at, mut all_looked_at) = watch::channel(0);
+        let looked_at = &looked_at;
+        let watching =
+            join_all(self.accounts.iter().zip(&mut guardians).map(|(account, guardian)| async move {
+                measure_clock(account).await;
+                account.recall_accepted().await;
+                guardian.pass().await;
+                looked_at.send_modify(|count| *count += 1);
+                guardian.watch_the_start().await;
+            }));
+        let recovering = async {
+            // The counter lives as long as whoever counts.
+            let _ = all_looked_at.wait_for(|count| *count == self.accounts.len()).await;
+            self.prepare_openings().await;
+            self.guard_what_was_lost().await;
+            join_all(self.accounts.iter().map(|account| self.flatten_round(account))).await;
+        };
+        tokio::select! {
+            () = recovering => {}
+            never = async { watching.await; std::future::pending().await } => never,
+        }
+        let watched =
+            guardians.into_iter().zip(&self.accounts).map(|(own, account)| (account.name().clone(), own));
+        self.guardians.lock().unwrap_or_else(PoisonError::into_inner).extend(watched);
+        Ok(())
+    }
+
+    /// Who watches an account from now on: whoever watched it while the desk started, with what is being repaired.
+    pub(super) fn guardian(&self, account: &Arc<AccountDesk>) -> Guardian {
+        let mut guardians = self.guardians.lock().unwrap_or_else(PoisonError::into_inner);
+        guardians.remove(account.name()).unwrap_or_else(|| Guardian::new(Arc::clone(account)))
     }
 
     /// The desk for somebody who only looks at it: nothing is recovered, protected or written. It can draft prompts;
@@ -158,6 +203,7 @@ impl Floor {
             simsar: parts.simsar,
             llm: parts.llm,
             accounts,
+            guardians: StdMutex::default(),
             prompts: PromptFiles::holding(parts.templates),
             schedule,
             cycle_gate: Mutex::new(()),
@@ -182,23 +228,18 @@ impl Floor {
         self.shared.store.is_empty().await
     }
 
-    async fn recover(&self) -> Result<(), DeskError> {
+    async fn settle_interrupted_cycles(&self) -> Result<(), StoreError> {
         for cycle in self.shared.store.fail_running_cycles("the program ended in the middle of it").await? {
             let text = format!(
                 "cycle {cycle} was cut off by an earlier end of the program; what it sent is settled now"
             );
             self.shared.bulletin.record(None, crate::domain::Event::Alarm { severity: Severity::Info, text });
         }
-        // Protection comes first, by the last rules there were; what openings need comes after it.
-        self.shared.recall_rules().await;
-        join_all(self.accounts.iter().map(|account| async {
-            if let Err(error) = account.sync_clock().await {
-                tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
-            }
-            account.recall_accepted().await;
-            Guardian::new(Arc::clone(account)).pass().await;
-        }))
-        .await;
+        Ok(())
+    }
+
+    /// What openings need: rules, who is armed, modes and leverage.
+    async fn prepare_openings(&self) {
         if let Err(error) = self.refresh_rules().await {
             // Positions are looked after all the same; without rules nothing is opened.
             let text =
@@ -216,8 +257,6 @@ impl Floor {
             }
         }))
         .await;
-        self.guard_what_was_lost().await;
-        Ok(())
     }
 
     /// Reads filters and limits of all coins. Any account's client will do: they are public.
@@ -319,6 +358,19 @@ impl Floor {
     pub fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);
         self.shared.bulletin.record(None, crate::domain::Event::DryRun { on });
+    }
+}
+
+/// Measures the exchange's clock, but keeps nobody from looking for long.
+async fn measure_clock(account: &AccountDesk) {
+    match tokio::time::timeout(CLOCK_TIME, account.sync_clock()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
+        }
+        Err(_elapsed) => {
+            tracing::warn!(account = %account.name(), "the exchange's clock could not be measured within a second");
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub const PERIOD: Duration = Duration::from_secs(15);
 const GLANCE_AFTER: Duration = Duration::from_millis(7500);
 /// Time between looks while a position has no stop or the account cannot be read.
 const URGENT_PERIOD: Duration = Duration::from_secs(2);
+/// Time between looks while the desk starts and nothing is told yet: what an earlier run sent may be executed now.
+const START_PERIOD: Duration = Duration::from_secs(3);
 /// Stream events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(250);
 /// However much the stream tells, looks begin at least so far apart: they are dear.
@@ -114,6 +116,20 @@ impl Guardian {
             () = self.watchdog.run(nudges, look) => {}
             () = self.chores.run(looks, tell) => {}
             () = self.books.run(told) => {}
+        }
+    }
+
+    /// Watches after the first pass, until the slowest account has had its own and the desk is at work. It only looks, which
+    /// may be cut off anywhere; what is being repaired then goes on, and [`Self::watch`] tells how it ended.
+    pub async fn watch_the_start(&mut self) {
+        loop {
+            tokio::time::sleep(START_PERIOD).await;
+            self.watchdog.take_ended();
+            if !self.watchdog.account.is_all_covered().await
+                && let Some(seen) = self.watchdog.look().await
+            {
+                self.watchdog.begin_repairs(&seen).await;
+            }
         }
     }
 
@@ -246,6 +262,13 @@ impl Watchdog {
             };
             (symbol, repair, finding)
         });
+    }
+
+    /// Tells of the repairs that have ended by now.
+    fn take_ended(&mut self) {
+        while let Some(ended) = self.repairs.try_join_next() {
+            self.ended(ended);
+        }
     }
 
     fn ended(&mut self, ended: Result<(Symbol, Repair, Finding), JoinError>) {

@@ -347,6 +347,8 @@ fn percent(share: Decimal) -> String {
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod liquidation;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 pub(crate) mod scene;

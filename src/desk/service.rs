@@ -11,7 +11,7 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 use super::done::Done;
 use super::execution::{AccountDesk, Cause, turned_around};
 use super::floor::Floor;
-use super::guardian::{Guardian, Nudge};
+use super::guardian::Nudge;
 use super::guards::close_whole;
 use crate::domain::{
     AccountName, Command, CommandId, Direction, Event, OperatorCommand, Severity, Symbol, Timestamp,
@@ -53,7 +53,7 @@ impl Floor {
         let mut tasks: JoinSet<()> = JoinSet::new();
         for account in &self.accounts {
             let (nudge, nudges) = mpsc::channel(16);
-            tasks.spawn(Guardian::new(Arc::clone(account)).watch(nudges));
+            tasks.spawn(self.guardian(account).watch(nudges));
             tasks.spawn(Arc::clone(self).keep_flat(Arc::clone(account)));
             let (events, heard) = mpsc::channel(256);
             let client = account.client().clone();

@@ -248,6 +248,18 @@ impl Bench {
         journal.execute_batch(&format!("DROP TRIGGER refuse_{table}")).unwrap();
     }
 
+    /// From now on the journal can neither read nor write a table.
+    pub fn take_table_away(&self, table: &str) {
+        let journal = rusqlite::Connection::open(self.store_file()).unwrap();
+        journal.execute_batch(&format!("ALTER TABLE {table} RENAME TO {table}_away")).unwrap();
+    }
+
+    /// The table is where it was.
+    pub fn bring_table_back(&self, table: &str) {
+        let journal = rusqlite::Connection::open(self.store_file()).unwrap();
+        journal.execute_batch(&format!("ALTER TABLE {table}_away RENAME TO {table}")).unwrap();
+    }
+
     /// How many stops and other conditional orders rest in an account.
     pub async fn stops(&self, account: usize) -> usize {
         self.truth(account).open_algo_orders(None).await.unwrap().len()

@@ -1,5 +1,7 @@
 //! The guards on the whole desk: a model that shouts for a day, losses that end it, and what the model is told.
 
+use std::time::Duration;
+
 use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::config::GuardSettings;
@@ -218,6 +220,84 @@ fn closing_at_once_is_held_back_and_an_operator_is_not() {
         assert_eq!(row.outcome.rule, Some(Rule::Cooldown), "{:?}", row.outcome);
         let prompt = desk.floor.draft_prompts().await.unwrap().user;
         assert!(prompt.contains("not_offered_cooldown") && prompt.contains("left alone until"), "{prompt}");
+        desk.end().await;
+    });
+}
+
+/// What became of a coin's last row.
+fn became(report: &CycleReport, coin: &str) -> (OutcomeKind, String) {
+    let row = report.decisions.iter().rfind(|row| row.proposal.symbol == symbol(coin)).unwrap();
+    (row.outcome.kind, row.outcome.detail.clone())
+}
+
+#[test]
+fn a_cycle_that_cannot_read_the_past_opens_nothing_and_closes_all_the_same() {
+    const BTC: (usize, &str, &str, &str) = (0, "BTCUSDT", "LONG", "0.9");
+    const ETH: (usize, &str, &str, &str) = (0, "ETHUSDT", "LONG", "0.9");
+    let is_refused = |report: &CycleReport| {
+        let (kind, why) = became(report, "ETHUSDT");
+        assert_eq!(kind, OutcomeKind::Failed, "{why}");
+        assert!(
+            why.contains("what the accounts did before could not be read") && why.contains("no such table")
+        );
+    };
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        assert_eq!(became(&desk.cycle(bench, &[BTC]).await, "BTCUSDT").0, OutcomeKind::Opened);
+        bench.take_table_away("equity");
+        let report = desk.cycle(bench, &[(0, "BTCUSDT", "CLOSE", "0.9"), ETH]).await;
+        is_refused(&report);
+        assert_eq!(became(&report, "BTCUSDT").0, OutcomeKind::Closed, "{report:?}");
+        assert!(report.errors.iter().any(|error| error.contains("could not be read")), "{:?}", report.errors);
+        bench.bring_table_back("equity");
+        // What was traded while the model thought belongs to the past as well.
+        bench.script.think(Duration::from_secs(10));
+        let (report, ()) = tokio::join!(desk.cycle(bench, &[ETH]), async {
+            desk.wait(5).await;
+            bench.take_table_away("fills");
+        });
+        is_refused(&report);
+        bench.bring_table_back("fills");
+        assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").0, OutcomeKind::Opened);
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_loss_that_cannot_be_checked_keeps_openings_back_until_it_can_and_halts_nothing() {
+    let mut bench = Bench::new(&Setup { seed: 3, accounts: 2, ..Setup::default() });
+    let daily_loss = GuardSettings::default().daily_loss;
+    bench.settings.risk.guards = GuardSettings { daily_loss, ..GuardSettings::off() };
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(30).await;
+        let btc = symbol("BTCUSDT");
+        let quantity = (dec!(6000) / bench.mark(&btc)).round_dp(3).to_string();
+        bench.trade_by_hand(0, &btc, Side::Buy, &quantity).await;
+        desk.wait(30).await;
+        bench.world.advance(60);
+        bench.take_table_away("equity");
+        bench.shock(&btc, dec!(-0.08)).await;
+        // Between two readings of the guardian, which would check the loss as soon as it can be.
+        desk.wait(65).await;
+        let alarms = desk.alarms();
+        let told = alarms.iter().filter(|alarm| alarm.contains("losses could not be checked"));
+        assert_eq!(told.count(), 1, "{alarms:?}");
+        // The past can be read again, and nobody has checked the loss of the first account by it.
+        bench.script.think(Duration::from_secs(3));
+        let (report, ()) = tokio::join!(desk.cycle(bench, &[(1, "ETHUSDT", "LONG", "0.9")]), async {
+            desk.wait(1).await;
+            bench.bring_table_back("equity");
+            desk.floor.draft_prompts().await.unwrap();
+        });
+        let (kind, why) = became(&report, "ETHUSDT");
+        assert_eq!(kind, OutcomeKind::Failed, "{why}");
+        assert!(why.contains("whether a loss calls for a halt could not be checked"), "{why}");
+        bench.shock(&btc, dec!(0.087)).await;
+        let report = desk.cycle(bench, &[(1, "ETHUSDT", "LONG", "0.9")]).await;
+        assert_eq!(became(&report, "ETHUSDT").0, OutcomeKind::Opened, "{report:?}");
+        assert_eq!(desk.halts(), []);
         desk.end().await;
     });
 }

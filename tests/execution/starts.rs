@@ -1,6 +1,9 @@
 //! Starts after something went wrong outside: a journal that is damaged, lost or an older copy, hours without a desk, an
 //! account without room for one more stop.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use crate::common::faults::{Call, Fate};
 use crate::common::oracle::{STOP_LIMIT_MS, check_windows, verdict};
 use crate::common::{Bench, Desk, Setup, symbol};
@@ -345,6 +348,61 @@ fn nothing_of_this_is_said_of_a_healthy_restart() {
         assert_eq!(desk.halts(), []);
         assert_eq!(became(&desk.cycle(bench, &[ETH]).await, "ETHUSDT").0, OutcomeKind::Opened);
         assert_eq!(verdict(bench, &desk, STOP_LIMIT_MS).await, Vec::<String>::new());
+        desk.end().await;
+    });
+}
+
+#[test]
+fn while_one_account_hangs_at_the_start_no_other_is_left_without_its_stop() {
+    let bench = Bench::new(&Setup { accounts: 2, ..Setup::default() });
+    open_btc(&bench);
+    bench.faults.rule(|call| (call.account == 1).then_some(Fate::DropBefore));
+    bench.live(async |bench| {
+        let is_open = Cell::new(false);
+        let opening = async {
+            let desk = bench.open().await;
+            is_open.set(true);
+            desk
+        };
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            bench.take_stops_away(0).await;
+            bench.faults.look(0).await;
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            assert_eq!(bench.stops(0).await, 1);
+            // As an order does that an earlier run sent and the exchange executes only now.
+            bench.trade_by_hand(0, &symbol("ETHUSDT"), Side::Buy, "0.5").await;
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            assert_eq!(bench.stops(0).await, 2);
+            assert!(!is_open.get(), "the start was through before");
+        };
+        let (desk, ()) = tokio::join!(opening, meanwhile);
+        assert_eq!(check_windows(bench, STOP_LIMIT_MS), Vec::<String>::new());
+        let told = |words: &str| desk.alarms().iter().filter(|alarm| alarm.contains(words)).count();
+        desk.wait(5).await;
+        assert_eq!(
+            (told("BTCUSDT: had no stop"), told("ETHUSDT: had no stop")),
+            (1, 1),
+            "{:?}",
+            desk.alarms()
+        );
+        bench.faults.heal();
+        desk.wait(60).await;
+        desk.end().await;
+    });
+}
+
+#[test]
+fn a_clock_that_is_not_told_holds_up_no_stop_at_the_start() {
+    let bench = Bench::new(&Setup::default());
+    open_btc(&bench);
+    bench.faults.rule(|call| call.is("GET", "/v1/time").then_some(Fate::DropBefore));
+    bench.live(async |bench| {
+        bench.take_stops_away(0).await;
+        bench.faults.look(0).await;
+        let desk = bench.open().await;
+        assert_eq!(bench.stops(0).await, 1);
+        assert_eq!(check_windows(bench, STOP_LIMIT_MS), Vec::<String>::new());
         desk.end().await;
     });
 }

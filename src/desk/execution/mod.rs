@@ -138,6 +138,8 @@ pub struct AccountDesk {
     room: room::Room,
     /// Closes by orders the journal does not know, until the exchange tells whose they are.
     unexplained: Mutex<BTreeMap<(Symbol, i64), unexplained::Unexplained>>,
+    /// Set once what earlier runs left of them was looked up.
+    unexplained_recalled: tokio::sync::OnceCell<()>,
     /// How often the guardian replaced stops that protect.
     replaced: Mutex<BTreeMap<Symbol, restop::Replaced>>,
     /// Rung by every event of the account's user stream.
@@ -166,6 +168,7 @@ impl AccountDesk {
             others: Mutex::default(),
             room: room::Room::default(),
             unexplained: Mutex::default(),
+            unexplained_recalled: tokio::sync::OnceCell::new(),
             replaced: Mutex::default(),
             stirred: tokio::sync::Notify::new(),
         }

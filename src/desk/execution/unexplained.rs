@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
 use super::AccountDesk;
 use super::journal::{Journaled, Learned, Unjournaled, in_time};
-use crate::domain::{OrderState, Severity, Symbol, Usdt};
+use crate::domain::{OrderState, Quantity, Severity, Symbol, Usdt};
 use crate::exchange::{Fill, OrderReport};
-use crate::store::ActionKind;
+use crate::store::{ActionKind, StoreError};
 
 /// How many orders of a coin are looked through for the one behind a fill.
 const ORDERS_BACK: u32 = 50;
 /// How long the exchange is asked whose an order was.
 const ASKED_FOR: Duration = Duration::from_hours(24);
+/// How far back a start looks for fills that an earlier run booked and did not live to explain.
+const RECALLED: TimeDelta = TimeDelta::hours(24);
+/// At most so many orders are asked about after a start, the newest: those of another hand stay unexplained for good.
+const RECALLED_ORDERS: usize = 40;
 
 /// What was executed of an order of which nobody knows yet who sent it.
 #[derive(Debug, Clone)]
@@ -27,25 +32,39 @@ pub(super) struct Unexplained {
     since: Instant,
 }
 
+impl Unexplained {
+    fn nothing() -> Self {
+        Self { quantity: Decimal::ZERO, realised: Usdt::ZERO, since: Instant::now() }
+    }
+
+    fn add(&mut self, quantity: Quantity, realised: Usdt) {
+        self.quantity += quantity.value();
+        self.realised = self.realised + realised;
+    }
+}
+
 impl AccountDesk {
     /// Finds out of fills that were just booked whose they are. Which the exchange made by itself the operator and the next
     /// cycle are told. What cannot be asked now is asked again.
     pub(super) async fn explain_fills(&self, symbol: &Symbol, booked: &[Fill]) {
+        // Before the first is explained: what this run tells must not be found as something an earlier one left.
+        self.recall_unexplained().await;
         let mut by_order: BTreeMap<i64, Unexplained> = BTreeMap::new();
         for fill in booked {
-            let one = by_order.entry(fill.order_id).or_insert_with(|| Unexplained {
-                quantity: Decimal::ZERO,
-                realised: Usdt::ZERO,
-                since: Instant::now(),
-            });
-            one.quantity += fill.quantity.value();
-            one.realised = one.realised + fill.realised;
+            let one = by_order.entry(fill.order_id).or_insert_with(Unexplained::nothing);
+            one.add(fill.quantity, fill.realised);
         }
         // Before anything is asked: the asking may be cut short.
         {
             let mut unexplained = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
-            for (order_id, executed) in &by_order {
-                unexplained.insert((symbol.clone(), *order_id), executed.clone());
+            for (order_id, executed) in &mut by_order {
+                let known =
+                    unexplained.entry((symbol.clone(), *order_id)).or_insert_with(|| executed.clone());
+                // What was recalled holds these fills and those before them.
+                if known.quantity < executed.quantity {
+                    *known = executed.clone();
+                }
+                *executed = known.clone();
             }
         }
         for (order_id, executed) in &by_order {
@@ -53,8 +72,52 @@ impl AccountDesk {
         }
     }
 
+    /// Looks up what earlier runs booked and nobody explained, once: a death in between must not lose a cause. What cannot
+    /// be read now is read the next time.
+    async fn recall_unexplained(&self) {
+        let recalled = self.unexplained_recalled.get_or_try_init(|| async {
+            let left = self.left_unexplained().await?;
+            self.unexplained.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+            Ok::<(), StoreError>(())
+        });
+        if let Err(error) = recalled.await {
+            tracing::error!(account = %self.name(), %error, "fills that nobody explained could not be read from the journal");
+        }
+    }
+
+    async fn left_unexplained(&self) -> Result<BTreeMap<(Symbol, i64), Unexplained>, StoreError> {
+        let store = &self.shared.store;
+        let fills = store.fills_since(self.name(), self.now() - RECALLED).await?;
+        let mut left = BTreeMap::new();
+        let mut newest_first = Vec::new();
+        for fill in fills.into_iter().rev().filter(|fill| fill.client_order_id.is_none()) {
+            let Ok(order_id) = fill.exchange_id.parse() else { continue };
+            let whose = (fill.symbol, order_id);
+            let one = left.entry(whose.clone()).or_insert_with(|| {
+                newest_first.push(whose);
+                Unexplained::nothing()
+            });
+            one.add(fill.quantity, fill.realised);
+        }
+        for whose in newest_first.split_off(newest_first.len().min(RECALLED_ORDERS)) {
+            left.remove(&whose);
+        }
+        for (symbol, order_id) in newest_first {
+            if store.meta(&self.told_key(&symbol, order_id)).await?.is_some() {
+                left.remove(&(symbol, order_id));
+            }
+        }
+        Ok(left)
+    }
+
+    /// Where it is noted that a close of the exchange's was told: its fills never bear a name.
+    fn told_key(&self, symbol: &Symbol, order_id: i64) -> String {
+        format!("forced_told/{}/{}/{symbol}/{order_id}", self.shared.store.venue(), self.name())
+    }
+
     /// Asks again who traded what nobody could tell so far.
     pub(in crate::desk) async fn ask_again_who_traded(&self) {
+        self.recall_unexplained().await;
         let unexplained = {
             let mut all = self.unexplained.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|_, executed| executed.since.elapsed() < ASKED_FOR);
@@ -112,6 +175,9 @@ impl AccountDesk {
         );
         self.alarm(Severity::Critical, text.clone());
         self.shared.note_operator(ActionKind::ByExchange, Some(self.name()), Some(symbol), text).await;
+        if let Err(error) = self.shared.store.set_meta(&self.told_key(symbol, order_id), "told").await {
+            tracing::error!(account = %self.name(), %symbol, order_id, %error, "that a forced close was told could not be noted; the next start tells it again");
+        }
     }
 
     /// Whether an order that was executed needs no more asking. One of ours that the journal ended without a fill is noted

@@ -120,6 +120,20 @@ impl AccountDesk {
         })
     }
 
+    /// Whether everything that is held has a stop behind it, as far as a cheap look tells: an answer that fails or comes
+    /// late is a no.
+    pub async fn is_all_covered(&self) -> bool {
+        let look = async {
+            let held = self.client.held().await.ok()?;
+            let each = join_all(held.positions.iter().map(|position| async move {
+                let stops = self.client.open_algo_orders(Some(&position.symbol)).await;
+                stops.is_ok_and(|stops| stops.iter().any(|stop| covers(stop, position)))
+            }));
+            Some(each.await.into_iter().all(|is_covered| is_covered))
+        };
+        matches!(tokio::time::timeout(LOOK_AGAIN, look).await, Ok(Some(true)))
+    }
+
     /// A stop where the operator or the terms want it, or a close. Not so what another hand opened and the price has left
     /// behind already: that is an operator's to decide, and the error says so.
     async fn give_stop(&self, position: &ExchangePosition, seen_at: Instant) -> Result<Protection, String> {

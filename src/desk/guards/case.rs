@@ -15,7 +15,7 @@ use crate::domain::{
     AccountName, AccountState, Confidence, Direction, Halt, Position, Price, PricePercent, Profile, Proposal,
     Rule, Symbol, Timestamp, Untrusted,
 };
-use crate::exchange::SymbolRules;
+use crate::exchange::{LeverageBrackets, SymbolRules};
 use crate::market::{Brief, CoinBrief};
 
 /// One coin as the brief and the streams show it.
@@ -274,8 +274,8 @@ pub struct Facts<'a> {
     pub spent: Option<&'a str>,
     /// The exchange's rules for the coin.
     pub rules: Option<&'a SymbolRules>,
-    /// The largest notional the exchange allows at the account's leverage, USDT, where it is known.
-    pub most_notional: Option<Decimal>,
+    /// The exchange's leverage steps for the coin, where they are known.
+    pub brackets: Option<&'a LeverageBrackets>,
     /// What opening and closing at market costs this account, as a share of the notional, where it is known.
     pub round_trip: Option<Decimal>,
     /// How far from the entry the stop will rest.
@@ -374,7 +374,7 @@ impl<'a> Case<'a> {
             threshold: self.threshold,
             confidence_scale: self.confidence_scale,
             scale,
-            most_notional: self.most_notional,
+            most_notional: self.brackets.and_then(|steps| steps.largest_notional(self.leverage)),
         };
         size(&input, rules)
     }

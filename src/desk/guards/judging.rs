@@ -14,7 +14,7 @@ use crate::domain::{
     AccountName, AccountState, DecisionWord, Direction, Halt, Outcome, OutcomeKind, Proposal, Rule, Symbol,
     Timestamp,
 };
-use crate::exchange::SymbolRules;
+use crate::exchange::{LeverageBrackets, SymbolRules};
 use crate::market::Brief;
 
 /// How long a coin is left alone after an operator closed it by hand.
@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
             unresolved: seat.desk.is_unresolved(&proposal.symbol),
             spent: self.spent,
             rules: seat.rules.as_ref(),
-            most_notional: self.floor.guards.most_notional(&proposal.account, &proposal.symbol),
+            brackets: seat.brackets.as_ref(),
             round_trip: self.floor.guards.round_trip(&proposal.account),
             stop_distance: seat.desk.terms().stop_distance,
             leverage: seat.desk.terms().leverage,
@@ -89,6 +89,7 @@ struct Seat<'a> {
     coin: &'a CoinFacts,
     desk: &'a AccountDesk,
     rules: Option<SymbolRules>,
+    brackets: Option<LeverageBrackets>,
 }
 
 impl Floor {
@@ -107,7 +108,7 @@ impl Floor {
         let bench = Bench { floor: self, market: &market, halts: &halts, spent: answer.spent.as_deref() };
         let mut remark = None;
         let verdicts = proposals.iter().map(|proposal| {
-            let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &past, &mut remark);
+            let mut verdict = self.verdict(&bench, answer, states, proposal, &book, &mut remark);
             if let Verdict::Open(approved) = &verdict
                 && let Some(refusal) = self.overtaken(gathered, states, &past, approved.order())
             {
@@ -155,7 +156,12 @@ impl Floor {
         (left > TimeDelta::zero()).then(|| Refusal::new(Rule::Cooldown, detail()))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of them are parts of one question")]
+    fn seat<'a>(&self, state: &'a AccountState, coin: &'a CoinFacts, desk: &'a AccountDesk) -> Seat<'a> {
+        let rules = self.shared.rules_of(&coin.symbol);
+        let brackets = self.guards.brackets(&state.name, &coin.symbol);
+        Seat { state, coin, desk, rules, brackets }
+    }
+
     fn verdict(
         &self,
         bench: &Bench<'_>,
@@ -163,7 +169,6 @@ impl Floor {
         states: &[AccountState],
         proposal: &Proposal,
         book: &Book,
-        past: &Past,
         remark: &mut Option<String>,
     ) -> Verdict {
         let Some(state) = states.iter().find(|state| state.name == proposal.account) else {
@@ -184,18 +189,19 @@ impl Floor {
             return Verdict::Settled(outcome);
         }
         let Some(desk) = self.account(&state.name) else { return failed("this account has no desk") };
-        let rules = self.shared.rules_of(&proposal.symbol);
-        let seat = Seat { state, coin, desk, rules };
+        let seat = self.seat(state, coin, desk);
         let Some(facts) = bench.facts(&seat, proposal, book) else {
             return failed("the account is not in the book");
         };
         let guards: &Guards = self.guards.guards();
         let verdict = guards.judge(&facts);
         match &verdict {
-            Verdict::Open(_) if past.as_of.is_none() => {
-                return failed("what the accounts did before could not be read, so nothing is opened");
+            Verdict::Open(_) => {
+                if let Some(doubt) = self.guards.doubt() {
+                    return failed(&doubt);
+                }
+                *remark = guards.remarks(&facts).pop().or(remark.take());
             }
-            Verdict::Open(_) => *remark = guards.remarks(&facts).pop().or(remark.take()),
             Verdict::Settled(outcome) if outcome.rule == Some(Rule::LongBias) => {
                 *remark = guards.remarks(&facts).pop().or(remark.take());
             }
@@ -217,7 +223,7 @@ impl Floor {
                 let (Some(coin), Some(desk)) = (market.coin(symbol), self.account(&state.name)) else {
                     continue;
                 };
-                let seat = Seat { state, coin, desk, rules: self.shared.rules_of(symbol) };
+                let seat = self.seat(state, coin, desk);
                 let proposal = Proposal::empty(state.name.clone(), symbol.clone());
                 let Some(facts) = bench.facts(&seat, &proposal, &book) else { continue };
                 let mut bar = |word: DecisionWord, refusal: Option<Refusal>| {

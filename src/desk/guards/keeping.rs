@@ -16,6 +16,7 @@ use crate::domain::{
     AccountName, AccountState, BudgetReading, CycleId, Event, Halt, HaltScope, OrderState, Rule, Severity,
     Symbol, Timestamp,
 };
+use crate::exchange::LeverageBrackets;
 use crate::market::Brief;
 use crate::store::StoreError;
 
@@ -33,14 +34,27 @@ pub struct GuardRoom {
 struct Memory {
     past: Arc<Past>,
     market: Arc<MarketFacts>,
-    /// The largest notional an account may hold of a coin at its leverage, and when it was read.
-    brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, Decimal>)>,
+    /// The exchange's leverage steps for an account, and when they were read.
+    brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, LeverageBrackets>)>,
     /// What opening and closing at market costs an account, as a share of the notional, and when it was read.
     round_trips: BTreeMap<AccountName, (Timestamp, Decimal)>,
     /// Every account as it was read last.
     last_seen: BTreeMap<AccountName, LastSeen>,
     /// How many fills the store had been given when the past was read.
     fills: u64,
+    doubts: Doubts,
+}
+
+/// What the last try could not read or do, and why. What is remembered instead may be of any age, so that nothing may be
+/// opened by it.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// The past as a whole.
+    past: Option<String>,
+    /// What was traded since.
+    trades: Option<String>,
+    /// Whether a loss calls for a halt.
+    losses: Option<String>,
 }
 
 impl GuardRoom {
@@ -54,6 +68,7 @@ impl GuardRoom {
             round_trips: BTreeMap::new(),
             last_seen: BTreeMap::new(),
             fills: 0,
+            doubts: Doubts::default(),
         };
         Self { guards: Guards::of(settings), memory: Mutex::new(memory) }
     }
@@ -71,8 +86,8 @@ impl GuardRoom {
         Arc::clone(&self.memory().market)
     }
 
-    pub(super) fn most_notional(&self, account: &AccountName, symbol: &Symbol) -> Option<Decimal> {
-        self.memory().brackets.get(account)?.1.get(symbol).copied()
+    pub(super) fn brackets(&self, account: &AccountName, symbol: &Symbol) -> Option<LeverageBrackets> {
+        self.memory().brackets.get(account)?.1.get(symbol).cloned()
     }
 
     pub(super) fn round_trip(&self, account: &AccountName) -> Option<Decimal> {
@@ -92,6 +107,24 @@ impl GuardRoom {
     fn remember(&self, past: Past, fills: u64) {
         let mut memory = self.memory();
         (memory.past, memory.fills) = (Arc::new(past), fills);
+        memory.doubts.trades = None;
+    }
+
+    /// Why nothing may be opened by what is remembered, if so.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let memory = self.memory();
+        let Doubts { past, trades, losses } = &memory.doubts;
+        let said = |what: &str, why: Option<&String>| {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("{what}, so nothing is opened{why}"))
+        };
+        match (past.as_ref().or(trades.as_ref()), losses) {
+            (why, _) if why.is_some() || memory.past.as_of.is_none() => {
+                said("what the accounts did before could not be read", why)
+            }
+            (_, Some(why)) => said("whether a loss calls for a halt could not be checked", Some(why)),
+            _ => None,
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -102,6 +135,12 @@ impl GuardRoom {
 impl Floor {
     /// Reads the past that the guards judge by. Without it nothing may be opened.
     pub(in crate::desk) async fn recall(&self) -> Result<(), StoreError> {
+        let recalled = self.read_past().await;
+        self.guards.memory().doubts.past = recalled.as_ref().err().map(ToString::to_string);
+        recalled
+    }
+
+    async fn read_past(&self) -> Result<(), StoreError> {
         let resumed = self.resumed().await?;
         let names: Vec<AccountName> = self.accounts.iter().map(|account| account.name().clone()).collect();
         let fills = self.shared.store.fills_taken();
@@ -114,9 +153,12 @@ impl Floor {
     pub(in crate::desk) async fn recall_trades(&self) -> Result<(), StoreError> {
         let mut past = Past::clone(&self.guards.past());
         let fills = self.shared.store.fills_taken();
-        past.read_trades(&self.shared.store, self.shared.clock.now()).await?;
-        self.guards.remember(past, fills);
-        Ok(())
+        let read = past.read_trades(&self.shared.store, self.shared.clock.now()).await;
+        match &read {
+            Ok(()) => self.guards.remember(past, fills),
+            Err(error) => self.guards.memory().doubts.trades = Some(error.to_string()),
+        }
+        read
     }
 
     /// Reads what the exchange grants and charges each account, where that is not known or old.
@@ -158,12 +200,8 @@ impl Floor {
         futures_util::future::join_all(old.map(|account| async {
             match account.client().leverage_brackets(None).await {
                 Ok(steps) => {
-                    let leverage = account.terms().leverage;
-                    let most = steps.into_iter().filter_map(|step| {
-                        let most = step.largest_notional(leverage)?;
-                        Some((step.symbol, most))
-                    });
-                    let known = (now, most.collect());
+                    let of_coin = steps.into_iter().map(|steps| (steps.symbol.clone(), steps));
+                    let known = (now, of_coin.collect());
                     self.guards.memory().brackets.insert(account.name().clone(), known);
                 }
                 Err(error) => {
@@ -181,24 +219,34 @@ impl Floor {
     }
 
     /// Begins the halts that losses call for and that do not stand yet. A loss is believed only after what was moved in
-    /// the wallet is booked and the account was read again.
+    /// the wallet is booked and the account was read again. Until they can be told from what is none, nothing is opened.
     pub(in crate::desk) async fn check_losses(&self, cycle: Option<&CycleId>) {
         if self.halts_due().is_empty() {
+            self.guards.memory().doubts.losses = None;
             return;
         }
         for account in &self.accounts {
             account.book_income().await;
         }
-        for state in self.read_accounts().await {
-            self.shared.bulletin.tell(cycle, Event::Account { state });
-        }
+        let states = self.read_accounts().await;
+        // Nothing is told before: an account that is told is checked again, and this would go round without a pause.
         if let Err(error) = self.recall().await {
             tracing::error!(%error, "losses could not be checked: the past could not be read");
+            let known = self.guards.memory().doubts.losses.replace(error.to_string());
+            if known.is_none() {
+                let text =
+                    format!("losses could not be checked, nothing is opened until they can be: {error}");
+                self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
+            }
             return;
+        }
+        for state in states {
+            self.shared.bulletin.tell(cycle, Event::Account { state });
         }
         for halt in self.halts_due() {
             self.begin_halt(halt).await;
         }
+        self.guards.memory().doubts.losses = None;
     }
 
     /// The halts that present equity calls for, without those that a halt of the same scope covers already.

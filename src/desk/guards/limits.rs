@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use rust_decimal_macros::dec;
 
-use super::scene::{Scene, held, name, symbol};
+use super::scene::{Scene, held, name, steps, symbol};
 use super::tests::halt;
 use super::*;
 use crate::domain::{DecisionWord, HaltLevel, HaltScope};
@@ -122,7 +122,6 @@ fn a_stop_that_could_not_protect_refuses_the_opening_before_anything_is_sent() {
         }
     }
     let mut scene = Scene::long();
-    (scene.stop_distance, scene.leverage) = ("9.99%", 10);
     assert_eq!(scene.refused_by(), None);
     scene.rules = None;
     assert_eq!(scene.refused_by(), Some(Rule::Stop), "a coin without rules has no price grid");
@@ -174,7 +173,8 @@ fn a_size_below_the_exchange_s_minimum_is_refused_and_not_rounded_up() {
     scene.own().free_margin = dec!(0);
     assert_eq!(scene.refused_by(), Some(Rule::Sizing), "no free margin");
     scene.own().free_margin = dec!(1000);
-    scene.most_notional = Some(dec!(130));
+    scene.brackets =
+        Some(steps(&[(125, dec!(130), dec!(0.004), dec!(0)), (2, dec!(9000), dec!(0.25), dec!(32))]));
     assert_eq!(scene.order().quantity.to_string(), "0.002", "the leverage step cuts it");
     scene.rules.as_mut().unwrap().status = crate::domain::Untrusted::new("SETTLING");
     assert_eq!(scene.refused_by(), Some(Rule::Sizing));

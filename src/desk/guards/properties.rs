@@ -36,7 +36,7 @@ fn play(asks: &[Ask], ties: &[(i64, i64)], profile: Profile, leverage: u32) -> (
     let mut scene = Scene::long();
     scene.settings.profile = profile;
     scene.leverage = leverage;
-    scene.stop_distance = "4%";
+    scene.stop_distance = "3%";
     scene.rules = Some(rules_of("BTCUSDT", "5"));
     scene.market.coins = COINS.iter().map(|text| super::scene::coin(text)).collect();
     for (coin, (beta, correlation)) in scene.market.coins.iter_mut().zip(ties) {

@@ -7,7 +7,7 @@ use rust_decimal_macros::dec;
 use super::*;
 use crate::desk::sizing::CoinAllocation;
 use crate::domain::{Confidence, DecisionWord, Proposal, Untrusted};
-use crate::exchange::{Bounds, SymbolRules};
+use crate::exchange::{Bounds, Bracket, LeverageBrackets, SymbolRules};
 
 pub(crate) struct Scene {
     pub settings: Settings,
@@ -20,7 +20,7 @@ pub(crate) struct Scene {
     pub unresolved: bool,
     pub spent: Option<&'static str>,
     pub rules: Option<SymbolRules>,
-    pub most_notional: Option<Decimal>,
+    pub brackets: Option<LeverageBrackets>,
     pub round_trip: Option<Decimal>,
     pub stop_distance: &'static str,
     pub leverage: u32,
@@ -44,6 +44,19 @@ pub(crate) fn rules_of(coin: &str, least: &str) -> SymbolRules {
         market_quantity: Bounds { min: dec!(0.001), max: dec!(100), step: dec!(0.001) },
         min_notional: least.parse().unwrap(),
     }
+}
+
+/// Leverage steps of bitcoin: highest leverage, notional up to which it holds, maintenance share, what is subtracted.
+pub(crate) fn steps(table: &[(u32, Decimal, Decimal, Decimal)]) -> LeverageBrackets {
+    let mut floor = dec!(0);
+    let each = table.iter().map(|(leverage, cap, share, offset)| Bracket {
+        leverage: *leverage,
+        notional_floor: std::mem::replace(&mut floor, *cap),
+        notional_cap: *cap,
+        maintenance_share: *share,
+        maintenance_offset: *offset,
+    });
+    LeverageBrackets { symbol: symbol("BTCUSDT"), brackets: each.collect() }
 }
 
 /// A coin at 60 000 USDT that moves as bitcoin does, and 1 % in four hours.
@@ -108,7 +121,7 @@ impl Scene {
             unresolved: false,
             spent: None,
             rules: Some(rules_of("BTCUSDT", "100")),
-            most_notional: None,
+            brackets: None,
             round_trip: None,
             stop_distance: "10%",
             leverage: 3,
@@ -159,7 +172,7 @@ impl Scene {
             unresolved: self.unresolved,
             spent: self.spent,
             rules: self.rules.as_ref(),
-            most_notional: self.most_notional,
+            brackets: self.brackets.as_ref(),
             round_trip: self.round_trip,
             stop_distance: self.stop_distance.parse().unwrap(),
             leverage: self.leverage,

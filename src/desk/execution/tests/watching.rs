@@ -34,6 +34,74 @@ async fn who_closed_a_position_is_asked_until_it_is_known_and_told_once() {
     }
 }
 
+/// The same account in the next run, which knows what the journal does.
+fn after_a_death(room: &Room) -> AccountDesk {
+    AccountDesk::new(room.desk.terms().clone(), room.desk.client().clone(), room.desk.shared().clone())
+}
+
+#[tokio::test]
+async fn a_close_that_was_booked_and_not_explained_before_a_death_is_told_once_after_it() {
+    for (hours, expected) in [(23, 1), (25, 0)] {
+        let room = Room::new();
+        room.fake.set("/fapi/v1/userTrades", SOLD);
+        room.desk.book_fills(&btc()).await;
+        let told = async || room.store.operator_actions_since(at(-1)).await.unwrap();
+        assert_eq!(told().await, [], "the exchange does not find the order yet");
+        room.fake.set("/fapi/v1/userTrades", "[]");
+        room.fake.set("/fapi/v1/order", report("autoclose-177"));
+        room.market.set(at(hours * 3600));
+        for _ in 0..2 {
+            after_a_death(&room).ask_again_who_traded().await;
+            assert_eq!(told().await.len(), expected, "after {hours} h");
+        }
+        for action in told().await {
+            assert_eq!(
+                action.detail,
+                "a BTCUSDT: liquidated by the exchange: 0.003 closed, -71.5 USDT before fees"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_explained_at_once_is_not_found_again_as_left_by_an_earlier_run() {
+    let room = Room::new();
+    room.fake.set("/fapi/v1/userTrades", SOLD);
+    room.fake.set("/fapi/v1/order", report("autoclose-177"));
+    room.desk.book_fills(&btc()).await;
+    room.desk.ask_again_who_traded().await;
+    assert_eq!(room.store.operator_actions_since(at(-1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_close_that_went_on_after_a_death_is_told_as_a_whole() {
+    let room = Room::new();
+    room.fake.set("/fapi/v1/userTrades", SOLD);
+    room.desk.book_fills(&btc()).await;
+    room.fake.set("/fapi/v1/userTrades", SOLD.replace(r#""id":1"#, r#""id":2"#));
+    room.fake.set("/fapi/v1/order", report("autoclose-177"));
+    after_a_death(&room).book_fills(&btc()).await;
+    let told = room.store.operator_actions_since(at(-1)).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].detail.contains("0.006 closed, -143.0 USDT"), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_order_that_was_given_up_gives_its_fill_a_name_after_a_death_too() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    room.store.update_order(&order.id, OrderState::NotPlaced, OrderUpdate::at(at(0))).await.unwrap();
+    room.fake.set("/fapi/v1/userTrades", SOLD);
+    room.desk.book_fills(&btc()).await;
+    let name =
+        async || room.store.fills_since(room.desk.name(), at(0)).await.unwrap().remove(0).client_order_id;
+    assert_eq!(name().await, None);
+    room.fake.set("/fapi/v1/order", report(order.id.as_str()));
+    after_a_death(&room).ask_again_who_traded().await;
+    assert_eq!(name().await, Some(order.id.clone()));
+    assert_eq!(room.store.order(&order.id).await.unwrap().unwrap().state, OrderState::Filled);
+}
+
 #[tokio::test]
 async fn an_unknown_close_is_not_settled_by_the_fills_of_a_stop_of_the_same_size() {
     for (name, expected) in [(Some("j2s-our-stop"), OrderState::Unknown), (None, OrderState::Filled)] {
