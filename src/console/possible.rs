@@ -47,7 +47,9 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
         Action::ClosePosition if nothing_held => plain("no open position to close"),
         Action::MoveStop if nothing_held => plain("no open position whose stop could be moved"),
         Action::Why if nothing_held => plain("no open position to look behind"),
-        Action::ClosePosition | Action::MoveStop if state.desk.as_ref().is_some_and(|desk| desk.dry_run) => {
+        Action::ClosePosition | Action::MoveStop | Action::Flatten
+            if state.desk.as_ref().is_some_and(|desk| desk.dry_run) =>
+        {
             Some(format!(
                 "dry-run is on and no order is sent; {} ends it",
                 state.keys.key_of(Action::ToggleDryRun)
@@ -93,7 +95,7 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
 
 fn prompt(action: Action, state: &State) -> Option<String> {
     let Some(page) = &state.prompt.page.page else {
-        return Some("the prompt is not here yet".to_owned());
+        return Some("the prompt is read when its screen opens; press 6 first".to_owned());
     };
     let draft = state.prompt.draft.as_ref();
     let replaced = page.files.iter().any(|file| file.name == page.name && file.is_override);

@@ -84,6 +84,13 @@ impl Floor {
         }
     }
 
+    /// How many coins no price is heard of any more, and for how long, in seconds; to ten, as it is told when it changes.
+    pub(super) fn silence(&self) -> Option<(usize, u64)> {
+        let silent = self.hearing.silent(self.shared.clock.now());
+        let longest = silent.values().max()?.as_secs();
+        Some((silent.len(), longest - longest % 10))
+    }
+
     fn tell_silence(&self, was_silent: &mut bool) {
         let silent = self.hearing.silent(self.shared.clock.now());
         if silent.is_empty() != *was_silent {

@@ -181,12 +181,12 @@ impl Floor {
                     let done = self.prompts.revert(&name).map_err(|error| error.to_string());
                     self.answer(
                         id,
-                        done.map(|was_own| {
-                            if was_own {
-                                format!("the built-in {name} counts from the next cycle on")
-                            } else {
-                                format!("{name} is the built-in text already")
-                            }
+                        done.map(|aside| match aside {
+                            Some(aside) => format!(
+                                "the built-in {name} counts from the next cycle on; yours is {}",
+                                aside.display()
+                            ),
+                            None => format!("{name} is the built-in text already"),
                         }),
                     );
                 }

@@ -127,8 +127,6 @@ pub struct MarketCoin {
     pub symbol: Symbol,
     /// Last price.
     pub price: Option<Price>,
-    /// Change over 24 hours, as a share (0.01 is one percent).
-    pub change_24h: Option<f64>,
     /// The last closes (up to 48), oldest first.
     pub closes: Vec<f64>,
     /// RSI(14), 0 to 100.

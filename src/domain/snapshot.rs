@@ -293,7 +293,12 @@ impl Snapshot {
 
     fn replace_account(&mut self, state: &AccountState) {
         if let Some(account) = self.accounts.iter_mut().find(|account| account.name == state.name) {
-            account.clone_from(state);
+            if state.trouble.is_some() {
+                // That it could not be read says nothing of what it holds: what was read last stays, as old as it is.
+                account.trouble.clone_from(&state.trouble);
+            } else {
+                account.clone_from(state);
+            }
         } else {
             // Accounts are read side by side; who was read first does not matter.
             let place = |name: &AccountName| {

@@ -85,7 +85,6 @@ fn market() -> MarketPage {
         MarketCoin {
             symbol: symbol(name),
             price: Some(price(mark)),
-            change_24h: Some(0.031 - step * 0.008),
             closes: (0..48).map(wave).collect(),
             rsi: Some(72.0 - step * 5.0),
             macd_histogram: Some(base * 0.002 * (4.0 - step)),

@@ -139,12 +139,12 @@ fn time_stands_still_while_the_desk_is_not_heard() {
 fn the_change_of_a_day_follows_the_price_beside_it() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "2");
-    assert!(screen(&desk, (80, 24)).contains("66,491.8  +3.10%"));
+    assert!(screen(&desk, (80, 24)).contains("66,491.8  +1.00%"));
     let before = screen(&desk, (80, 24));
     desk.tell(Event::Marks { marks: vec![(symbol("BTC"), price("60000"))] });
     let shown = screen(&desk, (80, 24));
-    // 66 491.8 is 3.1 % above the day before: 64 492.5; 60 000 is 6.97 % below it.
-    assert!(shown.contains("60,000.0  -6.97%"), "{shown}");
+    // The closes of 12:00 and 13:00 the day before, 65 831.1 and 65 829.4, say 65 831.0 for 12:04; 60 000 is 8.86 % below.
+    assert!(shown.contains("60,000.0  -8.86%"), "{shown}");
     let row = |shown: &str| shown.lines().find(|line| line.contains(" BTC ")).unwrap().to_owned();
     assert_ne!(row(&before).split('%').nth(1), row(&shown).split('%').nth(1), "the line ends at the price");
 }

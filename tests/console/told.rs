@@ -6,7 +6,7 @@ use jarvis::domain::{
 };
 
 use crate::fixture::{
-    Desk, SIZES, account_name, alarm, busy, finished, live, price, report, rows, screen, symbol, time,
+    Desk, SIZES, account_name, alarm, busy, finished, live, price, report, rows, screen, status, symbol, time,
 };
 use crate::pages::{guarded, walk};
 
@@ -261,4 +261,53 @@ fn a_live_list_of_cycles_does_not_call_every_order_that_was_kept_back_a_dry_run(
         let shown = screen(&desk, size);
         assert!(shown.contains(" unsent ") && shown.contains("not sent"), "{shown}");
     }
+}
+
+#[test]
+fn a_dry_run_flattens_nothing_and_its_end_says_what_it_closes() {
+    let mut desk = Desk::new(guarded());
+    desk.state.desk.as_mut().unwrap().dry_run = true;
+    walk(&mut desk, "5\u{2193}X");
+    assert_eq!(desk.state.overlay, None);
+    assert!(status(&desk).contains("dry-run is on and no order is sent"), "{}", status(&desk));
+    let halt = Halt {
+        scope: HaltScope::Account(account_name("mirat")),
+        level: HaltLevel::Flattened,
+        origin: HaltOrigin::Operator,
+        reason: "by the command line".into(),
+        since: time("2026-03-02T12:00:00Z"),
+        until: None,
+    };
+    desk.tell(Event::Halted { halt });
+    walk(&mut desk, "1d");
+    let shown = screen(&desk, (120, 40));
+    let count = desk.state.positions().iter().filter(|(owner, _)| owner.name.as_str() == "mirat").count();
+    assert!(shown.contains(&format!("At once, {count} position")), "{shown}");
+}
+
+#[test]
+fn an_account_that_cannot_be_read_keeps_what_it_was_seen_to_hold() {
+    let mut desk = Desk::new(busy());
+    let before = desk.state.desk.as_ref().unwrap().accounts[0].clone();
+    assert!(!before.positions.is_empty());
+    let unread = jarvis::domain::AccountState {
+        positions: Vec::new(),
+        equity: jarvis::domain::Usdt::ZERO,
+        wallet: jarvis::domain::Usdt::ZERO,
+        trouble: Some("no answer within 10 seconds".into()),
+        ..before.clone()
+    };
+    desk.tell(Event::Account { state: unread });
+    let now = &desk.state.desk.as_ref().unwrap().accounts[0];
+    assert_eq!((&now.positions, now.equity), (&before.positions, before.equity));
+    let shown = screen(&desk, (120, 40));
+    assert!(shown.contains("no answer within 10 seconds"), "{shown}");
+    let coin = before.positions[0].symbol.coin();
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.contains(coin) && line.contains(before.positions[0].direction.as_str()))
+    );
+    desk.tell(Event::Account { state: before.clone() });
+    assert_eq!(desk.state.desk.as_ref().unwrap().accounts[0], before);
 }

@@ -218,8 +218,13 @@ fn position_row(
 /// A selected row: its ground changes, what its colours mean stays where it can be read.
 pub fn highlighted(line: Line<'static>, theme: &Theme) -> Line<'static> {
     let selection = theme.style(Meaning::Selection);
+    let ground = theme.style(Meaning::Text).bg;
     let spans = line.spans.into_iter().map(|span| {
-        let style = if selection.bg.is_some() && selection.fg.is_some() && !span.content.trim().is_empty() {
+        // Words on a ground of their own are read on that.
+        let has_own_ground = span.style.bg.is_some() && span.style.bg != ground;
+        let style = if has_own_ground {
+            span.style
+        } else if selection.bg.is_some() && selection.fg.is_some() && !span.content.trim().is_empty() {
             span.style.patch(Style { fg: None, ..selection })
         } else {
             span.style.patch(selection)

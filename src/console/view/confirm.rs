@@ -341,11 +341,18 @@ fn prompt(state: &State, theme: &Theme, name: &str, sentence: &str) -> Vec<Line<
 
 fn trade(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     let text = theme.style(Meaning::Text);
-    vec![
+    let mut lines = vec![
         Line::default(),
         mode_field(state, theme),
         Line::styled(" Dry-run ends: from the next cycle on, orders are sent.", text),
-    ]
+    ];
+    // What was flattened under the dry-run waits for its end.
+    for (scope, waiting) in state.to_be_closed() {
+        let plural = if waiting == 1 { "" } else { "s" };
+        let words = format!("At once, {waiting} position{plural} of {scope} closed at market: flattened.");
+        say(state, theme, &mut lines, Meaning::Danger, &words);
+    }
+    lines
 }
 
 fn quit(theme: &Theme) -> Vec<Line<'static>> {

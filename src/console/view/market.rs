@@ -1,5 +1,6 @@
 //! The coins in a table, with what moves them beside it.
 
+use chrono::Timelike;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -119,14 +120,21 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, page: &MarketPage, state: &Stat
     let first = window(selected, page.coins.len(), room);
     let mut lines = vec![fitted.titles(theme.style(Meaning::Muted))];
     for (index, coin) in page.coins.iter().enumerate().skip(first).take(room) {
-        let line = row(coin, state, theme, &fitted, index == selected);
+        let line = row(coin, page.as_of, state, theme, &fitted, index == selected);
         lines.push(if index == selected { highlighted(line, theme) } else { line });
     }
     frame.render_widget(Paragraph::new(lines), inner);
     mark_part(frame, area, theme, first, room, page.coins.len());
 }
 
-fn row(coin: &MarketCoin, state: &State, theme: &Theme, fitted: &Fitted, selected: bool) -> Line<'static> {
+fn row(
+    coin: &MarketCoin,
+    as_of: Timestamp,
+    state: &State,
+    theme: &Theme,
+    fitted: &Fitted,
+    selected: bool,
+) -> Line<'static> {
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let price = state.mark(&coin.symbol).or(coin.price);
     let number = |value: Option<f64>, places: usize| {
@@ -143,7 +151,7 @@ fn row(coin: &MarketCoin, state: &State, theme: &Theme, fitted: &Fitted, selecte
         cell(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
         cell(coin.symbol.coin().to_owned(), text),
         cell(price.map_or_else(|| "–".to_owned(), format::price), text),
-        share(change(coin, price), 2, theme),
+        share(change(coin, price, as_of), 2, theme),
         cell(last_day(coin, price, fitted.width(SPARK)), muted),
         cell(number(coin.rsi, 0), strength(coin.rsi)),
         cell(significant(coin.macd_histogram), signed(coin.macd_histogram, theme)),
@@ -156,14 +164,15 @@ fn row(coin: &MarketCoin, state: &State, theme: &Theme, fitted: &Fitted, selecte
     ])
 }
 
-/// The change over 24 hours up to the present price: the page's own is as old as the page.
-fn change(coin: &MarketCoin, now: Option<Price>) -> Option<f64> {
-    let then = coin.change_24h?;
-    let float = |price: Option<Price>| price.and_then(|price| price.value().to_f64());
-    match (float(coin.price), float(now)) {
-        (Some(before), Some(now)) if before > 0.0 => Some((1.0 + then) * now / before - 1.0),
-        _ => Some(then),
-    }
+/// The change of the present price over 24 hours. The hour that held its beginning is known by its ends; what lies between
+/// is taken as straight.
+fn change(coin: &MarketCoin, now: Option<Price>, as_of: Timestamp) -> Option<f64> {
+    let now = now.or(coin.price)?.value().to_f64()?;
+    let first = coin.closes.len().checked_sub(HOURS + 1)?;
+    let (from, to) = (coin.closes.get(first)?, coin.closes.get(first + 1)?);
+    let passed = f64::from(as_of.minute() * 60 + as_of.second()) / 3600.0;
+    let then = from + (to - from) * passed;
+    (then > 0.0).then(|| now / then - 1.0)
 }
 
 /// The last day as a sparkline that ends at the present price, spread over so many columns.

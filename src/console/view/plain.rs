@@ -19,8 +19,11 @@ pub fn spell(buffer: &mut Buffer) {
 }
 
 fn plain(letter: char) -> Option<char> {
-    const TABLE: [(&str, char); 14] = [
-        ("─━╸╌┄┈–—═", '-'),
+    const TABLE: [(&str, char); 16] = [
+        // A bar and what is left of it are two letters.
+        ("━╸", '='),
+        ("─╌┄┈–—═", '-'),
+        ("≈", '~'),
         ("│┃╽╿╷╵╻╹▏║", '|'),
         ("╭╮╰╯┌┐└┘┏┓┗┛├┤┼", '+'),
         ("▸▹▶→", '>'),

@@ -280,6 +280,7 @@ impl Floor {
                 market: &market,
                 now: self.shared.clock.now(),
                 halts: &present.halts,
+                silent: self.silence(),
                 budget: (model.provider != Provider::Builtin)
                     .then_some((present.cost_today.cost_usd, model.daily_budget_usd)),
             };

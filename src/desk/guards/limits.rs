@@ -494,6 +494,7 @@ fn readings_show_limit_and_value_of_each_account_and_of_all() {
         market: &scene.market,
         now,
         halts: &halts,
+        silent: None,
         budget: Some((dec!(1.25), dec!(5))),
     };
     let readings = Guards::of(&scene.settings).readings(&sight);

@@ -17,6 +17,8 @@ pub struct Sight<'a> {
     pub now: Timestamp,
     /// The halts in force.
     pub halts: &'a [Halt],
+    /// The coins of which no price was heard for too long, with the longest silence in seconds.
+    pub silent: Option<(usize, u64)>,
     /// What the model cost today and may cost in a day, US dollars; `None` for one that costs nothing.
     pub budget: Option<(Decimal, Decimal)>,
 }

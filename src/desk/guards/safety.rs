@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
-use super::readings::{Sight, reading};
+use super::readings::{self, Sight, reading};
 use super::{Case, Guard, Refusal, percent};
 use crate::desk::guards::Action;
 use crate::desk::signals::{Signal, signal};
@@ -192,6 +192,15 @@ impl Guard for StaleData {
             )
         };
         (moved > limit.share()).then(|| Refusal::new(Rule::StaleData, detail()))
+    }
+
+    fn readings(&self, sight: &Sight<'_>) -> Vec<GuardReading> {
+        let Some((coins, seconds)) = sight.silent.filter(|_| self.0.is_some()) else {
+            return vec![readings::limit_alone(self.rule(), self.limit())];
+        };
+        let plural = if coins == 1 { "" } else { "s" };
+        let value = format!("{coins} coin{plural} silent for {seconds} s");
+        vec![reading(self.rule(), None, self.limit(), value, None, true)]
     }
 }
 

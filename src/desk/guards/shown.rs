@@ -15,7 +15,7 @@ fn shown(scene: &Scene, rule: Rule) -> GuardReading {
 
 fn shown_with_budget(scene: &Scene, rule: Rule, budget: Option<(Decimal, Decimal)>) -> GuardReading {
     let (book, market, halts) = (&scene.book, &scene.market, &scene.halts[..]);
-    let sight = Sight { book, market, now: scene.now, halts, budget };
+    let sight = Sight { book, market, now: scene.now, halts, silent: None, budget };
     let readings = Guards::of(&scene.settings).readings(&sight);
     let found = readings.into_iter().find(|reading| {
         reading.rule == rule && reading.account.as_ref().is_none_or(|account| *account == name("mirat"))

@@ -337,7 +337,14 @@ fn only_what_is_on_is_told_as_a_limit_and_everything_is_shown() {
     assert!(limits.contains(&(Rule::MaximumPositions, "6 positions".to_owned())));
     assert!(limits.contains(&(Rule::MinimumHold, "3h".to_owned())));
     assert!(limits.contains(&(Rule::ExpectedMove, "ATR of 4 h at least 0.3 % (3 round trips)".to_owned())));
-    let sight = Sight { book: &scene.book, market: &scene.market, now: scene.now, halts: &[], budget: None };
+    let sight = Sight {
+        book: &scene.book,
+        market: &scene.market,
+        now: scene.now,
+        halts: &[],
+        silent: None,
+        budget: None,
+    };
     let readings = guards.readings(&sight);
     assert!(readings.iter().all(|reading| reading.rule != Rule::ModelBudget), "it costs nothing here");
     for rule in guards.names().into_iter().filter(|rule| *rule != Rule::ModelBudget) {

@@ -39,7 +39,6 @@ fn row(coin: &CoinBrief, closes: Vec<f64>) -> MarketCoin {
     MarketCoin {
         symbol: coin.symbol.clone(),
         price: coin.price,
-        change_24h: coin.returns_pct[2].map(share),
         closes,
         rsi: coin.rsi,
         macd_histogram: coin.macd_histogram,

@@ -171,14 +171,16 @@ impl PromptFiles {
         replace(&path, text).map_err(|error| unwritable(&path, &error))
     }
 
-    /// Takes a file out of the settings folder again; the compiled-in text counts from the next cycle on. Whether there
-    /// was one.
-    pub fn revert(&self, name: &str) -> Result<bool, PromptError> {
+    /// Puts a file of the settings folder aside, under a name that nothing reads and none has yet; the compiled-in text
+    /// counts from the next cycle on. Where it is now, if there was one.
+    pub fn revert(&self, name: &str) -> Result<Option<PathBuf>, PromptError> {
         let (name, _) = known(name)?;
         let path = self.path(name).ok_or(PromptError::NoFolder)?;
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        let aside = (1..).map(|number| path.with_file_name(format!("{name}.old{number}")));
+        let Some(aside) = aside.into_iter().find(|aside| !aside.exists()) else { return Ok(None) };
+        match fs::rename(&path, &aside) {
+            Ok(()) => Ok(Some(aside)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unwritable(&path, &error)),
         }
     }
@@ -328,8 +330,10 @@ mod tests {
         assert_eq!(files.text("system.en.md").unwrap(), (own.clone(), true));
         assert!(matches!(files.look(), Look::Taken(_)));
         assert_eq!(render(&files.present(), &sample::bare()).unwrap().system, own);
-        assert!(files.revert("system.en.md").unwrap());
-        assert!(!files.revert("system.en.md").unwrap(), "there is none any more");
+        let own = fs::read_to_string(folder.path().join("system.en.md")).unwrap();
+        let aside = files.revert("system.en.md").unwrap().unwrap();
+        assert_eq!(fs::read_to_string(&aside).unwrap(), own, "what an operator wrote is never thrown away");
+        assert_eq!(files.revert("system.en.md").unwrap(), None, "there is none any more");
         assert!(matches!(files.look(), Look::Taken(_)));
         assert_eq!(render(&files.present(), &sample::bare()).unwrap().system, house);
     }
