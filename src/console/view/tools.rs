@@ -160,7 +160,7 @@ fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [L
     let figures = [(7, 1), (8, 0), (7, 0)].map(|(width, rank)| Column::right("", width, rank));
     let [size_column, cost_column, took_column] = figures;
     let went = Fitted::new(
-        &[Column::left("", 1, 0), Column::left("", 14, 0), size_column, cost_column, took_column],
+        &[Column::left("", 1, 0), Column::left("", 10, 0), size_column, cost_column, took_column],
         width,
         1,
     );
