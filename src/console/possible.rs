@@ -3,7 +3,7 @@
 use super::keymap::Action;
 use super::screens::{Screen, guards};
 use super::state::{Panel, State};
-use crate::domain::{HaltScope, Mode, RemarkWeight};
+use crate::domain::{HaltOrigin, HaltScope, Mode, RemarkWeight};
 
 /// Whether an action asks something of the desk.
 pub const fn commands(action: Action) -> bool {
@@ -80,7 +80,13 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
         },
         Action::Resume => {
             let scope = guards::selected(state)?;
-            guards::halt(state, &scope).is_none().then(|| format!("nothing halts {scope}"))
+            match guards::halt(state, &scope) {
+                None => Some(format!("nothing halts {scope}")),
+                Some(halt) if halt.origin == HaltOrigin::File => {
+                    plain("the file HALT in the data folder halts it; remove the file")
+                }
+                Some(_) => None,
+            }
         }
         Action::EditPrompt | Action::ApplyPrompt | Action::RevertPrompt | Action::CheckPrompt => {
             prompt(action, state)

@@ -311,3 +311,31 @@ fn an_account_that_cannot_be_read_keeps_what_it_was_seen_to_hold() {
     desk.tell(Event::Account { state: before.clone() });
     assert_eq!(desk.state.desk.as_ref().unwrap().accounts[0], before);
 }
+
+#[test]
+fn the_ladder_shows_the_strictest_halt_and_a_file_is_not_resumed_by_a_key() {
+    let mut desk = Desk::new(guarded());
+    desk.state.desk.as_mut().unwrap().halts.clear();
+    let halt = |scope, level, origin| Event::Halted {
+        halt: Halt {
+            scope,
+            level,
+            origin,
+            reason: String::new().into(),
+            since: time("2026-03-02T12:00:00Z"),
+            until: None,
+        },
+    };
+    let mirat = HaltScope::Account(account_name("mirat"));
+    desk.tell(halt(mirat, HaltLevel::NoEntries, HaltOrigin::Operator));
+    walk(&mut desk, "5");
+    let row = |desk: &Desk| {
+        let shown = screen(desk, (120, 40));
+        shown.lines().find(|line| line.contains("  mirat ")).unwrap().to_owned()
+    };
+    assert!(row(&desk).contains("no entries"), "{}", row(&desk));
+    desk.tell(halt(HaltScope::Desk, HaltLevel::Frozen, HaltOrigin::File));
+    assert!(row(&desk).contains("■ frozen"), "{}", row(&desk));
+    walk(&mut desk, "r");
+    assert!(status(&desk).contains("the file HALT in the data folder"), "{}", status(&desk));
+}

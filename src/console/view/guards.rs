@@ -96,20 +96,22 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
     };
     let held = guards::covered(state, scope).len();
     let held = if held > 0 { format!("{held} open") } else { String::new() };
+    let above = guards::halt(state, &HaltScope::Desk).filter(|_| *scope != HaltScope::Desk);
     let (word, meaning) = match guards::halt(state, scope) {
+        // Its own halt would read as if more were allowed than is.
+        Some(halt) if above.is_some_and(|above| above.level > halt.level) => {
+            let strictest = above.map_or(halt.level, |above| above.level);
+            (rung_word(strictest).to_owned(), Meaning::Danger)
+        }
         Some(halt) => {
-            let word = match halt.level {
-                HaltLevel::NoEntries => "▲ no entries",
-                HaltLevel::Frozen => "■ frozen",
-                HaltLevel::Flattened => "■ flattened",
-            };
+            let word = rung_word(halt.level);
             let until = halt.until.map(|at| format!(" until {}", state.clock(at, "%d %b %H:%M")));
             let whole = format!("{word}{}", until.unwrap_or_default());
             // When it ends is said below too; half of it says nothing.
             let fits = whole.chars().count() + NAMED <= width;
             (if fits { whole } else { word.to_owned() }, Meaning::Danger)
         }
-        None if covered_from_above(state, scope) => ("with the desk".to_owned(), Meaning::Warn),
+        None if above.is_some() => ("with the desk".to_owned(), Meaning::Warn),
         None => trades(state, scope),
     };
     let room = width.saturating_sub(NAMED);
@@ -137,11 +139,12 @@ fn trades(state: &State, scope: &HaltScope) -> (String, Meaning) {
     (word.to_owned(), meaning)
 }
 
-/// Whether a halt of something larger reaches it.
-fn covered_from_above(state: &State, scope: &HaltScope) -> bool {
-    let halts = state.desk.iter().flat_map(|desk| &desk.halts);
-    let desk = halts.filter(|halt| halt.scope == HaltScope::Desk).count() > 0;
-    desk && *scope != HaltScope::Desk
+fn rung_word(level: HaltLevel) -> &'static str {
+    match level {
+        HaltLevel::NoEntries => "▲ no entries",
+        HaltLevel::Frozen => "■ frozen",
+        HaltLevel::Flattened => "■ flattened",
+    }
 }
 
 /// Why the selected one is halted, and how far a flattening has come.

@@ -330,7 +330,6 @@ mod tests {
         assert_eq!(files.text("system.en.md").unwrap(), (own.clone(), true));
         assert!(matches!(files.look(), Look::Taken(_)));
         assert_eq!(render(&files.present(), &sample::bare()).unwrap().system, own);
-        let own = fs::read_to_string(folder.path().join("system.en.md")).unwrap();
         let aside = files.revert("system.en.md").unwrap().unwrap();
         assert_eq!(fs::read_to_string(&aside).unwrap(), own, "what an operator wrote is never thrown away");
         assert_eq!(files.revert("system.en.md").unwrap(), None, "there is none any more");
