@@ -93,7 +93,7 @@ fn a_death_at_every_named_step_is_recovered_from() {
         ("after the second close was executed", |call| call.is_close() && call.nth == 3, true),
         ("before the end of a closed position's stop is read", |call| call.is("GET", "/v1/algoOrder"), false),
         ("after the end of a closed position's stop was read", |call| call.is("GET", "/v1/algoOrder"), true),
-        ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth == 2, false),
+        ("before the close is asked for", |call| call.is("GET", "/v1/order") && call.nth >= 2, false),
     ];
     let seeds: u64 = std::env::var("JARVIS_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let mut wrong = Vec::new();
@@ -106,7 +106,8 @@ fn a_death_at_every_named_step_is_recovered_from() {
             } else {
                 bench.faults.latency(50, 250);
             }
-            bench.faults.first(1, step, Fate::Crash { delivered });
+            // Not the first such call alone: one that another answer made needless is dropped on its way.
+            bench.faults.rule(move |call| step(call).then_some(Fate::Crash { delivered }));
             assert!(
                 live_until_death(&bench, &[OPENINGS, CLOSES]),
                 "{name}: this step was never reached (seed {seed})"
