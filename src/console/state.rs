@@ -378,17 +378,6 @@ impl State {
         self.desk.as_ref().map(|desk| desk.facts.mode)
     }
 
-    /// What halts flatten and is open still, with how many positions: the first order that may leave closes it.
-    pub fn to_be_closed(&self) -> Vec<(HaltScope, usize)> {
-        let halts = self.desk.iter().flat_map(|desk| &desk.halts);
-        let flattened = halts.filter(|halt| halt.level == HaltLevel::Flattened).map(|halt| {
-            let is_covered =
-                |(owner, held): &&(&AccountState, &Position)| halt.scope.covers(&owner.name, &held.symbol);
-            (halt.scope.clone(), self.positions().iter().filter(is_covered).count())
-        });
-        flattened.filter(|(_, count)| *count > 0).collect()
-    }
-
     /// Whether a cycle is running.
     pub fn cycle_runs(&self) -> bool {
         self.desk.as_ref().and_then(|desk| desk.cycle.as_ref()).is_some_and(|cycle| cycle.phase.is_some())

@@ -30,9 +30,6 @@ use crate::store::{Store, StoreError};
 
 /// Time the market brief may take.
 pub(super) const BRIEF_TIME: Duration = Duration::from_secs(20);
-/// Time the exchange's clock is waited for before the first look at an account. Until it is measured the last known
-/// difference counts, and whatever is refused for its time measures it then.
-const CLOCK_TIME: Duration = Duration::from_secs(1);
 /// Time reading one account may take.
 const READ_TIME: Duration = Duration::from_secs(10);
 
@@ -126,7 +123,8 @@ impl Floor {
         let looked_at = &looked_at;
         let watching =
             join_all(self.accounts.iter().zip(&mut guardians).map(|(account, guardian)| async move {
-                measure_clock(account).await;
+                // It keeps nobody from looking for long: whatever is refused for its time measures it again.
+                account.client().glance_at_clock().await;
                 account.recall_accepted().await;
                 guardian.pass().await;
                 looked_at.send_modify(|count| *count += 1);
@@ -358,19 +356,6 @@ impl Floor {
     pub fn set_dry_run(&self, on: bool) {
         self.shared.dry_run.store(on, Ordering::SeqCst);
         self.shared.bulletin.record(None, crate::domain::Event::DryRun { on });
-    }
-}
-
-/// Measures the exchange's clock, but keeps nobody from looking for long.
-async fn measure_clock(account: &AccountDesk) {
-    match tokio::time::timeout(CLOCK_TIME, account.sync_clock()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(account = %account.name(), %error, "the exchange's clock could not be measured");
-        }
-        Err(_elapsed) => {
-            tracing::warn!(account = %account.name(), "the exchange's clock could not be measured within a second");
-        }
     }
 }
 

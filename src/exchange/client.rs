@@ -35,7 +35,7 @@ const WRITE_WINDOW_MS: i64 = 3000;
 const SLOW_SAMPLE_MS: i64 = 500;
 /// The most clock samples in one go.
 const CLOCK_SAMPLES: u32 = 3;
-/// How long a read waits for the hourly look at the clock.
+/// How long whatever is on its way waits for a look at the clock.
 const CLOCK_ON_THE_WAY: Duration = Duration::from_secs(1);
 /// The header that tells the weight an address used in the running minute.
 const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
@@ -221,6 +221,17 @@ impl ExchangeClient {
         }
     }
 
+    /// Measures the clock as [`Self::sync_clock`] does, but holds nobody up for more than a second. The offset, if it was
+    /// told in time; otherwise the last known one counts on.
+    pub async fn glance_at_clock(&self) -> Option<i64> {
+        match tokio::time::timeout(CLOCK_ON_THE_WAY, self.sync_clock()).await {
+            Ok(Ok(offset_ms)) => return Some(offset_ms),
+            Ok(Err(error)) => tracing::warn!(%error, "the exchange's clock could not be measured"),
+            Err(_elapsed) => tracing::warn!("the exchange's clock could not be measured within a second"),
+        }
+        None
+    }
+
     /// Asks and decodes; retried, and signed anew, once, after measuring the clock if that was the trouble. The clock
     /// is measured every hour on the way, by reads only: an order never waits for it.
     pub(super) async fn read<T: DeserializeOwned>(
@@ -231,11 +242,7 @@ impl ExchangeClient {
     ) -> Result<T, ExchangeError> {
         if self.inner.limits.clock_is_due() {
             // The reading itself is what matters; the clock is due again soon.
-            match tokio::time::timeout(CLOCK_ON_THE_WAY, self.sync_clock()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the exchange's clock could not be measured"),
-                Err(_elapsed) => tracing::warn!("the exchange's clock could not be measured within a second"),
-            }
+            self.glance_at_clock().await;
         }
         match self.read_patiently(path, &params, security).await {
             Err(error) if error.is_clock_skew() => {
@@ -379,13 +386,8 @@ impl ExchangeClient {
 
     async fn after_write<T>(&self, outcome: &Outcome<T>) {
         if matches!(outcome.rejection_code(), Some(codes::CLOCK | codes::ENGINE_CLOCK)) {
-            match tokio::time::timeout(CLOCK_ON_THE_WAY, self.sync_clock()).await {
-                Ok(Ok(offset_ms)) => tracing::warn!(offset_ms, "an order's time stamp was refused"),
-                Ok(Err(error)) => tracing::warn!(%error, "an order's time stamp was refused"),
-                Err(_elapsed) => {
-                    tracing::warn!("an order's time stamp was refused, and the clock was not told in time");
-                }
-            }
+            let offset_ms = self.glance_at_clock().await;
+            tracing::warn!(offset_ms, "an order's time stamp was refused");
         }
     }
 

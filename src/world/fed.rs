@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use super::engine::Engine;
 use super::market::{FedQuote, Heard, Listing};
 use super::state::SavedWorld;
-use super::{Given, World, WorldError, WorldOptions};
+use super::{Given, World, WorldError, WorldOptions, kept};
 use crate::domain::{Clock, Symbol};
 
 /// Who tells the prices, and of what.
@@ -142,7 +142,7 @@ fn saved(options: &WorldOptions) -> Result<Option<SavedWorld<'static>>, WorldErr
     if (options.speed - 1.0).abs() > f64::EPSILON || options.recorded.is_some() {
         return Err(WorldError::FedTime);
     }
-    Ok(options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten())
+    kept(options)
 }
 
 fn exposed(engine: &Engine) -> BTreeSet<Symbol> {

@@ -177,7 +177,7 @@ impl std::fmt::Debug for World {
 impl World {
     /// A fresh world, or the one kept in the state file with the time since played through.
     pub fn open(options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
-        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        let saved = kept(&options)?;
         Self::begin(options, Given::default(), saved, wall)
     }
 
@@ -187,14 +187,14 @@ impl World {
         options: WorldOptions,
         wall: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, WorldError> {
-        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        let saved = kept(&options)?;
         let given = Given { histories: Some(histories), fed: None };
         Self::begin(options, given, saved, wall)
     }
 
     /// The same for somebody who only looks: the state file is read, and what happens from here on is forgotten.
     pub fn open_unkept(mut options: WorldOptions, wall: Arc<dyn Clock>) -> Result<Arc<Self>, WorldError> {
-        let saved = options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten();
+        let saved = kept(&options)?;
         options.state_file = None;
         Self::begin(options, Given::default(), saved, wall)
     }
@@ -599,6 +599,11 @@ async fn settle_first(State(world): State<Arc<World>>, request: Request, next: N
         world.finish(&mut core);
     }
     next.run(request).await
+}
+
+/// What the state file keeps of a world with such options, if there is one.
+fn kept(options: &WorldOptions) -> Result<Option<SavedWorld<'static>>, WorldError> {
+    Ok(options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten())
 }
 
 /// What a world's prices may come from beside its options.

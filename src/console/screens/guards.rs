@@ -42,6 +42,14 @@ pub fn covered<'a>(state: &'a State, scope: &HaltScope) -> Vec<(&'a AccountState
     state.positions().into_iter().filter(covers).collect()
 }
 
+/// What halts flatten and is open still, with how many positions: the first order that may leave closes it.
+pub fn to_be_closed(state: &State) -> Vec<(&HaltScope, usize)> {
+    let halts = state.desk.iter().flat_map(|desk| &desk.halts);
+    let flattened = halts.filter(|halt| halt.level == HaltLevel::Flattened);
+    let open = flattened.map(|halt| (&halt.scope, covered(state, &halt.scope).len()));
+    open.filter(|(_, count)| *count > 0).collect()
+}
+
 /// The question before a rung of the ladder is taken.
 pub fn ask(state: &State, level: HaltLevel) -> Option<(Question, String)> {
     let scope = selected(state)?;

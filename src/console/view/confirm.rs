@@ -347,7 +347,7 @@ fn trade(state: &State, theme: &Theme) -> Vec<Line<'static>> {
         Line::styled(" Dry-run ends: from the next cycle on, orders are sent.", text),
     ];
     // What was flattened under the dry-run waits for its end.
-    for (scope, waiting) in state.to_be_closed() {
+    for (scope, waiting) in guards::to_be_closed(state) {
         let plural = if waiting == 1 { "" } else { "s" };
         let words = format!("At once, {waiting} position{plural} of {scope} closed at market: flattened.");
         say(state, theme, &mut lines, Meaning::Danger, &words);

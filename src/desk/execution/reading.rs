@@ -129,18 +129,18 @@ impl AccountDesk {
             }
         };
         let mut realised = Usdt::ZERO;
-        let mut all = true;
+        let mut booked = 0;
         for fill in &fills {
             // The next reading begins behind the last one that is booked: nothing goes in before what it follows.
             if !self.book_fill(fill).await {
-                all = false;
                 break;
             }
             realised = realised + fill.realised;
+            booked += 1;
         }
         // A full page is not the last: the next reading goes on where it ends.
-        self.set_unbooked(symbol, !all || fills.len() >= HISTORY_PAGE);
-        self.explain_fills(symbol, &fills).await;
+        self.set_unbooked(symbol, booked < fills.len() || fills.len() >= HISTORY_PAGE);
+        self.explain_fills(symbol, &fills[..booked]).await;
         Some(realised)
     }
 
