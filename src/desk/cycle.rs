@@ -1,25 +1,28 @@
 //! One cycle from trigger to report: gather, ask, check, guard, execute, record.
 
+mod rows;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use self::rows::{EXECUTION_TIME, Row, Task, failed};
 use super::answer::{Answer, Pair};
 use super::conversation::{
     Around, Budget, Conversation, HABIT_CYCLES, Lookup, PaidBudget, Progress, caching_pays,
 };
-use super::execution::{AccountDesk, Cause, would_close, would_open};
 use super::floor::Floor;
 use super::gathering::{Gathered, prompt_input};
-use super::guards::{Approved, CloseOrder, OpenOrder, Verdict};
+use super::guards::Verdict;
 use super::hearing::Teller;
 use super::memory;
 use super::prompt::{Look, MemoryInput, PromptError, RenderedPrompt};
 use crate::config::Provider;
 use crate::domain::{
-    AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, OutcomeKind,
-    Phase, Proposal, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
+    AccountState, BriefSummary, CycleId, CycleReport, DecisionRow, Event, ModelSummary, Outcome, Phase,
+    Proposal, Severity, Timestamp, TimingsMs, Trigger, Untrusted, Usage,
 };
 use crate::market::Brief;
 use crate::store::{CycleStart, PromptKind, Spending, StoreError};
@@ -423,58 +426,37 @@ impl Run<'_> {
             let alarm = Event::Alarm { severity: Severity::Warning, text };
             self.floor.shared.bulletin.record(Some(&self.id), alarm);
         }
+        let deadline = Instant::now() + EXECUTION_TIME;
         let run = &*self;
         let outcomes =
             join_all(proposals.iter().zip(judged.verdicts).map(|(proposal, verdict)| async move {
-                let outcome = match (verdict, run.floor.account(&proposal.account)) {
-                    (Verdict::Settled(outcome), _) => outcome,
-                    (Verdict::Open(order), Some(account)) => run.open(account, &order).await,
-                    (Verdict::Close(order), Some(account)) => run.close(account, &order).await,
-                    (_, None) => failed("this account has no desk"),
+                let row = run.row(proposal);
+                let (task, account) = match (verdict, run.floor.account(&proposal.account)) {
+                    (Verdict::Open(order), Some(account)) => (Task::Open(order), account),
+                    (Verdict::Close(order), Some(account)) => (Task::Close(order), account),
+                    (verdict, _) => {
+                        let outcome = match verdict {
+                            Verdict::Settled(outcome) => outcome,
+                            Verdict::Open(_) | Verdict::Close(_) => failed("this account has no desk"),
+                        };
+                        row.settle(&outcome).await;
+                        return outcome;
+                    }
                 };
-                run.settle(proposal, &outcome).await;
-                outcome
+                row.done_by(deadline, Arc::clone(account), task).await
             }))
             .await;
         self.floor.tell_guards(Some(&self.id));
         proposals.into_iter().zip(outcomes).map(|(proposal, outcome)| row(proposal, outcome)).collect()
     }
 
-    async fn open(&self, account: &AccountDesk, order: &Approved<OpenOrder>) -> Outcome {
-        if self.floor.ending.is_cancelled() {
-            return failed("the desk was shut down before this order was sent");
+    fn row(&self, proposal: &Proposal) -> Row {
+        Row {
+            shared: self.floor.shared.clone(),
+            cycle: self.id.clone(),
+            is_dry: self.is_dry,
+            proposal: proposal.clone(),
         }
-        if self.is_dry {
-            would_open(order.order())
-        } else {
-            account.open(&Cause::Cycle(self.id.clone()), order).await
-        }
-    }
-
-    async fn close(&self, account: &AccountDesk, order: &Approved<CloseOrder>) -> Outcome {
-        if self.is_dry {
-            would_close(order.order())
-        } else {
-            account.close(&Cause::Cycle(self.id.clone()), order).await
-        }
-    }
-
-    async fn settle(&self, proposal: &Proposal, outcome: &Outcome) {
-        let stored = self
-            .floor
-            .shared
-            .store
-            .settle_decision(&self.id, &proposal.account, &proposal.symbol, outcome)
-            .await;
-        if let Err(error) = stored {
-            tracing::error!(account = %proposal.account, symbol = %proposal.symbol, %error, "an outcome could not be stored");
-        }
-        let event = Event::Settled {
-            account: proposal.account.clone(),
-            symbol: proposal.symbol.clone(),
-            outcome: outcome.clone(),
-        };
-        self.floor.shared.bulletin.record(Some(&self.id), event);
     }
 }
 
@@ -522,10 +504,6 @@ pub(super) async fn converse(
 
 fn row(proposal: Proposal, outcome: Outcome) -> DecisionRow {
     DecisionRow { proposal, outcome }
-}
-
-fn failed(detail: &str) -> Outcome {
-    Outcome { kind: OutcomeKind::Failed, rule: None, detail: detail.to_owned(), orders: Vec::new() }
 }
 
 fn millis(since: Instant) -> f64 {

@@ -28,6 +28,9 @@ pub const PERIOD: Duration = Duration::from_secs(15);
 const GLANCE_AFTER: Duration = Duration::from_millis(7500);
 /// Time between looks while a position has no stop or the account cannot be read.
 const URGENT_PERIOD: Duration = Duration::from_secs(2);
+/// The longest time between two repairs of a coin that resists: what the exchange refuses again and again must not use up
+/// what the other coins' repairs need of its budget.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Time between looks while the desk starts and nothing is told yet: what an earlier run sent may be executed now.
 const START_PERIOD: Duration = Duration::from_secs(3);
 /// Stream events that arrive together are answered by one look.
@@ -67,6 +70,15 @@ enum Repair {
     Odd,
 }
 
+/// A coin without a stop that could not be given one.
+#[derive(Debug, Clone, Copy)]
+struct Resistance {
+    /// How many repairs failed, one after another.
+    failures: u32,
+    /// No repair begins before.
+    again: Instant,
+}
+
 /// Looks, and has repaired what does not stand as it should.
 #[derive(Debug)]
 struct Watchdog {
@@ -75,7 +87,7 @@ struct Watchdog {
     /// The coins that are being repaired.
     running: BTreeSet<Symbol>,
     /// Coins without a stop whose last repair failed.
-    resisting: BTreeSet<Symbol>,
+    resisting: BTreeMap<Symbol, Resistance>,
     is_key_told: bool,
     unreadable: bool,
     told_naked: BTreeSet<Symbol>,
@@ -94,7 +106,7 @@ impl Guardian {
                 account: Arc::clone(&account),
                 repairs: JoinSet::new(),
                 running: BTreeSet::new(),
-                resisting: BTreeSet::new(),
+                resisting: BTreeMap::new(),
                 is_key_told: false,
                 unreadable: false,
                 told_naked: BTreeSet::new(),
@@ -165,8 +177,7 @@ impl Watchdog {
                         self.begin_repairs(&seen).await;
                         look.send_replace(Some(Round { seen: Arc::new(seen), gaps: self.gaps }));
                     }
-                    let is_urgent = self.unreadable || !self.resisting.is_empty();
-                    due = if is_urgent { Instant::now() + URGENT_PERIOD } else { (last + PERIOD).max(soon(last)) };
+                    due = self.next_look(last);
                     glance_due = (!self.covered.is_empty()).then(|| last + GLANCE_AFTER);
                 }
                 () = tokio::time::sleep_until(glance_due.unwrap_or(due)), if glance_due.is_some() => {
@@ -192,6 +203,13 @@ impl Watchdog {
                 }
             }
         }
+    }
+
+    /// When to look again after a look that nothing follows.
+    fn next_look(&self, last: Instant) -> Instant {
+        let usual = if self.unreadable { Instant::now() + URGENT_PERIOD } else { last + PERIOD };
+        let again = self.resisting.values().map(|resistance| resistance.again).min();
+        again.map_or(usual, |again| again.min(usual)).max(soon(last))
     }
 
     /// What the account holds; `None` when it cannot be read, which is told.
@@ -234,14 +252,16 @@ impl Watchdog {
         let is_naked =
             |symbol: &Symbol| seen.position(symbol).is_some_and(|position| position.stop.is_none());
         self.told_naked.retain(is_naked);
-        self.resisting.retain(is_naked);
+        self.resisting.retain(|symbol, _| is_naked(symbol));
         let covered = seen.positions.iter().filter(|position| position.stop.is_some());
         self.covered = covered.map(|position| position.symbol.clone()).collect();
         let naked = seen.positions.iter().filter(|position| position.stop.is_none());
         let naked: Vec<Symbol> = naked.map(|position| position.symbol.clone()).collect();
         // Protection first: what is only misplaced is looked up in the journal.
         for symbol in naked {
-            self.begin(symbol, Repair::Naked);
+            if self.resisting.get(&symbol).is_none_or(|resistance| Instant::now() >= resistance.again) {
+                self.begin(symbol, Repair::Naked);
+            }
         }
         let odd = self.account.odd_stops(&seen.positions, &seen.stops).await;
         self.told_odd.retain(|symbol, _| odd.contains(symbol));
@@ -286,22 +306,24 @@ impl Watchdog {
     }
 
     fn tell_naked(&mut self, symbol: Symbol, finding: Finding) {
-        self.resisting.remove(&symbol);
+        let failures = self.resisting.remove(&symbol).map_or(0, |resistance| resistance.failures);
         match finding {
             Finding::Nothing => {}
-            Finding::Busy => {
-                self.resisting.insert(symbol);
-            }
+            Finding::Busy => self.resists(symbol, failures),
             Finding::Repaired(what) => {
                 let text = format!("{} {symbol}: had no stop; {what}", self.account.name());
                 self.account.alarm(Severity::Warning, text);
             }
             Finding::Unrepaired(why) => {
                 self.tell_no_stop(&symbol, &why);
-                self.resisting.insert(symbol);
+                self.resists(symbol, failures + 1);
             }
             Finding::Left(why) => self.tell_no_stop(&symbol, &why),
         }
+    }
+
+    fn resists(&mut self, symbol: Symbol, failures: u32) {
+        self.resisting.insert(symbol, Resistance { failures, again: Instant::now() + pause_after(failures) });
     }
 
     fn tell_no_stop(&mut self, symbol: &Symbol, why: &str) {
@@ -327,7 +349,24 @@ impl Watchdog {
     }
 }
 
+/// Time to the next repair of a coin after so many that failed.
+fn pause_after(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(2).min(8);
+    (URGENT_PERIOD * 2u32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
 /// The next look after something happened.
 fn soon(last: Instant) -> Instant {
     (Instant::now() + GATHER).max(last + LEAST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coin_that_resists_is_tried_again_after_longer_and_longer_pauses_up_to_a_limit() {
+        let pauses = [0, 1, 2, 3, 4, 5, u32::MAX].map(|failures| pause_after(failures).as_secs());
+        assert_eq!(pauses, [2, 2, 2, 4, 8, 8, 8]);
+    }
 }

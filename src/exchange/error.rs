@@ -43,6 +43,14 @@ pub enum ExchangeError {
         /// Whether it broke off: the same question may be answered whole.
         is_cut: bool,
     },
+    /// Answered, and not believed before it is said again.
+    #[error("{endpoint}: not believed yet: {reason}")]
+    Implausible {
+        /// What was asked.
+        endpoint: String,
+        /// What speaks against the answer.
+        reason: String,
+    },
     /// Not asked: the exchange told this address to wait.
     #[error("{endpoint}: not sent, because the exchange asked this address to wait {}s more", wait.as_secs_f64().ceil())]
     Throttled {
@@ -129,9 +137,9 @@ impl ExchangeError {
     /// How long to wait before the same read may work; `None` when waiting does not help.
     pub(super) fn worth_waiting(&self, pause: Duration) -> Option<Duration> {
         match self {
-            Self::Net { source: NetError::TooLarge { .. }, .. } | Self::BadAnswer { is_cut: false, .. } => {
-                None
-            }
+            Self::Net { source: NetError::TooLarge { .. }, .. }
+            | Self::BadAnswer { is_cut: false, .. }
+            | Self::Implausible { .. } => None,
             Self::Net { .. } | Self::BadAnswer { is_cut: true, .. } => Some(pause),
             Self::Throttled { wait, .. } | Self::OverBudget { wait, .. } => Some(*wait),
             Self::Refused { rejection, retry_after, .. } => {

@@ -17,6 +17,7 @@ mod edges;
 mod faults;
 mod guards;
 mod halts;
+mod patience;
 mod requests;
 mod starts;
 mod watch;

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 mod close;
+mod emergency;
 mod flat;
 mod ids;
 mod journal;
@@ -24,6 +25,7 @@ mod tests;
 mod underway;
 mod unexplained;
 mod watch;
+mod worth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,6 +142,10 @@ pub struct AccountDesk {
     unexplained: Mutex<BTreeMap<(Symbol, i64), unexplained::Unexplained>>,
     /// Set once what earlier runs left of them was looked up.
     unexplained_recalled: tokio::sync::OnceCell<()>,
+    /// Coins of which it was told that they are closed for want of a stop, until they are.
+    emergencies: Mutex<BTreeSet<Symbol>>,
+    /// What the account was worth when that was believed last, and since when it is told otherwise.
+    worth: Mutex<worth::Worth>,
     /// How often the guardian replaced stops that protect.
     replaced: Mutex<BTreeMap<Symbol, restop::Replaced>>,
     /// Rung by every event of the account's user stream.
@@ -169,6 +175,8 @@ impl AccountDesk {
             room: room::Room::default(),
             unexplained: Mutex::default(),
             unexplained_recalled: tokio::sync::OnceCell::new(),
+            emergencies: Mutex::default(),
+            worth: Mutex::default(),
             replaced: Mutex::default(),
             stirred: tokio::sync::Notify::new(),
         }

@@ -317,6 +317,9 @@ impl AccountDesk {
                 "{unresolved} orders of this account are unresolved: the exchange does not tell what it does"
             ));
         }
+        if let Some(doubt) = self.doubt_of_worth() {
+            return Err(doubt);
+        }
         self.compare_past_once(symbol).await?;
         let (one_way, config, position, stops, booked) = tokio::join!(
             self.ensure_one_way(),

@@ -7,16 +7,12 @@ use rust_decimal::RoundingStrategy;
 use tokio::time::Instant;
 
 use super::AccountDesk;
-use super::close::MOST_PARTS;
 use super::flat::unclear;
-use super::journal::{Cause, Draft, Journaled, Learned, Unjournaled, in_time};
+use super::journal::{Cause, Draft, Journaled, Learned, in_time};
 use crate::domain::{
-    ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Quantity, Severity, Symbol, Timestamp,
+    ClientOrderId, Direction, Event, OrderPurpose, OrderState, Price, Severity, Symbol, Timestamp,
 };
-use crate::exchange::{
-    AlgoOrder, ExchangePosition, MarketOrder, Outcome, StopOrder, StopSize, Toward, codes,
-};
-use crate::store::StoreError;
+use crate::exchange::{AlgoOrder, Outcome, StopOrder, StopSize, Toward, codes};
 
 /// How protecting a position ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +40,6 @@ pub enum Protection {
     },
 }
 
-/// A position must not be without a stop longer than this; then it is closed.
-const NAKED_LIMIT: Duration = Duration::from_secs(5);
 /// Pauses before the tries to place a stop.
 const STOP_PAUSES: [Duration; 5] = [
     Duration::ZERO,
@@ -54,19 +48,19 @@ const STOP_PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_millis(1500),
 ];
-/// Time one try to place a stop may take: a lost answer must leave time for another.
-const STOP_TIME: Duration = Duration::from_millis(1500);
+/// Time one try to place a stop may take: answers that are lost several times must leave time for another try.
+const STOP_TIME: Duration = Duration::from_secs(1);
+/// No try begins later than this after the fill: what is left of the limit is for the close.
+const LAST_TRY: Duration = Duration::from_millis(4200);
+/// No try is waited for longer than this after the fill.
+const LAST_ANSWER: Duration = Duration::from_millis(4500);
 /// Pauses before the looks for a stop that may rest.
 pub(super) const SIGHTINGS: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
+/// One look, where the time for it was spent on waiting already.
+pub(super) const ONE_SIGHTING: [Duration; 1] = [Duration::ZERO];
 /// Time one look may take.
 const LOOK_TIME: Duration = Duration::from_millis(700);
-/// How often an emergency close is tried in one go; the guardian goes on after that.
-const EMERGENCY_TRIES: u32 = 5;
-/// Time a look at the position may take in between.
-const EMERGENCY_LOOK: Duration = Duration::from_millis(1500);
-/// Pause between emergency closes.
-const EMERGENCY_PAUSE: Duration = Duration::from_secs(2);
 
 /// An opening's fill is told with a time that lies at most so far before its stop.
 const FILLED_WITHIN: TimeDelta = TimeDelta::minutes(1);
@@ -80,20 +74,12 @@ pub(super) struct Unprotected {
     pub(super) is_beyond: bool,
 }
 
-/// A close that the exchange took.
-pub(super) struct SentClose {
-    /// Its name.
-    pub(super) id: ClientOrderId,
-    /// What was executed of it, if told.
-    pub(super) executed: Option<Quantity>,
-    /// Whether it was for a part of the position only: the exchange takes no larger one.
-    pub(super) is_part: bool,
-}
-
 /// What became of one try to place a stop.
 enum Placed {
     /// It rests, or may rest: the list of resting stops decides.
     Perhaps(String),
+    /// Like [`Self::Perhaps`], after a wait that was long enough for it to be seen by now.
+    Unanswered,
     /// The price is already beyond the trigger.
     Breached,
     PositionGone,
@@ -145,21 +131,31 @@ impl AccountDesk {
             Draft { cause, symbol, purpose, side, quantity: None, trigger: Some(trigger), attempt: 1 };
         let journaled = self.journal_or_alarm(&draft).await;
         let id = journaled.id.clone();
-        let deadline = naked_since + NAKED_LIMIT;
         let mut reason = String::new();
         let (mut in_doubt, mut seen_flat, mut is_beyond) = (false, false, false);
+        let mut has_waited = false;
         for pause in STOP_PAUSES {
-            tokio::time::sleep(pause).await;
-            if Instant::now() >= deadline {
+            if !std::mem::take(&mut has_waited) {
+                tokio::time::sleep(pause).await;
+            }
+            if naked_since.elapsed() >= LAST_TRY {
                 break;
             }
-            match self.try_stop(symbol, direction, trigger, &id).await {
+            let patience = STOP_TIME.min(LAST_ANSWER.saturating_sub(naked_since.elapsed()));
+            match self.try_stop(symbol, direction, trigger, (&id, patience)).await {
                 Placed::Perhaps(why) => {
                     in_doubt = true;
-                    if let Some(resting) = self.sighted(symbol, direction).await {
+                    if let Some(resting) = self.sighted(symbol, direction, &SIGHTINGS).await {
                         return Ok(self.resting(&journaled, &id, &resting).await);
                     }
                     reason = why;
+                }
+                Placed::Unanswered => {
+                    (in_doubt, has_waited) = (true, true);
+                    if let Some(resting) = self.sighted(symbol, direction, &ONE_SIGHTING).await {
+                        return Ok(self.resting(&journaled, &id, &resting).await);
+                    }
+                    "no answer to the stop in time".clone_into(&mut reason);
                 }
                 Placed::PositionGone => {
                     // Right after a fill the exchange may not see the position yet: once is not enough, and our fills
@@ -242,7 +238,7 @@ impl AccountDesk {
         symbol: &Symbol,
         direction: Direction,
         trigger: Price,
-        id: &ClientOrderId,
+        (id, patience): (&ClientOrderId, Duration),
     ) -> Placed {
         let stop = StopOrder {
             symbol: symbol.clone(),
@@ -251,7 +247,7 @@ impl AccountDesk {
             size: StopSize::WholePosition,
             client_order_id: id.clone(),
         };
-        match tokio::time::timeout(STOP_TIME, self.client.place_stop(&stop)).await {
+        match tokio::time::timeout(patience, self.client.place_stop(&stop)).await {
             Ok(Outcome::Accepted(_)) => Placed::Perhaps("acknowledged, but not seen resting".to_owned()),
             Ok(Outcome::Rejected(rejection)) => match rejection.code {
                 codes::WOULD_TRIGGER => Placed::Breached,
@@ -264,14 +260,19 @@ impl AccountDesk {
             Ok(Outcome::NotSent(reason)) => Placed::NotYet(reason),
             // A second stop under the same name and for the same position is refused, so asking again is harmless.
             Ok(Outcome::Unknown(reason)) => Placed::Perhaps(reason),
-            Err(_elapsed) => Placed::Perhaps("no answer to the stop in time".to_owned()),
+            Err(_elapsed) => Placed::Unanswered,
         }
     }
 
     /// A stop over the whole position that is seen resting for this direction, with its trigger.
-    async fn sighted(&self, symbol: &Symbol, direction: Direction) -> Option<(AlgoOrder, Price)> {
-        for pause in SIGHTINGS {
-            tokio::time::sleep(pause).await;
+    pub(super) async fn sighted(
+        &self,
+        symbol: &Symbol,
+        direction: Direction,
+        looks: &[Duration],
+    ) -> Option<(AlgoOrder, Price)> {
+        for pause in looks {
+            tokio::time::sleep(*pause).await;
             let looked = tokio::time::timeout(LOOK_TIME, self.client.open_algo_orders(Some(symbol))).await;
             let Ok(Ok(stops)) = looked else { continue };
             let resting = stops
@@ -282,169 +283,6 @@ impl AccountDesk {
             }
         }
         None
-    }
-
-    /// Closes at market what cannot be protected, unless a stop whose answer was lost has come to rest since.
-    pub(super) async fn emergency(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        direction: Direction,
-        reason: &str,
-    ) -> Protection {
-        self.alarm(
-            Severity::Critical,
-            format!("{} {symbol}: no stop ({reason}); closing at market", self.name()),
-        );
-        if let Some((stop, trigger)) = self.sighted(symbol, direction).await {
-            return Protection::Resting { trigger, order: stop.client_order_id };
-        }
-        self.close_at_market(cause, symbol, direction, reason).await
-    }
-
-    /// Closes at market, again and again until it is surely flat or the guardian takes over. The caller holds the coin.
-    pub(super) async fn close_at_market(
-        &self,
-        cause: &Cause,
-        symbol: &Symbol,
-        direction: Direction,
-        reason: &str,
-    ) -> Protection {
-        let mut last = reason.to_owned();
-        let mut sent: Option<ClientOrderId> = None;
-        let mut is_explained = false;
-        let (mut attempt, mut tries) = (0, 0);
-        while tries <= EMERGENCY_TRIES {
-            (attempt, tries) = (attempt + 1, tries + 1);
-            let position = match self.position_in_time(symbol).await {
-                Ok(Some(position)) if position.direction == direction => position,
-                Ok(seen) => {
-                    // A position the other way is not what was to be closed; "none" has to be explained.
-                    let is_gone = seen.is_some() || is_explained;
-                    let doubt = if is_gone { None } else { self.doubt_in_time(symbol).await };
-                    let Some(doubt) = doubt else {
-                        return match sent {
-                            Some(order) => Protection::Emptied { reason: reason.to_owned(), order },
-                            None => Protection::Flat,
-                        };
-                    };
-                    last = unclear(symbol, &doubt);
-                    tokio::time::sleep(EMERGENCY_PAUSE).await;
-                    continue;
-                }
-                Err(error) => {
-                    last = error;
-                    tokio::time::sleep(EMERGENCY_PAUSE).await;
-                    continue;
-                }
-            };
-            if tries > EMERGENCY_TRIES {
-                break;
-            }
-            match self.send_close(cause, &position, OrderPurpose::Emergency, attempt).await {
-                Ok(order) => {
-                    is_explained = order.executed.is_some_and(|executed| executed >= position.quantity);
-                    if order.is_part && attempt < MOST_PARTS {
-                        // What one order may not take the next ones do; a part is no try that failed.
-                        tries -= 1;
-                    }
-                    sent = Some(order.id);
-                }
-                Err(error) => {
-                    last = error;
-                    tokio::time::sleep(EMERGENCY_PAUSE).await;
-                }
-            }
-        }
-        Protection::Naked { reason: last }
-    }
-
-    /// A lost answer must not hold up an emergency: the question is asked again.
-    async fn position_in_time(&self, symbol: &Symbol) -> Result<Option<ExchangePosition>, String> {
-        let looked = tokio::time::timeout(EMERGENCY_LOOK, self.position_of(symbol)).await;
-        looked.unwrap_or_else(|_elapsed| Err("no answer about the position in time".to_owned()))
-    }
-
-    async fn doubt_in_time(&self, symbol: &Symbol) -> Option<String> {
-        let looked = tokio::time::timeout(2 * EMERGENCY_LOOK, self.doubt_that_flat(symbol)).await;
-        looked.unwrap_or_else(|_elapsed| Some("its fills and stops could not be read in time".to_owned()))
-    }
-
-    /// Sends one reduce-only market order over the whole position, or as much of it as the exchange takes at once, and
-    /// says how it was named and what was executed.
-    pub(super) async fn send_close(
-        &self,
-        cause: &Cause,
-        position: &ExchangePosition,
-        purpose: OrderPurpose,
-        attempt: u32,
-    ) -> Result<SentClose, String> {
-        let side = position.direction.closing_side();
-        let size = self.closable_at_once(position);
-        let (symbol, quantity) = (&position.symbol, Some(size));
-        let draft = Draft { cause, symbol, purpose, side, quantity, trigger: None, attempt };
-        let order = match self.journal_in_time(&draft).await {
-            Ok(order) => order,
-            Err(Unjournaled::Store(error @ StoreError::DuplicateOrder(_))) => return Err(error.to_string()),
-            // It only reduces, and what it closes may be lost otherwise: it goes out without a journal entry.
-            Err(error) => self.without_entry(&draft, &error),
-        };
-        let request = MarketOrder {
-            symbol: position.symbol.clone(),
-            side,
-            quantity: size,
-            reduce_only: true,
-            client_order_id: order.id.clone(),
-        };
-        match self.client.place_market(&request).await {
-            Outcome::Accepted(ack) => {
-                let told =
-                    tokio::time::timeout(STOP_TIME, self.client.order(&position.symbol, &order.id)).await;
-                let report = told.ok().and_then(Result::ok).flatten();
-                let status = report.as_ref().map(|report| report.status.clone()).or(ack.status);
-                let executed = report.as_ref().and_then(|report| report.executed).or(ack.executed);
-                let state = match (status, executed.is_some_and(|executed| !executed.is_zero())) {
-                    (Some(status), true) if status.is_final() => OrderState::Filled,
-                    (Some(status), false) if status.is_final() => OrderState::Rejected,
-                    // The guardian asks again what became of it.
-                    _ => OrderState::Accepted,
-                };
-                self.learn(
-                    &order,
-                    state,
-                    Learned {
-                        exchange_id: Some(ack.order_id.to_string()),
-                        price: report.and_then(|report| report.average_price),
-                        executed,
-                        error: None,
-                    },
-                )
-                .await;
-                Ok(SentClose { id: order.id, executed, is_part: size < position.quantity })
-            }
-            Outcome::Rejected(rejection) => {
-                let detail = rejection.to_string();
-                self.learn_failure(&order, OrderState::Rejected, &detail).await;
-                Err(detail)
-            }
-            Outcome::NotSent(reason) => {
-                self.learn_failure(&order, OrderState::NotPlaced, &reason).await;
-                Err(reason)
-            }
-            Outcome::Unknown(reason) => {
-                // Reduce-only: the position that is read next tells whether it was executed.
-                self.learn_failure(&order, OrderState::Unknown, &reason).await;
-                Err(reason)
-            }
-        }
-    }
-
-    /// As much of a position as the exchange takes in one market order. Without rules, or where they allow nothing of it,
-    /// the whole is tried: only the exchange knows.
-    fn closable_at_once(&self, position: &ExchangePosition) -> Quantity {
-        let rules = self.shared.rules_of_stop(&position.symbol);
-        let fitting = rules.map(|rules| rules.round_quantity_down(position.quantity));
-        fitting.filter(|fitting| !fitting.is_zero()).unwrap_or(position.quantity)
     }
 
     /// Tells the operator of something, and stores it.

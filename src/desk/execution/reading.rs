@@ -48,7 +48,7 @@ impl Seen {
 impl AccountDesk {
     /// Balances, positions and stops in one reading.
     pub async fn read(&self) -> Result<AccountState, ExchangeError> {
-        let (balance, seen) = tokio::try_join!(self.client.account(), self.look())?;
+        let (balance, seen) = tokio::try_join!(self.balance(), self.look())?;
         Ok(self.state_of(&balance, &seen))
     }
 

@@ -90,7 +90,7 @@ impl Chores {
     /// the last time beside what is held now.
     pub(super) async fn tell(&mut self, seen: Arc<Seen>) -> Option<AccountState> {
         self.tell_liquidations(&seen);
-        let read = self.account.client().account().await;
+        let read = self.account.balance().await;
         let state = match read {
             Ok(balance) => {
                 self.is_poor_told = false;

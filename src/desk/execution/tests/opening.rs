@@ -145,3 +145,20 @@ async fn an_opening_whose_answer_proves_nothing_blocks_its_coin_until_something_
         assert_eq!(room.desk.is_unresolved(&btc()), !is_there);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_opened_while_a_sudden_loss_is_not_believed() {
+    const FULL: &str =
+        r#"{"totalWalletBalance":"1000","totalMarginBalance":"1000","availableBalance":"1000"}"#;
+    let room = ready();
+    for (balance, is_told) in
+        [(FULL.to_owned(), true), (FULL.replace("1000", "0"), false), (FULL.to_owned(), true)]
+    {
+        room.fake.set("/fapi/v3/account", balance);
+        assert_eq!(room.desk.balance().await.is_ok(), is_told);
+        let refusal = room.desk.ready_to_open(&btc()).await.err();
+        let is_refused =
+            refusal.as_ref().is_some_and(|refusal| refusal.contains("from one reading to the next"));
+        assert_eq!(is_refused, !is_told, "{refusal:?}");
+    }
+}
