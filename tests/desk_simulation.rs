@@ -127,6 +127,24 @@ async fn say(bench: &Bench, coins: &[&'static str], cycle: u64) {
     }
 }
 
+/// Another hand opens a position, or turns the one that is held around.
+async fn a_stranger_trades(bench: &Bench, account: usize, roll: u64) {
+    let coin = common::symbol("ETHUSDT");
+    let held = bench.truth(account).positions().await.unwrap();
+    let held = held.iter().find(|position| position.symbol == coin);
+    if bench.faults.is_under_way() {
+        return;
+    }
+    match held {
+        None => bench.trade_by_hand(account, &coin, Side::Buy, "0.05").await,
+        Some(position) if (roll / 100).is_multiple_of(2) => {
+            let twice = (position.quantity.value() * Decimal::TWO).to_string();
+            bench.trade_by_hand(account, &coin, position.direction.closing_side(), &twice).await;
+        }
+        Some(_) => {}
+    }
+}
+
 /// What the rest of the world does between two cycles.
 async fn meanwhile(bench: &Bench, desk: &Desk, coins: &[&str], cycle: u64) {
     bench.world.advance(120);
@@ -140,12 +158,7 @@ async fn meanwhile(bench: &Bench, desk: &Desk, coins: &[&str], cycle: u64) {
     let roll = bench.faults.roll(&format!("hand {cycle}"));
     if roll.is_multiple_of(12) {
         let account = usize::try_from(roll / 12).unwrap_or(0) % bench.names.len();
-        let coin = common::symbol("ETHUSDT");
-        let is_flat =
-            !bench.truth(account).positions().await.unwrap().iter().any(|position| position.symbol == coin);
-        if is_flat && !bench.faults.is_under_way() {
-            bench.trade_by_hand(account, &coin, Side::Buy, "0.05").await;
-        }
+        a_stranger_trades(bench, account, roll).await;
     }
     if roll.is_multiple_of(9) {
         let account = bench.names[usize::try_from(roll / 9).unwrap_or(0) % bench.names.len()].clone();
