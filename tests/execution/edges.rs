@@ -206,7 +206,7 @@ fn what_an_operator_asked_of_a_position_is_not_done_to_one_that_points_the_other
         desk.cycle(bench, &[(0, "BTCUSDT", "SHORT", "0.9")]).await;
         let (account, btc) = (bench.names[0].clone(), symbol("BTCUSDT"));
         let stops = bench.truth(0).open_algo_orders(None).await.unwrap();
-        let trigger = Price::new((bench.mark(&btc) * Decimal::new(95, 2)).round_dp(0)).unwrap();
+        let trigger = Price::new((bench.mark(&btc) * Decimal::new(915, 3)).round_dp(0)).unwrap();
         let (symbol, direction) = (btc.clone(), Direction::Long);
         let close = Command::ClosePosition { account: account.clone(), symbol: symbol.clone(), direction };
         desk.command(1, close).await;
@@ -345,6 +345,38 @@ fn a_wallets_difference_is_told_again_when_it_grew_by_a_cent() {
             assert_eq!(told(), times, "{source}: {:?}", desk.alarms());
             assert_eq!(desk.store.open_differences(&bench.names[0]).await.unwrap().len(), 1);
         }
+        desk.end().await;
+    });
+}
+
+/// The rules of a market whose largest order is half of what is held.
+const NARROW: &str = r#"{"symbols":[{"symbol":"BTCUSDT","status":"TRADING","contractType":"PERPETUAL","quoteAsset":"USDT",
+    "filters":[{"filterType":"PRICE_FILTER","minPrice":"0.1","maxPrice":"4529764","tickSize":"0.10"},
+    {"filterType":"LOT_SIZE","minQty":"0.001","maxQty":"1000","stepSize":"0.001"},
+    {"filterType":"MARKET_LOT_SIZE","minQty":"0.001","maxQty":"0.02","stepSize":"0.001"},
+    {"filterType":"MIN_NOTIONAL","notional":"100"}]}]}"#;
+
+#[test]
+fn a_stop_over_more_than_the_largest_order_moves_over_a_bridge_in_parts() {
+    let bench = Bench::new(&Setup { coins: &["BTCUSDT"], ..Setup::default() });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        bench.faults.rule(|call| call.is("GET", "/exchangeInfo").then(|| Fate::answer(false, 200, NARROW)));
+        desk.cycle(bench, &[(0, "BTCUSDT", "HOLD", "0.9")]).await;
+        let coin = symbol("BTCUSDT");
+        let trigger = Price::new((bench.mark(&coin) * Decimal::new(915, 3)).round_dp(0)).unwrap();
+        let placed = || bench.faults.log().iter().filter(|entry| entry.call.is_stop()).count();
+        let before = placed();
+        let account = bench.names[0].clone();
+        let direction = Direction::Long;
+        desk.command(1, Command::MoveStop { account, symbol: coin.clone(), direction, trigger }).await;
+        desk.wait(30).await;
+        assert_eq!(placed() - before, 3, "two halves and the whole");
+        let resting = bench.truth(0).open_algo_orders(Some(&coin)).await.unwrap();
+        let resting = resting.iter().map(|stop| (stop.trigger, stop.close_position));
+        assert_eq!(resting.collect::<Vec<_>>(), [(Some(trigger), true)]);
+        assert_eq!(wrong(bench, &desk).await, Vec::<String>::new());
         desk.end().await;
     });
 }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod bridge;
 mod close;
 mod emergency;
 mod flat;

@@ -1,8 +1,5 @@
-//! Another stop for a position: the new one rests before the old one goes.
-//!
-//! A stop over the whole position allows no second one of its kind (-4130), so the way leads over a bridge: a
-//! reduce-only stop of the position's size at the new price, which may rest beside others. Once it is seen, the old
-//! stop goes, the new whole one comes, and the bridge goes.
+//! Whether the stop of a position is where it should be, by the terms or by an operator's word, and what is done when it
+//! is not.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -10,29 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::AccountDesk;
-use super::journal::{Cause, Draft, Learned, Unjournaled, in_time};
-use super::protect::{Protection, SIGHTINGS};
+use super::bridge::Unlaid;
+use super::journal::{Cause, Unjournaled, in_time};
+use super::protect::Protection;
 use super::reading::covers;
 use super::watch::{Finding, left_behind};
 use crate::domain::{
     ClientOrderId, Direction, OrderPurpose, OrderState, Position, Price, Severity, Symbol, Timestamp,
 };
-use crate::exchange::{AlgoOrder, ExchangePosition, Outcome, StopOrder, StopSize, codes};
+use crate::exchange::{AlgoOrder, ExchangePosition};
 use crate::store::{Origin, StoredOrder};
 use rust_decimal::Decimal;
-
-/// Why a stop was not laid.
-struct Unlaid {
-    reason: String,
-    /// The price is already beyond the trigger.
-    would_trigger: bool,
-}
-
-impl From<String> for Unlaid {
-    fn from(reason: String) -> Self {
-        Self { reason, would_trigger: false }
-    }
-}
 
 /// How often the guardian replaced, or tried to replace, a stop that protects one position.
 #[derive(Debug, Default)]
@@ -131,120 +116,6 @@ impl AccountDesk {
         let (held, stops) = read.map_err(|error| error.to_string())?;
         let position = held.of(symbol)?.cloned();
         Ok((position, stops.into_iter().filter(|stop| &stop.symbol == symbol).collect()))
-    }
-
-    /// Puts a stop at a price and removes every other one, without a moment in which none rests. The caller holds the
-    /// coin. On an error what protected before still does.
-    async fn replace_stop(
-        &self,
-        cause: &Cause,
-        position: &ExchangePosition,
-        stops: &[AlgoOrder],
-        trigger: Price,
-    ) -> Result<ClientOrderId, Unlaid> {
-        let old: Vec<&AlgoOrder> = stops.iter().filter(|stop| is_stop(stop)).collect();
-        let side = position.direction.closing_side();
-        if !old.iter().any(|stop| stop.close_position && stop.side == side) {
-            let whole = self.lay_stop(cause, position, trigger, StopSize::WholePosition, 1).await?;
-            self.remove_each(&old).await;
-            return Ok(whole);
-        }
-        let size = StopSize::ReduceOnly(position.quantity);
-        let bridge = self.lay_stop(cause, position, trigger, size, 1).await?;
-        let left = self.remove_each(&old).await;
-        if left.iter().any(|stop| stop.close_position && stop.side == side) {
-            // The answer may be lost and the old stop gone: with the bridge beside it something rests in any case, and
-            // the guardian's next look leaves one of them.
-            let reason = "the old stop may still rest beside the new one; one of them stays".to_owned();
-            return Err(reason.into());
-        }
-        match self.lay_stop(cause, position, trigger, StopSize::WholePosition, 2).await {
-            Ok(whole) => {
-                self.remove_stop(&bridge).await;
-                Ok(whole)
-            }
-            Err(Unlaid { reason, .. }) => {
-                // The bridge protects all there is now; the guardian tries again to put a whole one beside it.
-                tracing::warn!(account = %self.name(), symbol = %position.symbol, reason, "a reduce-only stop stays");
-                Ok(bridge)
-            }
-        }
-    }
-
-    /// Journals a stop, places it and sees it resting.
-    async fn lay_stop(
-        &self,
-        cause: &Cause,
-        position: &ExchangePosition,
-        trigger: Price,
-        size: StopSize,
-        attempt: u32,
-    ) -> Result<ClientOrderId, Unlaid> {
-        let side = position.direction.closing_side();
-        let quantity = match size {
-            StopSize::WholePosition => None,
-            StopSize::ReduceOnly(quantity) => Some(quantity),
-        };
-        let (symbol, purpose) = (&position.symbol, OrderPurpose::Stop);
-        let draft = Draft { cause, symbol, purpose, side, quantity, trigger: Some(trigger), attempt };
-        let order = match cause {
-            // Without its entry nobody would know later that the operator wanted it there.
-            Cause::Operator(_) => in_time(self.journal(&draft))
-                .await
-                .map_err(|error| format!("the stop could not be journaled, so it was not sent: {error}"))?,
-            Cause::Cycle(_) | Cause::Guardian(_) => self.journal_or_alarm(&draft).await,
-        };
-        let stop = StopOrder {
-            symbol: position.symbol.clone(),
-            side,
-            trigger,
-            size,
-            client_order_id: order.id.clone(),
-        };
-        let reason = match self.client.place_stop(&stop).await {
-            Outcome::Accepted(_) => "acknowledged, but not seen resting".to_owned(),
-            Outcome::Rejected(rejection) if rejection.code != codes::DUPLICATE_ID => {
-                self.learn_failure(&order, OrderState::Rejected, &rejection.to_string()).await;
-                return Err(Unlaid {
-                    reason: format!("the exchange refused the stop: {rejection}"),
-                    would_trigger: rejection.code == codes::WOULD_TRIGGER,
-                });
-            }
-            Outcome::NotSent(reason) => {
-                self.learn_failure(&order, OrderState::NotPlaced, &reason).await;
-                return Err(format!("the stop never left: {reason}").into());
-            }
-            Outcome::Rejected(rejection) => rejection.to_string(),
-            Outcome::Unknown(reason) => reason,
-        };
-        for pause in SIGHTINGS {
-            tokio::time::sleep(pause).await;
-            let Ok(stops) = self.client.open_algo_orders(Some(&position.symbol)).await else { continue };
-            if let Some(seen) = stops.iter().find(|stop| stop.client_order_id.as_ref() == Some(&order.id)) {
-                let exchange_id = Some(seen.algo_id.to_string());
-                self.learn(&order, OrderState::Accepted, Learned { exchange_id, ..Learned::default() }).await;
-                return Ok(order.id);
-            }
-        }
-        self.learn_failure(&order, OrderState::Unknown, &reason).await;
-        // It may rest all the same, and would be a second one: what cannot be seen is taken back.
-        self.remove_stop(&order.id).await;
-        Err(format!("the new stop was not seen resting ({reason})").into())
-    }
-
-    /// Removes stops, ours and others; returns those that may still be there.
-    async fn remove_each<'a>(&self, stops: &[&'a AlgoOrder]) -> Vec<&'a AlgoOrder> {
-        let mut left = Vec::new();
-        for stop in stops {
-            let gone = match &stop.client_order_id {
-                Some(id) => self.remove_stop(id).await,
-                None => false,
-            };
-            if !gone {
-                left.push(*stop);
-            }
-        }
-        left
     }
 
     /// Where an operator last wanted the stop of the position that is open now. The price may have passed it since: then
@@ -435,7 +306,7 @@ impl AccountDesk {
 }
 
 /// A market stop that lives, whichever way it points and whoever placed it.
-fn is_stop(stop: &AlgoOrder) -> bool {
+pub(super) fn is_stop(stop: &AlgoOrder) -> bool {
     stop.kind.raw() == "STOP_MARKET" && stop.status.is_live()
 }
 
