@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::done::Done;
-use super::execution::{AccountDesk, Cause, turned_around};
+use super::execution::{AccountDesk, Cause};
 use super::floor::Floor;
 use super::guardian::Nudge;
 use super::guards::close_whole;
 use crate::domain::{
-    AccountName, Command, CommandId, Direction, Event, OperatorCommand, Severity, Symbol, Timestamp,
-    ToldElsewhere, Trigger, Untrusted,
+    AccountName, Command, CommandId, Direction, Event, OperatorCommand, Position, Severity, Symbol,
+    Timestamp, ToldElsewhere, Trigger, Untrusted,
 };
 use crate::exchange::UserEvent;
 use crate::net::SocketConnector;
@@ -281,24 +281,19 @@ impl Floor {
             return self
                 .refuse(id, "no order is sent: dry-run is on, or the account was never armed".to_owned());
         }
-        let state = match desk.read().await {
-            Ok(state) => state,
+        // What is held, and nothing more: whatever is said of the balance keeps nobody from closing.
+        let seen = match desk.look().await {
+            Ok(seen) => seen,
             Err(error) => return self.refuse(id, format!("{account} cannot be read: {error}")),
         };
-        let Some(position) = state.position(symbol) else {
-            desk.tell(Event::Account { state });
+        let Some(position) = seen.position(symbol) else {
+            self.tell_account(desk).await;
             return self.refuse(id, format!("{account} has no position in {symbol}"));
         };
-        if position.direction != direction {
-            let turned = turned_around(direction, position.direction);
-            desk.tell(Event::Account { state });
-            return self.refuse(id, format!("{account} {symbol}: {turned}; nothing was closed"));
-        }
         let cause = Cause::Operator(format!("close {id} {}", self.shared.wall.now().timestamp_micros()));
-        let outcome = desk.close(&cause, &close_whole(account, position)).await;
-        if let Ok(state) = desk.read().await {
-            desk.tell(Event::Account { state });
-        }
+        let looked_at = Position { direction, ..position.clone() };
+        let outcome = desk.close(&cause, &close_whole(account, &looked_at)).await;
+        self.tell_account(desk).await;
         let text = format!("{account} {symbol}: {}", outcome.detail);
         match outcome.kind {
             crate::domain::OutcomeKind::Closed => {
@@ -307,6 +302,13 @@ impl Floor {
                 self.accept(id, text);
             }
             _ => self.refuse(id, text),
+        }
+    }
+
+    /// What an account holds after a hand was laid on it.
+    async fn tell_account(&self, desk: &AccountDesk) {
+        if let Ok(state) = desk.read().await {
+            desk.tell(Event::Account { state });
         }
     }
 
@@ -322,9 +324,7 @@ impl Floor {
         };
         let cause = Cause::Operator(format!("move stop {id} {}", self.shared.wall.now().timestamp_micros()));
         let moved = desk.move_stop(&cause, (symbol, direction), trigger).await;
-        if let Ok(state) = desk.read().await {
-            desk.tell(Event::Account { state });
-        }
+        self.tell_account(desk).await;
         let told = moved.map(|what| format!("{account} {symbol}: {what}"));
         if let Ok(text) = &told {
             self.shared.note_operator(ActionKind::MoveStop, Some(account), Some(symbol), text.clone()).await;

@@ -137,3 +137,21 @@ fn a_cycle_leaves_out_an_account_whose_sudden_loss_is_not_believed() {
         desk.end().await;
     });
 }
+
+#[test]
+fn an_operator_closes_whatever_is_said_of_the_balance() {
+    let bench = Bench::new(&Setup::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, &[(0, "BTCUSDT", "LONG", "0.9")]).await;
+        bench.faults.rule(|call| reads_balance(call).then(|| Fate::answer(false, 200, EMPTIED)));
+        let (account, symbol) = (bench.names[0].clone(), symbol("BTCUSDT"));
+        desk.command(1, Command::ClosePosition { account, symbol, direction: Direction::Long }).await;
+        desk.wait(3).await;
+        assert!(bench.truth(0).positions().await.unwrap().is_empty());
+        bench.faults.heal();
+        desk.wait(60).await;
+        nothing_wrong(bench, &desk, STOP_LIMIT_MS).await;
+        desk.end().await;
+    });
+}

@@ -39,7 +39,6 @@ pub use licence::{Arming, Licence};
 pub use open::would_open;
 pub use protect::Protection;
 pub use reading::Seen;
-pub(super) use restop::turned_around;
 pub use watch::Finding;
 
 use tokio_util::sync::CancellationToken;

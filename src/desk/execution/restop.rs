@@ -360,7 +360,7 @@ pub(super) fn loses(position: &ExchangePosition, trigger: Price) -> bool {
 }
 
 /// What is said to an operator whose position gave way to one that points the other way.
-pub(in crate::desk) fn turned_around(looked_at: Direction, now: Direction) -> String {
+pub(super) fn turned_around(looked_at: Direction, now: Direction) -> String {
     format!("it is a {} by now, not the {} that was looked at", now.as_str(), looked_at.as_str())
 }
 
