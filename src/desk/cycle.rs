@@ -142,8 +142,8 @@ impl Floor {
         super::prompt::render(&self.prompts.present(), &input)
     }
 
-    /// Takes over prompt files that the operator changed; a broken one is told and the last good one stays.
-    fn look_at_prompts(&self) {
+    /// Takes over prompt files that the operator changed; a broken one is told and the last good ones stay.
+    pub(super) fn look_at_prompts(&self) {
         let (severity, text) = match self.prompts.look() {
             Look::Same => return,
             Look::Taken(changed) => (
@@ -151,7 +151,12 @@ impl Floor {
                 format!("prompt files changed and count from now on: {}", changed.join(", ")),
             ),
             Look::Refused(error) => {
-                (Severity::Warning, format!("{error}; the prompts that counted before stay in force"))
+                let instead = if self.prompts.are_built_in() {
+                    "the built-in prompts are used until it is mended"
+                } else {
+                    "the prompts that counted before stay in force"
+                };
+                (Severity::Warning, format!("{error}; {instead}"))
             }
         };
         self.shared.bulletin.record(None, Event::Alarm { severity, text });
