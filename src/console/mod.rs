@@ -25,6 +25,7 @@ pub mod marked;
 mod mouse;
 mod moving;
 mod pages;
+mod pen;
 pub mod picture;
 mod possible;
 mod prose;
@@ -42,6 +43,7 @@ mod wrap;
 pub use driver::{Surface, drive, run};
 pub use keymap::{Keymap, KeymapError};
 pub use pages::Asked;
+pub use pen::Pen;
 pub use theme::{ColorChoice, ColorDepth, Theme};
 
 use crate::config::ConsoleSettings;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::stream;
 use jarvis::console::input::Heard;
-use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
+use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, Pen, drive};
 use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
-use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
@@ -140,8 +140,7 @@ async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
     const SECONDS: u64 = 60;
     let sent = Arc::new(AtomicU64::new(0));
     let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
-    let mut screen =
-        Terminal::with_options(CrosstermBackend::new(Counter(Arc::clone(&sent))), options).unwrap();
+    let mut screen = Terminal::with_options(Pen::new(Counter(Arc::clone(&sent))), options).unwrap();
     let (feeds, incoming) = mpsc::channel(64);
     let (outgoing, _commands) = mpsc::channel(1);
     let start = busy();
@@ -177,6 +176,20 @@ async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
     assert!((300..3_000).contains(&bytes), "{bytes} bytes a second");
 }
 
+/// Ground and ink are said when they change, each for itself, and ink only for what shows it.
+#[test]
+fn a_whole_screen_takes_a_quarter_less_than_ratatui_would_write() {
+    ratatui::crossterm::style::force_color_output(true);
+    let desk = crate::fixture::finished();
+    let shown = crate::fixture::draw(&desk.state, &theme(), (200, 60));
+    let cells = || (0..).zip(&shown.content).map(|(at, cell): (u16, _)| (at % 200, at / 200, cell));
+    let [ours, theirs] = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
+    Pen::new(Counter(Arc::clone(&ours))).draw(cells()).unwrap();
+    CrosstermBackend::new(Counter(Arc::clone(&theirs))).draw(cells()).unwrap();
+    let [ours, theirs] = [ours, theirs].map(|bytes| bytes.load(Ordering::Relaxed));
+    assert!(4 * ours < 3 * theirs, "{ours} bytes, and {theirs} by ratatui");
+}
+
 /// Counts what is delivered.
 struct Deliveries(Arc<AtomicU64>);
 
@@ -196,7 +209,7 @@ async fn a_second_has_one_frame() {
     for (prices, expected) in [(true, 58..=62), (false, 55..=62)] {
         let frames = Arc::new(AtomicU64::new(0));
         let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
-        let backend = CrosstermBackend::new(Deliveries(Arc::clone(&frames)));
+        let backend = Pen::new(Deliveries(Arc::clone(&frames)));
         let mut screen = Terminal::with_options(backend, options).unwrap();
         let (feeds, incoming) = mpsc::channel(64);
         let (outgoing, _commands) = mpsc::channel(1);
