@@ -289,7 +289,9 @@ impl Run<'_> {
             self.errors.push(format!("the past of the accounts could not be read: {error}"));
         }
         self.floor.check_losses(Some(&self.id)).await;
-        self.floor.gathered(accounts.0, brief.0)
+        let gathered = self.floor.gathered(accounts.0, brief.0);
+        self.floor.keep_betas().await;
+        gathered
     }
 
     /// Renders the prompts, holds the conversation and checks the answer, with one repair.
