@@ -285,9 +285,11 @@ pub struct ToolCallPage {
     pub params: Untrusted,
     /// HTTP status; 0 when the call never left.
     pub status: u16,
+    /// Size of the whole answer.
+    pub bytes: u64,
     /// Duration in milliseconds.
     pub ms: f64,
-    /// What the model was given.
+    /// What the model was given of it.
     pub body: Untrusted,
 }
 

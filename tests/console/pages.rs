@@ -261,6 +261,7 @@ fn cycle(id: &CycleId) -> CyclePage {
             endpoint: "/candles/SOLUSDT".into(),
             params: "{\"interval\":\"1h\",\"limit\":48}".into(),
             status: 200,
+            bytes: 5_412,
             ms: 3.1,
             body: Untrusted::new("{\"candles\":[[1772438700000,\"172.1\",\"173.0\",\"171.8\",\"172.4\"]]}"),
         }],

@@ -1,0 +1,30 @@
+//! What was begun is not lost, and what is shown is the same everywhere.
+
+use std::time::Duration;
+
+use jarvis::console::state::{Overlay, Question};
+use jarvis::console::update::{Effect, Msg};
+use jarvis::console::view;
+use jarvis::domain::{
+    Command, CycleId, Event, Feed, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState, Query,
+    Severity, Side, Trigger,
+};
+use ratatui::crossterm::event::KeyCode;
+
+use crate::fixture::{Desk, SIZES, account_name, alarm, busy, finished, live, screen, status, symbol, time};
+use crate::pages::{answer, guarded, page, walk};
+
+#[test]
+fn a_tool_call_costs_the_same_on_every_screen() {
+    let mut desk = finished();
+    assert!(screen(&desk, (200, 60)).contains("≈$0.0081"));
+    walk(&mut desk, "3\n");
+    let shown = (0..8)
+        .map(|_| {
+            walk(&mut desk, "→");
+            screen(&desk, (120, 40))
+        })
+        .find(|shown| shown.contains("/candles/SOLUSDT  200"))
+        .expect("the part of the tool calls");
+    assert!(shown.contains("5.4 KB, ≈2.7k tokens ≈$0.0081"), "{shown}");
+}
