@@ -28,3 +28,25 @@ fn a_tool_call_costs_the_same_on_every_screen() {
         .expect("the part of the tool calls");
     assert!(shown.contains("5.4 KB, ≈2.7k tokens ≈$0.0081"), "{shown}");
 }
+
+#[test]
+fn the_oldest_candles_fill_the_chart() {
+    for size in [(60, 20), (80, 24), (120, 40)] {
+        let mut desk = Desk::new(busy());
+        desk.apply(Msg::Resize(size.0, size.1));
+        walk(&mut desk, "2\n");
+        desk.press(KeyCode::Home);
+        let columns = view::chart::columns(&desk.state);
+        let chart = desk.state.market.chart.as_ref().unwrap();
+        assert_eq!(chart.back + columns, 121, "{size:?}");
+        let shown = screen(&desk, size);
+        // Every column of the plot has a candle.
+        let rows: Vec<Vec<char>> = shown.lines().map(|line| line.chars().collect()).collect();
+        let drawn = |column: usize| {
+            rows.iter().any(|row| row.get(column).is_some_and(|cell| "┃│╽╿╷╵╻╹".contains(*cell)))
+        };
+        assert!((1..=columns).all(drawn), "{shown}");
+        desk.press(KeyCode::End);
+        assert_eq!(desk.state.market.chart.as_ref().unwrap().back, 0);
+    }
+}
