@@ -29,6 +29,14 @@ fn key(character: char) -> Input {
 
 /// A console on a screen of its own, fed before it starts; `script` types after two seconds.
 async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>) {
+    run_with(options(), fed, script).await
+}
+
+async fn run_with(
+    options: ConsoleOptions,
+    fed: Vec<Feed>,
+    script: Vec<Input>,
+) -> (Exit, String, Vec<Request>) {
     let mut screen = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let (feeds, incoming) = mpsc::channel(64);
     let (outgoing, mut commands) = mpsc::channel(1);
@@ -47,7 +55,7 @@ async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>)
         sleep(Duration::from_secs(2)).await;
         drop((typed, feeds));
     };
-    let console = drive(&mut screen, inputs, pending(), incoming, outgoing, options());
+    let console = drive(&mut screen, inputs, pending(), incoming, outgoing, options);
     let (exit, ()) = tokio::join!(console, script);
     let mut sent = Vec::new();
     while let Some(command) = commands.recv().await {
@@ -106,6 +114,21 @@ async fn a_desk_too_busy_to_take_a_command_is_said_so() {
 async fn a_key_changes_the_theme_and_says_its_name() {
     let (_, screen, _) = run(vec![snapshot(empty())], vec![key('t')]).await;
     assert!(screen.contains("theme: jarvis-light"), "{screen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_theme_that_changes_nothing_on_this_terminal_says_so() {
+    for (color, why) in [
+        (ColorDepth::Ansi16, "nothing changes, 16 colours are all here"),
+        (ColorDepth::None, "nothing changes, there are no colours here"),
+    ] {
+        let down = Input::Key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE));
+        for keys in [vec![key('t')], vec![key('T'), down]] {
+            let (_, screen, _) =
+                run_with(ConsoleOptions { color, ..options() }, vec![snapshot(empty())], keys).await;
+            assert!(screen.contains(&format!("theme: jarvis-light; {why}")), "{screen}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
