@@ -10,10 +10,7 @@ use super::screens::{Screen, prompt};
 use super::state::{Confirm, Entry, Overlay, Purpose, Question, State};
 use super::update::{Effect, act, send, tell};
 use super::view;
-use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Severity};
-
-/// The most letters a typed line may have.
-const LONGEST: usize = 500;
+use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Query, Severity};
 
 /// Puts a question over the screen.
 pub fn ask(state: &mut State, question: Question, word: Option<String>) {
@@ -22,7 +19,7 @@ pub fn ask(state: &mut State, question: Question, word: Option<String>) {
 
 /// Puts a line to be typed over the screen.
 pub fn enter(state: &mut State, purpose: Purpose, typed: String) {
-    state.overlay = Some(Overlay::Entry(Entry { purpose, typed, trouble: None }));
+    state.overlay = Some(Overlay::Entry(Entry::begun(purpose, typed)));
 }
 
 /// Gives a key to what lies over the screen.
@@ -123,17 +120,6 @@ pub fn carried_out(state: &mut State, command: &Command) -> Vec<Effect> {
 
 fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
     match key {
-        Key::Char(character) if entry.typed.chars().count() < LONGEST && !character.is_control() => {
-            entry.typed.push(character);
-        }
-        Key::Code(KeyCode::Backspace) => {
-            entry.typed.pop();
-        }
-        Key::Ctrl('u') => entry.typed.clear(),
-        Key::Ctrl('w') => {
-            let kept = entry.typed.trim_end().rfind(' ').map_or(0, |space| space + 1);
-            entry.typed.truncate(kept);
-        }
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => {
             if let Purpose::Filter { before } = entry.purpose {
                 set_filter(state, before);
@@ -141,7 +127,7 @@ fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
             return Vec::new();
         }
         Key::Code(KeyCode::Enter) => return accept(state, entry),
-        _ => {}
+        key => entry.press(key),
     }
     edited(state, entry);
     Vec::new()
@@ -150,9 +136,7 @@ fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
 /// Text pasted into a line to be typed.
 pub fn paste(state: &mut State, text: &str) {
     let Some(Overlay::Entry(mut entry)) = state.overlay.take() else { return };
-    let room = LONGEST.saturating_sub(entry.typed.chars().count());
-    let clean = crate::domain::Untrusted::new(text).line(usize::MAX);
-    entry.typed.extend(clean.chars().take(room));
+    entry.put(&crate::domain::Untrusted::new(text).line(usize::MAX));
     edited(state, entry);
 }
 

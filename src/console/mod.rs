@@ -36,6 +36,7 @@ mod surface;
 mod telling;
 pub mod terminal;
 pub mod theme;
+mod typing;
 pub mod update;
 pub mod view;
 mod wrap;

@@ -92,8 +92,17 @@ pub struct Entry {
     pub purpose: Purpose,
     /// What has been typed so far.
     pub typed: String,
+    /// How many letters the cursor stands before its end.
+    pub back: usize,
     /// What is wrong with it.
     pub trouble: Option<String>,
+}
+
+impl Entry {
+    /// A line with its cursor at the end.
+    pub fn begun(purpose: Purpose, typed: String) -> Self {
+        Self { purpose, typed, back: 0, trouble: None }
+    }
 }
 
 /// What a typed line is for.

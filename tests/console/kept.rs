@@ -50,3 +50,13 @@ fn the_oldest_candles_fill_the_chart() {
         assert_eq!(desk.state.market.chart.as_ref().unwrap().back, 0);
     }
 }
+
+#[test]
+fn the_price_of_a_stop_can_be_mended_in_its_middle() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "s6000");
+    for code in [KeyCode::Left, KeyCode::Left, KeyCode::Left, KeyCode::Char('4')] {
+        desk.press(code);
+    }
+    assert!(screen(&desk, (80, 24)).contains("> 64▏000"), "{}", screen(&desk, (80, 24)));
+}
