@@ -6,9 +6,10 @@ use rust_decimal::Decimal;
 
 use super::format;
 use super::keymap::{Action, BINDINGS, Binding, Key};
+use super::pages::question;
 use super::screens::{Screen, prompt};
 use super::state::{Confirm, Entry, Overlay, Purpose, Question, State};
-use super::update::{Effect, act, send, tell};
+use super::update::{Effect, act, anchor, send, tell};
 use super::view;
 use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Query, Severity};
 
@@ -20,6 +21,15 @@ pub fn ask(state: &mut State, question: Question, word: Option<String>) {
 /// Puts a line to be typed over the screen.
 pub fn enter(state: &mut State, purpose: Purpose, typed: String) {
     state.overlay = Some(Overlay::Entry(Entry::begun(purpose, typed)));
+}
+
+/// Has the price of a stop typed, and asks meanwhile which prices there are.
+pub fn move_stop(state: &mut State) -> Vec<Effect> {
+    let Some((account, symbol)) = anchor(state) else { return Vec::new() };
+    let (id, effect) = question(state, Query::PriceGrid { symbol: symbol.clone() });
+    state.grid.wait_for(id);
+    enter(state, Purpose::Stop { account, symbol }, String::new());
+    vec![effect]
 }
 
 /// Gives a key to what lies over the screen.
@@ -212,6 +222,10 @@ pub fn stop_price(
     let mark = state.mark_of(held);
     if trigger.value() > mark.value() * Decimal::TEN {
         return Err(format!("more than ten times the mark price {}", format::price(mark)));
+    }
+    let grid = state.grid.page.as_ref().filter(|page| &page.symbol == symbol).and_then(|page| page.grid);
+    if let Some(why) = grid.and_then(|grid| grid.refuses(trigger)) {
+        return Err(why);
     }
     match held.direction {
         Direction::Long if trigger >= mark => Err("the stop of a LONG lies below the mark price".to_owned()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::keymap::Keymap;
 use super::marked::Marked;
+use super::pages::Asked;
 use super::screens::Screen;
 use super::screens::cycles::Cycles;
 use super::screens::guards::Guards;
@@ -14,8 +15,8 @@ use super::screens::money::Money;
 use super::screens::prompt::Prompt;
 use crate::domain::{
     AccountName, AccountState, Alarm, Command, CommandId, CycleId, DecisionWord, Direction, HaltLevel,
-    HaltScope, Mode, OutcomeKind, Position, Price, Quantity, QueryId, Severity, Snapshot, Symbol, Timestamp,
-    Usdt,
+    HaltScope, Mode, OutcomeKind, Position, Price, PriceGridPage, Quantity, QueryId, Severity, Snapshot,
+    Symbol, Timestamp, Usdt,
 };
 
 /// How many past happenings are kept for the log panel.
@@ -295,6 +296,10 @@ pub struct State {
     pub prompt: Prompt,
     /// The log screen.
     pub events: Events,
+    /// The prices that the stop which is being moved may have.
+    pub grid: Asked<PriceGridPage>,
+    /// A note to the model that was begun and left.
+    pub note_begun: Option<String>,
     /// The id of the next question.
     pub next_query: QueryId,
     /// Which key does what.
@@ -350,6 +355,8 @@ impl State {
             guards: Guards::default(),
             prompt: Prompt::default(),
             events: Events::default(),
+            grid: Asked::default(),
+            note_begun: None,
             next_query: 1,
             keys: Keymap::default(),
             themes: (Vec::new(), String::new()),

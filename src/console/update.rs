@@ -254,11 +254,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::ForceCycle => return send(state, Command::RunCycle),
         Action::ToggleDryRun => return toggle_dry_run(state),
         Action::ClosePosition => ask_to_close(state),
-        Action::MoveStop => {
-            if let Some((account, symbol)) = anchor(state) {
-                enter(state, Purpose::Stop { account, symbol }, String::new());
-            }
-        }
+        Action::MoveStop => return asking::move_stop(state),
         Action::Why => return why(state),
         Action::Note => {
             let waiting = state.desk.as_ref().and_then(|desk| desk.note.clone()).unwrap_or_default();
@@ -363,7 +359,7 @@ fn toggle_dry_run(state: &mut State) -> Vec<Effect> {
 }
 
 /// Holds the selection on its position while something about it is asked.
-fn anchor(state: &mut State) -> Option<(crate::domain::AccountName, crate::domain::Symbol)> {
+pub(super) fn anchor(state: &mut State) -> Option<(crate::domain::AccountName, crate::domain::Symbol)> {
     let (index, account, position) = state.selected_position()?;
     let chosen = (account.name.clone(), position.symbol.clone());
     state.position = (index, Some(chosen.clone()));

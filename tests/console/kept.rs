@@ -51,6 +51,23 @@ fn the_oldest_candles_fill_the_chart() {
     }
 }
 
+fn screen_of(desk: &mut Desk, keys: &str) -> String {
+    walk(desk, keys);
+    screen(desk, (120, 40))
+}
+
+#[test]
+fn a_stop_off_the_grid_is_said_while_its_price_is_typed() {
+    let mut desk = Desk::new(busy());
+    let shown = screen_of(&mut desk, "s64000.12");
+    assert!(shown.contains("the exchange takes steps of 0.1: 64000.1 or 64000.2"), "{shown}");
+    walk(&mut desk, "\n");
+    assert!(matches!(&desk.state.overlay, Some(Overlay::Entry(_))), "it is not asked about");
+    desk.press(KeyCode::Backspace);
+    walk(&mut desk, "\n");
+    assert!(matches!(&desk.state.overlay, Some(Overlay::Confirm(_))));
+}
+
 #[test]
 fn the_price_of_a_stop_can_be_mended_in_its_middle() {
     let mut desk = Desk::new(busy());
@@ -59,4 +76,15 @@ fn the_price_of_a_stop_can_be_mended_in_its_middle() {
         desk.press(code);
     }
     assert!(screen(&desk, (80, 24)).contains("> 64▏000"), "{}", screen(&desk, (80, 24)));
+}
+
+#[test]
+fn every_digit_of_a_stop_is_shown_where_no_grid_is_known() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "s");
+    desk.state.grid = jarvis::console::Asked::default();
+    assert!(
+        screen_of(&mut desk, "64000.123456\n").contains("64,000.123456"),
+        "what is sent is what is shown"
+    );
 }

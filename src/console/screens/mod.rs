@@ -127,6 +127,9 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
         }
         Page::Prompt(page) => prompt::answer(state, id, page, now),
         Page::Lint { remarks } => prompt::answer_check(state, id, remarks, now),
+        Page::PriceGrid(page) => {
+            state.grid.answer(id, page, now);
+        }
         Page::Log(page) => {
             log::answer(state, id, &page, now);
         }
@@ -141,6 +144,7 @@ fn refuse(state: &mut State, id: QueryId, why: &str) {
         || state.cycles.open.as_mut().is_some_and(|open| open.page.fail(id, why))
         || state.money.page.fail(id, why)
         || state.prompt.page.fail(id, why)
+        || state.grid.fail(id, why)
         || state.prompt.lint.fail(id, why)
         || state.events.page.fail(id, why)
         || cycles::refuse_older(state, id)
