@@ -105,7 +105,7 @@ fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
             return Vec::new();
         }
         Question::Trade => Command::SetDryRun(false),
-        Question::Quit => return vec![Effect::Quit],
+        Question::Quit { .. } => return vec![Effect::Quit],
     };
     send(state, command)
 }
@@ -131,8 +131,10 @@ pub fn carried_out(state: &mut State, command: &Command) -> Vec<Effect> {
 fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
     match key {
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => {
-            if let Purpose::Filter { before } = entry.purpose {
-                set_filter(state, before);
+            match entry.purpose {
+                Purpose::Filter { before } => set_filter(state, before),
+                Purpose::Note => keep_note(state, entry.typed),
+                Purpose::Stop { .. } | Purpose::Pause(_) => {}
             }
             return Vec::new();
         }
@@ -141,6 +143,21 @@ fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
     }
     edited(state, entry);
     Vec::new()
+}
+
+/// The note the next cycle reads, as far as one waits.
+pub fn waiting_note(state: &State) -> &str {
+    state.desk.as_ref().and_then(|desk| desk.note.as_deref()).unwrap_or_default()
+}
+
+/// A note that was left before it was sent is there again when the line is opened the next time.
+fn keep_note(state: &mut State, typed: String) {
+    let begun = !typed.trim().is_empty() && typed.trim() != waiting_note(state).trim();
+    state.note_begun = begun.then_some(typed);
+    if begun {
+        let key = state.keys.key_of(Action::Note);
+        tell(state, Severity::Info, format!("the note was not sent; {key} goes on with it"));
+    }
 }
 
 /// Text pasted into a line to be typed.
@@ -185,7 +202,10 @@ pub fn set_filter(state: &mut State, words: String) {
 fn accept(state: &mut State, entry: Entry) -> Vec<Effect> {
     let done = match &entry.purpose {
         Purpose::Filter { .. } => return Vec::new(),
-        Purpose::Note => return send(state, Command::NoteToModel { text: entry.typed.trim().to_owned() }),
+        Purpose::Note => {
+            state.note_begun = None;
+            return send(state, Command::NoteToModel { text: entry.typed.trim().to_owned() });
+        }
         Purpose::Stop { account, symbol } => {
             stop_price(state, account, symbol, &entry.typed).map(|(direction, trigger)| {
                 let (account, symbol) = (account.clone(), symbol.clone());

@@ -244,7 +244,28 @@ pub enum Question {
     /// Leave dry-run: orders are sent from now on.
     Trade,
     /// Leave the console, and the desk inside it.
-    Quit,
+    Quit {
+        /// Whether a live desk ends with it.
+        ends_live: bool,
+        /// What was written and would be lost.
+        unsaved: Unsaved,
+    },
+}
+
+/// What was written on this console and nobody has yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unsaved {
+    /// The prompt file there is a draft of.
+    pub draft: Option<String>,
+    /// Whether a note to the model was begun and not sent.
+    pub note: bool,
+}
+
+impl Unsaved {
+    /// Whether there is anything.
+    pub fn is_any(&self) -> bool {
+        self.note || self.draft.is_some()
+    }
 }
 
 /// Everything a frame is drawn from.

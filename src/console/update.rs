@@ -12,7 +12,7 @@ pub use super::moving::Step;
 use super::moving::move_focus;
 pub(super) use super::moving::{move_by, new_top};
 use super::screens::{self, Screen, cycles, guards, log, market, money, prompt};
-use super::state::{Notice, Overlay, Panel, Purpose, Question, State};
+use super::state::{Notice, Overlay, Panel, Purpose, Question, State, Unsaved};
 use super::{hear, mouse, possible, view};
 use crate::domain::{
     Command, CommandId, Feed, HaltLevel, HaltScope, Mode, OperatorCommand, Query, QueryId, Severity,
@@ -257,8 +257,8 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::MoveStop => return asking::move_stop(state),
         Action::Why => return why(state),
         Action::Note => {
-            let waiting = state.desk.as_ref().and_then(|desk| desk.note.clone()).unwrap_or_default();
-            enter(state, Purpose::Note, waiting);
+            let begun = state.note_begun.clone().unwrap_or_else(|| asking::waiting_note(state).to_owned());
+            enter(state, Purpose::Note, begun);
         }
         Action::Acknowledge => {
             let up_to = state.open_alarms().iter().map(|alarm| alarm.id).max().unwrap_or(0);
@@ -342,10 +342,12 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
 }
 
 fn quit(state: &mut State) -> Vec<Effect> {
-    if state.mode() != Some(Mode::Live) || !state.connected || state.suspendable {
+    let ends_live = state.mode() == Some(Mode::Live) && state.connected && !state.suspendable;
+    let unsaved = Unsaved { draft: prompt::unsaved(state), note: state.note_begun.is_some() };
+    if !ends_live && !unsaved.is_any() {
         return vec![Effect::Quit];
     }
-    ask(state, Question::Quit, None);
+    ask(state, Question::Quit { ends_live, unsaved }, None);
     Vec::new()
 }
 

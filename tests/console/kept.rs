@@ -14,6 +14,59 @@ use ratatui::crossterm::event::KeyCode;
 use crate::fixture::{Desk, SIZES, account_name, alarm, busy, finished, live, screen, status, symbol, time};
 use crate::pages::{answer, guarded, page, walk};
 
+fn asks_to_leave(desk: &mut Desk) -> bool {
+    let effects = desk.press(KeyCode::Char('q'));
+    assert_eq!(effects.is_empty(), desk.state.overlay.is_some());
+    matches!(&desk.state.overlay, Some(Overlay::Confirm(confirm)) if matches!(confirm.question, Question::Quit { .. }))
+}
+
+#[test]
+fn leaving_asks_while_a_draft_is_not_in_use_and_a_no_keeps_it() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "6eHello ⎋");
+    for size in SIZES {
+        assert!(asks_to_leave(&mut desk));
+        let shown = screen(&desk, size);
+        assert!(shown.contains("The draft of system.en.jinja is not in use"), "{shown}");
+        walk(&mut desk, "n");
+        assert_eq!(status(&desk), "left as it was");
+        assert!(desk.state.prompt.draft.as_ref().unwrap().text().starts_with("Hello "));
+    }
+    assert!(asks_to_leave(&mut desk));
+    assert_eq!(desk.press(KeyCode::Char('y')), [Effect::Quit]);
+    walk(&mut desk, "⎋e");
+    for _ in "Hello ".chars() {
+        desk.press(KeyCode::Backspace);
+    }
+    walk(&mut desk, "⎋");
+    assert!(!asks_to_leave(&mut desk), "what is in force already is no draft");
+}
+
+#[test]
+fn a_note_that_was_begun_is_there_again_and_leaving_asks_for_it() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "nCalm⎋");
+    assert_eq!(status(&desk), "the note was not sent; n goes on with it");
+    assert!(asks_to_leave(&mut desk));
+    assert!(screen(&desk, (60, 20)).contains("The note to the model was not sent, and is lost."));
+    walk(&mut desk, "⎋");
+    let sent = walk(&mut desk, "n today?\n");
+    assert_eq!(sent, [Command::NoteToModel { text: "Calm today?".into() }]);
+    assert!(!asks_to_leave(&mut desk));
+    let mut desk = Desk::new(guarded());
+    walk(&mut desk, "n⎋");
+    assert!(!asks_to_leave(&mut desk), "a note that waits already is kept by the desk");
+}
+
+#[test]
+fn with_real_money_the_question_names_the_desk_and_what_would_be_lost() {
+    let mut desk = live(Desk::new(busy()));
+    walk(&mut desk, "nCalm⎋");
+    assert!(asks_to_leave(&mut desk));
+    let shown = screen(&desk, (80, 24));
+    assert!(shown.contains("This ends the live desk") && shown.contains("was not sent"), "{shown}");
+}
+
 #[test]
 fn a_tool_call_costs_the_same_on_every_screen() {
     let mut desk = finished();

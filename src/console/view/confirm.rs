@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::super::format;
 use super::super::screens::guards;
-use super::super::state::{Confirm, Question, State};
+use super::super::state::{Confirm, Question, State, Unsaved};
 use super::super::telling;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
@@ -53,7 +53,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
         Question::RevertPrompt(name) => ("Go back to the built-in text?", prompt(state, theme, name, REVERT)),
         Question::DiscardDraft(name) => ("Throw the draft away?", prompt(state, theme, name, DISCARD)),
         Question::Trade => ("Send orders again?", trade(state, theme)),
-        Question::Quit => ("Leave?", quit(theme)),
+        Question::Quit { ends_live, unsaved } => ("Leave?", quit(state, theme, *ends_live, unsaved)),
     };
     let lines_before_answer = lines.len();
     lines.truncate(usize::from(screen.height).saturating_sub(4).min(lines_before_answer));
@@ -83,7 +83,8 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::RevertPrompt(name) => format!("Revert {name}?"),
         Question::DiscardDraft(name) => format!("Throw the draft of {name} away?"),
         Question::Trade => "Send orders again?".to_owned(),
-        Question::Quit => "Leave the live desk?".to_owned(),
+        Question::Quit { ends_live: true, .. } => "Leave the live desk?".to_owned(),
+        Question::Quit { .. } => "Leave what was not saved?".to_owned(),
     };
     match &confirm.word {
         Some(word) if confirm.missed && confirm.typed.is_empty() => {
@@ -355,11 +356,19 @@ fn trade(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn quit(theme: &Theme) -> Vec<Line<'static>> {
-    let text = theme.style(Meaning::Text);
-    vec![
-        Line::default(),
-        Line::styled(" This ends the live desk: no cycle runs until it is", text),
-        Line::styled(" started again. Stops stay at the exchange.", text),
-    ]
+fn quit(state: &State, theme: &Theme, ends_live: bool, unsaved: &Unsaved) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    if ends_live {
+        let words =
+            "This ends the live desk: no cycle runs until it is started again. Stops stay at the exchange.";
+        say(state, theme, &mut lines, Meaning::Text, words);
+    }
+    if let Some(name) = &unsaved.draft {
+        let words = format!("The draft of {} is not in use, and is lost.", safe(name, 40));
+        say(state, theme, &mut lines, Meaning::Warn, &words);
+    }
+    if unsaved.note {
+        say(state, theme, &mut lines, Meaning::Warn, "The note to the model was not sent, and is lost.");
+    }
+    lines
 }
