@@ -67,6 +67,41 @@ fn with_real_money_the_question_names_the_desk_and_what_would_be_lost() {
     assert!(shown.contains("This ends the live desk") && shown.contains("was not sent"), "{shown}");
 }
 
+fn filled() -> Event {
+    Event::Order {
+        account: account_name("mirat"),
+        symbol: symbol("BTC"),
+        purpose: OrderPurpose::Close,
+        side: Side::Sell,
+        client_order_id: jarvis::domain::ClientOrderId::new("j-1").unwrap(),
+        state: OrderState::Filled,
+        quantity: None,
+        price: None,
+    }
+}
+
+/// A fill is told before its money is booked, and the account after it.
+#[test]
+fn money_is_asked_for_again_until_a_fill_is_booked() {
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, "4");
+    let account = || Event::Account { state: busy().accounts[0].clone() };
+    desk.tell(account());
+    assert_eq!(desk.state.money.page.waiting, None, "nothing was filled");
+    desk.tell(filled());
+    let id = desk.state.money.page.waiting.expect("a fill asks");
+    desk.tell(account());
+    let (from, to) = desk.state.money.period.span(time("2026-03-02T12:05:00Z"));
+    let page = Ok(Box::new(page(&Query::Money { from, to })));
+    let effects = desk.apply(Msg::Feed(Box::new(Feed::Page { id, page })));
+    assert!(matches!(effects[..], [Effect::Ask(_, Query::Money { .. })]), "the account came meanwhile");
+    answer(&mut desk, effects);
+    assert!(!desk.state.money.page.stale);
+    desk.apply(Msg::Clock(Duration::from_mins(1)));
+    desk.tell(account());
+    assert_eq!(desk.state.money.page.waiting, None, "that fill is long booked");
+}
+
 #[test]
 fn a_tool_call_costs_the_same_on_every_screen() {
     let mut desk = finished();

@@ -123,7 +123,13 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
         Page::Cycles { lines } => return cycles::answer_list(state, id, lines, now),
         Page::Cycle(page) => return cycles::answer_cycle(state, id, *page, now),
         Page::Money(page) => {
-            state.money.page.answer(id, page, now);
+            // What was booked while the answer was on its way is not in it.
+            if state.money.page.answer(id, page, now)
+                && state.money.page.stale
+                && state.screen == Screen::Money
+            {
+                return ask(state);
+            }
         }
         Page::Prompt(page) => prompt::answer(state, id, page, now),
         Page::Lint { remarks } => prompt::answer_check(state, id, remarks, now),
@@ -164,9 +170,11 @@ pub fn overtaken_by(state: &mut State, event: &Event) -> Vec<Effect> {
         state.market.page.overtaken();
         touched.push(Screen::Market);
     }
-    if finished || filled {
+    if money::is_overtaken_by(state, event) {
         state.money.page.overtaken();
         touched.push(Screen::Money);
+    }
+    if finished || filled {
         if let Some(chart) = &mut state.market.chart {
             chart.page.overtaken();
         }
