@@ -329,6 +329,11 @@ fn closeness(typed: &str, text: &str) -> Option<usize> {
         .min()
 }
 
+/// Whether an action is done to the prompt file in sight.
+const fn on_prompt(action: Action) -> bool {
+    matches!(action, Action::EditPrompt | Action::ApplyPrompt | Action::RevertPrompt | Action::CheckPrompt)
+}
+
 fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -> Vec<Effect> {
     match key {
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => return Vec::new(),
@@ -339,7 +344,12 @@ fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -
             if let (super::keymap::On::Only([screen, ..]), false) = (on, on.includes(state.screen)) {
                 effects = super::screens::enter(state, *screen);
             }
-            effects.extend(act(state, action));
+            if state.screen == Screen::Prompt && state.prompt.page.waiting.is_some() {
+                state.prompt.then = on_prompt(action).then_some(action);
+            }
+            if state.prompt.then.is_none() {
+                effects.extend(act(state, action));
+            }
             return effects;
         }
         Key::Code(KeyCode::Down | KeyCode::Tab) | Key::Ctrl('n') => selected += 1,

@@ -160,6 +160,8 @@ pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     state.marked = None;
+    // Whoever presses another key does not wait for it any more.
+    state.prompt.then = None;
     if let Some(second) = after_escape(state, event) {
         let mut effects = press(state, KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
         effects.extend(press(state, second));

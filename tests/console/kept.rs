@@ -139,6 +139,27 @@ fn the_oldest_candles_fill_the_chart() {
     }
 }
 
+#[test]
+fn the_palette_opens_the_prompt_and_does_what_was_asked_there() {
+    let mut desk = Desk::new(busy());
+    assert!(!screen_of(&mut desk, ":revert-pr").contains("not now"));
+    walk(&mut desk, "\n");
+    let Some(Overlay::Confirm(confirm)) = &desk.state.overlay else { panic!("a question") };
+    assert!(matches!(confirm.question, Question::RevertPrompt(_)));
+    walk(&mut desk, "⎋1:edit-prompt\nHi");
+    assert!(desk.state.prompt.draft.as_ref().unwrap().text().starts_with("Hi"));
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, ":apply-prompt\n");
+    assert_eq!(status(&desk), "there is no draft; edit the text first");
+    // Another key before the answer, and it is not done any more.
+    let mut desk = Desk::new(busy());
+    walk(&mut desk, ":edit-prompt");
+    let effects = desk.press(KeyCode::Enter);
+    desk.press(KeyCode::Char('1'));
+    answer(&mut desk, effects);
+    assert!(desk.state.prompt.draft.is_none());
+}
+
 fn screen_of(desk: &mut Desk, keys: &str) -> String {
     walk(desk, keys);
     screen(desk, (120, 40))

@@ -9,7 +9,7 @@ pub mod prompt;
 
 use super::pages::question;
 use super::state::State;
-use super::update::{Effect, Step};
+use super::update::{Effect, Step, act};
 use crate::domain::{Event, OrderState, Page, QueryId};
 
 /// The screens, in the order of their number keys.
@@ -131,7 +131,11 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
                 return ask(state);
             }
         }
-        Page::Prompt(page) => prompt::answer(state, id, page, now),
+        Page::Prompt(page) => {
+            prompt::answer(state, id, page, now);
+            let then = state.prompt.then.take().filter(|_| state.screen == Screen::Prompt);
+            return then.map_or_else(Vec::new, |action| act(state, action));
+        }
         Page::Lint { remarks } => prompt::answer_check(state, id, remarks, now),
         Page::PriceGrid(page) => {
             state.grid.answer(id, page, now);

@@ -52,6 +52,8 @@ pub struct Prompt {
     pub view: View,
     /// The first line in sight.
     pub top: usize,
+    /// What waits for the answer: the palette asked for it before the screen had anything.
+    pub then: Option<Action>,
 }
 
 /// A text in the making.
