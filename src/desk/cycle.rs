@@ -273,7 +273,7 @@ impl Run<'_> {
         self.timings.brief = brief.1;
         for state in &accounts.0 {
             if let Some(trouble) = &state.trouble {
-                self.errors.push(format!("account {}: {trouble}", state.name));
+                self.errors.push(format!("{}: {trouble}", state.name));
             }
             self.floor.shared.bulletin.tell(None, Event::Account { state: state.clone() });
         }

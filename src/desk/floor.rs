@@ -290,14 +290,14 @@ impl Floor {
         join_all(self.accounts.iter().map(|account| async {
             match tokio::time::timeout(READ_TIME, account.read()).await {
                 Ok(Ok(state)) => state,
-                Ok(Err(error)) => self.unreadable(account.terms(), error.to_string()),
-                Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds".to_owned()),
+                Ok(Err(error)) => self.unreadable(account.terms(), &error.to_string()),
+                Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds"),
             }
         }))
         .await
     }
 
-    fn unreadable(&self, terms: &AccountTerms, trouble: String) -> AccountState {
+    fn unreadable(&self, terms: &AccountTerms, trouble: &str) -> AccountState {
         AccountState {
             name: terms.name.clone(),
             leverage: terms.leverage,
@@ -307,7 +307,8 @@ impl Floor {
             available: Usdt::ZERO,
             positions: Vec::new(),
             as_of: self.shared.clock.now(),
-            trouble: Some(trouble),
+            // In the words of the alarm that tells it.
+            trouble: Some(format!("the account cannot be read: {trouble}")),
         }
     }
 
