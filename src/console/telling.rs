@@ -64,7 +64,7 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
             one(severity, halted(halt, zone))
         }
         Event::Resumed { scope, reason } => {
-            one(Severity::Info, with_reason(format!("{scope} trades again"), reason))
+            one(Severity::Info, with_reason(format!("the halt of {scope} has ended"), reason))
         }
         Event::Flattened { flattening } => match (&flattening.trouble, flattening.remaining.len()) {
             (Some(trouble), _) => one(

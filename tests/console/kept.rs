@@ -188,6 +188,27 @@ fn the_price_of_a_stop_can_be_mended_in_its_middle() {
 }
 
 #[test]
+fn a_halt_that_is_taken_back_promises_nothing_another_one_forbids() {
+    let mut snapshot = guarded();
+    snapshot.halts.push(jarvis::domain::Halt {
+        scope: HaltScope::Desk,
+        level: HaltLevel::NoEntries,
+        origin: HaltOrigin::Operator,
+        ..snapshot.halts[0].clone()
+    });
+    let mut desk = Desk::new(snapshot);
+    // The third account is halted, and so is the desk.
+    let shown = screen_of(&mut desk, "5↓↓↓r");
+    assert!(shown.contains("Nothing is opened there all the same: the whole desk is"), "{shown}");
+    let shown = screen_of(&mut desk, "⎋gr");
+    assert!(shown.contains("may open positions there again"), "{shown}");
+    walk(&mut desk, "⎋");
+    desk.tell(Event::Resumed { scope: HaltScope::Desk, reason: "by an operator".into() });
+    let told = &desk.state.log.back().unwrap().text;
+    assert_eq!(told, "the halt of the whole desk has ended: by an operator");
+}
+
+#[test]
 fn every_digit_of_a_stop_is_shown_where_no_grid_is_known() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "s");

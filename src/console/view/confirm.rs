@@ -44,7 +44,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
             },
             halt(state, theme, scope, *level, *until, reason),
         ),
-        Question::Resume(scope) => ("Trade again?", resume(state, theme, scope)),
+        Question::Resume(scope) => ("Take the halt back?", resume(state, theme, scope)),
         Question::MoveStop { account, symbol, trigger, .. } => {
             ("Move the stop?", move_stop(state, theme, account, symbol, *trigger))
         }
@@ -74,7 +74,7 @@ pub fn sentence(confirm: &Confirm) -> String {
         }
         Question::Halt { scope, level: HaltLevel::Flattened, .. } => format!("Close everything: {scope}?"),
         Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
-        Question::Resume(scope) => format!("Let {scope} trade again?"),
+        Question::Resume(scope) => format!("Take the halt of {scope} back?"),
         Question::MoveStop { account, symbol, trigger, .. } => {
             format!("Move the stop of {account} {symbol} to {}?", format::exact_price(*trigger))
         }
@@ -264,14 +264,30 @@ fn resume(state: &State, theme: &Theme, scope: &HaltScope) -> Vec<Line<'static>>
     if let Some(halt) = guards::halt(state, scope) {
         say(state, theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt, state.zone), 300));
     }
-    say(
-        state,
-        theme,
-        &mut lines,
-        Meaning::Text,
-        "The model may open positions there again from the next cycle on.",
-    );
+    let (meaning, words) = match kept_from_trading(state, scope) {
+        Some(why) => (Meaning::Warn, format!("Nothing is opened there all the same: {why}.")),
+        None => {
+            (Meaning::Text, "The model may open positions there again from the next cycle on.".to_owned())
+        }
+    };
+    say(state, theme, &mut lines, meaning, &words);
     lines
+}
+
+/// What keeps a scope from opening anything once its own halt is gone.
+fn kept_from_trading(state: &State, scope: &HaltScope) -> Option<String> {
+    let desk = state.desk.as_ref()?;
+    if *scope != HaltScope::Desk && guards::halt(state, &HaltScope::Desk).is_some() {
+        return Some(format!("{} is halted", HaltScope::Desk));
+    }
+    if desk.dry_run {
+        return Some("dry-run is on".to_owned());
+    }
+    let armed = match scope {
+        HaltScope::Account(account) => state.is_armed(account),
+        HaltScope::Desk | HaltScope::Coin(_) => !desk.armed.is_empty(),
+    };
+    (desk.facts.mode == Mode::Live && !armed).then(|| "no account there is armed".to_owned())
 }
 
 fn move_stop(
