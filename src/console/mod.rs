@@ -31,6 +31,7 @@ mod possible;
 mod prose;
 mod reader;
 pub mod screens;
+mod stamps;
 pub mod state;
 mod surface;
 mod telling;

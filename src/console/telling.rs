@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use chrono::{FixedOffset, TimeDelta};
 
 use super::format;
+use super::stamps::in_zone;
 use crate::domain::{
     Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity, Timestamp,
     ToldElsewhere,
@@ -12,6 +13,11 @@ use crate::domain::{
 
 /// What is worth keeping of an event, times in a zone; most of a cycle's stream is not.
 pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
+    let told = words(envelope, zone).into_iter();
+    told.map(|(severity, text)| (severity, in_zone(&text, zone))).collect()
+}
+
+fn words(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
     match &envelope.event {
         Event::CommandAccepted { detail, elsewhere, .. } => match elsewhere {

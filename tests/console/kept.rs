@@ -209,6 +209,16 @@ fn a_halt_that_is_taken_back_promises_nothing_another_one_forbids() {
 }
 
 #[test]
+fn times_the_desk_wrote_are_shown_in_the_zone_of_the_operator() {
+    let mut desk = Desk::new(busy());
+    desk.state.zone = chrono::FixedOffset::east_opt(3 * 3600).unwrap();
+    desk.tell(alarm(Severity::Warning, "mirat is halted until 2026-03-02 22:30:00Z"));
+    let shown = screen(&desk, (120, 40));
+    assert!(shown.contains("mirat is halted until 03 Mar 01:30"), "{shown}");
+    assert_eq!(desk.state.log.back().unwrap().text, "mirat is halted until 03 Mar 01:30");
+}
+
+#[test]
 fn every_digit_of_a_stop_is_shown_where_no_grid_is_known() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "s");

@@ -1,6 +1,7 @@
 //! Past cycles, and one of them down to the exact words.
 
 use super::super::pages::{Asked, question};
+use super::super::stamps::localize_report;
 use super::super::state::{State, holds_words};
 use super::super::update::{Effect, Step};
 use super::super::view;
@@ -330,7 +331,15 @@ pub fn answer_list(
 }
 
 /// Takes a cycle. Was it opened for a position it did not open, the next likely one is opened instead.
-pub fn answer_cycle(state: &mut State, id: QueryId, page: CyclePage, now: Option<Timestamp>) -> Vec<Effect> {
+pub fn answer_cycle(
+    state: &mut State,
+    id: QueryId,
+    mut page: CyclePage,
+    now: Option<Timestamp>,
+) -> Vec<Effect> {
+    if let Some(report) = &mut page.report {
+        localize_report(report, state.zone);
+    }
     let Some(open) = &mut state.cycles.open else { return Vec::new() };
     if !open.page.answer(id, page, now) {
         return Vec::new();
