@@ -219,6 +219,20 @@ fn times_the_desk_wrote_are_shown_in_the_zone_of_the_operator() {
 }
 
 #[test]
+fn the_first_cycle_of_a_store_is_not_called_a_manual_one() {
+    let mut desk = Desk::new(busy());
+    let mut started = |number| {
+        let id = CycleId::new(busy().at, number);
+        let seq = desk.state.desk.as_ref().unwrap().seq + 1;
+        let event = Event::CycleStarted { trigger: Trigger::Manual };
+        let envelope = jarvis::domain::Envelope { seq, at: busy().at, cycle: Some(id), event };
+        desk.apply(Msg::Feed(Box::new(Feed::Event(envelope))));
+        desk.state.log.back().unwrap().text.clone()
+    };
+    assert_eq!([started(1), started(2)], ["cycle started (first)", "cycle started (manual)"]);
+}
+
+#[test]
 fn every_digit_of_a_stop_is_shown_where_no_grid_is_known() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "s");

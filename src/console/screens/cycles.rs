@@ -3,6 +3,7 @@
 use super::super::pages::{Asked, question};
 use super::super::stamps::localize_report;
 use super::super::state::{State, holds_words};
+use super::super::telling::begun_by;
 use super::super::update::{Effect, Step};
 use super::super::view;
 use crate::domain::{
@@ -130,11 +131,11 @@ pub fn wait_for(state: &mut State, id: QueryId) {
 /// The cycles that pass the filter.
 pub fn shown(state: &State) -> Vec<&CycleLine> {
     let lines = state.cycles.list.page.as_deref().unwrap_or_default();
-    lines.iter().filter(|line| holds_words(&searched(line), &state.cycles.filter)).collect()
+    lines.iter().filter(|line| holds_words(&searched(line, state), &state.cycles.filter)).collect()
 }
 
 /// What a filter looks at.
-fn searched(line: &CycleLine) -> String {
+fn searched(line: &CycleLine, state: &State) -> String {
     let counts = &line.outcomes;
     let kinds = [
         ("opened", counts.opened),
@@ -147,8 +148,8 @@ fn searched(line: &CycleLine) -> String {
     let mut text = format!(
         "{} {} {} {} {}",
         line.id,
-        line.trigger.as_str(),
-        line.market_time.format("%Y-%m-%d %H:%M"),
+        begun_by(Some(&line.id), line.trigger),
+        state.clock(line.market_time, "%Y-%m-%d %d %b %H:%M"),
         line.state,
         line.failure.as_deref().unwrap_or_default()
     );

@@ -389,10 +389,10 @@ fn cost(page: &CyclePage, state: &State) -> Text {
     text.push((
         Meaning::Text,
         format!(
-            "market time {}, started {} by {}{}",
+            "market time {}, started {} ({}){}",
             state.clock(line.market_time, "%Y-%m-%d %H:%M:%S"),
             state.clock(line.started_at, "%Y-%m-%d %H:%M:%S"),
-            line.trigger.as_str(),
+            super::super::telling::begun_by(Some(&line.id), line.trigger),
             if line.dry_run {
                 format!(", {}", state.kept_back(&line.id, Some(line.dry_run)))
             } else {
