@@ -209,6 +209,19 @@ fn a_halt_that_is_taken_back_promises_nothing_another_one_forbids() {
 }
 
 #[test]
+fn nothing_that_only_sends_orders_is_offered_in_a_dry_run() {
+    let mut snapshot = busy();
+    let offered = |snapshot: &jarvis::domain::Snapshot| {
+        let mut desk = Desk::new(snapshot.clone());
+        let shown = screen_of(&mut desk, "5");
+        (shown.contains("close everything"), shown.lines().last().unwrap().contains(" X flatten"))
+    };
+    assert_eq!(offered(&snapshot), (true, true));
+    snapshot.dry_run = true;
+    assert_eq!(offered(&snapshot), (false, false));
+}
+
+#[test]
 fn times_the_desk_wrote_are_shown_in_the_zone_of_the_operator() {
     let mut desk = Desk::new(busy());
     desk.state.zone = chrono::FixedOffset::east_opt(3 * 3600).unwrap();
@@ -230,6 +243,19 @@ fn the_first_cycle_of_a_store_is_not_called_a_manual_one() {
         desk.state.log.back().unwrap().text.clone()
     };
     assert_eq!([started(1), started(2)], ["cycle started (first)", "cycle started (manual)"]);
+}
+
+#[test]
+fn how_the_decisions_are_ordered_is_never_cut() {
+    let mut desk = finished();
+    for size in SIZES {
+        for _ in 0..4 {
+            walk(&mut desk, "o");
+            let order = desk.state.table.order.title();
+            let shown = screen(&desk, size);
+            assert!(order == "by account" || shown.contains(order), "{order}\n{shown}");
+        }
+    }
 }
 
 #[test]

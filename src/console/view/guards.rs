@@ -9,6 +9,7 @@ use ratatui::widgets::Paragraph;
 use super::super::format;
 use super::super::keymap::Action;
 use super::super::layout;
+use super::super::possible;
 use super::super::screens::guards;
 use super::super::state::State;
 use super::super::telling;
@@ -186,8 +187,11 @@ fn ladder_words(state: &State, scope: &HaltScope) -> String {
         rung(Action::NoEntries, "no entries"),
         rung(Action::Freeze, "freeze"),
     ];
+    // Offered only where the key would be heard: not in a dry-run.
+    let closes = possible::why_not(Action::Flatten, state).is_none();
     match scope {
         HaltScope::Coin(_) => return format!("{}: for this coin in every account", rungs.join(", ")),
+        _ if !closes => {}
         HaltScope::Account(_) => rungs.push(rung(Action::Flatten, "close everything this account holds")),
         HaltScope::Desk => rungs.push(rung(Action::Flatten, "close everything all accounts hold")),
     }
