@@ -214,7 +214,7 @@ fn nothing_that_only_sends_orders_is_offered_in_a_dry_run() {
     let offered = |snapshot: &jarvis::domain::Snapshot| {
         let mut desk = Desk::new(snapshot.clone());
         let shown = screen_of(&mut desk, "5");
-        (shown.contains("close everything"), shown.lines().last().unwrap().contains(" X flatten"))
+        (shown.contains("X close everything"), shown.lines().last().unwrap().contains(" X flatten"))
     };
     assert_eq!(offered(&snapshot), (true, true));
     snapshot.dry_run = true;

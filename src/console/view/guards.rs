@@ -154,15 +154,16 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     let Some(scope) = guards::selected(state) else { return Vec::new() };
     let mut lines = vec![Line::styled("─".repeat(usize::from(inner.width)), style(Meaning::Border))];
     let mut add = |text: &str, meaning: Meaning| {
-        for line in wrap(&safe(text, 400), width) {
+        for line in wrap(text, width) {
             lines.push(Line::styled(format!(" {}", line.replace('\u{a0}', " ")), style(meaning)));
         }
     };
     match guards::halt(state, &scope) {
         Some(halt) => {
-            add(&telling::halted(halt, state.zone), Meaning::Warn);
+            add(&safe(&telling::halted(halt, state.zone), 400), Meaning::Warn);
             add(&format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S")), Meaning::Muted);
         }
+        // In our own words, with blanks at which no line is broken.
         None => add(&ladder_words(state, &scope), Meaning::Muted),
     }
     let flattenings = state.desk.iter().flat_map(|desk| &desk.flattenings);
@@ -172,7 +173,7 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
         HaltScope::Coin(_) => false,
     }) {
         let (text, meaning) = progress(flattening, state);
-        add(&text, meaning);
+        add(&safe(&text, 400), meaning);
     }
     lines
 }
