@@ -12,7 +12,7 @@ use super::venue::{self, Venue};
 use crate::config::{
     self, AccountSettings, Allocation, KeyHeader, MarketSettings, PromptLanguage, Provider, Settings,
 };
-use crate::desk::prompt::{Language, Templates};
+use crate::desk::prompt::{Language, PromptFiles, Templates};
 use crate::desk::{AccountTerms, DeskParts, Floor};
 use crate::domain::{AccountName, Symbol};
 use crate::exchange::{ExchangeClient, Limits};
@@ -33,7 +33,8 @@ pub async fn open(
     data_dir: Option<&Path>,
 ) -> Result<Arc<Floor>, Failure> {
     store.at(&venue.id).claim_for_venue().await?;
-    let parts = parts(settings, settings_dir, venue, store, install, data_dir)?;
+    let prompts = PromptFiles::open(settings_dir, language(settings))?;
+    let parts = parts(settings, prompts, venue, store, install, data_dir)?;
     Ok(Floor::open(parts).await?)
 }
 
@@ -57,20 +58,29 @@ pub async fn doubt(
     Ok(())
 }
 
-/// Puts a desk together that only looks: nothing is recovered, protected or written.
+/// Puts a desk together that only looks: nothing is recovered, protected or written. It holds the prompt files as they
+/// stand, so that what is wrong with them can be said.
 pub async fn open_for_looking(
     settings: &Settings,
     settings_dir: &Path,
     venue: &Venue,
     store: &Store,
 ) -> Result<Arc<Floor>, Failure> {
-    let parts = parts(settings, settings_dir, venue, store, "looking".into(), None)?;
+    let prompts = PromptFiles::holding(Templates::load(Some(settings_dir), language(settings))?);
+    let parts = parts(settings, prompts, venue, store, "looking".into(), None)?;
     Ok(Floor::open_for_looking(parts).await?)
+}
+
+fn language(settings: &Settings) -> Language {
+    match settings.model.prompt {
+        PromptLanguage::Turkish => Language::Tr,
+        PromptLanguage::English => Language::En,
+    }
 }
 
 fn parts(
     settings: &Settings,
-    settings_dir: &Path,
+    prompts: PromptFiles,
     venue: &Venue,
     store: &Store,
     install: Arc<str>,
@@ -79,10 +89,6 @@ fn parts(
     let accounts = accounts(settings, venue)?;
     let symbols = Symbol::each_once(accounts.iter().flat_map(|(terms, _)| &terms.symbols));
     let decisions = accounts.iter().map(|(terms, _)| terms.symbols.len()).sum();
-    let language = match settings.model.prompt {
-        PromptLanguage::Turkish => Language::Tr,
-        PromptLanguage::English => Language::En,
-    };
     Ok(DeskParts {
         clock: Arc::clone(&venue.clock),
         wall: Arc::clone(&venue.wall),
@@ -90,7 +96,7 @@ fn parts(
         simsar: simsar(settings, venue, symbols, data_dir)?,
         llm: model(settings, venue, decisions)?,
         accounts,
-        templates: Templates::load(Some(settings_dir), language)?,
+        prompts,
         install,
         built_in_market: venue.built_in,
         data_dir: data_dir.map(Path::to_owned),

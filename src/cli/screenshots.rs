@@ -121,7 +121,7 @@ pub async fn run(global: &Global, options: &ScreenshotOptions) -> Result<ExitCod
     let _logs = logs::to_stderr(global);
     fs::create_dir_all(&options.directory)?;
     let folder = scratch_folder()?;
-    let drawn = draw_all(options, &folder, global.json).await;
+    let drawn = Box::pin(draw_all(options, &folder, global.json)).await;
     // The folder is in the system's temporary folder; one that cannot be removed does no harm.
     let _ = fs::remove_dir_all(&folder);
     let files = drawn?;

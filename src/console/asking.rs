@@ -6,14 +6,12 @@ use rust_decimal::Decimal;
 
 use super::format;
 use super::keymap::{Action, BINDINGS, Binding, Key};
+use super::pages::question;
 use super::screens::{Screen, prompt};
 use super::state::{Confirm, Entry, Overlay, Purpose, Question, State};
-use super::update::{Effect, act, send, tell};
+use super::update::{Effect, act, anchor, send, tell};
 use super::view;
-use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Severity};
-
-/// The most letters a typed line may have.
-const LONGEST: usize = 500;
+use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Query, Severity};
 
 /// Puts a question over the screen.
 pub fn ask(state: &mut State, question: Question, word: Option<String>) {
@@ -22,7 +20,16 @@ pub fn ask(state: &mut State, question: Question, word: Option<String>) {
 
 /// Puts a line to be typed over the screen.
 pub fn enter(state: &mut State, purpose: Purpose, typed: String) {
-    state.overlay = Some(Overlay::Entry(Entry { purpose, typed, trouble: None }));
+    state.overlay = Some(Overlay::Entry(Entry::begun(purpose, typed)));
+}
+
+/// Has the price of a stop typed, and asks meanwhile which prices there are.
+pub fn move_stop(state: &mut State) -> Vec<Effect> {
+    let Some((account, symbol)) = anchor(state) else { return Vec::new() };
+    let (id, effect) = question(state, Query::PriceGrid { symbol: symbol.clone() });
+    state.grid.wait_for(id);
+    enter(state, Purpose::Stop { account, symbol }, String::new());
+    vec![effect]
 }
 
 /// Gives a key to what lies over the screen.
@@ -98,7 +105,7 @@ fn carry_out(state: &mut State, question: Question) -> Vec<Effect> {
             return Vec::new();
         }
         Question::Trade => Command::SetDryRun(false),
-        Question::Quit => return vec![Effect::Quit],
+        Question::Quit { .. } => return vec![Effect::Quit],
     };
     send(state, command)
 }
@@ -123,36 +130,40 @@ pub fn carried_out(state: &mut State, command: &Command) -> Vec<Effect> {
 
 fn type_line(state: &mut State, mut entry: Entry, key: Key) -> Vec<Effect> {
     match key {
-        Key::Char(character) if entry.typed.chars().count() < LONGEST && !character.is_control() => {
-            entry.typed.push(character);
-        }
-        Key::Code(KeyCode::Backspace) => {
-            entry.typed.pop();
-        }
-        Key::Ctrl('u') => entry.typed.clear(),
-        Key::Ctrl('w') => {
-            let kept = entry.typed.trim_end().rfind(' ').map_or(0, |space| space + 1);
-            entry.typed.truncate(kept);
-        }
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => {
-            if let Purpose::Filter { before } = entry.purpose {
-                set_filter(state, before);
+            match entry.purpose {
+                Purpose::Filter { before } => set_filter(state, before),
+                Purpose::Note => keep_note(state, entry.typed),
+                Purpose::Stop { .. } | Purpose::Pause(_) => {}
             }
             return Vec::new();
         }
         Key::Code(KeyCode::Enter) => return accept(state, entry),
-        _ => {}
+        key => entry.press(key),
     }
     edited(state, entry);
     Vec::new()
 }
 
+/// The note the next cycle reads, as far as one waits.
+pub fn waiting_note(state: &State) -> &str {
+    state.desk.as_ref().and_then(|desk| desk.note.as_deref()).unwrap_or_default()
+}
+
+/// A note that was left before it was sent is there again when the line is opened the next time.
+fn keep_note(state: &mut State, typed: String) {
+    let begun = !typed.trim().is_empty() && typed.trim() != waiting_note(state).trim();
+    state.note_begun = begun.then_some(typed);
+    if begun {
+        let key = state.keys.key_of(Action::Note);
+        tell(state, Severity::Info, format!("the note was not sent; {key} goes on with it"));
+    }
+}
+
 /// Text pasted into a line to be typed.
 pub fn paste(state: &mut State, text: &str) {
     let Some(Overlay::Entry(mut entry)) = state.overlay.take() else { return };
-    let room = LONGEST.saturating_sub(entry.typed.chars().count());
-    let clean = crate::domain::Untrusted::new(text).line(usize::MAX);
-    entry.typed.extend(clean.chars().take(room));
+    entry.put(&crate::domain::Untrusted::new(text).line(usize::MAX));
     edited(state, entry);
 }
 
@@ -191,7 +202,10 @@ pub fn set_filter(state: &mut State, words: String) {
 fn accept(state: &mut State, entry: Entry) -> Vec<Effect> {
     let done = match &entry.purpose {
         Purpose::Filter { .. } => return Vec::new(),
-        Purpose::Note => return send(state, Command::NoteToModel { text: entry.typed.trim().to_owned() }),
+        Purpose::Note => {
+            state.note_begun = None;
+            return send(state, Command::NoteToModel { text: entry.typed.trim().to_owned() });
+        }
         Purpose::Stop { account, symbol } => {
             stop_price(state, account, symbol, &entry.typed).map(|(direction, trigger)| {
                 let (account, symbol) = (account.clone(), symbol.clone());
@@ -228,6 +242,10 @@ pub fn stop_price(
     let mark = state.mark_of(held);
     if trigger.value() > mark.value() * Decimal::TEN {
         return Err(format!("more than ten times the mark price {}", format::price(mark)));
+    }
+    let grid = state.grid.page.as_ref().filter(|page| &page.symbol == symbol).and_then(|page| page.grid);
+    if let Some(why) = grid.and_then(|grid| grid.refuses(trigger)) {
+        return Err(why);
     }
     match held.direction {
         Direction::Long if trigger >= mark => Err("the stop of a LONG lies below the mark price".to_owned()),
@@ -311,6 +329,11 @@ fn closeness(typed: &str, text: &str) -> Option<usize> {
         .min()
 }
 
+/// Whether an action is done to the prompt file in sight.
+const fn on_prompt(action: Action) -> bool {
+    matches!(action, Action::EditPrompt | Action::ApplyPrompt | Action::RevertPrompt | Action::CheckPrompt)
+}
+
 fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -> Vec<Effect> {
     match key {
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => return Vec::new(),
@@ -321,7 +344,12 @@ fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -
             if let (super::keymap::On::Only([screen, ..]), false) = (on, on.includes(state.screen)) {
                 effects = super::screens::enter(state, *screen);
             }
-            effects.extend(act(state, action));
+            if state.screen == Screen::Prompt && state.prompt.page.waiting.is_some() {
+                state.prompt.then = on_prompt(action).then_some(action);
+            }
+            if state.prompt.then.is_none() {
+                effects.extend(act(state, action));
+            }
             return effects;
         }
         Key::Code(KeyCode::Down | KeyCode::Tab) | Key::Ctrl('n') => selected += 1,

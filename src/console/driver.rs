@@ -404,8 +404,12 @@ impl Session {
     fn take_theme(&mut self, name: &str) {
         match self.theme.sibling(name) {
             Ok(theme) => {
+                let same = theme.same_as(&self.theme);
                 self.theme = theme;
                 name.clone_into(&mut self.state.themes.1);
+                if let Some(why) = same {
+                    update(&mut self.state, Msg::Told(Severity::Info, format!("theme: {name}; {why}")));
+                }
             }
             Err(error) => {
                 update(&mut self.state, Msg::Told(Severity::Warning, error.to_string()));
@@ -415,9 +419,10 @@ impl Session {
 
     fn next_theme(&mut self) {
         let (theme, unusable) = self.theme.next();
+        let same = theme.same_as(&self.theme).map(|why| format!("; {why}")).unwrap_or_default();
         self.theme = theme;
         self.theme.name().clone_into(&mut self.state.themes.1);
-        let name = format!("theme: {}", self.theme.name());
+        let name = format!("theme: {}{same}", self.theme.name());
         let msg = match unusable.first() {
             None => Msg::Told(Severity::Info, name),
             Some(error) => Msg::Told(Severity::Warning, format!("{name}; skipped {error}")),

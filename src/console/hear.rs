@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::format;
 use super::keymap::Action;
 use super::screens::{self, Screen, log, market};
+use super::stamps;
 use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
 use super::telling::{place, sentences};
 use super::update::{Effect, tell};
@@ -47,7 +48,9 @@ pub fn take(state: &mut State, feed: Feed) -> Vec<Effect> {
                 log::note_gap(state, (from, snapshot.at), different);
             }
             state.heard = Some((snapshot.at, state.now));
-            state.desk = Some(*snapshot);
+            let mut desk = *snapshot;
+            stamps::localize(&mut desk, state.zone);
+            state.desk = Some(desk);
             anchor_selection(state);
             forget_stale_question(state);
             // Whatever was asked of the desk before may have been lost with the events in between.
@@ -93,7 +96,7 @@ fn happened(before: &Snapshot, after: &Snapshot, zone: chrono::FixedOffset) -> V
     }
     let last = before.alarms.iter().map(|alarm| alarm.id).max().unwrap_or(0);
     for alarm in after.alarms.iter().filter(|alarm| alarm.id > last && before.seq > 0) {
-        note(alarm.severity, alarm.text.clone());
+        note(alarm.severity, stamps::in_zone(&alarm.text, zone));
     }
     for halt in after.halts.iter().filter(|halt| !before.halts.contains(halt)) {
         note(Severity::Warning, super::telling::halted(halt, zone));
@@ -106,6 +109,9 @@ fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
     let Some(desk) = state.desk.as_mut() else { return Vec::new() };
     let missed = desk.apply(envelope);
     desk.trim_alarms();
+    if !matches!(envelope.event, Event::Marks { .. } | Event::AnalysisDelta { .. }) {
+        stamps::localize(desk, state.zone);
+    }
     state.heard = Some((envelope.at, state.now));
     if missed {
         let text = "some events were missed; what is shown may lag until the next reading".to_owned();
@@ -155,9 +161,9 @@ fn announce(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
     }
     match &envelope.event {
         Event::CommandAccepted { id, detail, .. } => {
-            return answer(state, *id, Severity::Info, detail.clone());
+            return answer(state, *id, Severity::Info, detail);
         }
-        Event::CommandRefused { id, reason } => return answer(state, *id, Severity::Warning, reason.clone()),
+        Event::CommandRefused { id, reason } => return answer(state, *id, Severity::Warning, reason),
         Event::CycleRefused { reason } => tell(state, Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { .. } => {
             state.analysis_top = None;
@@ -181,9 +187,10 @@ fn ring(state: &mut State) -> Vec<Effect> {
 }
 
 /// Shows the desk's answer if it was this console that asked, and lets go of a draft that is in force now.
-fn answer(state: &mut State, id: CommandId, severity: Severity, text: String) -> Vec<Effect> {
+fn answer(state: &mut State, id: CommandId, severity: Severity, text: &str) -> Vec<Effect> {
     let asked = state.asked.iter().position(|(asked, _)| *asked == id).map(|at| state.asked.remove(at));
     let Some((_, command)) = asked else { return Vec::new() };
+    let text = stamps::in_zone(text, state.zone);
     tell(state, severity, text);
     if severity == Severity::Info { super::asking::carried_out(state, &command) } else { Vec::new() }
 }

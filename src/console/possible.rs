@@ -101,7 +101,9 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
 
 fn prompt(action: Action, state: &State) -> Option<String> {
     let Some(page) = &state.prompt.page.page else {
-        return Some("the prompt is read when its screen opens; press 6 first".to_owned());
+        // The palette goes to the screen first, and knows then.
+        let waits = state.screen == Screen::Prompt;
+        return waits.then(|| "the prompt is not read yet; a moment".to_owned());
     };
     let draft = state.prompt.draft.as_ref();
     let replaced = page.files.iter().any(|file| file.name == page.name && file.is_override);

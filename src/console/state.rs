@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::keymap::Keymap;
 use super::marked::Marked;
+use super::pages::Asked;
 use super::screens::Screen;
 use super::screens::cycles::Cycles;
 use super::screens::guards::Guards;
@@ -14,8 +15,8 @@ use super::screens::money::Money;
 use super::screens::prompt::Prompt;
 use crate::domain::{
     AccountName, AccountState, Alarm, Command, CommandId, CycleId, DecisionWord, Direction, HaltLevel,
-    HaltScope, Mode, OutcomeKind, Position, Price, Quantity, QueryId, Severity, Snapshot, Symbol, Timestamp,
-    Usdt,
+    HaltScope, Mode, OutcomeKind, Position, Price, PriceGridPage, Quantity, QueryId, Severity, Snapshot,
+    Symbol, Timestamp, Usdt,
 };
 
 /// How many past happenings are kept for the log panel.
@@ -92,8 +93,17 @@ pub struct Entry {
     pub purpose: Purpose,
     /// What has been typed so far.
     pub typed: String,
+    /// How many letters the cursor stands before its end.
+    pub back: usize,
     /// What is wrong with it.
     pub trouble: Option<String>,
+}
+
+impl Entry {
+    /// A line with its cursor at the end.
+    pub fn begun(purpose: Purpose, typed: String) -> Self {
+        Self { purpose, typed, back: 0, trouble: None }
+    }
 }
 
 /// What a typed line is for.
@@ -234,7 +244,28 @@ pub enum Question {
     /// Leave dry-run: orders are sent from now on.
     Trade,
     /// Leave the console, and the desk inside it.
-    Quit,
+    Quit {
+        /// Whether a live desk ends with it.
+        ends_live: bool,
+        /// What was written and would be lost.
+        unsaved: Unsaved,
+    },
+}
+
+/// What was written on this console and nobody has yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unsaved {
+    /// The prompt file there is a draft of.
+    pub draft: Option<String>,
+    /// Whether a note to the model was begun and not sent.
+    pub note: bool,
+}
+
+impl Unsaved {
+    /// Whether there is anything.
+    pub fn is_any(&self) -> bool {
+        self.note || self.draft.is_some()
+    }
 }
 
 /// Everything a frame is drawn from.
@@ -286,6 +317,10 @@ pub struct State {
     pub prompt: Prompt,
     /// The log screen.
     pub events: Events,
+    /// The prices that the stop which is being moved may have.
+    pub grid: Asked<PriceGridPage>,
+    /// A note to the model that was begun and left.
+    pub note_begun: Option<String>,
     /// The id of the next question.
     pub next_query: QueryId,
     /// Which key does what.
@@ -341,6 +376,8 @@ impl State {
             guards: Guards::default(),
             prompt: Prompt::default(),
             events: Events::default(),
+            grid: Asked::default(),
+            note_begun: None,
             next_query: 1,
             keys: Keymap::default(),
             themes: (Vec::new(), String::new()),

@@ -1,10 +1,8 @@
 //! What a frame is written to.
 
-use std::io::{self, Write};
+use std::io;
 
-use crossterm::queue;
-use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
+use ratatui::backend::{Backend, TestBackend};
 
 /// A backend that can be told where a frame begins and ends.
 pub trait Surface: Backend {
@@ -16,22 +14,6 @@ pub trait Surface: Backend {
     fn deliver(&mut self) -> io::Result<()>;
     /// Says something beside the frames: the bell, the clipboard.
     fn say(&mut self, escape: &str) -> io::Result<()>;
-}
-
-impl<W: Write> Surface for CrosstermBackend<W> {
-    fn begin(&mut self) -> io::Result<()> {
-        queue!(self, BeginSynchronizedUpdate)
-    }
-    fn end(&mut self) -> io::Result<()> {
-        queue!(self, EndSynchronizedUpdate)
-    }
-    fn deliver(&mut self) -> io::Result<()> {
-        Write::flush(self)
-    }
-    fn say(&mut self, escape: &str) -> io::Result<()> {
-        self.write_all(escape.as_bytes())?;
-        Write::flush(self)
-    }
 }
 
 impl Surface for TestBackend {

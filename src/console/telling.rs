@@ -5,13 +5,19 @@ use std::collections::VecDeque;
 use chrono::{FixedOffset, TimeDelta};
 
 use super::format;
+use super::stamps::in_zone;
 use crate::domain::{
-    Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity, Timestamp,
-    ToldElsewhere,
+    CycleId, Envelope, Event, Halt, HaltLevel, HaltOrigin, OrderPurpose, OrderState, OutcomeKind, Severity,
+    Timestamp, ToldElsewhere, Trigger,
 };
 
 /// What is worth keeping of an event, times in a zone; most of a cycle's stream is not.
 pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
+    let told = words(envelope, zone).into_iter();
+    told.map(|(severity, text)| (severity, in_zone(&text, zone))).collect()
+}
+
+fn words(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
     let one = |severity, text: String| vec![(severity, text)];
     match &envelope.event {
         Event::CommandAccepted { detail, elsewhere, .. } => match elsewhere {
@@ -22,7 +28,8 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
         Event::CommandRefused { reason, .. } => one(Severity::Warning, reason.clone()),
         Event::CycleRefused { reason } => one(Severity::Warning, format!("no cycle: {reason}")),
         Event::CycleStarted { trigger } => {
-            one(Severity::Info, format!("cycle started ({})", trigger.as_str()))
+            let by = begun_by(envelope.cycle.as_ref(), *trigger);
+            one(Severity::Info, format!("cycle started ({by})"))
         }
         Event::CycleFinished { report, .. } => {
             let count = |kind| report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
@@ -64,7 +71,7 @@ pub fn sentences(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, Strin
             one(severity, halted(halt, zone))
         }
         Event::Resumed { scope, reason } => {
-            one(Severity::Info, with_reason(format!("{scope} trades again"), reason))
+            one(Severity::Info, with_reason(format!("the halt of {scope} has ended"), reason))
         }
         Event::Flattened { flattening } => match (&flattening.trouble, flattening.remaining.len()) {
             (Some(trouble), _) => one(
@@ -138,6 +145,14 @@ pub fn halted(halt: &Halt, zone: FixedOffset) -> String {
         .map(|at| format!(" until {}", at.with_timezone(&zone).format("%d %b %H:%M")))
         .unwrap_or_default();
     with_reason(format!("{} {what}{until}, by {}", halt.scope, origin(&halt.origin)), &halt.reason.line(200))
+}
+
+/// Who or what began a cycle. A store's first one runs by itself at the start, and is a manual one on the wire.
+pub fn begun_by(id: Option<&CycleId>, trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Manual if id.is_some_and(CycleId::is_first) => "first",
+        other => other.as_str(),
+    }
 }
 
 /// Who or what began a halt.

@@ -8,12 +8,12 @@ use crossterm::style::Print;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, event, execute, style, terminal};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, getsid, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use super::colour::ColorDepth;
+use super::pen::Pen;
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -34,7 +34,7 @@ const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 const UNTIL_STOPPED: Duration = Duration::from_millis(200);
 
 /// The terminal a console draws on.
-pub type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+pub type Screen = Terminal<Pen<BufWriter<Stdout>>>;
 
 /// Gives the terminal back when dropped.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub fn enter(depth: ColorDepth, mouse: bool) -> io::Result<(Screen, Taken)> {
     let mut out = BufWriter::with_capacity(16 * 1024, io::stdout());
     take(&mut out, mouse)?;
     execute!(out, Print(ASK_SYNCHRONIZED))?;
-    let screen = Terminal::new(CrosstermBackend::new(out))?;
+    let screen = Terminal::new(Pen::new(out))?;
     Ok((screen, taken))
 }
 

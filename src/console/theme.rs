@@ -217,6 +217,18 @@ impl Theme {
         &self.name
     }
 
+    /// Why it looks no different from another one on this terminal, if so.
+    pub fn same_as(&self, other: &Self) -> Option<&'static str> {
+        if self.name == other.name || self.shown != other.shown {
+            return None;
+        }
+        Some(match self.depth {
+            ColorDepth::None => "nothing changes, there are no colours here",
+            ColorDepth::Ansi16 => "nothing changes, 16 colours are all here",
+            ColorDepth::Ansi256 | ColorDepth::True => "nothing changes, its colours are the same",
+        })
+    }
+
     /// How a meaning looks.
     pub fn style(&self, meaning: Meaning) -> Style {
         self.shown[meaning as usize]

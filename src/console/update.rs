@@ -12,7 +12,7 @@ pub use super::moving::Step;
 use super::moving::move_focus;
 pub(super) use super::moving::{move_by, new_top};
 use super::screens::{self, Screen, cycles, guards, log, market, money, prompt};
-use super::state::{Notice, Overlay, Panel, Purpose, Question, State};
+use super::state::{Notice, Overlay, Panel, Purpose, Question, State, Unsaved};
 use super::{hear, mouse, possible, view};
 use crate::domain::{
     Command, CommandId, Feed, HaltLevel, HaltScope, Mode, OperatorCommand, Query, QueryId, Severity,
@@ -160,6 +160,8 @@ pub(super) fn tell(state: &mut State, severity: Severity, text: String) {
 
 fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     state.marked = None;
+    // Whoever presses another key does not wait for it any more.
+    state.prompt.then = None;
     if let Some(second) = after_escape(state, event) {
         let mut effects = press(state, KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
         effects.extend(press(state, second));
@@ -254,15 +256,11 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::ForceCycle => return send(state, Command::RunCycle),
         Action::ToggleDryRun => return toggle_dry_run(state),
         Action::ClosePosition => ask_to_close(state),
-        Action::MoveStop => {
-            if let Some((account, symbol)) = anchor(state) {
-                enter(state, Purpose::Stop { account, symbol }, String::new());
-            }
-        }
+        Action::MoveStop => return asking::move_stop(state),
         Action::Why => return why(state),
         Action::Note => {
-            let waiting = state.desk.as_ref().and_then(|desk| desk.note.clone()).unwrap_or_default();
-            enter(state, Purpose::Note, waiting);
+            let begun = state.note_begun.clone().unwrap_or_else(|| asking::waiting_note(state).to_owned());
+            enter(state, Purpose::Note, begun);
         }
         Action::Acknowledge => {
             let up_to = state.open_alarms().iter().map(|alarm| alarm.id).max().unwrap_or(0);
@@ -346,10 +344,12 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
 }
 
 fn quit(state: &mut State) -> Vec<Effect> {
-    if state.mode() != Some(Mode::Live) || !state.connected || state.suspendable {
+    let ends_live = state.mode() == Some(Mode::Live) && state.connected && !state.suspendable;
+    let unsaved = Unsaved { draft: prompt::unsaved(state), note: state.note_begun.is_some() };
+    if !ends_live && !unsaved.is_any() {
         return vec![Effect::Quit];
     }
-    ask(state, Question::Quit, None);
+    ask(state, Question::Quit { ends_live, unsaved }, None);
     Vec::new()
 }
 
@@ -363,7 +363,7 @@ fn toggle_dry_run(state: &mut State) -> Vec<Effect> {
 }
 
 /// Holds the selection on its position while something about it is asked.
-fn anchor(state: &mut State) -> Option<(crate::domain::AccountName, crate::domain::Symbol)> {
+pub(super) fn anchor(state: &mut State) -> Option<(crate::domain::AccountName, crate::domain::Symbol)> {
     let (index, account, position) = state.selected_position()?;
     let chosen = (account.name.clone(), position.symbol.clone());
     state.position = (index, Some(chosen.clone()));

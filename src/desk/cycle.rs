@@ -145,8 +145,8 @@ impl Floor {
         super::prompt::render(&self.prompts.present(), &input)
     }
 
-    /// Takes over prompt files that the operator changed; a broken one is told and the last good one stays.
-    fn look_at_prompts(&self) {
+    /// Takes over prompt files that the operator changed; a broken one is told and the last good ones stay.
+    pub(super) fn look_at_prompts(&self) {
         let (severity, text) = match self.prompts.look() {
             Look::Same => return,
             Look::Taken(changed) => (
@@ -154,7 +154,12 @@ impl Floor {
                 format!("prompt files changed and count from now on: {}", changed.join(", ")),
             ),
             Look::Refused(error) => {
-                (Severity::Warning, format!("{error}; the prompts that counted before stay in force"))
+                let instead = if self.prompts.are_built_in() {
+                    "the built-in prompts are used until it is mended"
+                } else {
+                    "the prompts that counted before stay in force"
+                };
+                (Severity::Warning, format!("{error}; {instead}"))
             }
         };
         self.shared.bulletin.record(None, Event::Alarm { severity, text });
@@ -271,7 +276,7 @@ impl Run<'_> {
         self.timings.brief = brief.1;
         for state in &accounts.0 {
             if let Some(trouble) = &state.trouble {
-                self.errors.push(format!("account {}: {trouble}", state.name));
+                self.errors.push(format!("{}: {trouble}", state.name));
             }
             self.floor.shared.bulletin.tell(None, Event::Account { state: state.clone() });
         }
@@ -287,7 +292,9 @@ impl Run<'_> {
             self.errors.push(format!("the past of the accounts could not be read: {error}"));
         }
         self.floor.check_losses(Some(&self.id)).await;
-        self.floor.gathered(accounts.0, brief.0)
+        let gathered = self.floor.gathered(accounts.0, brief.0);
+        self.floor.keep_betas().await;
+        gathered
     }
 
     /// Renders the prompts, holds the conversation and checks the answer, with one repair.

@@ -16,7 +16,7 @@ use super::guardian::Guardian;
 use super::guards::GuardRoom;
 use super::halts::Halts;
 use super::hearing::Hearing;
-use super::prompt::{PromptFiles, Templates};
+use super::prompt::PromptFiles;
 use super::schedule::{InvalidCron, Schedule};
 use crate::config::Settings;
 use crate::domain::{
@@ -50,7 +50,7 @@ pub struct DeskParts {
     /// One client for each enabled account, in the settings' order.
     pub accounts: Vec<(AccountTerms, ExchangeClient)>,
     /// The prompts.
-    pub templates: Templates,
+    pub prompts: PromptFiles,
     /// Names this installation in order ids.
     pub install: Arc<str>,
     /// Whether prices and money come from an offline world.
@@ -108,6 +108,8 @@ impl Floor {
         floor.look_at_halts().await;
         floor.shared.publish_halts();
         floor.start().await?;
+        // A file that was broken already at the start is told now, and not with the first cycle.
+        floor.look_at_prompts();
         Ok(floor)
     }
 
@@ -202,7 +204,7 @@ impl Floor {
             llm: parts.llm,
             accounts,
             guardians: StdMutex::default(),
-            prompts: PromptFiles::holding(parts.templates),
+            prompts: parts.prompts,
             schedule,
             cycle_gate: Mutex::new(()),
             arming_gate: Mutex::new(()),
@@ -288,14 +290,14 @@ impl Floor {
         join_all(self.accounts.iter().map(|account| async {
             match tokio::time::timeout(READ_TIME, account.read()).await {
                 Ok(Ok(state)) => state,
-                Ok(Err(error)) => self.unreadable(account.terms(), error.to_string()),
-                Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds".to_owned()),
+                Ok(Err(error)) => self.unreadable(account.terms(), &error.to_string()),
+                Err(_elapsed) => self.unreadable(account.terms(), "no answer within 10 seconds"),
             }
         }))
         .await
     }
 
-    fn unreadable(&self, terms: &AccountTerms, trouble: String) -> AccountState {
+    fn unreadable(&self, terms: &AccountTerms, trouble: &str) -> AccountState {
         AccountState {
             name: terms.name.clone(),
             leverage: terms.leverage,
@@ -305,7 +307,8 @@ impl Floor {
             available: Usdt::ZERO,
             positions: Vec::new(),
             as_of: self.shared.clock.now(),
-            trouble: Some(trouble),
+            // In the words of the alarm that tells it.
+            trouble: Some(format!("the account cannot be read: {trouble}")),
         }
     }
 

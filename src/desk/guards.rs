@@ -14,6 +14,7 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod betas;
 mod bias;
 mod calendar;
 mod case;

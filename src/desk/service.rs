@@ -149,7 +149,7 @@ impl Floor {
                 }
                 Command::Resume { scope } => {
                     let done = self.lift(&scope, "by an operator").await;
-                    self.answer(id, done.map(|()| Done::told(format!("{scope} trades again"))));
+                    self.answer(id, done.map(|()| Done::told(format!("the halt of {scope} is taken back"))));
                 }
                 Command::MoveStop { account, symbol, direction, trigger } => {
                     let floor = Arc::clone(&self);

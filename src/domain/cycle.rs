@@ -149,6 +149,11 @@ pub struct ToolCallRecord {
     pub ms: f64,
 }
 
+impl ToolCallRecord {
+    /// The most bytes of an answer that the model is given; what is longer is cut and says so.
+    pub const MOST_GIVEN: usize = 6 * 1024;
+}
+
 /// The sources of a brief.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct BriefSummary {

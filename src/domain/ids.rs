@@ -27,6 +27,11 @@ impl CycleId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the first cycle of its store.
+    pub fn is_first(&self) -> bool {
+        self.0.ends_with("-0001")
+    }
 }
 
 impl fmt::Display for CycleId {

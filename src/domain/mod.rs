@@ -41,8 +41,8 @@ pub use parity::{ParityLeg, ParityRow, parity};
 pub use percent::{MarginPercent, PricePercent};
 pub use query::{
     ChartPage, CycleLine, CycleOutcomes, CyclePage, DecisionMark, FillLine, LogPage, MarketCoin, MarketPage,
-    MoneyPage, MoneyRow, OrderLine, Page, PromptFile, PromptPage, PromptRemark, Query, QueryId, RemarkWeight,
-    Request, ToolCallPage, TurnPage,
+    MoneyPage, MoneyRow, OrderLine, Page, PriceGrid, PriceGridPage, PromptFile, PromptPage, PromptRemark,
+    Query, QueryId, RemarkWeight, Request, ToolCallPage, TurnPage,
 };
 pub use short::Short;
 pub use snapshot::{Alarm, CycleView, DeskFacts, Feed, Snapshot, ToolCallView};

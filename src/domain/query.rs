@@ -79,6 +79,11 @@ pub enum Query {
         /// The text.
         text: String,
     },
+    /// The prices that a stop of a coin may have.
+    PriceGrid {
+        /// Which coin.
+        symbol: Symbol,
+    },
     /// Events of record, newest first.
     Log {
         /// Only events before this place in the log; `None` begins with the newest.
@@ -100,7 +105,48 @@ pub enum Page {
     Money(MoneyPage),
     Prompt(PromptPage),
     Lint { remarks: Vec<PromptRemark> },
+    PriceGrid(PriceGridPage),
     Log(LogPage),
+}
+
+/// The prices that a stop of a coin may have, as far as the exchange told them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceGridPage {
+    /// Which coin.
+    pub symbol: Symbol,
+    /// What is allowed; `None` while it is not known.
+    pub grid: Option<PriceGrid>,
+}
+
+/// The prices an exchange takes; zero switches a bound off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceGrid {
+    /// Least; the grid starts here.
+    pub least: Decimal,
+    /// Most.
+    pub most: Decimal,
+    /// Distance of two neighbours.
+    pub step: Decimal,
+}
+
+impl PriceGrid {
+    /// Why a price is not on the grid, with its neighbours that are.
+    pub fn refuses(&self, price: Price) -> Option<String> {
+        let value = price.value();
+        if value < self.least {
+            return Some(format!("the least the exchange takes is {}", self.least.normalize()));
+        }
+        if !self.most.is_zero() && value > self.most {
+            return Some(format!("the most the exchange takes is {}", self.most.normalize()));
+        }
+        let excess = value.checked_sub(self.least)?.checked_rem(self.step)?;
+        if excess.is_zero() {
+            return None;
+        }
+        let lower = value - excess;
+        let [lower, higher] = [lower, lower.checked_add(self.step)?].map(|price| price.normalize());
+        Some(format!("the exchange takes steps of {}: {lower} or {higher}", self.step.normalize()))
+    }
 }
 
 /// The market at a glance.
@@ -285,9 +331,11 @@ pub struct ToolCallPage {
     pub params: Untrusted,
     /// HTTP status; 0 when the call never left.
     pub status: u16,
+    /// Size of the whole answer.
+    pub bytes: u64,
     /// Duration in milliseconds.
     pub ms: f64,
-    /// What the model was given.
+    /// What the model was given of it.
     pub body: Untrusted,
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use jarvis::config::Settings;
-use jarvis::desk::prompt::{Language, Templates};
+use jarvis::desk::prompt::{Language, PromptFiles, Templates};
 use jarvis::desk::sizing::CoinAllocation;
 use jarvis::desk::{AccountTerms, DeskParts, Floor, Streams};
 use jarvis::domain::{
@@ -339,7 +339,7 @@ impl Bench {
             simsar: Simsar::new(simsar, clean, self.world.clock()),
             llm: LlmClient::new(self.script.transport(), model),
             accounts,
-            templates: Templates::load(None, Language::En).unwrap(),
+            prompts: PromptFiles::holding(Templates::load(None, Language::En).unwrap()),
             install: Arc::clone(&self.install),
             built_in_market: true,
             data_dir: self.has_mailbox.then(|| self.folder.path().to_owned()),

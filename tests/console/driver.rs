@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::stream;
 use jarvis::console::input::Heard;
-use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, drive};
+use jarvis::console::{ColorDepth, ConsoleOptions, Exit, Habits, Pen, drive};
 use jarvis::domain::{Command, Envelope, Event, Feed, OperatorCommand, Request, Snapshot};
-use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::backend::{Backend, CrosstermBackend, TestBackend};
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
@@ -29,6 +29,14 @@ fn key(character: char) -> Input {
 
 /// A console on a screen of its own, fed before it starts; `script` types after two seconds.
 async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>) {
+    run_with(options(), fed, script).await
+}
+
+async fn run_with(
+    options: ConsoleOptions,
+    fed: Vec<Feed>,
+    script: Vec<Input>,
+) -> (Exit, String, Vec<Request>) {
     let mut screen = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let (feeds, incoming) = mpsc::channel(64);
     let (outgoing, mut commands) = mpsc::channel(1);
@@ -47,7 +55,7 @@ async fn run(fed: Vec<Feed>, script: Vec<Input>) -> (Exit, String, Vec<Request>)
         sleep(Duration::from_secs(2)).await;
         drop((typed, feeds));
     };
-    let console = drive(&mut screen, inputs, pending(), incoming, outgoing, options());
+    let console = drive(&mut screen, inputs, pending(), incoming, outgoing, options);
     let (exit, ()) = tokio::join!(console, script);
     let mut sent = Vec::new();
     while let Some(command) = commands.recv().await {
@@ -109,6 +117,21 @@ async fn a_key_changes_the_theme_and_says_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_theme_that_changes_nothing_on_this_terminal_says_so() {
+    for (color, why) in [
+        (ColorDepth::Ansi16, "nothing changes, 16 colours are all here"),
+        (ColorDepth::None, "nothing changes, there are no colours here"),
+    ] {
+        let down = Input::Key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE));
+        for keys in [vec![key('t')], vec![key('T'), down]] {
+            let (_, screen, _) =
+                run_with(ConsoleOptions { color, ..options() }, vec![snapshot(empty())], keys).await;
+            assert!(screen.contains(&format!("theme: jarvis-light; {why}")), "{screen}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_burst_of_events_ends_in_the_last_one() {
     let start = empty();
     let (seq, at) = (start.seq, start.at);
@@ -140,8 +163,7 @@ async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
     const SECONDS: u64 = 60;
     let sent = Arc::new(AtomicU64::new(0));
     let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
-    let mut screen =
-        Terminal::with_options(CrosstermBackend::new(Counter(Arc::clone(&sent))), options).unwrap();
+    let mut screen = Terminal::with_options(Pen::new(Counter(Arc::clone(&sent))), options).unwrap();
     let (feeds, incoming) = mpsc::channel(64);
     let (outgoing, _commands) = mpsc::channel(1);
     let start = busy();
@@ -177,6 +199,20 @@ async fn an_analyst_who_writes_costs_less_than_three_kilobytes_a_second() {
     assert!((300..3_000).contains(&bytes), "{bytes} bytes a second");
 }
 
+/// Ground and ink are said when they change, each for itself, and ink only for what shows it.
+#[test]
+fn a_whole_screen_takes_a_quarter_less_than_ratatui_would_write() {
+    ratatui::crossterm::style::force_color_output(true);
+    let desk = crate::fixture::finished();
+    let shown = crate::fixture::draw(&desk.state, &theme(), (200, 60));
+    let cells = || (0..).zip(&shown.content).map(|(at, cell): (u16, _)| (at % 200, at / 200, cell));
+    let [ours, theirs] = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
+    Pen::new(Counter(Arc::clone(&ours))).draw(cells()).unwrap();
+    CrosstermBackend::new(Counter(Arc::clone(&theirs))).draw(cells()).unwrap();
+    let [ours, theirs] = [ours, theirs].map(|bytes| bytes.load(Ordering::Relaxed));
+    assert!(4 * ours < 3 * theirs, "{ours} bytes, and {theirs} by ratatui");
+}
+
 /// Counts what is delivered.
 struct Deliveries(Arc<AtomicU64>);
 
@@ -196,7 +232,7 @@ async fn a_second_has_one_frame() {
     for (prices, expected) in [(true, 58..=62), (false, 55..=62)] {
         let frames = Arc::new(AtomicU64::new(0));
         let options = TerminalOptions { viewport: Viewport::Fixed(Rect::new(0, 0, 120, 40)) };
-        let backend = CrosstermBackend::new(Deliveries(Arc::clone(&frames)));
+        let backend = Pen::new(Deliveries(Arc::clone(&frames)));
         let mut screen = Terminal::with_options(backend, options).unwrap();
         let (feeds, incoming) = mpsc::channel(64);
         let (outgoing, _commands) = mpsc::channel(1);

@@ -12,6 +12,8 @@ mod fixture;
 #[allow(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "small numbers")]
 mod history;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 #[allow(clippy::cast_possible_truncation, reason = "random numbers below small ends")]
 mod monkey;
 #[cfg(test)]

@@ -11,9 +11,9 @@ use jarvis::domain::{
     BudgetReading, Candle, ChartPage, ClientOrderId, Command, CycleId, CycleLine, CycleOutcomes, CyclePage,
     DecisionMark, DecisionWord, Envelope, Event, Feed, FillLine, Flattening, GuardReading, Halt, HaltLevel,
     HaltOrigin, HaltScope, LogPage, MarketCoin, MarketPage, MoneyPage, MoneyRow, OperatorCommand, OrderLine,
-    OrderPurpose, OrderState, OutcomeKind, Page, PromptFile, PromptPage, PromptRemark, Query, RemarkWeight,
-    Rule, Severity, Side, Snapshot, SourceStatus, Timestamp, ToolCallPage, Trigger, TurnPage, Untrusted,
-    Usage,
+    OrderPurpose, OrderState, OutcomeKind, Page, PriceGrid, PriceGridPage, PromptFile, PromptPage,
+    PromptRemark, Query, RemarkWeight, Rule, Severity, Side, Snapshot, SourceStatus, Timestamp, ToolCallPage,
+    Trigger, TurnPage, Untrusted, Usage,
 };
 use ratatui::crossterm::event::KeyCode;
 use rust_decimal::Decimal;
@@ -40,6 +40,10 @@ pub fn page(query: &Query) -> Page {
                 remarks.push(remark(RemarkWeight::Error, "line 3: undefined value \"nothing\""));
             }
             Page::Lint { remarks }
+        }
+        Query::PriceGrid { symbol } => {
+            let grid = PriceGrid { least: Decimal::ZERO, most: Decimal::ZERO, step: Decimal::new(1, 1) };
+            Page::PriceGrid(PriceGridPage { symbol: symbol.clone(), grid: Some(grid) })
         }
         Query::Log { .. } => Page::Log(log()),
     }
@@ -261,6 +265,7 @@ fn cycle(id: &CycleId) -> CyclePage {
             endpoint: "/candles/SOLUSDT".into(),
             params: "{\"interval\":\"1h\",\"limit\":48}".into(),
             status: 200,
+            bytes: 5_412,
             ms: 3.1,
             body: Untrusted::new("{\"candles\":[[1772438700000,\"172.1\",\"173.0\",\"171.8\",\"172.4\"]]}"),
         }],

@@ -176,9 +176,6 @@ fn a_stop_is_moved_only_to_where_it_protects() {
     held.liquidation = Some(price("52000"));
     walk(&mut desk, "⎋s51999\n");
     assert!(screen(&desk, (80, 24)).contains("liquidated at 52,000.0 before it"));
-    walk(&mut desk, "⎋s64000.123456\n");
-    assert!(screen(&desk, (80, 24)).contains("64,000.123456"), "what is sent is what is shown");
-    walk(&mut desk, "⎋");
     walk(&mut desk, "⎋s64,000");
     let shown = screen(&desk, (80, 24));
     assert!(shown.contains("-3.75%") && shown.contains("-3.63 USDT from entry"), "{shown}");

@@ -1,11 +1,17 @@
 //! Prompt files changed while the desk runs.
 
 use std::fs;
+use std::path::PathBuf;
 
 use jarvis::config::Settings;
 use jarvis::domain::{CycleReport, OutcomeKind, Severity};
 
 use crate::rig::{Plan, Rig};
+
+fn plan(settings_dir: Option<PathBuf>) -> Plan {
+    let settings = Settings { dry_run: true, ..Settings::default() };
+    Plan { settings, settings_dir, ..Plan::default() }
+}
 
 async fn system_of(rig: &Rig, report: &CycleReport) -> String {
     let calls = rig.store.model_calls_of(&report.cycle_id).await.unwrap();
@@ -22,12 +28,7 @@ fn alarms(rig: &Rig) -> Vec<(Severity, String)> {
 #[tokio::test]
 async fn the_next_cycle_uses_an_edited_file_and_a_broken_one_is_alarmed_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = Rig::new(Plan {
-        settings_dir: Some(folder.path().to_owned()),
-        settings: Settings { dry_run: true, ..Settings::default() },
-        ..Plan::default()
-    })
-    .await;
+    let rig = Rig::new(plan(Some(folder.path().to_owned()))).await;
     let before = system_of(&rig, &rig.cycle().await).await;
     assert!(alarms(&rig).is_empty(), "{:?}", alarms(&rig));
 
@@ -51,4 +52,27 @@ async fn the_next_cycle_uses_an_edited_file_and_a_broken_one_is_alarmed_and_chan
     rig.floor.prompts().revert("system.en.md").unwrap();
     rig.floor.prompts().revert("memory.jinja").unwrap();
     assert_eq!(system_of(&rig, &rig.cycle().await).await, before);
+}
+
+#[tokio::test]
+async fn a_file_that_is_broken_at_the_start_is_alarmed_at_once_and_the_built_in_prompts_are_used() {
+    let built_in = Rig::new(plan(None)).await;
+    let house = system_of(&built_in, &built_in.cycle().await).await;
+    for (name, broken, fault) in [
+        ("system.en.md", "Just trade.\n", "system.en.md: does not explain the decision LONG"),
+        ("memory.jinja", "{{ no_such_thing }}\n", "memory.jinja:1: undefined"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), broken).unwrap();
+        let rig = Rig::new(plan(Some(folder.path().to_owned()))).await;
+        let told = alarms(&rig);
+        let [(Severity::Warning, text)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(text.contains(fault), "{text}");
+        assert!(text.ends_with("; the built-in prompts are used until it is mended"), "{text}");
+        assert_eq!(system_of(&rig, &rig.cycle().await).await, house);
+        assert_eq!(alarms(&rig), told, "told once");
+        rig.floor.prompts().revert(name).unwrap();
+        rig.cycle().await;
+        assert_eq!(alarms(&rig), told, "what counted already is no change");
+    }
 }

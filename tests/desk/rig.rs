@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
 use jarvis::config::Settings;
-use jarvis::desk::prompt::{Language, Templates};
+use jarvis::desk::prompt::{Language, PromptFiles, Templates};
 use jarvis::desk::sizing::CoinAllocation;
 use jarvis::desk::{AccountTerms, DeskParts, Floor};
 use jarvis::domain::{AccountState, CycleReport, ManualClock, Timestamp, Trigger};
@@ -134,7 +134,7 @@ impl Rig {
             simsar: Simsar::new(options, meddled(transport, plan.between.clone()), world.clock()),
             llm: model(&plan),
             accounts,
-            templates: Templates::load(plan.settings_dir.as_deref(), Language::En).unwrap(),
+            prompts: prompts(&plan),
             install: "rig".into(),
             built_in_market: true,
             data_dir: None,
@@ -151,6 +151,13 @@ impl Rig {
     pub async fn accounts(&self) -> Vec<AccountState> {
         self.floor.look_again().await;
         self.floor.bulletin().read(|snapshot| snapshot.accounts.clone())
+    }
+}
+
+fn prompts(plan: &Plan) -> PromptFiles {
+    match &plan.settings_dir {
+        Some(folder) => PromptFiles::open(folder, Language::En).unwrap(),
+        None => PromptFiles::holding(Templates::load(None, Language::En).unwrap()),
     }
 }
 

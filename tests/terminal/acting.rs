@@ -27,10 +27,10 @@ fn an_operator_forces_a_cycle_closes_a_position_and_halts_by_key() {
     console.wait_for("the first cycle's end", |text| text.contains("opened") && text.contains(" est."));
 
     console.press("3");
-    console.wait_for("the first cycle in the list", |text| text.matches(" manual ").count() == 1);
+    console.wait_for("the first cycle in the list", |text| text.matches(" first ").count() == 1);
     console.press("f");
     console.wait_for("the forced cycle as well", |text| {
-        text.matches(" manual ").count() == 2 && !text.contains("running")
+        text.matches(" manual ").count() == 1 && !text.contains("running")
     });
 
     console.press("1");

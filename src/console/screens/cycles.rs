@@ -1,7 +1,9 @@
 //! Past cycles, and one of them down to the exact words.
 
 use super::super::pages::{Asked, question};
+use super::super::stamps::localize_report;
 use super::super::state::{State, holds_words};
+use super::super::telling::begun_by;
 use super::super::update::{Effect, Step};
 use super::super::view;
 use crate::domain::{
@@ -129,11 +131,11 @@ pub fn wait_for(state: &mut State, id: QueryId) {
 /// The cycles that pass the filter.
 pub fn shown(state: &State) -> Vec<&CycleLine> {
     let lines = state.cycles.list.page.as_deref().unwrap_or_default();
-    lines.iter().filter(|line| holds_words(&searched(line), &state.cycles.filter)).collect()
+    lines.iter().filter(|line| holds_words(&searched(line, state), &state.cycles.filter)).collect()
 }
 
 /// What a filter looks at.
-fn searched(line: &CycleLine) -> String {
+fn searched(line: &CycleLine, state: &State) -> String {
     let counts = &line.outcomes;
     let kinds = [
         ("opened", counts.opened),
@@ -146,8 +148,8 @@ fn searched(line: &CycleLine) -> String {
     let mut text = format!(
         "{} {} {} {} {}",
         line.id,
-        line.trigger.as_str(),
-        line.market_time.format("%Y-%m-%d %H:%M"),
+        begun_by(Some(&line.id), line.trigger),
+        state.clock(line.market_time, "%Y-%m-%d %d %b %H:%M"),
         line.state,
         line.failure.as_deref().unwrap_or_default()
     );
@@ -330,7 +332,15 @@ pub fn answer_list(
 }
 
 /// Takes a cycle. Was it opened for a position it did not open, the next likely one is opened instead.
-pub fn answer_cycle(state: &mut State, id: QueryId, page: CyclePage, now: Option<Timestamp>) -> Vec<Effect> {
+pub fn answer_cycle(
+    state: &mut State,
+    id: QueryId,
+    mut page: CyclePage,
+    now: Option<Timestamp>,
+) -> Vec<Effect> {
+    if let Some(report) = &mut page.report {
+        localize_report(report, state.zone);
+    }
     let Some(open) = &mut state.cycles.open else { return Vec::new() };
     if !open.page.answer(id, page, now) {
         return Vec::new();

@@ -111,6 +111,11 @@ pub fn selected(state: &State) -> Option<Symbol> {
     coins.get(state.market.selected.min(coins.len().checked_sub(1)?)).cloned()
 }
 
+/// How many candles there are, that of the running interval among them.
+pub fn candles(page: &ChartPage) -> usize {
+    page.candles.len() + usize::from(page.forming.is_some())
+}
+
 /// Shows the chart of a coin.
 pub fn open(state: &mut State, symbol: Symbol) -> Vec<Effect> {
     state.market.chart = Some(Chart { symbol, interval: Interval::Hour1, page: Asked::default(), back: 0 });
@@ -138,10 +143,11 @@ pub fn turn(state: &mut State, forward: bool) -> Vec<Effect> {
 /// Another coin, or in the chart another stretch of time.
 pub fn scroll(state: &mut State, step: Step) {
     let count = coins(state).len();
-    let wide = usize::from(state.size.0 / 2);
+    let (wide, columns) = (usize::from(state.size.0 / 2), view::chart::columns(state));
     match &mut state.market.chart {
         Some(chart) => {
-            let most = chart.page.page.as_ref().map_or(0, |page| page.candles.len().saturating_sub(8));
+            // The oldest stretch fills the plot, as every other does.
+            let most = chart.page.page.as_ref().map_or(0, |page| candles(page).saturating_sub(columns));
             let at = most - chart.back.min(most);
             chart.back = most - step.from(at, most + 1, wide);
         }

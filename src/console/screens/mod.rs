@@ -9,7 +9,7 @@ pub mod prompt;
 
 use super::pages::question;
 use super::state::State;
-use super::update::{Effect, Step};
+use super::update::{Effect, Step, act};
 use crate::domain::{Event, OrderState, Page, QueryId};
 
 /// The screens, in the order of their number keys.
@@ -123,10 +123,23 @@ pub fn answer(state: &mut State, id: QueryId, page: Result<Box<Page>, String>) -
         Page::Cycles { lines } => return cycles::answer_list(state, id, lines, now),
         Page::Cycle(page) => return cycles::answer_cycle(state, id, *page, now),
         Page::Money(page) => {
-            state.money.page.answer(id, page, now);
+            // What was booked while the answer was on its way is not in it.
+            if state.money.page.answer(id, page, now)
+                && state.money.page.stale
+                && state.screen == Screen::Money
+            {
+                return ask(state);
+            }
         }
-        Page::Prompt(page) => prompt::answer(state, id, page, now),
+        Page::Prompt(page) => {
+            prompt::answer(state, id, page, now);
+            let then = state.prompt.then.take().filter(|_| state.screen == Screen::Prompt);
+            return then.map_or_else(Vec::new, |action| act(state, action));
+        }
         Page::Lint { remarks } => prompt::answer_check(state, id, remarks, now),
+        Page::PriceGrid(page) => {
+            state.grid.answer(id, page, now);
+        }
         Page::Log(page) => {
             log::answer(state, id, &page, now);
         }
@@ -141,6 +154,7 @@ fn refuse(state: &mut State, id: QueryId, why: &str) {
         || state.cycles.open.as_mut().is_some_and(|open| open.page.fail(id, why))
         || state.money.page.fail(id, why)
         || state.prompt.page.fail(id, why)
+        || state.grid.fail(id, why)
         || state.prompt.lint.fail(id, why)
         || state.events.page.fail(id, why)
         || cycles::refuse_older(state, id)
@@ -160,9 +174,11 @@ pub fn overtaken_by(state: &mut State, event: &Event) -> Vec<Effect> {
         state.market.page.overtaken();
         touched.push(Screen::Market);
     }
-    if finished || filled {
+    if money::is_overtaken_by(state, event) {
         state.money.page.overtaken();
         touched.push(Screen::Money);
+    }
+    if finished || filled {
         if let Some(chart) = &mut state.market.chart {
             chart.page.overtaken();
         }

@@ -1,12 +1,18 @@
 //! Money over a span of days.
 
+use std::time::Duration;
+
 use chrono::NaiveTime;
 
 use super::super::pages::Asked;
 use super::super::state::State;
 use super::super::update::{Effect, Step};
 use super::super::view;
-use crate::domain::{MoneyPage, Query, Timestamp};
+use crate::domain::{Event, MoneyPage, OrderState, Query, Timestamp};
+
+/// How long after a fill an account that is read may bring its money: a fill is told before it is booked, and an account
+/// after it.
+const BOOKED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The spans there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -58,6 +64,23 @@ pub struct Money {
     pub page: Asked<MoneyPage>,
     /// The first table row in sight.
     pub top: usize,
+    /// When an order was filled last, in wall time since the console began.
+    pub filled_at: Option<Duration>,
+}
+
+/// Whether an event may have changed what is shown.
+pub fn is_overtaken_by(state: &mut State, event: &Event) -> bool {
+    match event {
+        Event::CycleFinished { .. } => true,
+        Event::Order { state: OrderState::Filled, .. } => {
+            state.money.filled_at = Some(state.now);
+            true
+        }
+        Event::Account { .. } => {
+            state.money.filled_at.is_some_and(|at| state.now.saturating_sub(at) < BOOKED_WITHIN)
+        }
+        _ => false,
+    }
 }
 
 /// What the screen needs.

@@ -52,6 +52,8 @@ pub struct Prompt {
     pub view: View,
     /// The first line in sight.
     pub top: usize,
+    /// What waits for the answer: the palette asked for it before the screen had anything.
+    pub then: Option<Action>,
 }
 
 /// A text in the making.
@@ -94,6 +96,18 @@ pub fn is_editing(state: &State) -> bool {
     state.screen == super::Screen::Prompt && state.prompt.draft.as_ref().is_some_and(|draft| draft.editing)
 }
 
+/// The file of which a draft differs from the text in force.
+pub fn unsaved(state: &State) -> Option<String> {
+    let draft = state.prompt.draft.as_ref()?;
+    (!is_in_force(state, draft)).then(|| draft.name.clone())
+}
+
+/// Whether a draft says what is in force already.
+fn is_in_force(state: &State, draft: &Draft) -> bool {
+    let page = state.prompt.page.page.as_ref();
+    page.is_some_and(|page| page.name == draft.name && page.text.trim_end() == draft.text().trim_end())
+}
+
 /// Begins or goes on editing.
 pub fn edit(state: &mut State) {
     let Some(page) = &state.prompt.page.page else { return };
@@ -128,13 +142,7 @@ pub fn paste(state: &mut State, text: &str) {
 pub fn leave_editor(state: &mut State) -> Vec<Effect> {
     let Some(draft) = &mut state.prompt.draft else { return Vec::new() };
     draft.editing = false;
-    let unchanged = state
-        .prompt
-        .page
-        .page
-        .as_ref()
-        .is_some_and(|page| page.name == draft.name && page.text.trim_end() == draft.text().trim_end());
-    if unchanged {
+    if unsaved(state).is_none() {
         state.prompt.draft = None;
         state.prompt.lint = Asked::default();
         return Vec::new();

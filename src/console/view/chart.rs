@@ -9,7 +9,8 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::super::format;
-use super::super::screens::market::{Chart, INTERVALS};
+use super::super::layout;
+use super::super::screens::market::{Chart, INTERVALS, candles};
 use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
@@ -27,6 +28,12 @@ enum Half {
     Empty,
     Wick,
     Body,
+}
+
+/// How many candles are in sight at once.
+pub fn columns(state: &State) -> usize {
+    // The frame takes a column at each side.
+    usize::from(layout::body(state).width.saturating_sub(AXIS + 2))
 }
 
 /// Draws the chart.
@@ -131,7 +138,7 @@ impl Stretch<'_> {
 /// The candles of the stretch in sight: one a column, the newest at the right, that of the running interval too; and,
 /// looking back, when the first one after them begins.
 fn in_sight(page: &ChartPage, back: usize, columns: usize) -> (Vec<Candle>, Option<i64>) {
-    let count = page.candles.len() + usize::from(page.forming.is_some());
+    let count = candles(page);
     let end = count - back.min(count.saturating_sub(1));
     let all = || page.candles.iter().chain(&page.forming);
     let until = all().nth(end).map(|candle| candle.open_time);

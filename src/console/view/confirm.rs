@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::super::format;
 use super::super::screens::guards;
-use super::super::state::{Confirm, Question, State};
+use super::super::state::{Confirm, Question, State, Unsaved};
 use super::super::telling;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
@@ -44,7 +44,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
             },
             halt(state, theme, scope, *level, *until, reason),
         ),
-        Question::Resume(scope) => ("Trade again?", resume(state, theme, scope)),
+        Question::Resume(scope) => ("Take the halt back?", resume(state, theme, scope)),
         Question::MoveStop { account, symbol, trigger, .. } => {
             ("Move the stop?", move_stop(state, theme, account, symbol, *trigger))
         }
@@ -53,7 +53,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
         Question::RevertPrompt(name) => ("Go back to the built-in text?", prompt(state, theme, name, REVERT)),
         Question::DiscardDraft(name) => ("Throw the draft away?", prompt(state, theme, name, DISCARD)),
         Question::Trade => ("Send orders again?", trade(state, theme)),
-        Question::Quit => ("Leave?", quit(theme)),
+        Question::Quit { ends_live, unsaved } => ("Leave?", quit(state, theme, *ends_live, unsaved)),
     };
     let lines_before_answer = lines.len();
     lines.truncate(usize::from(screen.height).saturating_sub(4).min(lines_before_answer));
@@ -74,7 +74,7 @@ pub fn sentence(confirm: &Confirm) -> String {
         }
         Question::Halt { scope, level: HaltLevel::Flattened, .. } => format!("Close everything: {scope}?"),
         Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
-        Question::Resume(scope) => format!("Let {scope} trade again?"),
+        Question::Resume(scope) => format!("Take the halt of {scope} back?"),
         Question::MoveStop { account, symbol, trigger, .. } => {
             format!("Move the stop of {account} {symbol} to {}?", format::exact_price(*trigger))
         }
@@ -83,7 +83,8 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::RevertPrompt(name) => format!("Revert {name}?"),
         Question::DiscardDraft(name) => format!("Throw the draft of {name} away?"),
         Question::Trade => "Send orders again?".to_owned(),
-        Question::Quit => "Leave the live desk?".to_owned(),
+        Question::Quit { ends_live: true, .. } => "Leave the live desk?".to_owned(),
+        Question::Quit { .. } => "Leave what was not saved?".to_owned(),
     };
     match &confirm.word {
         Some(word) if confirm.missed && confirm.typed.is_empty() => {
@@ -263,14 +264,30 @@ fn resume(state: &State, theme: &Theme, scope: &HaltScope) -> Vec<Line<'static>>
     if let Some(halt) = guards::halt(state, scope) {
         say(state, theme, &mut lines, Meaning::Muted, &safe(&telling::halted(halt, state.zone), 300));
     }
-    say(
-        state,
-        theme,
-        &mut lines,
-        Meaning::Text,
-        "The model may open positions there again from the next cycle on.",
-    );
+    let (meaning, words) = match kept_from_trading(state, scope) {
+        Some(why) => (Meaning::Warn, format!("Nothing is opened there all the same: {why}.")),
+        None => {
+            (Meaning::Text, "The model may open positions there again from the next cycle on.".to_owned())
+        }
+    };
+    say(state, theme, &mut lines, meaning, &words);
     lines
+}
+
+/// What keeps a scope from opening anything once its own halt is gone.
+fn kept_from_trading(state: &State, scope: &HaltScope) -> Option<String> {
+    let desk = state.desk.as_ref()?;
+    if *scope != HaltScope::Desk && guards::halt(state, &HaltScope::Desk).is_some() {
+        return Some(format!("{} is halted", HaltScope::Desk));
+    }
+    if desk.dry_run {
+        return Some("dry-run is on".to_owned());
+    }
+    let armed = match scope {
+        HaltScope::Account(account) => state.is_armed(account),
+        HaltScope::Desk | HaltScope::Coin(_) => !desk.armed.is_empty(),
+    };
+    (desk.facts.mode == Mode::Live && !armed).then(|| "no account there is armed".to_owned())
 }
 
 fn move_stop(
@@ -355,11 +372,19 @@ fn trade(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn quit(theme: &Theme) -> Vec<Line<'static>> {
-    let text = theme.style(Meaning::Text);
-    vec![
-        Line::default(),
-        Line::styled(" This ends the live desk: no cycle runs until it is", text),
-        Line::styled(" started again. Stops stay at the exchange.", text),
-    ]
+fn quit(state: &State, theme: &Theme, ends_live: bool, unsaved: &Unsaved) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    if ends_live {
+        let words =
+            "This ends the live desk: no cycle runs until it is started again. Stops stay at the exchange.";
+        say(state, theme, &mut lines, Meaning::Text, words);
+    }
+    if let Some(name) = &unsaved.draft {
+        let words = format!("The draft of {} is not in use, and is lost.", safe(name, 40));
+        say(state, theme, &mut lines, Meaning::Warn, &words);
+    }
+    if unsaved.note {
+        say(state, theme, &mut lines, Meaning::Warn, "The note to the model was not sent, and is lost.");
+    }
+    lines
 }

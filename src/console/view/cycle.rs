@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use rust_decimal::Decimal;
 
 use super::super::format;
 use super::super::layout;
@@ -240,26 +239,22 @@ fn turns(page: &CyclePage) -> Text {
 }
 
 fn tools(open: &OpenCycle, page: &CyclePage, state: &State) -> Text {
-    let price = state.desk.as_ref().and_then(|desk| desk.facts.input_price);
-    let dollars = |tokens: u64| {
-        let cost = Decimal::from(tokens).checked_mul(price?)?.checked_div(Decimal::from(1_000_000))?;
-        Some(format!(" ≈${}", format::grouped(cost, 4)))
+    let dollars = |tokens| {
+        super::tools::dollars(tokens, state).map_or_else(String::new, |dollars| format!(" ≈${dollars}"))
     };
     let mut text = Vec::new();
     for (index, call) in page.tool_calls.iter().enumerate() {
         let status = if call.status == 0 { "failed".to_owned() } else { call.status.to_string() };
-        let bytes = call.body.raw().len() as u64;
         let mark = if sought_call(open, page) == Some(index) { "▸ " } else { "" };
-        let added = added_by_turn(page, call.iteration);
-        let tokens = added.map_or_else(|| format::tokens(bytes), |added| share_of(page, call, added));
+        let tokens = super::tools::tokens(call.bytes);
         heading(
             &mut text,
             format!(
                 "{mark}{}  {status}  {}, ≈{} tokens{}  {}  in turn {}",
                 call.endpoint.line(80),
-                format::bytes(bytes),
+                format::bytes(call.bytes),
                 format::thousands(tokens),
-                dollars(tokens).unwrap_or_default(),
+                dollars(tokens),
                 format::millis(call.ms),
                 call.iteration
             ),
@@ -269,21 +264,18 @@ fn tools(open: &OpenCycle, page: &CyclePage, state: &State) -> Text {
         quote(&mut text, if good { Meaning::Text } else { Meaning::Danger }, &call.body);
         // Behind the last call of a turn: what all of them cost the next one.
         let last = page.tool_calls.get(index + 1).is_none_or(|next| next.iteration != call.iteration);
-        if let Some(added) = added.filter(|_| last) {
+        if let Some(added) = added_by_turn(page, call.iteration).filter(|_| last) {
             let count = page.tool_calls.iter().filter(|other| other.iteration == call.iteration).count();
+            let answers =
+                if count == 1 { "this answer".to_owned() } else { format!("these {count} answers together") };
             text.push((
                 Meaning::Muted,
                 format!(
-                    "turn {} read {} tokens{} more than turn {} had read and written: {}",
+                    "turn {} read {} tokens{} more than turn {} had read and written: {answers}, as counted",
                     call.iteration + 1,
                     format::thousands(added),
-                    dollars(added).unwrap_or_default(),
+                    dollars(added),
                     call.iteration,
-                    if count == 1 {
-                        "this answer".to_owned()
-                    } else {
-                        format!("these {count} answers, shared out by their size")
-                    }
                 ),
             ));
         }
@@ -293,14 +285,6 @@ fn tools(open: &OpenCycle, page: &CyclePage, state: &State) -> Text {
         text.insert(0, (Meaning::Warn, sentence.to_owned()));
     }
     if text.is_empty() { nothing("The analyst asked for nothing beyond its brief.") } else { text }
-}
-
-/// A call's part of the tokens that all answers of its turn added, by its size.
-fn share_of(page: &CyclePage, call: &ToolCallPage, added: u64) -> u64 {
-    let size = |call: &ToolCallPage| call.body.raw().len() as u64;
-    let of_turn = page.tool_calls.iter().filter(|other| other.iteration == call.iteration);
-    let whole: u64 = of_turn.map(size).sum();
-    added.saturating_mul(size(call)).checked_div(whole).unwrap_or(0)
 }
 
 /// Tokens the tool's answers of a turn added to the next: what that one read, less what this one read and wrote.
@@ -405,10 +389,10 @@ fn cost(page: &CyclePage, state: &State) -> Text {
     text.push((
         Meaning::Text,
         format!(
-            "market time {}, started {} by {}{}",
+            "market time {}, started {} ({}){}",
             state.clock(line.market_time, "%Y-%m-%d %H:%M:%S"),
             state.clock(line.started_at, "%Y-%m-%d %H:%M:%S"),
-            line.trigger.as_str(),
+            super::super::telling::begun_by(Some(&line.id), line.trigger),
             if line.dry_run {
                 format!(", {}", state.kept_back(&line.id, Some(line.dry_run)))
             } else {

@@ -9,6 +9,7 @@ use super::super::format;
 use super::super::layout;
 use super::super::screens::cycles;
 use super::super::state::State;
+use super::super::telling::begun_by;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::accounts::highlighted;
@@ -130,7 +131,7 @@ fn row(line: &CycleLine, state: &State, theme: &Theme, fitted: &Fitted, selected
     fitted.row(&[
         cell(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
         cell(state.clock(line.market_time, "%d %b %H:%M"), text),
-        cell(line.trigger.as_str(), muted),
+        cell(begun_by(Some(&line.id), line.trigger), muted),
         count(counts.opened, Meaning::Above),
         count(counts.closed, Meaning::Above),
         count(counts.refused, Meaning::Warn),

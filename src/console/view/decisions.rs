@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use unicode_width::UnicodeWidthStr;
 
 use super::super::kept_back::NOT_ARMED;
 use super::super::state::{Order, Panel, State};
@@ -91,14 +92,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(desk) = &state.desk else { return };
     let focused = state.focus == Panel::Decisions;
     let threshold = desk.facts.threshold;
-    let mut words = format!("opens from {threshold}");
-    if state.table.order != Order::Asked {
-        words = format!("{}, {words}", state.table.order.title());
-    }
-    if !state.table.filter.is_empty() {
-        words = format!("with {:?}, {words}", state.table.filter);
-    }
-    let note = Span::styled(words, theme.style(Meaning::Muted));
+    let note = Span::styled(note(state, threshold, area.width), theme.style(Meaning::Muted));
     let inner = framed(frame, area, state, theme, Panel::Decisions.title(), &note, focused);
     let Some(cycle) = desk.cycle.as_ref().filter(|cycle| !cycle.decisions.is_empty()) else {
         if let Some((cycle, phase)) =
@@ -135,6 +129,22 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let room = usize::from(list.height.saturating_sub(1));
     let count = rows.len();
     mark_part(frame, area, theme, window(selected, count, room), room, count);
+}
+
+/// How the list is narrowed and ordered, and from which confidence on there is an opening; what was changed by hand last
+/// goes where not all of it has room.
+fn note(state: &State, threshold: Confidence, width: u16) -> String {
+    let order = (state.table.order != Order::Asked).then(|| state.table.order.title().to_owned());
+    let filter = Some(&state.table.filter).filter(|filter| !filter.is_empty());
+    let filter = filter.map(|filter| format!("with {filter:?}"));
+    let opens = Some(format!("opens from {threshold}"));
+    let joined = |parts: &[&Option<String>]| {
+        parts.iter().filter_map(|part| part.as_deref()).collect::<Vec<_>>().join(", ")
+    };
+    let room = usize::from(width).saturating_sub(Panel::Decisions.title().len() + 7);
+    let variants = [joined(&[&filter, &order, &opens]), joined(&[&filter, &order]), joined(&[&order])];
+    let fitting = variants.iter().find(|words| words.width() <= room);
+    fitting.unwrap_or(&variants[1]).clone()
 }
 
 fn draw_list(

@@ -19,7 +19,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, footer: Rect, entry: &Entry, st
     if matches!(entry.purpose, Purpose::Filter { .. }) {
         let line = Line::from(vec![
             Span::styled(" / ", theme.style(Meaning::Key)),
-            Span::styled(format!("{}▏", entry.typed), theme.style(Meaning::Text)),
+            Span::styled(entry.marked(), theme.style(Meaning::Text)),
             Span::styled("  enter keeps, esc goes back", theme.style(Meaning::Muted)),
         ]);
         frame.render_widget(ratatui::widgets::Clear, footer);
@@ -60,8 +60,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, footer: Rect, entry: &Entry, st
         );
     }
     lines.push(Line::default());
-    let typed = format!("{}▏", entry.typed);
-    let shown = wrap(&typed, columns.saturating_sub(2));
+    let shown = wrap(&entry.marked(), columns.saturating_sub(2));
     for (index, line) in shown.iter().skip(shown.len().saturating_sub(5)).enumerate() {
         let head = if index == 0 { " > " } else { "   " };
         lines.push(Line::from(vec![

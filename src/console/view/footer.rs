@@ -65,7 +65,7 @@ pub fn draw_keys(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme
 /// What the way out leads to while keys go somewhere else than to the table of keys.
 fn elsewhere(state: &State) -> Option<&'static str> {
     if prompt::is_editing(state) {
-        return Some("leaves the text and has it checked; every other key writes");
+        return Some("leaves the text and has it checked; other keys write");
     }
     state.overlay.as_ref().map(|_| "leaves what is open above")
 }
@@ -101,6 +101,8 @@ fn pair(binding: &Binding, state: &State, theme: &Theme, areas: &Areas) -> [Span
             Screen::Cycles => "part",
             _ => "view",
         },
+        // Nothing is sent in a dry-run: what only sends orders is not offered.
+        Action::Flatten | Action::ClosePosition | Action::MoveStop if dry_run => "",
         Action::ToggleDryRun if dry_run => "trade again",
         _ => binding.hint,
     };

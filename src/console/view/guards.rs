@@ -9,6 +9,7 @@ use ratatui::widgets::Paragraph;
 use super::super::format;
 use super::super::keymap::Action;
 use super::super::layout;
+use super::super::possible;
 use super::super::screens::guards;
 use super::super::state::State;
 use super::super::telling;
@@ -153,15 +154,16 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     let Some(scope) = guards::selected(state) else { return Vec::new() };
     let mut lines = vec![Line::styled("─".repeat(usize::from(inner.width)), style(Meaning::Border))];
     let mut add = |text: &str, meaning: Meaning| {
-        for line in wrap(&safe(text, 400), width) {
+        for line in wrap(text, width) {
             lines.push(Line::styled(format!(" {}", line.replace('\u{a0}', " ")), style(meaning)));
         }
     };
     match guards::halt(state, &scope) {
         Some(halt) => {
-            add(&telling::halted(halt, state.zone), Meaning::Warn);
+            add(&safe(&telling::halted(halt, state.zone), 400), Meaning::Warn);
             add(&format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S")), Meaning::Muted);
         }
+        // In our own words, with blanks at which no line is broken.
         None => add(&ladder_words(state, &scope), Meaning::Muted),
     }
     let flattenings = state.desk.iter().flat_map(|desk| &desk.flattenings);
@@ -171,7 +173,7 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
         HaltScope::Coin(_) => false,
     }) {
         let (text, meaning) = progress(flattening, state);
-        add(&text, meaning);
+        add(&safe(&text, 400), meaning);
     }
     lines
 }
@@ -186,8 +188,11 @@ fn ladder_words(state: &State, scope: &HaltScope) -> String {
         rung(Action::NoEntries, "no entries"),
         rung(Action::Freeze, "freeze"),
     ];
+    // Offered only where the key would be heard: not in a dry-run.
+    let closes = possible::why_not(Action::Flatten, state).is_none();
     match scope {
         HaltScope::Coin(_) => return format!("{}: for this coin in every account", rungs.join(", ")),
+        _ if !closes => {}
         HaltScope::Account(_) => rungs.push(rung(Action::Flatten, "close everything this account holds")),
         HaltScope::Desk => rungs.push(rung(Action::Flatten, "close everything all accounts hold")),
     }

@@ -13,7 +13,7 @@ use super::super::theme::{Meaning, Theme};
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, mark_part, placeholder, window};
-use crate::domain::{ToolCallView, Untrusted};
+use crate::domain::{ToolCallRecord, ToolCallView, Untrusted};
 
 const CALL: usize = 1;
 
@@ -130,12 +130,23 @@ fn progress(call: &ToolCallView, state: &State, theme: &Theme) -> [Span<'static>
     }
 }
 
-/// About what the model reads of the answer for, in US dollars: its tokens at the model's price of input.
-fn cost(call: &ToolCallView, state: &State) -> Option<String> {
+/// About how many tokens the model reads of an answer of this size. The one estimate for every screen: what a provider
+/// counts is of a whole turn, and comes when the next one is over.
+pub fn tokens(bytes: u64) -> u64 {
+    format::tokens(bytes.min(ToolCallRecord::MOST_GIVEN as u64))
+}
+
+/// What so many tokens of input cost, in US dollars, where the model's price is known.
+pub fn dollars(tokens: u64, state: &State) -> Option<String> {
     let price = state.desk.as_ref()?.facts.input_price?;
+    let dollars = Decimal::from(tokens).checked_mul(price)? / Decimal::from(1_000_000);
+    Some(format::grouped(dollars, 4))
+}
+
+/// About what the model reads the answer for.
+fn cost(call: &ToolCallView, state: &State) -> Option<String> {
     let (_, bytes, _) = call.finished?;
-    let dollars = Decimal::from(format::tokens(bytes)).checked_mul(price)? / Decimal::from(1_000_000);
-    Some(format!("≈{}", format::grouped(dollars, 4)))
+    Some(format!("≈{}", dollars(tokens(bytes), state)?))
 }
 
 fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Line<'static> {
@@ -145,8 +156,8 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
     let asked = vec![Span::styled(endpoint, text), Span::raw(" "), Span::styled(params, muted)];
     let [status, size, took] = progress(call, state, theme);
     let time = cell(format!(" {}", state.time(call.started_at)), muted);
-    let tokens = |(_, bytes, _)| format!("≈{}", format::thousands(format::tokens(bytes)));
-    let tokens = cell(call.finished.map_or_else(String::new, tokens), muted);
+    let read = |(_, bytes, _)| format!("≈{}", format::thousands(tokens(bytes)));
+    let tokens = cell(call.finished.map_or_else(String::new, read), muted);
     let cost = cell(cost(call, state).unwrap_or_default(), muted);
     fitted.row(&[time, asked, vec![status], vec![size], tokens, cost, vec![took]])
 }

@@ -12,7 +12,7 @@ use crate::llm::{ToolCall, ToolInput};
 use crate::market::Simsar;
 
 /// Largest result given to the model, bytes; what is longer is cut and says so.
-pub const LARGEST_RESULT: usize = 6 * 1024;
+pub const LARGEST_RESULT: usize = ToolCallRecord::MOST_GIVEN;
 /// Time one call may take.
 const CALL_TIME: Duration = Duration::from_secs(5);
 

@@ -84,6 +84,11 @@ pub struct MarketFacts {
 }
 
 impl MarketFacts {
+    /// Before anything was seen of it.
+    pub fn unknown() -> Self {
+        Self { coins: Vec::new(), trend: Trend::Flat, events: Vec::new(), as_of: None }
+    }
+
     /// From the brief. `mark_of` gives the newest mark of a coin where one was heard.
     pub fn of(brief: &Brief, mark_of: impl Fn(&Symbol) -> Option<Price>) -> Self {
         let fresh = |coin: &CoinBrief| {

@@ -45,6 +45,8 @@ struct Sums {
     /// What earned shorts take off the longs, and the other way round.
     off_long: Decimal,
     off_short: Decimal,
+    /// The part of `gross` that points up; the rest points down.
+    gross_long: Decimal,
 }
 
 impl Sums {
@@ -56,6 +58,7 @@ impl Sums {
         let earned = if weight.hedges { signed.abs() } else { Decimal::ZERO };
         self.gross += weight.gross * holding.notional;
         if signed >= Decimal::ZERO {
+            self.gross_long += weight.gross * holding.notional;
             self.long += signed;
             self.off_short += earned;
         } else {
@@ -125,10 +128,24 @@ impl Exposure {
             self.direction.map(|limit| long.max(short) / limit.share()),
         ];
         let used = used.into_iter().flatten().max();
-        let value = format!("gross {}, long {}, short {}", percent(gross), percent(long), percent(short));
+        let value = parts(gross, share(sums.gross_long), (long, short));
         let refuses = used.is_some_and(|used| used >= Decimal::ONE);
         reading(Rule::Exposure, account, self.limit(), value, used, refuses)
     }
+}
+
+/// Exposure in words: what points up and what points down add up to all of it. Where hedges take something off, what is
+/// left of the larger direction, which is what it is judged by, is told behind it.
+fn parts(gross: Decimal, up: Decimal, (long, short): (Decimal, Decimal)) -> String {
+    /// What is shown; less is no difference.
+    const SHOWN: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
+    let hedged = (up - long).abs().max((gross - up - short).abs()) >= SHOWN;
+    let [gross, up] = [gross, up].map(|share| share.round_dp(SHOWN.scale()));
+    let parts = format!("gross {}, long {}, short {}", percent(gross), percent(up), percent(gross - up));
+    if !hedged {
+        return parts;
+    }
+    format!("{parts}; net {}", percent(long.max(short)))
 }
 
 impl Guard for Exposure {
@@ -171,5 +188,21 @@ impl Guard for Exposure {
         });
         let (holdings, equity) = sight.book.whole_desk();
         each.chain([self.reading(None, self.sums(holdings, sight.market), equity)]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal_macros::dec;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_that_are_shown_add_up_to_the_whole() {
+        // 80 up and 30 down, of which each takes off the other what is well correlated.
+        let shown = parts(dec!(1.1), dec!(0.8), (dec!(0.5), dec!(0)));
+        assert_eq!(shown, "gross 110 %, long 80 %, short 30 %; net 50 %");
+        let rounded = parts(dec!(0.66666), dec!(0.33333), (dec!(0.33333), dec!(0.33333)));
+        assert_eq!(rounded, "gross 66.7 %, long 33.3 %, short 33.4 %");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::past::{Past, Resumed};
 use super::readings::Sight;
-use super::{Book, Guards, LastSeen, MarketFacts, Trend};
+use super::{Book, Guards, LastSeen, MarketFacts};
 use crate::config::{Provider, Settings};
 use crate::desk::floor::Floor;
 use crate::domain::{
@@ -31,9 +31,9 @@ pub struct GuardRoom {
 }
 
 #[derive(Debug)]
-struct Memory {
+pub(super) struct Memory {
     past: Arc<Past>,
-    market: Arc<MarketFacts>,
+    pub(super) market: Arc<MarketFacts>,
     /// The exchange's leverage steps for an account, and when they were read.
     brackets: BTreeMap<AccountName, (Timestamp, BTreeMap<Symbol, LeverageBrackets>)>,
     /// What opening and closing at market costs an account, as a share of the notional, and when it was read.
@@ -60,10 +60,9 @@ struct Doubts {
 impl GuardRoom {
     /// The guards as the settings want them, with nothing remembered yet.
     pub fn new(settings: &Settings) -> Self {
-        let market = MarketFacts { coins: Vec::new(), trend: Trend::Flat, events: Vec::new(), as_of: None };
         let memory = Memory {
             past: Arc::default(),
-            market: Arc::new(market),
+            market: Arc::new(MarketFacts::unknown()),
             brackets: BTreeMap::new(),
             round_trips: BTreeMap::new(),
             last_seen: BTreeMap::new(),
@@ -127,7 +126,7 @@ impl GuardRoom {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -317,6 +316,7 @@ impl Floor {
     pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
         let (_, mut events) = self.shared.bulletin.subscribe();
         self.recall_or_say().await;
+        self.recall_betas().await;
         self.tell_guards(None);
         self.tell_budget();
         loop {

@@ -176,7 +176,7 @@ impl Guard for StaleData {
             return Some(Refusal::new(Rule::StaleData, detail));
         }
         if let Some(silent) = case.coin.silent_s {
-            let detail = format!("no price of it was heard for {silent} s: what it costs now is not known");
+            let detail = format!("no price heard for {silent} s: what it costs now is not known");
             return Some(Refusal::new(Rule::StaleData, detail));
         }
         if let Some(age) = case.market.as_of.map(|as_of| case.now - as_of).filter(|age| *age > OLDEST_BRIEF) {
@@ -199,7 +199,8 @@ impl Guard for StaleData {
             return vec![readings::limit_alone(self.rule(), self.limit())];
         };
         let plural = if coins == 1 { "" } else { "s" };
-        let value = format!("{coins} coin{plural} silent for {seconds} s");
+        // In the words of the alarm that tells it.
+        let value = format!("no price heard for {seconds} s: {coins} coin{plural}");
         vec![reading(self.rule(), None, self.limit(), value, None, true)]
     }
 }

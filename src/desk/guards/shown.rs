@@ -103,6 +103,18 @@ fn a_reading_refuses_from_its_limit_on() {
 }
 
 #[test]
+fn prices_that_are_not_heard_are_shown_in_the_words_of_their_alarm() {
+    let scene = Scene::long();
+    let (book, market) = (&scene.book, &scene.market);
+    for (silent, words) in [((1, 20), "20 s: 1 coin"), ((3, 30), "30 s: 3 coins")] {
+        let sight = Sight { book, market, now: scene.now, halts: &[], silent: Some(silent), budget: None };
+        let readings = Guards::of(&scene.settings).readings(&sight);
+        let stale = readings.into_iter().find(|reading| reading.rule == Rule::StaleData).unwrap();
+        assert_eq!((stale.value, stale.refuses), (format!("no price heard for {words}"), true));
+    }
+}
+
+#[test]
 fn what_has_no_measure_is_shown_without_one() {
     let mut scene = Scene::long();
     scene.own().equity = dec!(0);

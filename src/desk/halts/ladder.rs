@@ -171,7 +171,12 @@ impl Floor {
         self.take_back(&standing).await;
         drop(writing);
         self.shared
-            .note_operator(ActionKind::Resume, None, None, format!("{scope} trades again: {reason}"))
+            .note_operator(
+                ActionKind::Resume,
+                None,
+                None,
+                format!("the halt of {scope} is taken back: {reason}"),
+            )
             .await;
         self.tell_resumed(scope, reason);
         if self.shared.halts.standing(scope).is_some() {

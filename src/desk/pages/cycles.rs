@@ -47,6 +47,7 @@ fn tool_call((iteration, call, body): (u32, ToolCallRecord, Vec<u8>)) -> ToolCal
         endpoint: call.endpoint,
         params: Untrusted::new(call.params.to_string()),
         status: call.status,
+        bytes: call.bytes,
         ms: call.ms,
         body: Untrusted::new(String::from_utf8_lossy(&body)),
     }

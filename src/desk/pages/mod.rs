@@ -7,7 +7,7 @@ mod money;
 mod prompt;
 
 use super::floor::Floor;
-use crate::domain::{LogPage, Page, Query};
+use crate::domain::{LogPage, Page, PriceGrid, PriceGridPage, Query, Symbol};
 use crate::store::StoreError;
 
 /// The most lines a page of history holds.
@@ -40,11 +40,22 @@ impl Floor {
                     .map_err(|error| unreadable(&error))?;
                 Ok(Page::Log(LogPage { lines }))
             }
+            Query::PriceGrid { symbol } => Ok(Page::PriceGrid(self.price_grid(symbol))),
             Query::Prompt { name } => self.prompt_page(name.as_deref()).map(Page::Prompt),
             Query::LintPrompt { name, text } => Ok(Page::Lint {
                 remarks: self.prompts.check(&name, &text).into_iter().map(prompt::told).collect(),
             }),
         }
+    }
+
+    /// By the same rules that a stop is checked by when it is moved.
+    fn price_grid(&self, symbol: Symbol) -> PriceGridPage {
+        let grid = self.shared.rules_of(&symbol).map(|rules| PriceGrid {
+            least: rules.price.min,
+            most: rules.price.max,
+            step: rules.price.step,
+        });
+        PriceGridPage { symbol, grid }
     }
 }
 

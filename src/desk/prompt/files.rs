@@ -1,7 +1,7 @@
 //! The prompt files while a desk runs: read again before every call, tried before they count, changed by the operator.
 //!
 //! A file that is broken (syntax, a name that does not exist, no task at its end) never counts: the last good prompts
-//! stay in force until a reading of all files is whole again.
+//! stay in force until a reading of all files is whole again. At a start those are the compiled-in ones.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -48,6 +48,18 @@ pub enum Look {
 }
 
 impl PromptFiles {
+    /// Begins with the files of a folder, or with the compiled-in prompts where those are broken; the first look says
+    /// what is wrong then.
+    pub fn open(folder: &Path, language: Language) -> Result<Self, PromptError> {
+        let built_in = Texts::read(None, language)?;
+        let files = Self::holding(Templates::of(Some(folder), language, built_in)?);
+        let whole = Texts::read(Some(folder), language).and_then(|texts| files.usable(texts));
+        if let Ok(templates) = whole {
+            files.state().good = Arc::new(templates);
+        }
+        Ok(files)
+    }
+
     /// Begins with prompts that were loaded, and watches the folder they were loaded from.
     pub fn holding(templates: Templates) -> Self {
         Self {
@@ -60,6 +72,12 @@ impl PromptFiles {
     /// The prompts in force.
     pub fn present(&self) -> Arc<Templates> {
         Arc::clone(&self.state().good)
+    }
+
+    /// Whether no file of the settings folder counts.
+    pub fn are_built_in(&self) -> bool {
+        let built_in = Texts::read(None, self.language);
+        built_in.is_ok_and(|built_in| self.present().texts.changed_since(&built_in).is_empty())
     }
 
     /// Reads the files again and takes them if they are whole. Three small files: no reason to leave the thread.
@@ -139,9 +157,9 @@ impl PromptFiles {
         }
     }
 
-    /// Whether a prompt can be made of a text in a file's place; one that cannot never counts.
+    /// Whether a text in a file's place counts: a prompt can be made of it, and says nothing wrong.
     pub fn is_usable(&self, name: &str, text: &str) -> bool {
-        self.rendered(name, text).is_ok()
+        self.check(name, text).iter().all(|remark| remark.weight != Weight::Error)
     }
 
     /// The prompt of sample data with a text in a file's place.
@@ -266,6 +284,30 @@ mod tests {
         fs::write(&own, [0xff, 0xfe]).unwrap();
         assert!(matches!(files.look(), Look::Refused(PromptError::Unreadable { .. })));
         assert!(user_of(&files).contains("Nothing is remembered."));
+    }
+
+    #[test]
+    fn a_file_that_is_broken_at_the_start_never_counts_and_the_first_look_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("system.en.md");
+        let open = || PromptFiles::open(folder.path(), Language::En).unwrap();
+        for (broken, place) in [
+            ("Just trade.", "system.en.md: does not explain the decision LONG"),
+            ("", "system.en.md: the system prompt is empty"),
+        ] {
+            fs::write(&own, broken).unwrap();
+            let files = open();
+            assert!(files.are_built_in(), "{broken:?} counts");
+            let Look::Refused(error) = files.look() else { panic!("refused") };
+            assert!(error.to_string().contains(place), "{error}");
+            assert!(matches!(files.look(), Look::Same), "told once");
+        }
+        let brief = format!("{}\nBe brief.\n", compiled_in("system.en.md").unwrap());
+        fs::write(&own, &brief).unwrap();
+        let files = open();
+        assert_eq!(files.present().system, brief);
+        assert!(!files.are_built_in());
+        assert!(matches!(files.look(), Look::Same), "what counts from the start is no change");
     }
 
     #[test]

@@ -143,7 +143,8 @@ async fn differences(account: &AccountDesk, seen: &Seen) -> Result<Vec<Differenc
         });
     };
     for (symbol, booked, held) in unequal_positions(account, seen).await? {
-        let detail = format!("the fills add up to {booked}, the exchange holds {held}");
+        let detail =
+            format!("the fills add up to {}, the exchange holds {}", booked.normalize(), held.normalize());
         note(DifferenceKind::Position, symbol.to_string(), detail, Some(held - booked));
     }
     if let Some((expected, wallet)) = unequal_wallet(account, seen, now).await? {
