@@ -17,6 +17,7 @@ mod edges;
 mod faults;
 mod guards;
 mod halts;
+mod judging;
 mod requests;
 mod starts;
 mod watch;
