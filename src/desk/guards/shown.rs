@@ -39,6 +39,17 @@ fn the_bias_is_shown_as_the_next_opening_would_be_judged() {
 }
 
 #[test]
+fn the_nineteenth_opening_before_this_one_is_the_last_that_counts() {
+    let mut scene = Scene::long();
+    scene.market.trend = Trend::Falling;
+    for (others, refuses) in [(3, true), (4, false)] {
+        scene.book.openings = [vec![Direction::Long; 30], vec![Direction::Short; others]].concat();
+        assert_eq!(shown(&scene, Rule::LongBias).refuses, refuses, "{others}");
+        assert_eq!(scene.refused_by(), refuses.then_some(Rule::LongBias), "{others}");
+    }
+}
+
+#[test]
 fn the_next_announcement_is_shown_and_one_that_is_over_is_not() {
     let mut scene = Scene::long();
     assert_eq!(shown(&scene, Rule::EventBlackout).value, "none in sight");
@@ -51,6 +62,12 @@ fn the_next_announcement_is_shown_and_one_that_is_over_is_not() {
     assert!(!reading.refuses);
     scene.market.events.truncate(1);
     assert_eq!(shown(&scene, Rule::EventBlackout).value, "none in sight");
+    scene.settings.risk.guards.event_blackout = None;
+    for (seconds, is_next) in [(0, false), (1, true)] {
+        scene.market.events = vec![(scene.now + TimeDelta::seconds(seconds), "CPI".into())];
+        let value = shown(&scene, Rule::EventBlackout).value;
+        assert_eq!(value.starts_with("CPI, "), is_next, "{seconds} s: {value}");
+    }
 }
 
 #[test]
