@@ -18,6 +18,8 @@ mod faults;
 mod guards;
 mod halts;
 mod judging;
+mod keeping;
+mod ladder;
 mod requests;
 mod starts;
 mod watch;

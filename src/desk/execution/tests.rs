@@ -5,6 +5,7 @@ mod emptiness;
 mod fake;
 mod journaling;
 mod leaving;
+mod moving;
 mod opening;
 mod protecting;
 mod resolving;
