@@ -65,6 +65,37 @@ fn a_fall_from_the_top_halts_without_an_end_until_an_operator_who_saw_it_resumes
 }
 
 #[test]
+fn a_loss_of_the_only_account_halts_it_and_the_desk_at_once() {
+    let mut bench = Bench::new(&Setup { seed: 3, ..Setup::default() });
+    bench.settings.risk.guards.daily_loss = percent(4);
+    bench.live(async |bench| {
+        let desk = bought_by_hand(bench).await;
+        bench.shock(&symbol("BTCUSDT"), dec!(-0.08)).await;
+        for _ in 0..60 {
+            desk.wait(1).await;
+            if !desk.halts().is_empty() {
+                break;
+            }
+        }
+        let halts = desk.halts();
+        let scopes: Vec<_> = halts.iter().map(|halt| &halt.scope).collect();
+        assert_eq!(scopes, [&own(bench), &HaltScope::Desk], "{halts:?}");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn how_the_guards_stand_is_told_before_anything_happens() {
+    let bench = bench(|guards| *guards = GuardSettings::default());
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.wait(1).await;
+        assert_eq!(shown(bench, &desk, Rule::MaximumPositions).value, "0");
+        desk.end().await;
+    });
+}
+
+#[test]
 fn the_end_of_a_bad_day_leaves_the_fall_from_the_top_as_it_was() {
     let bench = bench(|guards| (guards.daily_loss, guards.drawdown) = (percent(4), percent(12)));
     bench.live(async |bench| {
@@ -104,6 +135,8 @@ fn what_was_taken_out_of_a_wallet_is_no_loss_although_it_is_booked_only_now() {
     let bench = bench(|guards| guards.daily_loss = percent(4));
     bench.live(async |bench| {
         let desk = bought_by_hand(bench).await;
+        // Well before the guardian keeps its books again.
+        desk.wait(20).await;
         let now: Timestamp = jarvis::domain::Clock::now(&*bench.world.clock());
         let row = format!(
             r#"[{{"symbol":"","incomeType":"TRANSFER","income":"-480","asset":"USDT","time":{},"tranId":9,"tradeId":""}}]"#,
@@ -177,6 +210,9 @@ fn guards_that_stand_as_before_are_not_told_again() {
         }
         assert!(readings > 0, "the accounts were read");
         assert_eq!(guards, 0, "and nothing had changed");
+        let is_of_budget = |reading: &GuardReading| reading.rule == Rule::ModelBudget;
+        let is_shown = desk.floor.bulletin().read(|present| present.guards.iter().any(is_of_budget));
+        assert!(!is_shown, "a model that costs nothing has no budget");
         desk.end().await;
     });
 }

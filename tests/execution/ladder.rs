@@ -236,3 +236,19 @@ fn an_opening_of_unknown_fate_is_left_of_a_flattening_until_it_is_known() {
         });
     }
 }
+
+#[test]
+fn a_flattening_begins_at_once_and_does_not_wait_for_the_next_look() {
+    for seconds in 1..=4 {
+        let bench = Bench::new(&Setup::default());
+        bench.live(async |bench| {
+            let desk = bench.open().await;
+            desk.cycle(bench, LONG).await;
+            desk.wait(20 + seconds).await;
+            desk.command(1, halt(HaltScope::Desk, HaltLevel::Flattened, "")).await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            assert_eq!(bench.truth(0).positions().await.unwrap(), [], "after {seconds} s");
+            desk.end().await;
+        });
+    }
+}

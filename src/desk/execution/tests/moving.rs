@@ -200,3 +200,97 @@ async fn an_operators_stop_that_cannot_be_written_down_is_not_sent() {
     assert!(refused.starts_with("the stop could not be journaled, so it was not sent"), "{refused}");
     assert_eq!(room.sent_whole(), Vec::<bool>::new());
 }
+
+/// A whole stop of the position at a price.
+fn whole_at(number: u32, id: &str, trigger: &str) -> String {
+    stop(number, id, "SELL", true).replace("54000", trigger)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whole_stop_at_its_place_is_left_alone_and_so_is_a_coin_without_a_position() {
+    for (held, stops) in [
+        (position("0.01", "50000"), list(&[stop(1, "web-1", "SELL", true)])),
+        (
+            position("0.01", "50000"),
+            list(&[
+                stop(1, "web-1", "SELL", true),
+                stop(2, "web-2", "SELL", true).replace("STOP_MARKET", "LIMIT"),
+            ]),
+        ),
+        ("[]".to_owned(), list(&[whole_at(1, "web-1", "40000")])),
+    ] {
+        let room = room();
+        room.fake.set("/fapi/v3/positionRisk", held);
+        room.fake.set("/fapi/v1/openAlgoOrders", stops.as_str());
+        assert_eq!(room.desk.repair_stop(&btc()).await, Finding::Nothing, "{stops}");
+        assert_eq!((room.sent_whole(), room.taken_away()), (Vec::new(), Vec::new()), "{stops}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_stops_the_whole_one_at_its_place_stays() {
+    for (good, others) in [(1, [2, 3]), (2, [1, 3]), (3, [1, 2])] {
+        for are_removed in [true, false] {
+            let room = room();
+            let one = |number: u32| {
+                let id = format!("web-{number}");
+                if number == good {
+                    stop(number, &id, "SELL", true)
+                } else {
+                    stop(number, &id, "SELL", false)
+                }
+            };
+            room.fake.set("/fapi/v1/openAlgoOrders", list(&[one(1), one(2), one(3)]));
+            if !are_removed {
+                room.fake.set("DELETE /fapi/v1/algoOrder", "<html>bad gateway</html>");
+            }
+            let found = room.desk.repair_stop(&btc()).await;
+            let is_repaired = matches!(
+                &found,
+                Finding::Repaired(how) if how.ends_with(&format!("SELL all at 54000 (web-{good}) stays"))
+            );
+            let is_not = matches!(&found, Finding::Unrepaired(why) if why.ends_with("and cannot be removed"));
+            assert_eq!((is_repaired, is_not), (are_removed, !are_removed), "{found:?}");
+            assert_eq!(room.taken_away(), others.map(|number| format!("web-{number}")));
+            assert_eq!(room.sent_whole(), Vec::<bool>::new());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_protects_is_not_replaced_without_end_and_one_that_does_not_is() {
+    let wrong_side = stop(1, "web-1", "BUY", true).replace("54000", "66000");
+    for (resting, is_left) in [(whole_at(1, "web-1", "52000"), true), (wrong_side, false)] {
+        let room = room();
+        room.fake.set("POST /fapi/v1/algoOrder", r#"{"code":-1121,"msg":"Invalid symbol."}"#);
+        room.fake.set("/fapi/v1/openAlgoOrders", list(&[resting]));
+        for second in 0..41 {
+            room.wall.set(at(2_000_000 + second));
+            let Finding::Unrepaired(why) = room.desk.repair_stop(&btc()).await else { panic!("repaired") };
+            let is_given_up = why.contains("was replaced again and again");
+            assert_eq!(is_given_up, is_left && second == 40, "{second}: {why}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_whose_price_is_past_the_place_of_its_stop_is_closed_if_it_is_ours_and_told_if_not() {
+    for is_ours in [true, false] {
+        let room = room();
+        room.fake
+            .set("POST /fapi/v1/algoOrder", r#"{"code":-2021,"msg":"Order would immediately trigger."}"#);
+        room.fake.set("/fapi/v1/openAlgoOrders", list(&[whole_at(1, "web-1", "40000")]));
+        room.fake.set_turns("/fapi/v3/positionRisk", &[&position("0.01", "30000"), "[]"]);
+        room.fake.set(
+            "POST /fapi/v1/order",
+            r#"{"orderId":9,"symbol":"BTCUSDT","side":"SELL","status":"FILLED","executedQty":"0.01","avgPrice":"60000"}"#,
+        );
+        room.desk.set_unresolved(&btc(), Unresolved { count: 1, may_open: is_ours });
+        let found = room.desk.repair_stop(&btc()).await;
+        let alarmed = room.desk.shared.bulletin.read(|present| {
+            present.alarms.iter().any(|alarm| alarm.text.ends_with("already beyond 54000; closing at market"))
+        });
+        assert_eq!(alarmed, is_ours, "{found:?}");
+        assert_eq!(matches!(found, Finding::Left(_)), !is_ours, "{found:?}");
+    }
+}
