@@ -237,6 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn without_leverage_the_margin_is_the_whole_position_and_without_other_coins_it_is_the_whole_equity() {
+        for leverage in [0, 1] {
+            let size = size(&SizingInput { leverage, ..input() }).unwrap();
+            assert_eq!((size.margin, size.quantity.value()), (dec!(80), dec!(0.8)), "{leverage}x");
+        }
+        for coins in [0, 1] {
+            let allocation = CoinAllocation::Equal { coins };
+            let alone =
+                SizingInput { profile: Profile::Classic, allocation, free_margin: dec!(5000), ..input() };
+            assert_eq!(size(&alone).unwrap().margin, dec!(1000), "{coins} coins");
+        }
+    }
+
+    #[test]
     fn bracket_and_filter_cut_the_size_and_the_margin_is_that_of_what_is_left() {
         let bracketed = size(&SizingInput { most_notional: Some(dec!(150)), ..input() }).unwrap();
         assert_eq!((bracketed.quantity.value(), bracketed.margin), (dec!(1.5), dec!(50)));

@@ -183,3 +183,31 @@ pub struct GuardReading {
     /// Whether it would refuse an opening now.
     pub refuses: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guards_halt_is_told_in_words_by_which_its_alarm_is_known() {
+        for (level, reason, told) in [
+            (HaltLevel::NoEntries, "4 % lost", "account mirat is halted (no_entries): 4 % lost"),
+            (HaltLevel::Frozen, "", "account mirat is halted (frozen)"),
+            (HaltLevel::Flattened, "news", "account mirat is halted (flattened): news"),
+        ] {
+            let halt = Halt {
+                scope: HaltScope::Account(AccountName::new("mirat").unwrap()),
+                level,
+                origin: HaltOrigin::Guard(Rule::DailyLoss),
+                reason: reason.into(),
+                since: Timestamp::UNIX_EPOCH,
+                until: None,
+            };
+            assert_eq!(halt.alarm(), told);
+            assert!(Halt::is_alarm(told), "{told}");
+        }
+        for other in ["", "account mirat is halted", "the stop at 54000 was triggered"] {
+            assert!(!Halt::is_alarm(other), "{other}");
+        }
+    }
+}

@@ -83,3 +83,24 @@ impl OrderPurpose {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_order_are_the_same_on_the_wire_and_in_the_store() {
+        let word = |word: &str| serde_json::Value::from(word);
+        for side in [Side::Buy, Side::Sell] {
+            assert_eq!(serde_json::to_value(side).unwrap(), word(side.as_str()));
+        }
+        for direction in [Direction::Long, Direction::Short] {
+            assert_eq!(serde_json::to_value(direction).unwrap(), word(direction.as_str()));
+            assert_ne!(direction.opening_side(), direction.closing_side());
+        }
+        for purpose in [OrderPurpose::Open, OrderPurpose::Close, OrderPurpose::Stop, OrderPurpose::Emergency]
+        {
+            assert_eq!(serde_json::to_value(purpose).unwrap(), word(purpose.as_str()));
+        }
+    }
+}

@@ -292,7 +292,10 @@ fn a_coin_closed_by_hand_is_left_alone_for_ten_minutes_in_every_profile() {
             assert!(bench.truth(0).positions().await.unwrap().is_empty());
             let outcome = desk.cycle(bench, &long).await.decisions[0].outcome.clone();
             assert_eq!(outcome.rule, Some(Rule::Cooldown), "{outcome:?}");
-            desk.wait(600).await;
+            desk.wait(530).await;
+            let outcome = desk.cycle(bench, &long).await.decisions[0].outcome.clone();
+            assert_eq!(outcome.rule, Some(Rule::Cooldown), "{outcome:?}");
+            desk.wait(20).await;
             let outcome = desk.cycle(bench, &long).await.decisions[0].outcome.clone();
             assert_eq!(outcome.kind, OutcomeKind::Opened, "{outcome:?}");
             desk.end().await;

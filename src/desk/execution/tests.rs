@@ -1,8 +1,11 @@
 //! Books and recovery of one account, against an exchange that gives set answers and remembers what it was asked.
 
 mod closing;
+mod emptiness;
 mod fake;
+mod journaling;
 mod leaving;
+mod moving;
 mod opening;
 mod protecting;
 mod resolving;

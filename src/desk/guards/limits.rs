@@ -318,16 +318,17 @@ fn openings_against_the_market_are_told_then_halved_then_refused() {
     {
         // Longs before this one, whether it is told, its quantity, whether it is refused.
         for (before, told, quantity) in [
-            (11, false, Some("0.008")),
-            (12, true, Some("0.008")),
-            (13, true, Some("0.008")),
-            (14, true, Some("0.004")),
-            (15, true, Some("0.004")),
+            (11, false, Some("0.08")),
+            (12, true, Some("0.08")),
+            (13, true, Some("0.08")),
+            (14, true, Some("0.04")),
+            (15, true, Some("0.04")),
             (16, true, None),
             (30, true, None),
         ] {
             let mut scene = make();
-            scene.own().equity = dec!(2000);
+            scene.own().equity = dec!(20000);
+            scene.own().free_margin = dec!(20000);
             scene.market.trend = trend;
             scene.book.openings = vec![direction; before];
             let remarks = scene.with(|facts| Guards::of(&scene.settings).remarks(facts));
@@ -338,7 +339,7 @@ fn openings_against_the_market_are_told_then_halved_then_refused() {
             }
             for calm in [Trend::Flat, if trend == Trend::Falling { Trend::Rising } else { Trend::Falling }] {
                 scene.market.trend = calm;
-                assert_eq!(scene.order().quantity.to_string(), "0.008");
+                assert_eq!(scene.order().quantity.to_string(), "0.08");
             }
         }
         let mut scene = make();

@@ -42,6 +42,14 @@ fn without_the_steps_of_the_exchange_two_percent_are_kept() {
             assert_eq!(no_to(scene, "10%", leverage), None, "{leverage}x");
         }
         assert!(no_to(scene, "10%", 9).is_some());
+        for leverage in [0, 1] {
+            assert_eq!(
+                no_to(scene, "97.9%", leverage),
+                None,
+                "without leverage the whole price is there to lose"
+            );
+            assert!(no_to(scene, "98%", leverage).is_some());
+        }
     }
 }
 

@@ -46,7 +46,6 @@ impl Guard for AllowedAction {
     }
 
     fn judge(&self, case: &Case<'_>) -> Option<Refusal> {
-        case.opens()?;
         let decision = case.proposal.decision?;
         match signal(decision, case.position) {
             Signal::NotAllowed(why) => {

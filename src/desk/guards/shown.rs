@@ -14,8 +14,17 @@ fn shown(scene: &Scene, rule: Rule) -> GuardReading {
 }
 
 fn shown_with_budget(scene: &Scene, rule: Rule, budget: Option<(Decimal, Decimal)>) -> GuardReading {
+    shown_with(scene, rule, None, budget)
+}
+
+fn shown_with(
+    scene: &Scene,
+    rule: Rule,
+    silent: Option<(usize, u64)>,
+    budget: Option<(Decimal, Decimal)>,
+) -> GuardReading {
     let (book, market, halts) = (&scene.book, &scene.market, &scene.halts[..]);
-    let sight = Sight { book, market, now: scene.now, halts, silent: None, budget };
+    let sight = Sight { book, market, now: scene.now, halts, silent, budget };
     let readings = Guards::of(&scene.settings).readings(&sight);
     let found = readings.into_iter().find(|reading| {
         reading.rule == rule && reading.account.as_ref().is_none_or(|account| *account == name("mirat"))
@@ -39,6 +48,17 @@ fn the_bias_is_shown_as_the_next_opening_would_be_judged() {
 }
 
 #[test]
+fn the_nineteenth_opening_before_this_one_is_the_last_that_counts() {
+    let mut scene = Scene::long();
+    scene.market.trend = Trend::Falling;
+    for (others, refuses) in [(3, true), (4, false)] {
+        scene.book.openings = [vec![Direction::Long; 30], vec![Direction::Short; others]].concat();
+        assert_eq!(shown(&scene, Rule::LongBias).refuses, refuses, "{others}");
+        assert_eq!(scene.refused_by(), refuses.then_some(Rule::LongBias), "{others}");
+    }
+}
+
+#[test]
 fn the_next_announcement_is_shown_and_one_that_is_over_is_not() {
     let mut scene = Scene::long();
     assert_eq!(shown(&scene, Rule::EventBlackout).value, "none in sight");
@@ -51,6 +71,12 @@ fn the_next_announcement_is_shown_and_one_that_is_over_is_not() {
     assert!(!reading.refuses);
     scene.market.events.truncate(1);
     assert_eq!(shown(&scene, Rule::EventBlackout).value, "none in sight");
+    scene.settings.risk.guards.event_blackout = None;
+    for (seconds, is_next) in [(0, false), (1, true)] {
+        scene.market.events = vec![(scene.now + TimeDelta::seconds(seconds), "CPI".into())];
+        let value = shown(&scene, Rule::EventBlackout).value;
+        assert_eq!(value.starts_with("CPI, "), is_next, "{seconds} s: {value}");
+    }
 }
 
 #[test]
@@ -80,6 +106,20 @@ fn an_account_shows_the_strictest_halt_over_all_its_coins_that_still_lasts() {
         scene.halts[3].until = Some(scene.now + TimeDelta::seconds(seconds));
         assert_eq!(level(&scene), expected.as_str(), "{seconds} s");
     }
+}
+
+#[test]
+fn coins_that_fell_silent_are_shown_while_old_prices_are_refused() {
+    let mut scene = Scene::long();
+    for (silent, value) in
+        [(None, ""), (Some((1, 45)), "1 coin silent for 45 s"), (Some((3, 60)), "3 coins silent for 60 s")]
+    {
+        let reading = shown_with(&scene, Rule::StaleData, silent, None);
+        assert_eq!((reading.value.as_str(), reading.refuses, reading.on), (value, silent.is_some(), true));
+    }
+    scene.settings.risk.guards.stale_data = None;
+    let reading = shown_with(&scene, Rule::StaleData, Some((1, 45)), None);
+    assert_eq!((reading.value.as_str(), reading.refuses, reading.on), ("", false, false));
 }
 
 #[test]

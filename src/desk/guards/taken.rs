@@ -85,6 +85,7 @@ fn entry(event: &str, impact: &'static str) -> CalendarEntry {
 fn an_atr_that_is_none_is_not_taken_for_one() {
     for (atr, expected) in [
         (Some(600.0), Some(dec!(600))),
+        (Some(0.123_456_789_4), Some(dec!(0.123456789))),
         (Some(0.0), None),
         (Some(-1.0), None),
         (Some(f64::NAN), None),
@@ -200,6 +201,13 @@ async fn the_past_is_what_was_traded_in_a_day_closed_in_a_month_and_held_in_a_qu
     assert_eq!(past.desk.standing(std::iter::empty()), standing);
     past.read_trades(&store, now()).await.unwrap();
     assert_eq!(past.account(&mirat), Some(&own), "read again, nothing counts twice");
+    past.read_trades(&store, now() + TimeDelta::days(30)).await.unwrap();
+    let later = past.account(&mirat).unwrap();
+    assert_eq!(
+        (later.traded, &later.closed),
+        (dec!(0), &BTreeMap::new()),
+        "and a month later nothing is left"
+    );
 
     let since = Resumed { day: Some(ago(1)), highest: Some(ago(9)) };
     let resumed = read(&BTreeMap::from([(Some(mirat.clone()), since)])).await;
@@ -223,6 +231,32 @@ async fn the_desks_day_is_counted_over_the_readings_of_all_accounts_in_the_order
     let past = Past::read(&store, &names, &BTreeMap::new(), now()).await.unwrap();
     let standing = past.desk.standing(std::iter::empty());
     assert_eq!((standing.day, standing.drawdown), (dec!(-0.05), dec!(0.05)), "100 of 2000 since midnight");
+}
+
+#[tokio::test]
+async fn the_last_twenty_openings_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("jarvis.db")).unwrap().at("here");
+    for number in 0..21 {
+        let intent = OrderIntent {
+            client_order_id: ClientOrderId::new(format!("j{number}")).unwrap(),
+            account: name("mirat"),
+            symbol: symbol("BTCUSDT"),
+            purpose: OrderPurpose::Open,
+            side: if number == 0 { Side::Sell } else { Side::Buy },
+            quantity: None,
+            trigger: None,
+            origin: Origin::Operator { command: "by hand".to_owned() },
+            attempt: 1,
+            market_time: now() + TimeDelta::minutes(number),
+            sent_at: now(),
+        };
+        store.record_intent(&intent).await.unwrap();
+        let filled = OrderUpdate::at(intent.market_time);
+        store.update_order(&intent.client_order_id, OrderState::Filled, filled).await.unwrap();
+    }
+    let past = Past::read(&store, &[], &BTreeMap::new(), now()).await.unwrap();
+    assert_eq!(past.openings, [Direction::Long; 20], "the short one was the first of 21");
 }
 
 #[tokio::test]

@@ -274,8 +274,11 @@ fn only_a_model_that_is_paid_for_has_a_budget() {
     for (provider, is_paid) in [(Provider::Builtin, false), (Provider::Anthropic, true)] {
         let mut settings = Settings::default();
         settings.model.provider = provider;
+        settings.model.daily_budget_usd = "2.50".parse().unwrap();
         let limits = Guards::of(&settings).limits();
-        assert_eq!(limits.iter().any(|(rule, _)| *rule == Rule::ModelBudget), is_paid, "{limits:?}");
+        let told =
+            limits.iter().find(|(rule, _)| *rule == Rule::ModelBudget).map(|(_, words)| words.as_str());
+        assert_eq!(told, is_paid.then_some("$2.5 a day"), "{limits:?}");
     }
 }
 
@@ -333,10 +336,30 @@ fn only_what_is_on_is_told_as_a_limit_and_everything_is_shown() {
     scene.settings.risk.guards.cooldown = None;
     let guards = Guards::of(&scene.settings);
     let limits = guards.limits();
-    assert!(limits.iter().all(|(rule, _)| *rule != Rule::Cooldown));
-    assert!(limits.contains(&(Rule::MaximumPositions, "6 positions".to_owned())));
-    assert!(limits.contains(&(Rule::MinimumHold, "3h".to_owned())));
-    assert!(limits.contains(&(Rule::ExpectedMove, "ATR of 4 h at least 0.3 % (3 round trips)".to_owned())));
+    let limits: Vec<(Rule, &str)> = limits.iter().map(|(rule, words)| (*rule, words.as_str())).collect();
+    assert_eq!(
+        limits,
+        [
+            (Rule::Threshold, "0.75"),
+            (Rule::AllowedAction, "no adding, no reversing"),
+            (Rule::NoPrice, "a price then and now"),
+            (Rule::StaleData, "1% since the brief"),
+            (Rule::PriceSanity, "1% between mark, last and index"),
+            (Rule::Halted, "no halt"),
+            (Rule::Unresolved, "no order of unknown fate"),
+            (Rule::MaximumPositions, "6 positions"),
+            (Rule::Stop, "a stop before liquidation"),
+            (Rule::Sizing, "the exchange's filters and the free margin"),
+            (Rule::Exposure, "150% of equity gross, 100% a direction, beta-weighted"),
+            (Rule::MinimumHold, "3h"),
+            (Rule::Turnover, "300% of equity in 24 h"),
+            (Rule::ExpectedMove, "ATR of 4 h at least 0.3 % (3 round trips)"),
+            (Rule::LongBias, "80% of 20 openings against the market"),
+            (Rule::EventBlackout, "30m around a high-impact entry"),
+            (Rule::DailyLoss, "-4% a day"),
+            (Rule::Drawdown, "-12% from the highest equity"),
+        ]
+    );
     let sight = Sight {
         book: &scene.book,
         market: &scene.market,

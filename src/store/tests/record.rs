@@ -1,6 +1,6 @@
 //! Cycles: from a slot to a report.
 
-use crate::domain::{CycleId, Envelope, Event, Trigger};
+use crate::domain::{CycleId, Envelope, Event, Halt, HaltLevel, HaltOrigin, HaltScope, Rule, Trigger};
 use crate::store::testing::*;
 use crate::store::*;
 
@@ -165,4 +165,32 @@ async fn events_come_back_in_the_order_they_were_told() {
     let kind: String =
         fixture.stranger().query_row("SELECT kind FROM events WHERE seq = 7", [], |row| row.get(0)).unwrap();
     assert_eq!(kind, "cycle_started");
+}
+
+#[tokio::test]
+async fn halts_of_one_scope_stand_side_by_side_by_hand_and_each_is_replaced_and_forgotten_alone() {
+    let fixture = Fixture::new();
+    let store = fixture.store.at("here");
+    let elsewhere = fixture.store.at("elsewhere");
+    let halt = |origin: HaltOrigin, level, second| Halt {
+        scope: HaltScope::Account(account("a")),
+        level,
+        origin,
+        reason: "why".into(),
+        since: at(second),
+        until: Some(at(second + 60)),
+    };
+    let operators = halt(HaltOrigin::Operator, HaltLevel::Frozen, 1);
+    let guards = halt(HaltOrigin::Guard(Rule::DailyLoss), HaltLevel::NoEntries, 2);
+    for halt in [&operators, &guards] {
+        store.put_halt(halt).await.unwrap();
+        elsewhere.put_halt(halt).await.unwrap();
+    }
+    assert_eq!(store.halts().await.unwrap(), [operators.clone(), guards.clone()]);
+    let loosened = halt(HaltOrigin::Operator, HaltLevel::NoEntries, 3);
+    store.put_halt(&loosened).await.unwrap();
+    assert_eq!(store.halts().await.unwrap(), [guards.clone(), loosened.clone()]);
+    store.remove_halts(std::slice::from_ref(&loosened)).await.unwrap();
+    assert_eq!(store.halts().await.unwrap(), [guards.clone()]);
+    assert_eq!(elsewhere.halts().await.unwrap(), [operators, guards], "another venue's are its own");
 }

@@ -7,7 +7,7 @@ const UNREADABLE: &str = "<html>bad gateway</html>";
 const FOUND_ABSENT: i64 = 184;
 
 /// Takes a table away from whoever reads or writes the journal, or gives it back.
-fn rename(room: &Room, table: &str, name: &str) {
+pub(super) fn rename(room: &Room, table: &str, name: &str) {
     let journal = rusqlite::Connection::open(room.folder.path().join("jarvis.db")).unwrap();
     journal
         .execute_batch(&format!("PRAGMA legacy_alter_table=ON; ALTER TABLE {table} RENAME TO {name}"))
@@ -207,4 +207,177 @@ async fn whose_a_fill_is_is_asked_until_the_order_behind_it_came_to_its_end() {
         room.desk.book_fills(&btc()).await;
         assert!(room.desk.unexplained.lock().unwrap().is_empty(), "{stranger}: no more asking");
     }
+}
+
+/// What an operator would read of orders and alarms from here on.
+struct Told(tokio::sync::broadcast::Receiver<std::sync::Arc<crate::domain::Envelope>>);
+
+impl Told {
+    fn from(room: &Room) -> Self {
+        Self(room.desk.shared.bulletin.subscribe().1)
+    }
+
+    fn orders_and_alarms(&mut self) -> (Vec<OrderState>, Vec<String>) {
+        let (mut orders, mut alarms) = (Vec::new(), Vec::new());
+        while let Ok(told) = self.0.try_recv() {
+            match &told.event {
+                crate::domain::Event::Order { state, .. } => orders.push(*state),
+                crate::domain::Event::Alarm { text, .. } => alarms.push(text.clone()),
+                _ => {}
+            }
+        }
+        (orders, alarms)
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_found_is_settled_as_far_as_the_exchange_says_it_came() {
+    use OrderState::{Accepted, Filled, Rejected, Unknown};
+    for (status, executed, expected) in [
+        ("NEW", "0", Accepted),
+        ("PARTIALLY_FILLED", "0.004", Filled),
+        ("FILLED", "0.01", Filled),
+        ("EXPIRED", "0.004", Filled),
+        ("EXPIRED", "0", Rejected),
+        ("CANCELED", "0", Rejected),
+    ] {
+        for before in [Unknown, Accepted] {
+            let room = Room::new();
+            let id = journaled(&room, OrderPurpose::Open, before, None).await;
+            room.fake.set(
+                "/fapi/v1/order",
+                format!(
+                    r#"{{"orderId":4711,"clientOrderId":"j1","symbol":"BTCUSDT","side":"BUY","status":"{status}",
+                        "avgPrice":"60000","executedQty":"{executed}"}}"#
+                ),
+            );
+            room.fake.set("/fapi/v1/userTrades", "[]");
+            let mut told = Told::from(&room);
+            room.desk.resolve_unresolved().await;
+            let found = room.store.order(&id).await.unwrap().unwrap();
+            let is_news = before != expected;
+            assert_eq!(found.state, expected, "{before:?}, {status} {executed}");
+            assert_eq!(
+                found.exchange_id.as_deref(),
+                is_news.then_some("4711"),
+                "{before:?}, {status} {executed}"
+            );
+            let (orders, alarms) = told.orders_and_alarms();
+            assert_eq!(orders.len(), usize::from(is_news), "{before:?}, {status} {executed}: {orders:?}");
+            assert_eq!(
+                alarms.len(),
+                usize::from(before == Unknown),
+                "{before:?}, {status} {executed}: {alarms:?}"
+            );
+            assert_eq!(
+                !room.fake.asked("GET /fapi/v1/userTrades").is_empty(),
+                is_news,
+                "its fills are booked"
+            );
+            assert!(!room.desk.is_unresolved(&btc()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_its_fills_tell_of_is_booked_and_blocks_its_coin_no_longer() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    room.fake.set("/fapi/v1/userTrades", format!("[{}]", fill(1, 4711).replace("0.01", "0.003")));
+    room.desk.resolve_unresolved().await;
+    assert_eq!(state(&room, &order.id).await, OrderState::Filled);
+    assert!(!room.desk.is_unresolved(&btc()));
+    assert_eq!(room.store.fills_since(room.desk.name(), at(0)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_is_not_settled_while_the_journal_does_not_say_which_fills_are_new() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    room.fake.set("/fapi/v1/userTrades", format!("[{}]", fill(1, 4711).replace("0.01", "0.003")));
+    rename(&room, "fills", "away");
+    room.desk.resolve_unresolved().await;
+    assert_ne!(state(&room, &order.id).await, OrderState::Filled);
+    assert!(room.desk.is_unresolved(&btc()));
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_looked_up_in_the_journal_is_not_taken_for_settled() {
+    let room = Room::new();
+    let order = room.journaled().await;
+    let listed = room.store.order(&order.id).await.unwrap().unwrap();
+    rename(&room, "orders", "away");
+    assert!(!room.desk.resolve(&listed).await);
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_open_is_recalled_once() {
+    let room = Room::new();
+    journaled(&room, OrderPurpose::Open, OrderState::Unknown, None).await;
+    room.desk.recall_unresolved().await;
+    assert!(room.desk.is_unresolved(&btc()));
+    // Whoever works on the coin by now knows better than the journal of the start.
+    room.desk.set_unresolved(&btc(), Unresolved::NONE);
+    room.desk.recall_unresolved().await;
+    assert!(!room.desk.is_unresolved(&btc()));
+}
+
+#[tokio::test]
+async fn of_the_accepted_orders_of_an_account_only_the_stops_of_the_coin_are_settled() {
+    use OrderPurpose::{Open, Stop};
+    let room = Room::new();
+    let eth = Symbol::new("ETHUSDT").unwrap();
+    for (id, purpose, symbol) in [("j1", Stop, &btc()), ("j2", Stop, &eth), ("j3", Open, &btc())] {
+        let intent = OrderIntent { purpose, ..left_open(&room, id, symbol.clone()) };
+        room.store.record_intent(&intent).await.unwrap();
+        let update = OrderUpdate::at(at(1));
+        room.store.update_order(&intent.client_order_id, OrderState::Accepted, update).await.unwrap();
+    }
+    room.fake.set(
+        "/fapi/v1/algoOrder",
+        r#"{"algoId":7,"clientAlgoId":"j1","symbol":"BTCUSDT","side":"SELL","orderType":"STOP_MARKET",
+            "algoStatus":"CANCELED","triggerPrice":"54000","closePosition":true}"#,
+    );
+    room.fake.set(
+        "/fapi/v1/order",
+        r#"{"orderId":4711,"clientOrderId":"j3","symbol":"BTCUSDT","side":"BUY","status":"EXPIRED","executedQty":"0"}"#,
+    );
+    room.desk.settle_stops(&btc()).await;
+    for (id, expected) in
+        [("j1", OrderState::Cancelled), ("j2", OrderState::Accepted), ("j3", OrderState::Accepted)]
+    {
+        assert_eq!(state(&room, &ClientOrderId::new(id).unwrap()).await, expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_that_rests_as_the_journal_says_is_no_news() {
+    let room = Room::new();
+    journaled(&room, OrderPurpose::Stop, OrderState::Accepted, Some("7")).await;
+    room.fake.set(
+        "/fapi/v1/algoOrder",
+        r#"{"algoId":7,"clientAlgoId":"j1","symbol":"BTCUSDT","side":"SELL","orderType":"STOP_MARKET",
+            "algoStatus":"NEW","triggerPrice":"54000","closePosition":true}"#,
+    );
+    let mut told = Told::from(&room);
+    room.desk.resolve_unresolved().await;
+    assert_eq!(told.orders_and_alarms(), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_stop_that_was_executed_is_told_with_what_it_brought_and_its_fills_are_booked() {
+    let room = Room::new();
+    let id = journaled(&room, OrderPurpose::Stop, OrderState::Accepted, Some("7")).await;
+    room.fake.set(
+        "/fapi/v1/algoOrder",
+        r#"{"algoId":7,"clientAlgoId":"j1","symbol":"BTCUSDT","side":"SELL","orderType":"STOP_MARKET",
+            "algoStatus":"FINISHED","triggerPrice":"54000","closePosition":true,"actualOrderId":"4711"}"#,
+    );
+    room.fake.set("/fapi/v1/userTrades", format!("[{},{}]", fill(1, 4711), fill(2, 4711)));
+    let mut told = Told::from(&room);
+    room.desk.resolve_unresolved().await;
+    assert_eq!(state(&room, &id).await, OrderState::Filled);
+    let text = "a BTCUSDT: the stop at 54000 was triggered: 0.02 closed at 60000, -10 USDT before fees";
+    assert_eq!(told.orders_and_alarms(), (vec![OrderState::Filled], vec![text.to_owned()]));
+    assert_eq!(room.store.fills_since(room.desk.name(), at(0)).await.unwrap().len(), 2);
 }

@@ -135,7 +135,7 @@ async fn a_stop_in_its_place_that_another_price_triggers_is_looked_at_closely() 
 }
 
 /// Takes the disk away from whoever writes, until it is dropped.
-fn hanging_disk(room: &Room) -> rusqlite::Connection {
+pub(super) fn hanging_disk(room: &Room) -> rusqlite::Connection {
     let hog = rusqlite::Connection::open(room.folder.path().join("jarvis.db")).unwrap();
     hog.execute_batch("BEGIN IMMEDIATE").unwrap();
     hog
