@@ -1,6 +1,6 @@
 //! Halts put in force and taken back: what is answered, what is written down, and what a flattening counts as left.
 
-use crate::common::faults::Fate;
+use crate::common::faults::{Call, Fate};
 use crate::common::{Bench, Desk, Setup, epoch, symbol};
 use jarvis::desk::halts::mailbox;
 use jarvis::domain::{
@@ -221,7 +221,7 @@ fn a_row_that_nobody_can_read_is_left_of_a_flattening() {
 fn an_opening_of_unknown_fate_is_left_of_a_flattening_until_it_is_known() {
     for (scope, is_covered) in [(coin(), true), (HaltScope::Coin(symbol("ETHUSDT")), false)] {
         let bench = Bench::new(&Setup::default());
-        bench.faults.first(1, |call| call.is_opening(), Fate::DropBefore);
+        bench.faults.first(1, Call::is_opening, Fate::DropBefore);
         bench.live(async |bench| {
             let desk = bench.open().await;
             let report = desk.cycle(bench, LONG).await;
