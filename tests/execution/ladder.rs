@@ -124,6 +124,9 @@ fn an_answer_names_what_counts_beside_the_halt_that_was_asked_for() {
         let sentence = "the whole desk is halted (nothing is opened): lunch";
         let alone = answer(&desk, 1, halt(HaltScope::Desk, HaltLevel::NoEntries, "lunch")).await;
         assert_eq!(alone, Ok(sentence.to_owned()));
+        let (scope, level, until) = (HaltScope::Desk, HaltLevel::Frozen, Some(in_seconds(bench, 0)));
+        let over = answer(&desk, 9, Command::Halt { scope, level, until, reason: String::new() }).await;
+        assert_eq!(over, Err("its time is up already".to_owned()));
         assert!(desk.floor.begin_closing_only("a doubt").await);
         let until = Some(in_seconds(bench, 60));
         let command = Command::Halt {
