@@ -255,3 +255,39 @@ fn a_flattening_begins_at_once_and_does_not_wait_for_the_next_look() {
         });
     }
 }
+
+/// How often a flattening stands in the log.
+fn logged_flattenings(bench: &Bench) -> i64 {
+    let journal = rusqlite::Connection::open(bench.store_file()).unwrap();
+    let count = "SELECT count(*) FROM events WHERE kind = 'flattened'";
+    journal.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_flattening_is_logged_when_it_changes_and_told_every_time() {
+    let bench = Bench::new(&Setup { accounts: 2, ..Setup::default() });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, LONG).await;
+        desk.command(1, halt(HaltScope::Desk, HaltLevel::NoEntries, "")).await;
+        desk.wait(20).await;
+        assert_eq!(
+            desk.floor.bulletin().read(|present| present.flattenings.clone()),
+            [],
+            "nothing is closed"
+        );
+        let (_, mut events) = desk.floor.bulletin().subscribe();
+        desk.command(2, halt(HaltScope::Desk, HaltLevel::Flattened, "")).await;
+        desk.wait(60).await;
+        let mut told = 0;
+        while let Ok(event) = events.try_recv() {
+            told += usize::from(matches!(event.event, Event::Flattened { .. }));
+        }
+        assert!(told >= 20, "every five seconds for each account: {told}");
+        desk.floor.bulletin().flush().await;
+        assert_eq!(logged_flattenings(bench), 2, "flat and proven, once for each account");
+        let noted = desk.floor.operator_actions_since(epoch()).await.unwrap();
+        assert_eq!(noted.iter().filter(|noted| noted.contains(" flattened: ")).count(), 1, "{noted:?}");
+        desk.end().await;
+    });
+}
