@@ -96,6 +96,7 @@ fn a_dry_run_flattens_nothing_and_says_so() {
         assert_eq!((held(bench, 0).await.len(), closes(bench)), (2, 0));
         let told = desk.floor.bulletin().read(|present| present.flattenings.clone());
         assert_eq!((told[0].remaining.len(), told[0].trouble.is_some()), (2, true), "{told:?}");
+        assert!(told[0].proven_at.is_some(), "the exchange was asked: {told:?}");
         desk.command(3, Command::SetDryRun(false)).await;
         desk.wait(10).await;
         assert_eq!(held(bench, 0).await, Vec::<String>::new());

@@ -1,6 +1,6 @@
 //! Halts put in force and taken back: what is answered, what is written down, and what a flattening counts as left.
 
-use crate::common::faults::Fate;
+use crate::common::faults::{Call, Fate};
 use crate::common::{Bench, Desk, Setup, epoch, symbol};
 use jarvis::desk::halts::mailbox;
 use jarvis::domain::{
@@ -124,6 +124,9 @@ fn an_answer_names_what_counts_beside_the_halt_that_was_asked_for() {
         let sentence = "the whole desk is halted (nothing is opened): lunch";
         let alone = answer(&desk, 1, halt(HaltScope::Desk, HaltLevel::NoEntries, "lunch")).await;
         assert_eq!(alone, Ok(sentence.to_owned()));
+        let (scope, level, until) = (HaltScope::Desk, HaltLevel::Frozen, Some(in_seconds(bench, 0)));
+        let over = answer(&desk, 9, Command::Halt { scope, level, until, reason: String::new() }).await;
+        assert_eq!(over, Err("its time is up already".to_owned()));
         assert!(desk.floor.begin_closing_only("a doubt").await);
         let until = Some(in_seconds(bench, 60));
         let command = Command::Halt {
@@ -221,7 +224,7 @@ fn a_row_that_nobody_can_read_is_left_of_a_flattening() {
 fn an_opening_of_unknown_fate_is_left_of_a_flattening_until_it_is_known() {
     for (scope, is_covered) in [(coin(), true), (HaltScope::Coin(symbol("ETHUSDT")), false)] {
         let bench = Bench::new(&Setup::default());
-        bench.faults.first(1, |call| call.is_opening(), Fate::DropBefore);
+        bench.faults.first(1, Call::is_opening, Fate::DropBefore);
         bench.live(async |bench| {
             let desk = bench.open().await;
             let report = desk.cycle(bench, LONG).await;
@@ -251,4 +254,40 @@ fn a_flattening_begins_at_once_and_does_not_wait_for_the_next_look() {
             desk.end().await;
         });
     }
+}
+
+/// How often a flattening stands in the log.
+fn logged_flattenings(bench: &Bench) -> i64 {
+    let journal = rusqlite::Connection::open(bench.store_file()).unwrap();
+    let count = "SELECT count(*) FROM events WHERE kind = 'flattened'";
+    journal.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_flattening_is_logged_when_it_changes_and_told_every_time() {
+    let bench = Bench::new(&Setup { accounts: 2, ..Setup::default() });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        desk.cycle(bench, LONG).await;
+        desk.command(1, halt(HaltScope::Desk, HaltLevel::NoEntries, "")).await;
+        desk.wait(20).await;
+        assert_eq!(
+            desk.floor.bulletin().read(|present| present.flattenings.clone()),
+            [],
+            "nothing is closed"
+        );
+        let (_, mut events) = desk.floor.bulletin().subscribe();
+        desk.command(2, halt(HaltScope::Desk, HaltLevel::Flattened, "")).await;
+        desk.wait(60).await;
+        let mut told = 0;
+        while let Ok(event) = events.try_recv() {
+            told += usize::from(matches!(event.event, Event::Flattened { .. }));
+        }
+        assert!(told >= 20, "every five seconds for each account: {told}");
+        desk.floor.bulletin().flush().await;
+        assert_eq!(logged_flattenings(bench), 2, "flat and proven, once for each account");
+        let noted = desk.floor.operator_actions_since(epoch()).await.unwrap();
+        assert_eq!(noted.iter().filter(|noted| noted.contains(" flattened: ")).count(), 1, "{noted:?}");
+        desk.end().await;
+    });
 }

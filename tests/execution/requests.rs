@@ -29,6 +29,7 @@ fn a_halt_asked_for_by_file_for_a_while_lasts_what_is_left_of_it_and_runs_out() 
         assert!(
             matches!(mailbox::fate(&late), mailbox::Fate::Refused(why) if why.contains("its time was up"))
         );
+        assert!(desk.told("was not carried out: its time was up"), "{:?}", desk.alarms());
         let halts = desk.halts();
         assert_eq!((halts.len(), &halts[0].scope), (1, &HaltScope::Coin(symbol("BTCUSDT"))));
         let left = halts[0].until.unwrap() - bench.world.clock().now();

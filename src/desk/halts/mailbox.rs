@@ -303,6 +303,11 @@ mod tests {
         };
         publish(folder.path(), std::slice::from_ref(&halt)).unwrap();
         assert_eq!(published(folder.path()).unwrap(), [halt]);
+        // A program that died in the middle of it, with the number that this one has now, left more than is written.
+        let beside = folder.path().join(IN_FORCE).with_extension(format!("tmp{}", std::process::id()));
+        fs::write(beside, "x".repeat(10_000)).unwrap();
+        publish(folder.path(), &[]).unwrap();
+        assert_eq!(published(folder.path()).unwrap(), []);
     }
 
     #[test]

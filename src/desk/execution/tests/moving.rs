@@ -1,5 +1,7 @@
 //! Another stop for a position: what is laid, what is taken away, and what stays when the exchange refuses or is silent.
 
+use std::slice::from_ref;
+
 use tokio::time::Instant;
 
 use super::*;
@@ -76,7 +78,7 @@ async fn a_whole_stop_is_moved_over_a_bridge_of_the_positions_size() {
     let room = room();
     let (old, bridge, whole) =
         (stop(1, "web-1", "SELL", true), stop(2, &laid(1), "SELL", false), stop(3, &laid(2), "SELL", true));
-    let seen = [list(&[old.clone()]), list(&[old, bridge.clone()]), list(&[bridge, whole])];
+    let seen = [list(from_ref(&old)), list(&[old, bridge.clone()]), list(&[bridge, whole])];
     room.fake.set_turns("/fapi/v1/openAlgoOrders", &seen.each_ref().map(String::as_str));
     let moved = room.move_to_55000().await;
     assert_eq!(moved, Ok("the stop of LONG 0.01 moved from 54000 to 55000".to_owned()));
@@ -116,7 +118,7 @@ async fn what_is_no_stop_or_of_another_coin_is_left_alone() {
     for other in [take_profit, of_ether, over] {
         let room = room();
         let after = list(&[other.clone(), stop(3, &laid(1), "SELL", true)]);
-        room.fake.set_turns("/fapi/v1/openAlgoOrders", &[&list(&[other.clone()]), &after]);
+        room.fake.set_turns("/fapi/v1/openAlgoOrders", &[&list(from_ref(&other)), &after]);
         let moved = room.move_to_55000().await;
         assert_eq!(moved, Ok("the stop of LONG 0.01 moved without a stop to 55000".to_owned()), "{other}");
         assert_eq!((room.sent_whole(), room.taken_away()), (vec![true], Vec::new()), "{other}");
@@ -146,7 +148,7 @@ async fn while_the_old_stop_cannot_be_taken_away_the_bridge_stays_beside_it_and_
 async fn a_bridge_stays_where_no_whole_stop_comes_to_rest() {
     let room = room();
     let (old, bridge) = (stop(1, "web-1", "SELL", true), stop(2, &laid(1), "SELL", false));
-    let seen = [list(&[old.clone()]), list(&[old, bridge.clone()]), list(&[bridge])];
+    let seen = [list(from_ref(&old)), list(&[old, bridge.clone()]), list(&[bridge])];
     room.fake.set_turns("/fapi/v1/openAlgoOrders", &seen.each_ref().map(String::as_str));
     let moved = room.move_to_55000().await;
     assert_eq!(moved, Ok("the stop of LONG 0.01 moved from 54000 to 55000".to_owned()));
