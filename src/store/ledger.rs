@@ -1,6 +1,7 @@
 //! Every movement of money, once, with the id its source gave it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,12 @@ pub struct LedgerRow {
     pub source_id: String,
 }
 
+/// What all movements of a kind and asset come to.
+pub type Total = (LedgerKind, String, Usdt);
+
+/// The totals that were added up last, by venue and account, with the number of movements they are of.
+pub(super) type KnownTotals = Mutex<BTreeMap<(Arc<str>, AccountName), (i64, Vec<Total>)>>;
+
 pub(super) fn insert(connection: &Connection, venue: &str, row: &LedgerRow) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO ledger (venue, account, kind, source_id, amount, asset, symbol, at)
@@ -90,34 +97,42 @@ impl Store {
         .await
     }
 
-    /// The exact sum of an account's movements of each kind and asset at this venue from an instant on.
-    pub async fn ledger_totals(
-        &self,
-        account: &AccountName,
-        since: Timestamp,
-    ) -> Result<Vec<(LedgerKind, String, Usdt)>, StoreError> {
-        let (venue, account) = (Arc::clone(&self.venue), account.clone());
+    /// The exact sum of an account's movements of each kind and asset at this venue. A year of them is added up once:
+    /// no movement is ever changed or taken away, so as many as before are the same ones.
+    pub async fn ledger_totals(&self, account: &AccountName) -> Result<Vec<Total>, StoreError> {
+        let (venue, account, inner) = (Arc::clone(&self.venue), account.clone(), Arc::clone(&self.inner));
         self.read(move |connection| {
-            // Added up here: SQL's sum() would turn the decimals into floats. The plus keeps SQLite from the index by
-            // time: an account's rows lie side by side, and looking each of them up takes many times as long.
-            let mut statement = connection.prepare_cached(
-                "SELECT kind, asset, amount FROM ledger WHERE venue = ?1 AND account = ?2 AND +at >= ?3",
-            )?;
-            let mut rows = statement.query(params![venue, account.as_str(), since.timestamp_millis()])?;
-            let mut totals: Vec<(String, String, Usdt)> = Vec::new();
-            while let Some(row) = rows.next()? {
-                let text = |at: usize| {
-                    Ok::<_, StoreError>(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?)
-                };
-                add(&mut totals, (text(0)?, text(1)?), Usdt::of(decimal("ledger.amount", text(2)?)?));
+            let count: i64 = connection
+                .prepare_cached("SELECT count(*) FROM ledger WHERE venue = ?1 AND account = ?2")?
+                .query_row(params![venue, account.as_str()], |row| row.get(0))?;
+            let whose = (venue, account);
+            let mut known = inner.totals.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((of, totals)) = known.get(&whose)
+                && *of == count
+            {
+                return Ok(totals.clone());
             }
-            totals.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
-            let known =
-                |(kind, asset, sum): (String, String, Usdt)| Ok((unword("ledger.kind", &kind)?, asset, sum));
-            totals.into_iter().map(known).collect()
+            let totals = add_up(connection, &whose.0, &whose.1)?;
+            known.insert(whose, (count, totals.clone()));
+            Ok(totals)
         })
         .await
     }
+}
+
+fn add_up(connection: &Connection, venue: &str, account: &AccountName) -> Result<Vec<Total>, StoreError> {
+    // Added up here: SQL's sum() would turn the decimals into floats.
+    let mut statement = connection
+        .prepare_cached("SELECT kind, asset, amount FROM ledger WHERE venue = ?1 AND account = ?2")?;
+    let mut rows = statement.query(params![venue, account.as_str()])?;
+    let mut totals: Vec<(String, String, Usdt)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = |at: usize| Ok::<_, StoreError>(row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?);
+        add(&mut totals, (text(0)?, text(1)?), Usdt::of(decimal("ledger.amount", text(2)?)?));
+    }
+    totals.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+    let known = |(kind, asset, sum): (String, String, Usdt)| Ok((unword("ledger.kind", &kind)?, asset, sum));
+    totals.into_iter().map(known).collect()
 }
 
 /// Adds to the total of a kind and asset. There are few of them, and rows of a kind follow each other.

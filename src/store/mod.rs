@@ -81,6 +81,7 @@ struct Inner {
     writer: Option<Worker>,
     /// Fills that were new since the file was opened.
     fills: AtomicU64,
+    totals: ledger::KnownTotals,
 }
 
 impl Store {
@@ -100,9 +101,13 @@ impl Store {
         drop(open::prepare_file(path)?);
         let writer = Worker::writer(open::writer(path, check, patience)?)?;
         let reader = Worker::reader(open::reader(path, patience)?)?;
-        let inner =
-            Arc::new(Inner { path: path.to_owned(), reader, writer: Some(writer), fills: AtomicU64::new(0) });
-        Ok(Self { inner, venue: "".into() })
+        Ok(Self::of(path, reader, Some(writer)))
+    }
+
+    fn of(path: &Path, reader: Worker, writer: Option<Worker>) -> Self {
+        let (fills, totals) = (AtomicU64::new(0), ledger::KnownTotals::default());
+        let inner = Inner { path: path.to_owned(), reader, writer, fills, totals };
+        Self { inner: Arc::new(inner), venue: "".into() }
     }
 
     /// The file at `path` for somebody who only looks, also beside the desk that writes it: nothing is made, mended or
@@ -110,9 +115,7 @@ impl Store {
     pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
         let connection =
             if path.is_file() { open::reader(path, open::PATIENCE)? } else { open::nothing(path)? };
-        let reader = Worker::reader(connection)?;
-        let inner = Inner { path: path.to_owned(), reader, writer: None, fills: AtomicU64::new(0) };
-        Ok(Self { inner: Arc::new(inner), venue: "".into() })
+        Ok(Self::of(path, Worker::reader(connection)?, None))
     }
 
     /// A handle on the same file for the orders, fills, money and cycles of one venue: a name that every run at the

@@ -244,7 +244,7 @@ pub async fn check_rest(bench: &Bench, desk: &Desk) -> Vec<String> {
         }
         let wallet = truth.account().await.unwrap().wallet.value();
         let booked: Decimal =
-            desk.store.ledger_totals(name, epoch()).await.unwrap().iter().map(|row| row.2.value()).sum();
+            desk.store.ledger_totals(name).await.unwrap().iter().map(|row| row.2.value()).sum();
         // To the last digit: the deposit is a transfer that the world tells among the income.
         if wallet != booked {
             wrong.push(format!("{name}: the wallet is {wallet}, the ledger {booked}"));

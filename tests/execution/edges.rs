@@ -230,7 +230,7 @@ fn a_fill_that_could_not_be_booked_is_booked_before_those_that_follow_it() {
         let size = bench.truth(0).positions().await.unwrap()[0].quantity.to_string();
         bench.trade_by_hand(0, &symbol("BTCUSDT"), Side::Sell, &size).await;
         desk.wait(60).await;
-        let totals = desk.store.ledger_totals(&bench.names[0], epoch()).await.unwrap();
+        let totals = desk.store.ledger_totals(&bench.names[0]).await.unwrap();
         let moved = totals.iter().any(|row| row.0 == LedgerKind::Commission);
         assert!(!moved, "money is booked with its fill and not before it: {totals:?}");
         bench.allow_writes("fills");

@@ -93,7 +93,7 @@ impl Room {
     }
 
     async fn totals(&self) -> Vec<(LedgerKind, String, Usdt)> {
-        self.store.ledger_totals(self.desk.name(), at(-1_000_000)).await.unwrap()
+        self.store.ledger_totals(self.desk.name()).await.unwrap()
     }
 }
 

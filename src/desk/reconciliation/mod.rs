@@ -243,7 +243,7 @@ async fn unequal_wallet(
     if !account.is_all_booked() {
         return Ok(None);
     }
-    let totals = account.store().ledger_totals(account.name(), Timestamp::UNIX_EPOCH).await?;
+    let totals = account.store().ledger_totals(account.name()).await?;
     // What is paid in another coin does not touch the USDT in the wallet.
     let booked: Decimal = totals.iter().filter(|row| row.1 == "USDT").map(|row| row.2.value()).sum();
     let baseline = account.store().wallet_baseline(account.name(), seen.wallet - booked, now).await?;
