@@ -2,7 +2,7 @@
 
 use crate::common::faults::Fate;
 use crate::common::oracle::{STOP_LIMIT_MS, verdict};
-use crate::common::{Bench, Desk, Setup, epoch, symbol};
+use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
