@@ -111,9 +111,11 @@ fn an_account_shows_the_strictest_halt_over_all_its_coins_that_still_lasts() {
 #[test]
 fn coins_that_fell_silent_are_shown_while_old_prices_are_refused() {
     let mut scene = Scene::long();
-    for (silent, value) in
-        [(None, ""), (Some((1, 45)), "1 coin silent for 45 s"), (Some((3, 60)), "3 coins silent for 60 s")]
-    {
+    for (silent, value) in [
+        (None, ""),
+        (Some((1, 45)), "no price heard for 45 s: 1 coin"),
+        (Some((3, 60)), "no price heard for 60 s: 3 coins"),
+    ] {
         let reading = shown_with(&scene, Rule::StaleData, silent, None);
         assert_eq!((reading.value.as_str(), reading.refuses, reading.on), (value, silent.is_some(), true));
     }

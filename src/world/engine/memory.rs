@@ -15,9 +15,9 @@ const KEPT: i64 = 90 * DAY;
 pub const MOST_ROWS: usize = 100_000;
 
 impl Engine {
-    /// Forgets what is too old, once a day of market time. Age is counted to the day's beginning: what is forgotten on a
-    /// day must not depend on the moment of it, or an exchange that was resumed would forget other rows than one that
-    /// never stopped.
+    /// Forgets what is too old, once a day of market time. Age is counted to the day's beginning, and what ended after it
+    /// stays: what is forgotten on a day must not depend on the moment of it, or an exchange that was resumed would forget
+    /// other rows than one that never stopped.
     pub(super) fn forget(&mut self, now: i64) {
         let day = now.div_euclid(DAY);
         if day <= self.forgot_day {
@@ -49,13 +49,15 @@ impl Account {
         self.orders.retain(|order| {
             let unfilled = order.executed.is_zero()
                 && matches!(order.status, OrderStatus::Canceled | OrderStatus::Expired);
-            order.is_open() || now - order.created <= if unfilled { UNFILLED } else { KEPT }
+            let kept = if unfilled { UNFILLED } else { KEPT };
+            order.is_open() || order.updated >= now || now - order.created <= kept
         });
         self.algos.retain(|algo| {
             let unfilled =
                 matches!(algo.status, AlgoStatus::Canceled | AlgoStatus::Expired | AlgoStatus::Rejected);
             let done = unfilled || algo.status == AlgoStatus::Finished;
-            !done || now - algo.created <= if unfilled { UNFILLED } else { KEPT }
+            let kept = if unfilled { UNFILLED } else { KEPT };
+            !done || algo.updated >= now || now - algo.created <= kept
         });
         let trades = self.trades.partition_point(|trade| now - trade.time > KEPT);
         self.trades.drain(..trades);
