@@ -300,8 +300,14 @@ impl World {
     pub fn step(&self) {
         self.run_timed_faults();
         let mut core = self.core();
-        let now = self.settle(&mut core);
-        core.ticked_ms = now;
+        if self.clock.now_ms() > core.played_ms {
+            core.ticked_ms = self.settle(&mut core);
+        } else {
+            // Market time stands still: whoever changed anything since has played it to the end. Only the wall's time
+            // goes on.
+            core.vanish(self.clock.wall_ms());
+            core.ticked_ms = core.played_ms;
+        }
         self.finish(&mut core);
         drop(core);
         self.feed.tick();
