@@ -168,7 +168,7 @@ fn what_cannot_be_taken_back_stays_in_force_and_says_why() {
         answer(&desk, 5, resume(coin())).await.unwrap();
         assert_eq!(reason_of(&desk.halts()), "stop it", "the file halts no coin alone");
         let told = desk.floor.operator_actions_since(epoch()).await.unwrap();
-        assert_eq!(told.iter().filter(|told| told.contains("BTCUSDT trades again")).count(), 1, "{told:?}");
+        assert_eq!(told.iter().filter(|told| told.contains("the halt of BTCUSDT is taken back")).count(), 1, "{told:?}");
         std::fs::remove_file(&file).unwrap();
         desk.wait(1).await;
         assert_eq!(desk.halts(), []);
