@@ -25,7 +25,7 @@ use jarvis::desk::prompt::{Language, PromptFiles, Templates};
 use jarvis::desk::sizing::CoinAllocation;
 use jarvis::desk::{AccountTerms, DeskParts, Floor, Streams};
 use jarvis::domain::{
-    AccountName, Clock, Command, CycleReport, Halt, OperatorCommand, Symbol, Timestamp, Trigger, Usdt,
+    AccountName, Clock, Command, CycleReport, Event, Halt, OperatorCommand, Symbol, Timestamp, Trigger, Usdt,
 };
 use jarvis::exchange::{Credentials, ExchangeClient, Limits};
 use jarvis::llm::{LlmClient, LlmOptions};
@@ -383,6 +383,19 @@ impl Desk {
 
     pub async fn command(&self, id: u64, command: Command) {
         self.commands.send(OperatorCommand { id, command }).await.unwrap();
+    }
+
+    /// Sends a command and returns what it was answered: done, or not and why.
+    pub async fn answer(&self, id: u64, command: Command) -> Result<String, String> {
+        let (_, mut events) = self.floor.bulletin().subscribe();
+        self.command(id, command).await;
+        loop {
+            match &events.recv().await.unwrap().event {
+                Event::CommandAccepted { id: of, detail, .. } if *of == id => return Ok(detail.clone()),
+                Event::CommandRefused { id: of, reason } if *of == id => return Err(reason.clone()),
+                _ => {}
+            }
+        }
     }
 
     /// Ends in order.

@@ -7,10 +7,10 @@ use jarvis::console::update::{Effect, Msg, update};
 use jarvis::console::{ColorDepth, Theme};
 use jarvis::domain::{
     AccountName, AccountState, BriefSummary, ClientOrderId, Confidence, CycleId, CycleReport, DecisionRow,
-    DecisionWord, DeskFacts, Direction, Envelope, Event, Feed, MarketBias, Mode, ModelSummary, Outcome,
-    OutcomeKind, Phase, Position, Price, Profile, Proposal, ProtectiveStop, Rule, Severity, Snapshot,
-    SourceStatus, Symbol, Timestamp, TimingsMs, ToldElsewhere, ToolCallRecord, Trigger, Untrusted, Usage,
-    Usdt,
+    DecisionWord, DeskFacts, Direction, Envelope, Event, Feed, MarketBias, Mode, ModelSummary, OrderPurpose,
+    OrderState, Outcome, OutcomeKind, Phase, Position, Price, Profile, Proposal, ProtectiveStop, Rule,
+    Severity, Side, Snapshot, SourceStatus, Symbol, Timestamp, TimingsMs, ToldElsewhere, ToolCallRecord,
+    Trigger, Untrusted, Usage, Usdt,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -460,6 +460,20 @@ pub fn report(desk: &Desk, decisions: Vec<DecisionRow>) -> CycleReport {
         usage: usage(),
         timings_ms: TimingsMs { total: 7_214.0, ..TimingsMs::default() },
         errors: vec!["mirat XRPUSD: not a coin of this account".into()],
+    }
+}
+
+/// A close that was filled.
+pub fn filled() -> Event {
+    Event::Order {
+        account: account_name("mirat"),
+        symbol: symbol("BTC"),
+        purpose: OrderPurpose::Close,
+        side: Side::Sell,
+        client_order_id: ClientOrderId::new("j-1").unwrap(),
+        state: OrderState::Filled,
+        quantity: None,
+        price: None,
     }
 }
 

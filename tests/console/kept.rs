@@ -6,12 +6,11 @@ use jarvis::console::state::{Overlay, Question};
 use jarvis::console::update::{Effect, Msg};
 use jarvis::console::view;
 use jarvis::domain::{
-    Command, CycleId, Event, Feed, HaltLevel, HaltOrigin, HaltScope, OrderPurpose, OrderState, Query,
-    Severity, Side, Trigger,
+    Command, CycleId, Event, Feed, HaltLevel, HaltOrigin, HaltScope, Query, Severity, Trigger,
 };
 use ratatui::crossterm::event::KeyCode;
 
-use crate::fixture::{Desk, SIZES, account_name, alarm, busy, finished, live, screen, status, symbol, time};
+use crate::fixture::{Desk, SIZES, alarm, busy, filled, finished, live, screen, status, time};
 use crate::pages::{answer, guarded, page, walk};
 
 fn asks_to_leave(desk: &mut Desk) -> bool {
@@ -65,19 +64,6 @@ fn with_real_money_the_question_names_the_desk_and_what_would_be_lost() {
     assert!(asks_to_leave(&mut desk));
     let shown = screen(&desk, (80, 24));
     assert!(shown.contains("This ends the live desk") && shown.contains("was not sent"), "{shown}");
-}
-
-fn filled() -> Event {
-    Event::Order {
-        account: account_name("mirat"),
-        symbol: symbol("BTC"),
-        purpose: OrderPurpose::Close,
-        side: Side::Sell,
-        client_order_id: jarvis::domain::ClientOrderId::new("j-1").unwrap(),
-        state: OrderState::Filled,
-        quantity: None,
-        price: None,
-    }
 }
 
 /// A fill is told before its money is booked, and the account after it.

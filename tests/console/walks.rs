@@ -6,12 +6,14 @@ use jarvis::console::state::{Overlay, Panel};
 use jarvis::console::update::{Effect, Msg};
 use jarvis::console::{Habits, Keymap};
 use jarvis::domain::{
-    Command, Direction, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, OrderPurpose,
-    OrderState, Query, Severity, Side, ToldElsewhere,
+    Command, Direction, Envelope, Event, Feed, HaltLevel, HaltScope, OperatorCommand, Query, Severity,
+    ToldElsewhere,
 };
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::fixture::{Desk, account_name, alarm, busy, finished, live, price, screen, status, symbol, time};
+use crate::fixture::{
+    Desk, account_name, alarm, busy, filled, finished, live, price, screen, status, symbol, time,
+};
 use crate::pages::{answer, guarded, walk};
 
 fn asked(effects: &[Effect]) -> Vec<&Query> {
@@ -48,16 +50,7 @@ fn an_answer_that_does_not_come_is_said_with_its_reason() {
 fn a_page_that_is_overtaken_out_of_sight_is_marked_and_asked_for_again() {
     let mut desk = Desk::new(busy());
     walk(&mut desk, "41");
-    desk.tell(Event::Order {
-        account: account_name("mirat"),
-        symbol: symbol("BTC"),
-        purpose: OrderPurpose::Close,
-        side: Side::Sell,
-        client_order_id: jarvis::domain::ClientOrderId::new("j-1").unwrap(),
-        state: OrderState::Filled,
-        quantity: None,
-        price: None,
-    });
+    desk.tell(filled());
     assert!(desk.state.money.page.stale);
     let effects = desk.press(KeyCode::Char('4'));
     assert!(matches!(asked(&effects)[..], [Query::Money { .. }]));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::faults::{Call, Fate, LAG, UNKNOWN_503};
 use crate::common::oracle::{STOP_LIMIT_MS, check_windows};
 use crate::common::{Bench, Desk, Setup, rows_of, symbol};
-use jarvis::domain::{Command, Direction, Event, Mode, OutcomeKind};
+use jarvis::domain::{Command, Direction, Mode, OutcomeKind};
 
 const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
 
@@ -72,19 +72,6 @@ fn a_live_desk_sends_nothing_until_the_account_is_armed_and_nothing_again_after_
     }
 }
 
-/// Sends a command and returns what it was answered: done, or not and why.
-async fn answer(desk: &Desk, id: u64, command: Command) -> Result<String, String> {
-    let (_, mut events) = desk.floor.bulletin().subscribe();
-    desk.command(id, command).await;
-    loop {
-        match &events.recv().await.unwrap().event {
-            Event::CommandAccepted { id: of, detail, .. } if *of == id => return Ok(detail.clone()),
-            Event::CommandRefused { id: of, reason } if *of == id => return Err(reason.clone()),
-            _ => {}
-        }
-    }
-}
-
 fn armed(desk: &Desk) -> usize {
     desk.floor.bulletin().read(|present| present.armed.len())
 }
@@ -98,16 +85,16 @@ fn disarming_that_could_not_be_stored_counts_and_is_not_said_to_be_done() {
         let desk = bench.open().await;
         desk.arm(bench).await;
         bench.refuse_writes("meta", "NEW.key LIKE 'armed %'");
-        let told = answer(&desk, 2, Command::Disarm).await.unwrap_err();
+        let told = desk.answer(2, Command::Disarm).await.unwrap_err();
         assert!(told.contains("could not be stored") && told.contains("disarm again"), "{told}");
         assert!(desk.told("could not be stored"), "{:?}", desk.alarms());
         assert_eq!(armed(&desk), 0, "in this run it counts");
         assert_eq!(desk.cycle(bench, LONG).await.decisions[0].outcome.kind, OutcomeKind::DryRun);
-        let told = answer(&desk, 3, Command::Arm { account: bench.names[0].clone() }).await.unwrap_err();
+        let told = desk.answer(3, Command::Arm { account: bench.names[0].clone() }).await.unwrap_err();
         assert!(told.contains("could not be stored"), "{told}");
         assert_eq!(armed(&desk), 0, "an account of which no restart would know is not armed");
         bench.allow_writes("meta");
-        answer(&desk, 4, Command::Disarm).await.unwrap();
+        desk.answer(4, Command::Disarm).await.unwrap();
         desk.end().await;
     });
     bench.live(async |bench| {

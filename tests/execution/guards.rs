@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keeping::bought_by_hand;
 use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::config::GuardSettings;
@@ -129,14 +130,8 @@ fn a_model_that_shouts_for_a_day_stays_within_every_limit() {
 fn a_bad_day_ends_for_all_who_lost_and_is_told_to_the_model() {
     let bench = guarded(2);
     bench.live(async |bench| {
-        let desk = bench.open().await;
-        desk.wait(30).await;
-        let whales = symbol("BTCUSDT");
-        // By hand, far more than the guards would allow: 60 % of equity.
-        let quantity = (dec!(6000) / bench.mark(&whales)).round_dp(3).to_string();
-        bench.trade_by_hand(0, &whales, Side::Buy, &quantity).await;
-        desk.wait(30).await;
-        bench.world.advance(60);
+        // Far more than the guards would allow.
+        let (desk, whales) = (bought_by_hand(bench).await, symbol("BTCUSDT"));
         bench.shock(&whales, dec!(-0.08)).await;
         desk.wait(60).await;
         let halts = desk.floor.bulletin().read(|present| present.halts.clone());

@@ -6,8 +6,8 @@ use jarvis::config::{EquityPercent, GuardSettings};
 use jarvis::domain::{Command, Event, GuardReading, HaltLevel, HaltOrigin, HaltScope, Rule, Side, Timestamp};
 use rust_decimal_macros::dec;
 
-/// Two accounts, of which the first bought bitcoin by hand for 60 % of its equity.
-async fn bought_by_hand(bench: &Bench) -> Desk {
+/// A desk whose first account bought bitcoin by hand for 60 % of its equity.
+pub async fn bought_by_hand(bench: &Bench) -> Desk {
     let desk = bench.open().await;
     desk.wait(30).await;
     let btc = symbol("BTCUSDT");

@@ -12,19 +12,6 @@ const LONG: &[(usize, &str, &str, &str)] = &[(0, "BTCUSDT", "LONG", "0.9")];
 const SENSELESS: &str =
     r#"[{"symbol":"BTCUSDT","positionAmt":"0.01","entryPrice":"0","markPrice":"0","unRealizedProfit":"0"}]"#;
 
-/// What the desk answers to a command.
-async fn answer(desk: &Desk, id: u64, command: Command) -> Result<String, String> {
-    let (_, mut events) = desk.floor.bulletin().subscribe();
-    desk.command(id, command).await;
-    loop {
-        match &events.recv().await.unwrap().event {
-            Event::CommandAccepted { id: of, detail, .. } if *of == id => return Ok(detail.clone()),
-            Event::CommandRefused { id: of, reason } if *of == id => return Err(reason.clone()),
-            _ => {}
-        }
-    }
-}
-
 fn halt(scope: HaltScope, level: HaltLevel, reason: &str) -> Command {
     Command::Halt { scope, level, until: None, reason: reason.to_owned() }
 }
@@ -59,8 +46,8 @@ fn who_resumes_the_whole_desk_has_looked_at_its_crashes_and_who_resumes_a_coin_h
     bench.live(async |bench| {
         let desk = bench.open().await;
         for (id, scope, crashes) in [(1, coin(), Some(5)), (2, HaltScope::Desk, None)] {
-            answer(&desk, id, halt(scope.clone(), HaltLevel::NoEntries, "why")).await.unwrap();
-            answer(&desk, id + 10, Command::Resume { scope: scope.clone() }).await.unwrap();
+            desk.answer(id, halt(scope.clone(), HaltLevel::NoEntries, "why")).await.unwrap();
+            desk.answer(id + 10, Command::Resume { scope: scope.clone() }).await.unwrap();
             assert_eq!(running.crash_loop().unwrap(), crashes, "{scope}");
         }
         desk.end().await;
@@ -79,7 +66,7 @@ fn a_doubtful_start_says_once_why_and_what_was_said_before() {
         bench.live(async |bench| {
             let desk = bench.open().await;
             if let Some(reason) = before {
-                answer(&desk, 1, halt(HaltScope::Desk, HaltLevel::NoEntries, reason)).await.unwrap();
+                desk.answer(1, halt(HaltScope::Desk, HaltLevel::NoEntries, reason)).await.unwrap();
             }
             assert!(desk.floor.begin_closing_only("a doubt").await);
             assert!(desk.told("nothing is opened until an operator resumes the whole desk: a doubt"));
@@ -97,7 +84,7 @@ fn a_halt_that_cannot_be_stored_is_in_force_is_said_to_be_lost_with_the_run_and_
     bench.live(async |bench| {
         let desk = bench.open().await;
         bench.refuse_writes("halts", "1");
-        let told = answer(&desk, 1, halt(coin(), HaltLevel::Frozen, "news")).await.unwrap();
+        let told = desk.answer(1, halt(coin(), HaltLevel::Frozen, "news")).await.unwrap();
         let sentence = "BTCUSDT is halted (all orders are frozen): news";
         assert_eq!(told, format!("{sentence}; it could not be stored and does not outlive this run"));
         assert_eq!(reason_of(&desk.halts()), "news");
@@ -122,10 +109,10 @@ fn an_answer_names_what_counts_beside_the_halt_that_was_asked_for() {
     bench.live(async |bench| {
         let desk = bench.open().await;
         let sentence = "the whole desk is halted (nothing is opened): lunch";
-        let alone = answer(&desk, 1, halt(HaltScope::Desk, HaltLevel::NoEntries, "lunch")).await;
+        let alone = desk.answer(1, halt(HaltScope::Desk, HaltLevel::NoEntries, "lunch")).await;
         assert_eq!(alone, Ok(sentence.to_owned()));
         let (scope, level, until) = (HaltScope::Desk, HaltLevel::Frozen, Some(in_seconds(bench, 0)));
-        let over = answer(&desk, 9, Command::Halt { scope, level, until, reason: String::new() }).await;
+        let over = desk.answer(9, Command::Halt { scope, level, until, reason: String::new() }).await;
         assert_eq!(over, Err("its time is up already".to_owned()));
         assert!(desk.floor.begin_closing_only("a doubt").await);
         let until = Some(in_seconds(bench, 60));
@@ -135,7 +122,7 @@ fn an_answer_names_what_counts_beside_the_halt_that_was_asked_for() {
             until,
             reason: "tea".to_owned(),
         };
-        let beside = answer(&desk, 2, command).await.unwrap();
+        let beside = desk.answer(2, command).await.unwrap();
         let (own, counts) =
             beside.split_once("; until an operator resumes it, this counts beside it: ").unwrap();
         assert!(
@@ -154,21 +141,25 @@ fn what_cannot_be_taken_back_stays_in_force_and_says_why() {
     bench.live(async |bench| {
         let desk = bench.open().await;
         let resume = |scope: HaltScope| Command::Resume { scope };
-        assert_eq!(answer(&desk, 1, resume(coin())).await, Err("BTCUSDT is not halted".to_owned()));
-        answer(&desk, 2, halt(coin(), HaltLevel::Frozen, "news")).await.unwrap();
+        assert_eq!(desk.answer(1, resume(coin())).await, Err("BTCUSDT is not halted".to_owned()));
+        desk.answer(2, halt(coin(), HaltLevel::Frozen, "news")).await.unwrap();
         assert_eq!(reason_of(&mailbox::published(bench.folder.path()).unwrap()), "news");
         bench.take_table_away("halts");
-        assert!(answer(&desk, 3, resume(coin())).await.unwrap_err().contains("no such table"));
+        assert!(desk.answer(3, resume(coin())).await.unwrap_err().contains("no such table"));
         assert_eq!(reason_of(&desk.halts()), "news", "it would come back at the next start");
         bench.bring_table_back("halts");
         std::fs::write(&file, "stop it").unwrap();
         desk.wait(1).await;
-        let refused = answer(&desk, 4, resume(HaltScope::Desk)).await.unwrap_err();
+        let refused = desk.answer(4, resume(HaltScope::Desk)).await.unwrap_err();
         assert_eq!(refused, "the file HALT in the data folder halts the whole desk; remove it");
-        answer(&desk, 5, resume(coin())).await.unwrap();
+        desk.answer(5, resume(coin())).await.unwrap();
         assert_eq!(reason_of(&desk.halts()), "stop it", "the file halts no coin alone");
         let told = desk.floor.operator_actions_since(epoch()).await.unwrap();
-        assert_eq!(told.iter().filter(|told| told.contains("the halt of BTCUSDT is taken back")).count(), 1, "{told:?}");
+        assert_eq!(
+            told.iter().filter(|told| told.contains("the halt of BTCUSDT is taken back")).count(),
+            1,
+            "{told:?}"
+        );
         std::fs::remove_file(&file).unwrap();
         desk.wait(1).await;
         assert_eq!(desk.halts(), []);
