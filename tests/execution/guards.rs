@@ -7,8 +7,8 @@ use crate::common::{Bench, Desk, Setup, symbol};
 use chrono::TimeDelta;
 use jarvis::config::GuardSettings;
 use jarvis::domain::{
-    AccountName, CycleReport, Direction, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Side,
-    Symbol, Timestamp,
+    AccountName, CycleReport, Direction, Event, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Rule, Symbol,
+    Timestamp,
 };
 use rust_decimal::Decimal;
 use rust_decimal_macros::dec;
@@ -265,13 +265,7 @@ fn a_loss_that_cannot_be_checked_keeps_openings_back_until_it_can_and_halts_noth
     let daily_loss = GuardSettings::default().daily_loss;
     bench.settings.risk.guards = GuardSettings { daily_loss, ..GuardSettings::off() };
     bench.live(async |bench| {
-        let desk = bench.open().await;
-        desk.wait(30).await;
-        let btc = symbol("BTCUSDT");
-        let quantity = (dec!(6000) / bench.mark(&btc)).round_dp(3).to_string();
-        bench.trade_by_hand(0, &btc, Side::Buy, &quantity).await;
-        desk.wait(30).await;
-        bench.world.advance(60);
+        let (desk, btc) = (bought_by_hand(bench).await, symbol("BTCUSDT"));
         bench.take_table_away("equity");
         bench.shock(&btc, dec!(-0.08)).await;
         // Between two readings of the guardian, which would check the loss as soon as it can be.
