@@ -122,11 +122,13 @@ impl Call<'_> {
 
 /// The exchange's part of the port.
 pub(crate) fn router(world: Arc<World>) -> Router {
-    let mut router = Router::new()
-        .route("/fapi", any(rest))
-        .route("/fapi/{*path}", any(rest))
-        .route("/futures/data/{*path}", any(rest))
-        .route("/sapi/{*path}", any(rest));
+    let mut router = Router::new();
+    for prefix in ["/fapi", "/futures/data", "/sapi"] {
+        // A rest that is empty is no rest to the router.
+        for path in ["", "/", "/{*path}"] {
+            router = router.route(&format!("{prefix}{path}"), any(rest));
+        }
+    }
     for prefix in ["", "/public", "/market", "/private"] {
         for kind in ["ws", "stream"] {
             router = router
