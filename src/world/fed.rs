@@ -11,8 +11,9 @@ use rust_decimal::Decimal;
 
 use super::engine::Engine;
 use super::market::{FedQuote, Heard, Listing};
+use super::opening::{Given, kept};
 use super::state::SavedWorld;
-use super::{Given, World, WorldError, WorldOptions, kept};
+use super::{World, WorldError, WorldOptions};
 use crate::domain::{Clock, Symbol};
 
 /// Who tells the prices, and of what.

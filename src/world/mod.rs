@@ -3,12 +3,14 @@
 pub mod analyst;
 mod clock;
 mod control;
+mod core;
 pub mod engine;
 pub mod fapi;
 pub mod faults;
 mod fed;
 mod histories;
 pub mod market;
+mod opening;
 mod play;
 pub mod sources;
 mod state;
@@ -16,7 +18,6 @@ mod state;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -28,21 +29,18 @@ use axum::{Router, middleware};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use self::clock::{Timebase, WorldClock};
-use self::engine::{AccountId, Engine, Happening};
+use self::clock::WorldClock;
+pub(crate) use self::core::Core;
+use self::engine::Happening;
 use self::fapi::feed::Feed;
-use self::fapi::lag::Heard;
-use self::fapi::limits::Limits;
-use self::fapi::listen_key::ListenKeys;
-use self::fapi::local_book::ShownBooks;
 pub use self::fapi::socket::WorldSocket;
 use self::faults::Faults;
-use self::faults::carry::Vanishing;
 pub use self::fed::{FedPrices, MissedFunding, Told};
 pub use self::histories::Histories;
 use self::market::{Market, MarketError};
+use self::opening::{Given, created, kept, resumed};
 use self::sources::{MacroError, MacroFiles};
-use self::state::{Countdown, Jump, Keeper, Origin, SavedWorld};
+use self::state::{Jump, Keeper, SavedWorld};
 use crate::domain::{AccountName, Clock, Symbol, Timestamp, Usdt};
 
 /// After how many seconds a driven world writes down how far time has come.
@@ -123,32 +121,6 @@ pub struct WorldKey {
     pub api_key: String,
     /// What signs. It opens nothing but this world.
     pub api_secret: String,
-}
-
-/// The exchange and its surroundings, behind one lock.
-pub(crate) struct Core {
-    pub engine: Engine,
-    /// Market time the books are played to, ms.
-    pub played_ms: i64,
-    pub listen_keys: ListenKeys,
-    pub limits: Limits,
-    /// Dead-man switches: when all orders of a contract are taken back, market time, ms.
-    pub countdowns: BTreeMap<(AccountId, Symbol), i64>,
-    /// What owners moved into and out of isolated positions.
-    pub margin_moves: Vec<fapi::account::MarginMove>,
-    /// Order books that clients may keep a copy of.
-    pub shown_books: ShownBooks,
-    /// What became of orders, by wall time: what reads that lag tell.
-    pub heard: Heard,
-    /// Conditional orders that a fault takes away.
-    pub vanishing: Vec<Vanishing>,
-    origin: Origin,
-    /// When the world began, wall time, ms.
-    pub created_ms: i64,
-    seed: u64,
-    keys: Vec<WorldKey>,
-    dirty: bool,
-    ticked_ms: i64,
 }
 
 /// An offline world.
@@ -286,7 +258,7 @@ impl World {
 
     /// The accounts' keys, derived from seed and name.
     pub fn keys(&self) -> Vec<WorldKey> {
-        self.core().keys.clone()
+        self.core().keys().to_vec()
     }
 
     /// Opens a websocket without a network. `path_and_query` as in the URL, such as `/market/stream?streams=…`.
@@ -434,10 +406,11 @@ impl World {
     /// Saves what changed and then tells the streams: what anybody was told must survive a crash.
     pub(crate) fn finish(&self, core: &mut Core) {
         let happenings = core.engine.drain_happenings();
-        if (core.dirty || !happenings.is_empty())
-            && let Err(error) = self.save_core(core, &happenings)
-        {
-            tracing::error!(%error, "the world could not be saved");
+        if core.dirty || !happenings.is_empty() {
+            self.feed.forget_rendered();
+            if let Err(error) = self.save_core(core, &happenings) {
+                tracing::error!(%error, "the world could not be saved");
+            }
         }
         if happenings.is_empty() {
             return;
@@ -504,99 +477,6 @@ impl World {
     }
 }
 
-impl Core {
-    fn new(
-        options: &WorldOptions,
-        (seed, created_ms, origin): (u64, i64, Origin),
-        engine: Engine,
-        played_ms: i64,
-    ) -> Self {
-        let mut core = Self {
-            engine,
-            played_ms,
-            listen_keys: ListenKeys::new(seed),
-            limits: Limits::default(),
-            countdowns: BTreeMap::new(),
-            margin_moves: Vec::new(),
-            shown_books: ShownBooks::default(),
-            heard: Heard::default(),
-            vanishing: Vec::new(),
-            origin,
-            seed,
-            created_ms,
-            keys: Vec::new(),
-            dirty: true,
-            ticked_ms: i64::MIN / 2,
-        };
-        for name in &options.accounts {
-            if !core.engine.accounts().any(|(_, account)| account.name == *name) {
-                core.engine.open_account(name.clone(), options.balance.value(), played_ms);
-                tracing::info!(account = %name, balance = %options.balance.value(), "account opened");
-            }
-        }
-        for (_, account) in
-            core.engine.accounts().filter(|(_, account)| !options.accounts.contains(&account.name))
-        {
-            tracing::info!(account = %account.name, "account kept from the state file, though it was not named");
-        }
-        core.keys = core.engine.accounts().map(|(_, account)| key(seed, &account.name)).collect();
-        core
-    }
-
-    /// The dead-man switches as they are saved.
-    fn countdowns(&self) -> Vec<Countdown> {
-        let countdown = |((account, symbol), at_ms): (&(AccountId, Symbol), &i64)| Countdown {
-            account: *account,
-            symbol: symbol.clone(),
-            at_ms: *at_ms,
-        };
-        self.countdowns.iter().map(countdown).collect()
-    }
-
-    /// The accounts' keys, in the accounts' order.
-    pub(crate) fn keys(&self) -> &[WorldKey] {
-        &self.keys
-    }
-
-    /// The account an API key belongs to, with its secret.
-    pub(crate) fn account_of_key(&self, api_key: &str) -> Option<(AccountId, &str)> {
-        let (key, (id, _)) =
-            self.keys.iter().zip(self.engine.accounts()).find(|(key, _)| key.api_key == api_key)?;
-        Some((id, &key.api_secret))
-    }
-
-    /// Takes away the conditional orders whose time has come.
-    fn vanish(&mut self, wall_ms: i64) {
-        let engine = &mut self.engine;
-        let dirty = &mut self.dirty;
-        self.vanishing.retain(|gone| {
-            let is_due = gone.at_ms <= wall_ms;
-            if is_due {
-                *dirty |= engine.forget_algo(gone.account, gone.algo);
-            }
-            !is_due
-        });
-    }
-
-    /// When the next dead-man switch goes off, market time, ms, if not after `now`.
-    fn next_countdown(&self, now: i64) -> Option<i64> {
-        let next = self.countdowns.values().min().copied();
-        next.filter(|at| *at <= now).map(|at| at.max(self.played_ms))
-    }
-
-    fn run_countdowns(&mut self, now: i64) {
-        let due: Vec<(AccountId, Symbol)> =
-            self.countdowns.iter().filter(|(_, at)| **at <= now).map(|(whose, _)| whose.clone()).collect();
-        for whose in due {
-            self.countdowns.remove(&whose);
-            self.dirty = true;
-            if let Err(refusal) = self.engine.cancel_all(whose.0, &whose.1, now) {
-                tracing::warn!(%refusal, "a countdown could not cancel orders");
-            }
-        }
-    }
-}
-
 /// Brings the market to the present before a source reads it.
 async fn settle_first(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
     {
@@ -605,104 +485,4 @@ async fn settle_first(State(world): State<Arc<World>>, request: Request, next: N
         world.finish(&mut core);
     }
     next.run(request).await
-}
-
-/// What the state file keeps of a world with such options, if there is one.
-fn kept(options: &WorldOptions) -> Result<Option<SavedWorld<'static>>, WorldError> {
-    Ok(options.state_file.as_deref().map(SavedWorld::read).transpose()?.flatten())
-}
-
-/// What a world's prices may come from beside its options.
-#[derive(Default)]
-struct Given<'a> {
-    /// Histories that were made before.
-    histories: Option<&'a Histories>,
-    /// Whoever tells the prices from outside.
-    fed: Option<FedPrices>,
-}
-
-fn created(
-    options: &WorldOptions,
-    given: &Given<'_>,
-    wall_ms: i64,
-) -> Result<(Timebase, Market, Core), WorldError> {
-    let (origin, start) = match (&given.fed, &options.recorded) {
-        (Some(fed), _) => (Origin::Fed { source: fed.source.clone() }, wall_ms),
-        (None, None) => (Origin::Synthetic { anchor_ms: wall_ms }, wall_ms),
-        (None, Some(recorded)) => {
-            let from_ms = recorded.from.timestamp_millis();
-            (Origin::Recorded { candles: recorded.candles.clone(), from_ms }, from_ms)
-        }
-    };
-    let market = market_of(&origin, given, options.seed)?;
-    let engine = Engine::new(market.listings().iter().cloned()).seeded(options.seed);
-    let base = Timebase::starting(start, wall_ms, options.speed);
-    Ok((base, market, Core::new(options, (options.seed, wall_ms, origin), engine, start)))
-}
-
-fn resumed(
-    options: &WorldOptions,
-    given: &Given<'_>,
-    saved: SavedWorld<'_>,
-    wall_ms: i64,
-) -> Result<(Timebase, Market, Core), WorldError> {
-    let same = match (&given.fed, &options.recorded, &saved.origin) {
-        (Some(fed), _, Origin::Fed { source }) => fed.source == *source,
-        (None, None, Origin::Synthetic { .. }) => true,
-        (None, Some(recorded), Origin::Recorded { candles, from_ms }) => {
-            recorded.candles == *candles && recorded.from.timestamp_millis() == *from_ms
-        }
-        _ => false,
-    };
-    if !same {
-        let path = options.state_file.clone().unwrap_or_default();
-        return Err(WorldError::OtherOrigin { path });
-    }
-    let mut market = market_of(&saved.origin, given, saved.seed)?;
-    for jump in &saved.jumps {
-        market.jump(&jump.symbol, jump.at_ms, jump.price)?;
-    }
-    // At another speed than before, the world goes on from where it stood.
-    let base = if given.fed.is_some() {
-        Timebase::starting(wall_ms, wall_ms, options.speed)
-    } else if (options.speed - saved.clock.speed).abs() < f64::EPSILON {
-        saved.clock
-    } else {
-        Timebase::starting(saved.played_ms, wall_ms, options.speed)
-    };
-    let mut engine =
-        Engine::resume(market.listings().iter().cloned(), saved.engine.into_owned()).seeded(saved.seed);
-    if saved.heard.is_empty() {
-        market.extend_to(saved.played_ms);
-        play::recall(&mut engine, &market, saved.played_ms);
-    }
-    // Told prices are of the past until they are told again.
-    for (symbol, heard) in &saved.heard {
-        engine.freeze(symbol, heard.told.quote);
-    }
-    market.hear(saved.heard);
-    let mut core = Core::new(options, (saved.seed, saved.created_ms, saved.origin), engine, saved.played_ms);
-    let switches = saved.countdowns.into_iter();
-    core.countdowns = switches.map(|switch| ((switch.account, switch.symbol), switch.at_ms)).collect();
-    core.margin_moves = saved.margin_moves.into_owned();
-    Ok((base, market, core))
-}
-
-fn market_of(origin: &Origin, given: &Given<'_>, seed: u64) -> Result<Market, WorldError> {
-    Ok(match origin {
-        Origin::Fed { .. } => {
-            Market::fed(seed, given.fed.as_ref().map(|fed| fed.listings.clone()).unwrap_or_default())
-        }
-        Origin::Synthetic { anchor_ms } => match given.histories {
-            Some(histories) => histories.synthetic(seed, *anchor_ms),
-            None => Market::synthetic(seed, *anchor_ms),
-        },
-        Origin::Recorded { candles, from_ms } => Market::recorded(candles, *from_ms, seed)?,
-    })
-}
-
-fn key(seed: u64, name: &AccountName) -> WorldKey {
-    let derived =
-        |purpose: &str| hex::encode(Sha256::digest(format!("jarvis world {seed} {name} {purpose}")));
-    WorldKey { name: name.clone(), api_key: derived("key"), api_secret: derived("secret") }
 }

@@ -86,11 +86,11 @@ impl Feed {
 
     /// Tells all sessions that prices have moved on. Without sessions nobody hears it, which is fine.
     pub fn tick(&self) {
-        self.forget_rendered();
+        self.lock_rendered().turn_to_next_tick();
         let _listeners = self.signals.send(Signal::Tick);
     }
 
-    /// Prices have moved, perhaps at a time that stands still: nothing rendered before is true any more.
+    /// Something has changed, perhaps at a time that stands still: nothing rendered before is true any more.
     pub fn forget_rendered(&self) {
         *self.lock_rendered() = Rendered::default();
     }

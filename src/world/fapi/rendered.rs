@@ -31,6 +31,13 @@ impl Rendered {
         }
     }
 
+    /// Forgets the ways from book to book, of which every tick has its own. The rest is said again while time stands still
+    /// and nothing changes.
+    pub fn turn_to_next_tick(&mut self) {
+        self.books.clear();
+        self.steps.clear();
+    }
+
     /// What `content` says since `since`: as it was said to somebody else, or as `say` says it.
     pub(super) fn said(
         &mut self,
