@@ -8,6 +8,7 @@
 mod successor;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -184,36 +185,36 @@ impl<'a, T> Following<'a, T> {
     }
 
     async fn run(mut self, mut socket: Socket, mut successor: Successor<T>) -> Ended {
-        let mut flush_at = None;
+        // Timers are set when they are due and not with every message, of which there are many a second.
+        let mut silence = pin!(sleep_until(self.silence_ends()));
+        let mut flush = pin!(sleep(BATCH));
+        let mut is_batching = false;
         loop {
-            let silence_ends = self.oldest_sign() + LONGEST_SILENCE;
             let lost = tokio::select! {
                 // Timers first: a flood of messages must not outvote them.
                 biased;
-                () = sleep_until(flush_at.unwrap_or(silence_ends)), if flush_at.is_some() => {
-                    flush_at = None;
+                () = &mut flush, if is_batching => {
+                    is_batching = false;
                     if self.out.send(std::mem::take(&mut self.batch)).await.is_err() {
                         return Ended::Unwanted;
                     }
                     None
                 }
-                () = sleep_until(silence_ends) => {
-                    let silent = self.silent().join(" ");
-                    Some(format!("no {} for {LONGEST_SILENCE:?}: {silent}", self.kind.name))
+                () = &mut silence => {
+                    silence.as_mut().reset(self.silence_ends());
+                    let silent = self.silent();
+                    (!silent.is_empty())
+                        .then(|| format!("no {} for {LONGEST_SILENCE:?}: {}", self.kind.name, silent.join(" ")))
                 }
                 (next, text) = successor.first_price() => {
                     // The old one has done its duty; its contracts have so long to be heard of on the new one.
                     socket = next;
-                    if self.note(&text) && flush_at.is_none() {
-                        flush_at = Some(Instant::now() + BATCH);
-                    }
+                    self.note(&text);
                     None
                 }
                 message = socket.next() => match message {
                     Some(Ok(SocketMessage::Text(text))) => {
-                        if self.note(&text) && flush_at.is_none() {
-                            flush_at = Some(Instant::now() + BATCH);
-                        }
+                        self.note(&text);
                         None
                     }
                     Some(Ok(SocketMessage::Ping(payload))) => {
@@ -225,12 +226,22 @@ impl<'a, T> Following<'a, T> {
                     None => Some("the connection ended".to_owned()),
                 },
             };
+            if !is_batching && !self.batch.is_empty() {
+                is_batching = true;
+                flush.as_mut().reset(Instant::now() + BATCH);
+            }
             let Some(reason) = lost else { continue };
             let Some(next) = successor.take_open() else { return self.lost(reason) };
             tracing::info!(%reason, stream = self.kind.name, "the old connection ended before the next had spoken");
             socket = next;
             self.last_seen.values_mut().for_each(|seen| *seen = Instant::now());
+            silence.as_mut().reset(self.silence_ends());
         }
+    }
+
+    /// When the contract that was heard of least recently has been silent for too long.
+    fn silence_ends(&self) -> Instant {
+        self.oldest_sign() + LONGEST_SILENCE
     }
 
     fn lost(&self, reason: String) -> Ended {
@@ -252,16 +263,16 @@ impl<'a, T> Following<'a, T> {
         silent
     }
 
-    /// Takes a price from a message, with or without the combined stream's wrapper; whether there was one.
-    fn note(&mut self, text: &str) -> bool {
+    /// Takes a price from a message, with or without the combined stream's wrapper, if there is one.
+    fn note(&mut self, text: &str) {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let Some((name, price)) = (self.kind.read)(update_of(&message)) else {
             tracing::debug!(bytes = text.len(), stream = self.kind.name, "a stream message without a price");
-            return false;
+            return;
         };
         let Some((symbol, seen)) = self.last_seen.iter_mut().find(|(symbol, _)| symbol.as_str() == name)
         else {
-            return false;
+            return;
         };
         *seen = Instant::now();
         self.had_prices = true;
@@ -269,7 +280,6 @@ impl<'a, T> Following<'a, T> {
             Some(entry) => entry.1 = price,
             None => self.batch.push(((*symbol).clone(), price)),
         }
-        true
     }
 }
 

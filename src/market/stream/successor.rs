@@ -1,9 +1,10 @@
 //! The connection that will take the place of the one being followed.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use super::{CONNECT_LIMIT, LIFETIME, LONGEST_PAUSE, LONGEST_SILENCE};
 use crate::net::{NetError, Socket, SocketConnector, SocketMessage};
@@ -12,11 +13,17 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Socket, NetError>> + Send>>
 
 /// How far it has come. Kept between polls, so that waiting for it can be given up and taken up again.
 enum Stage {
-    /// It is made at this instant.
-    Due(Instant),
+    /// It is made when this timer rings.
+    Due(Pin<Box<Sleep>>),
     Connecting(Connecting, Instant),
     /// It is there and must bring a price by then.
     Open(Socket, Instant),
+}
+
+impl Stage {
+    fn due_in(pause: Duration) -> Self {
+        Self::Due(Box::pin(sleep(pause)))
+    }
 }
 
 /// The next connection, made when the present one grows old.
@@ -30,12 +37,7 @@ pub(super) struct Successor<T> {
 impl<T> Successor<T> {
     /// Due when a connection made now has grown old.
     pub(super) fn due(connector: &SocketConnector, url: &str, read: fn(&Value) -> Option<(&str, T)>) -> Self {
-        Self {
-            connector: connector.clone(),
-            url: url.to_owned(),
-            read,
-            stage: Stage::Due(Instant::now() + LIFETIME),
-        }
+        Self { connector: connector.clone(), url: url.to_owned(), read, stage: Stage::due_in(LIFETIME) }
     }
 
     /// The next connection together with its first message that holds a price, whenever that is; from then on, it is
@@ -51,7 +53,7 @@ impl<T> Successor<T> {
                 }
                 Err(reason) => {
                     tracing::warn!(%reason, url = self.url, "the next price stream could not be made");
-                    self.stage = Stage::Due(Instant::now() + LONGEST_PAUSE);
+                    self.stage = Stage::due_in(LONGEST_PAUSE);
                 }
             }
         }
@@ -62,7 +64,7 @@ impl<T> Successor<T> {
         if !matches!(self.stage, Stage::Open(..)) {
             return None;
         }
-        match std::mem::replace(&mut self.stage, Stage::Due(Instant::now() + LIFETIME)) {
+        match std::mem::replace(&mut self.stage, Stage::due_in(LIFETIME)) {
             Stage::Open(socket, _) => Some(socket),
             Stage::Due(_) | Stage::Connecting(..) => None,
         }
@@ -72,8 +74,8 @@ impl<T> Successor<T> {
     async fn step(&mut self) -> Result<Option<String>, String> {
         let told = |error: NetError| error.to_string();
         match &mut self.stage {
-            Stage::Due(at) => {
-                sleep_until(*at).await;
+            Stage::Due(timer) => {
+                timer.await;
                 let (connector, url) = (self.connector.clone(), self.url.clone());
                 let connecting = Box::pin(async move { connector.connect(url).await });
                 self.stage = Stage::Connecting(connecting, Instant::now() + CONNECT_LIMIT);
