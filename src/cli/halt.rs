@@ -1,6 +1,7 @@
 //! `jarvis halt`, `jarvis resume`, `jarvis halts`: what may not trade, beside a running desk or without one.
 //!
-//! They leave a request in the data folder; a running desk takes it within half a second, another one at its next start.
+//! They leave a request in the data folder; a running desk takes it at once, or within a second where the kernel tells
+//! nothing of files; another one at its next start.
 
 use std::path::Path;
 use std::process::ExitCode;

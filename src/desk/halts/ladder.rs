@@ -1,8 +1,12 @@
 //! Putting halts in force and taking them back: by command, by file, by the desk itself, and when their time is up.
 
+use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::mailbox::{self, HaltRequest, Letter, Request};
+use super::notice::Notice;
 use super::{Standing, told};
 use crate::desk::done::Done;
 use crate::desk::execution::Shared;
@@ -12,8 +16,28 @@ use crate::domain::{
 };
 use crate::store::{ActionKind, OperatorAction, Start, StoreError};
 
-/// Pause between looks at the halt file, the requests and the clock.
+/// Pause between looks at the halt file, the requests and the clock where nobody tells of files.
 const LOOK: Duration = Duration::from_millis(250);
+/// The same where the kernel tells of them, for what it does not tell: time passes by itself, and so do the files of other
+/// machines.
+const LOOK_ANYHOW: Duration = Duration::from_secs(1);
+/// Between the notice of a file and the look at it: whoever made it writes into it first.
+const WRITTEN: Duration = Duration::from_millis(20);
+
+/// Has the kernel tell of the files of a data folder, if it does.
+fn listen(folder: &Path) -> Option<Notice> {
+    Notice::of(folder)
+        .inspect_err(|error| tracing::debug!(%error, "the kernel does not tell of halt files; the desk looks for them"))
+        .ok()
+}
+
+/// Waits for the kernel's word; for ever where it says nothing.
+async fn given(notice: Option<&Notice>) {
+    match notice {
+        Some(notice) => notice.given().await,
+        None => std::future::pending().await,
+    }
+}
 
 /// What became of a halt that was put in force.
 struct Imposed {
@@ -270,11 +294,20 @@ impl Floor {
 
     /// Looks at files and clock until the desk ends.
     pub(in crate::desk) async fn keep_halts(&self) {
+        let notice = self.shared.halts.folder.as_deref().and_then(listen);
+        let pause = if notice.is_some() { LOOK_ANYHOW } else { LOOK };
         loop {
             self.look_at_halts().await;
+            let looked = Instant::now();
+            let due = tokio::select! {
+                () = self.ending.cancelled() => return,
+                () = given(notice.as_ref()) => (Instant::now() + WRITTEN).max(looked + LOOK),
+                () = tokio::time::sleep(pause) => continue,
+            };
+            // Many files, or those this desk writes itself, are not looked at more often than without a notice.
             tokio::select! {
                 () = self.ending.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep_until(due) => {}
             }
         }
     }

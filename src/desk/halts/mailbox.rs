@@ -1,9 +1,9 @@
 //! How another program reaches a desk, running or not: small files in the data folder.
 //!
-//! A request is a file of its own in `halts/`, written beside and renamed into place; the desk takes it within half a
-//! second, or at its next start, and removes it once what it asked for is on the disk. `halts.json` is what the desk
-//! says is in force. A file called `HALT`, whoever made it and whatever is in it, freezes the whole desk while it is
-//! there.
+//! A request is a file of its own in `halts/`, written beside and renamed into place; the desk takes it at once where the
+//! kernel tells of files and within a second elsewhere, or at its next start, and removes it once what it asked for is on
+//! the disk. `halts.json` is what the desk says is in force. A file called `HALT`, whoever made it and whatever is in it,
+//! freezes the whole desk while it is there.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -83,14 +83,20 @@ pub enum Fate {
 
 /// Puts a request where the desk finds it and returns its file.
 pub fn post(folder: &Path, request: &HaltRequest) -> io::Result<PathBuf> {
-    let requests = folder.join(REQUESTS);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&requests)?;
+    let requests = requests(folder)?;
     // The time first, so that requests are taken in the order they were made.
     let number = POSTED.fetch_add(1, Ordering::Relaxed);
     let name = format!("{:020}-{}-{number}.json", request.at.timestamp_micros(), std::process::id());
     let path = requests.join(name);
     write_atomically(&path, &serde_json::to_vec(request)?)?;
     Ok(path)
+}
+
+/// The folder of requests, which is there afterwards.
+pub(super) fn requests(folder: &Path) -> io::Result<PathBuf> {
+    let requests = folder.join(REQUESTS);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&requests)?;
+    Ok(requests)
 }
 
 /// What became of a request that was posted.

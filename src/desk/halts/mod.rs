@@ -8,6 +8,7 @@
 mod flatten;
 mod ladder;
 pub mod mailbox;
+mod notice;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
