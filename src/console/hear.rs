@@ -109,9 +109,7 @@ fn hear(state: &mut State, envelope: &Envelope) -> Vec<Effect> {
     let Some(desk) = state.desk.as_mut() else { return Vec::new() };
     let missed = desk.apply(envelope);
     desk.trim_alarms();
-    if !matches!(envelope.event, Event::Marks { .. } | Event::AnalysisDelta { .. }) {
-        stamps::localize(desk, state.zone);
-    }
+    stamps::localize_news(desk, &envelope.event, state.zone);
     state.heard = Some((envelope.at, state.now));
     if missed {
         let text = "some events were missed; what is shown may lag until the next reading".to_owned();

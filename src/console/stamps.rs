@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, Utc};
 
-use crate::domain::{CycleReport, Outcome, Snapshot};
+use crate::domain::{CycleReport, Event, Outcome, Snapshot};
 
 /// A sentence with its times in a zone: `2026-03-02 13:05:00Z`, `2026-03-02T13:05:00Z` and `02 Mar 13:05Z` become
 /// `02 Mar 16:05`, and `13:05Z` becomes `16:05`.
@@ -62,14 +62,36 @@ fn date_before(text: &str, end: usize) -> Option<(usize, NaiveDate)> {
     })
 }
 
-/// Puts the times of everything a desk wrote into a zone. What is there already stays as it is.
+/// Puts the times of everything a desk wrote into a zone.
 pub fn localize(desk: &mut Snapshot, zone: FixedOffset) {
     for alarm in &mut desk.alarms {
         put(&mut alarm.text, zone);
     }
+    localize_guards(desk, zone);
+    localize_outcomes(desk, zone);
+}
+
+/// The same for what an event, applied just now, brought.
+pub fn localize_news(desk: &mut Snapshot, event: &Event, zone: FixedOffset) {
+    match event {
+        Event::Alarm { .. } => {
+            if let Some(newest) = desk.alarms.last_mut() {
+                put(&mut newest.text, zone);
+            }
+        }
+        Event::Guards { .. } => localize_guards(desk, zone),
+        Event::Settled { .. } | Event::CycleFinished { .. } => localize_outcomes(desk, zone),
+        _ => {}
+    }
+}
+
+fn localize_guards(desk: &mut Snapshot, zone: FixedOffset) {
     for reading in &mut desk.guards {
         put(&mut reading.value, zone);
     }
+}
+
+fn localize_outcomes(desk: &mut Snapshot, zone: FixedOffset) {
     let outcomes = desk.cycle.iter_mut().flat_map(|cycle| &mut cycle.decisions);
     for outcome in outcomes.filter_map(|(_, outcome)| outcome.as_mut()) {
         put(&mut outcome.detail, zone);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::keymap::Keymap;
 use super::marked::Marked;
+pub use super::overlay::{Confirm, Entry, Overlay, Purpose, Question, Unsaved};
 use super::pages::Asked;
 use super::screens::Screen;
 use super::screens::cycles::Cycles;
@@ -13,10 +14,10 @@ use super::screens::log::Events;
 use super::screens::market::Market;
 use super::screens::money::Money;
 use super::screens::prompt::Prompt;
+pub use super::table::{Order, Table, Word, holds_words};
 use crate::domain::{
-    AccountName, AccountState, Alarm, Command, CommandId, CycleId, DecisionWord, Direction, HaltLevel,
-    HaltScope, Mode, OutcomeKind, Position, Price, PriceGridPage, Quantity, QueryId, Severity, Snapshot,
-    Symbol, Timestamp, Usdt,
+    AccountName, AccountState, Alarm, Command, CommandId, Mode, Position, Price, PriceGridPage, QueryId,
+    Severity, Snapshot, Symbol, Timestamp, Usdt,
 };
 
 /// How many past happenings are kept for the log panel.
@@ -59,213 +60,6 @@ pub struct Notice {
     pub severity: Severity,
     /// The sentence.
     pub text: String,
-}
-
-/// What lies over the screen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overlay {
-    /// The keys, scrolled down by so many lines.
-    Help(usize),
-    /// A question that must be answered first.
-    Confirm(Confirm),
-    /// A line to be typed.
-    Entry(Entry),
-    /// Every action by name.
-    Palette {
-        /// What has been typed so far.
-        typed: String,
-        /// The selected action among those that match.
-        selected: usize,
-    },
-    /// The themes by name; the selected one is in sight.
-    Themes {
-        /// The selected one.
-        selected: usize,
-        /// The one that comes back on escape.
-        before: String,
-    },
-}
-
-/// A line to be typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// What for.
-    pub purpose: Purpose,
-    /// What has been typed so far.
-    pub typed: String,
-    /// How many letters the cursor stands before its end.
-    pub back: usize,
-    /// What is wrong with it.
-    pub trouble: Option<String>,
-}
-
-impl Entry {
-    /// A line with its cursor at the end.
-    pub fn begun(purpose: Purpose, typed: String) -> Self {
-        Self { purpose, typed, back: 0, trouble: None }
-    }
-}
-
-/// What a typed line is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
-    /// Words for the model in the next cycle.
-    Note,
-    /// The price of a stop.
-    Stop {
-        /// Whose.
-        account: AccountName,
-        /// Which.
-        symbol: Symbol,
-    },
-    /// For how long something opens nothing, and why.
-    Pause(HaltScope),
-    /// The words a list is narrowed by; the list follows while they are typed.
-    Filter {
-        /// The words that come back on escape.
-        before: String,
-    },
-}
-
-/// How the decision table is ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// As the model was asked.
-    #[default]
-    Asked,
-    /// The surest first.
-    Confidence,
-    /// What changed or traded first.
-    Outcome,
-    /// By coin.
-    Coin,
-}
-
-impl Order {
-    /// Its name.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Asked => "by account",
-            Self::Confidence => "by confidence",
-            Self::Outcome => "by outcome",
-            Self::Coin => "by coin",
-        }
-    }
-
-    /// The next one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Asked => Self::Confidence,
-            Self::Confidence => Self::Outcome,
-            Self::Outcome => Self::Coin,
-            Self::Coin => Self::Asked,
-        }
-    }
-}
-
-/// What was decided for an account and a coin.
-pub type Word = (AccountName, Symbol, Option<DecisionWord>);
-
-/// How decisions are shown.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Table {
-    /// Their order.
-    pub order: Order,
-    /// Only rows that contain this.
-    pub filter: String,
-    /// Accounts against coins instead of a list.
-    pub grid: bool,
-    /// Whether dry-run was on when a cycle began, of the last cycle whose beginning was heard.
-    pub began_dry: Option<(CycleId, bool)>,
-    /// The words of the cycle before, to tell what changed, and which cycle these are the words before.
-    pub before: Option<(CycleId, Vec<Word>)>,
-}
-
-/// A question before something that cannot be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirm {
-    /// What is asked.
-    pub question: Question,
-    /// The word that must be typed; `None` when the key `y` is enough, because no money moves.
-    pub word: Option<String>,
-    /// What has been typed so far.
-    pub typed: String,
-    /// Whether another word was answered.
-    pub missed: bool,
-}
-
-/// The questions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// Close this position, as it was when the question came up.
-    Close {
-        /// Whose.
-        account: AccountName,
-        /// Which.
-        symbol: Symbol,
-        /// Which way it pointed.
-        direction: Direction,
-        /// How large it was.
-        quantity: Quantity,
-    },
-    /// Take a rung of the halt ladder.
-    Halt {
-        /// What.
-        scope: HaltScope,
-        /// How far.
-        level: HaltLevel,
-        /// Market time it runs out by itself.
-        until: Option<Timestamp>,
-        /// Why, in the operator's words.
-        reason: String,
-    },
-    /// Take a halt back.
-    Resume(HaltScope),
-    /// Put a stop at another price.
-    MoveStop {
-        /// Whose.
-        account: AccountName,
-        /// Which.
-        symbol: Symbol,
-        /// The way it points.
-        direction: Direction,
-        /// The price that triggers it from then on.
-        trigger: Price,
-    },
-    /// Let a live account send orders.
-    Arm(AccountName),
-    /// Use the draft of a prompt file.
-    ApplyPrompt(String),
-    /// Go back to the built-in text of a prompt file.
-    RevertPrompt(String),
-    /// Throw the draft of a prompt file away.
-    DiscardDraft(String),
-    /// Leave dry-run: orders are sent from now on.
-    Trade,
-    /// Leave the console, and the desk inside it.
-    Quit {
-        /// Whether a live desk ends with it.
-        ends_live: bool,
-        /// What was written and would be lost.
-        unsaved: Unsaved,
-    },
-}
-
-/// What was written on this console and nobody has yet.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unsaved {
-    /// The prompt file there is a draft of.
-    pub draft: Option<String>,
-    /// Whether a note to the model was begun and not sent.
-    pub note: bool,
-}
-
-impl Unsaved {
-    /// Whether there is anything.
-    pub fn is_any(&self) -> bool {
-        self.note || self.draft.is_some()
-    }
 }
 
 /// Everything a frame is drawn from.
@@ -495,63 +289,8 @@ impl State {
         self.desk.as_ref()?.cycle.as_ref()
     }
 
-    /// The decisions that pass the filter, in the chosen order, by their place in the cycle.
-    pub fn decision_rows(&self) -> Vec<usize> {
-        let Some(cycle) = self.cycle() else { return Vec::new() };
-        let mut rows: Vec<usize> = (0..cycle.decisions.len()).collect();
-        rows.retain(|index| {
-            self.table.filter.is_empty()
-                || cycle.decisions.get(*index).is_some_and(|(proposal, outcome)| {
-                    let kind = outcome.as_ref().map_or("", |outcome| match outcome.kind {
-                        OutcomeKind::DryRun => self.kept_back_now(),
-                        kind => kind.as_str(),
-                    });
-                    let rule =
-                        outcome.as_ref().and_then(|outcome| outcome.rule).map_or("", |rule| rule.as_str());
-                    let word = proposal.decision.map_or("", DecisionWord::as_str);
-                    let text = format!("{} {} {word} {kind} {rule}", proposal.account, proposal.symbol);
-                    holds_words(&text, &self.table.filter)
-                })
-        });
-        let row = |index: &usize| cycle.decisions.get(*index);
-        match self.table.order {
-            Order::Asked => {}
-            Order::Confidence => rows.sort_by_key(|index| {
-                std::cmp::Reverse(row(index).and_then(|(proposal, _)| proposal.confidence))
-            }),
-            Order::Outcome => rows.sort_by_key(|index| {
-                let kind = row(index).and_then(|(_, outcome)| outcome.as_ref()).map(|outcome| outcome.kind);
-                match kind {
-                    Some(OutcomeKind::Failed | OutcomeKind::Invalid) => 0,
-                    Some(OutcomeKind::Opened | OutcomeKind::Closed) => 1,
-                    Some(OutcomeKind::DryRun) => 2,
-                    Some(OutcomeKind::Refused) => 3,
-                    None => 4,
-                    Some(OutcomeKind::None) => 5,
-                }
-            }),
-            Order::Coin => rows.sort_by_key(|index| row(index).map(|(proposal, _)| proposal.symbol.clone())),
-        }
-        rows
-    }
-
-    /// What a decision was in the cycle before; `None` when that is not known.
-    pub fn word_before(&self, account: &AccountName, symbol: &Symbol) -> Option<Option<DecisionWord>> {
-        let (id, words) = self.table.before.as_ref()?;
-        if self.cycle().is_none_or(|cycle| &cycle.id != id) {
-            return None;
-        }
-        words.iter().find(|(owner, coin, _)| owner == account && coin == symbol).map(|(.., word)| *word)
-    }
-
     /// The accounts a live desk may send orders for.
     pub fn is_armed(&self, account: &AccountName) -> bool {
         self.desk.as_ref().is_some_and(|desk| desk.armed.contains(account))
     }
-}
-
-/// Whether a text holds every word of a filter, in any order and any case.
-pub fn holds_words(text: &str, filter: &str) -> bool {
-    let text = text.to_lowercase();
-    filter.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }

@@ -165,7 +165,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// Spans the candles, the present price, and lines that are not further away than the candles' own span.
+    /// Spans the candles, the present price, and lines that are no further away than half the candles' own span: a
+    /// stop far below must not press the candles flat, and is named at the edge instead.
     fn new(
         candles: &[Candle],
         plot: Rect,
@@ -178,12 +179,11 @@ impl Scale {
         if let Some(mark) = mark.and_then(float) {
             (low, high) = (low.min(mark), high.max(mark));
         }
-        let span = (high - low).max(high * 1e-6);
+        let (bottom, top) = (low, high);
+        let reach = (high - low).max(high * 1e-6) / 2.0;
         for (price, ..) in lines {
-            let Some(price) = float(*price).filter(|price| *price > low - span && *price < high + span)
-            else {
-                continue;
-            };
+            let is_near = |price: &f64| *price > bottom - reach && *price < top + reach;
+            let Some(price) = float(*price).filter(is_near) else { continue };
             (low, high) = (low.min(price), high.max(price));
         }
         let margin = (high - low).max(high * 1e-6) * 0.02;
@@ -200,6 +200,16 @@ impl Scale {
     fn row(&self, price: Price) -> Option<u16> {
         let half = u16::try_from(self.half(price)?).ok()?;
         (half / 2 < self.plot.height).then_some(self.plot.y + half / 2)
+    }
+
+    /// The edge behind which a price out of sight lies: its row, and the mark that points there.
+    fn edge(&self, price: Price) -> Option<(u16, &'static str)> {
+        let half = self.half(price)?;
+        if half < 0 {
+            return Some((self.plot.y, "↑"));
+        }
+        let bottom = self.plot.bottom() - 1;
+        (half / 2 >= i64::from(self.plot.height)).then_some((bottom, "↓"))
     }
 
     /// The price in the middle of a row.
@@ -303,24 +313,35 @@ fn draw_axis(buffer: &mut Buffer, scale: &Scale, theme: &Theme) {
     }
 }
 
-/// What each line is, at its left end, and its price on the axis. Lines on the same row share their words.
+/// What each line is, at its left end, and its price on the axis; one that is out of sight at the edge behind which it
+/// lies. Lines on the same row share their words.
 fn draw_names(buffer: &mut Buffer, scale: &Scale, lines: &[(Price, String, Meaning)], theme: &Theme) {
-    let mut rows: Vec<(u16, Price, String, Meaning)> = Vec::new();
+    let mut rows: Vec<(u16, Option<Price>, String, Meaning)> = Vec::new();
     for (price, name, meaning) in lines {
-        let Some(row) = scale.row(*price) else { continue };
-        match rows.iter_mut().find(|(other, ..)| *other == row) {
-            Some((_, _, names, _)) => {
-                names.push_str(", ");
-                names.push_str(name);
+        // The axis does not reach as far as a price out of sight: it stands beside the name.
+        let (row, on_axis, name) = match (scale.row(*price), scale.edge(*price)) {
+            (Some(row), _) => (row, Some(*price), name.clone()),
+            (None, Some((row, towards))) => {
+                (row, None, format!("{towards} {name} {}", format::price(*price)))
             }
-            None => rows.push((row, *price, name.clone(), *meaning)),
+            (None, None) => continue,
+        };
+        match rows.iter_mut().find(|(other, ..)| *other == row) {
+            Some((_, known, names, _)) => {
+                *known = known.or(on_axis);
+                names.push_str(", ");
+                names.push_str(&name);
+            }
+            None => rows.push((row, on_axis, name, *meaning)),
         }
     }
-    for (row, price, names, meaning) in rows {
+    for (row, on_axis, names, meaning) in rows {
         let names = safe(&names, usize::from(scale.plot.width / 2));
         buffer.set_string(scale.plot.x, row, format!("{names} "), theme.style(meaning));
-        let text = format!("{:<width$}", format::price(price), width = usize::from(AXIS - 2));
-        buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
+        if let Some(price) = on_axis {
+            let text = format!("{:<width$}", format::price(price), width = usize::from(AXIS - 2));
+            buffer.set_string(scale.plot.right() + 1, row, text, theme.style(meaning));
+        }
     }
 }
 
@@ -419,6 +440,14 @@ mod tests {
         let (candles, _) = in_sight(&page, 0, 9);
         assert_eq!(Scale::new(&candles, plot, &[], None).unwrap().row(far), None);
         assert!(Scale::new(&candles, plot, &[], Some(far)).unwrap().row(far).is_some());
+        let stop = |price: &str| [(price.parse().unwrap(), "stop".to_owned(), Meaning::Danger)];
+        let edge = |price: &str| {
+            let scale = Scale::new(&candles, plot, &stop(price), None).unwrap();
+            (scale.row(price.parse().unwrap()).is_some(), scale.edge(price.parse().unwrap()))
+        };
+        assert_eq!(edge("99.2"), (true, None), "half the span away");
+        assert_eq!(edge("97"), (false, Some((9, "↓"))));
+        assert_eq!(edge("500"), (false, Some((0, "↑"))));
     }
 
     #[test]

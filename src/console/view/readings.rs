@@ -34,6 +34,9 @@ const ROW: [Column; 5] = [
     Column::left("", 10, 0),
 ];
 
+/// The column of [`ROW`] that holds the value.
+const VALUE: usize = 3;
+
 /// Draws the panel.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let Some(desk) = &state.desk else { return };
@@ -152,23 +155,24 @@ fn add_group(
         lines.push(Line::styled(format!(" {:<NAME$}{rest}", ""), muted));
     }
     if measured {
-        let fitted = Fitted::new(&ROW, width.saturating_sub(1), 3);
+        let fitted = Fitted::new(&ROW, width.saturating_sub(1), VALUE);
         let alike = common && is_alike(group);
         let rows = group.iter().take(if alike { 1 } else { group.len() });
-        lines.extend(rows.map(|reading| {
+        for reading in rows {
             let account = reading.account.as_ref().map_or("desk", |account| account.as_str());
-            row(reading, if alike { "all" } else { account }, common, style, &fitted)
-        }));
+            lines.extend(measured_rows(reading, if alike { "all" } else { account }, common, style, &fitted));
+        }
     }
 }
 
-fn row(
+/// One account's reading; a value that is too long goes on below itself.
+fn measured_rows(
     reading: &GuardReading,
     account: &str,
     common: bool,
     style: Look<'_>,
     fitted: &Fitted,
-) -> Line<'static> {
+) -> Vec<Line<'static>> {
     let (text, muted) = (style(Meaning::Text), style(Meaning::Muted));
     let (word, meaning) = match (reading.on, reading.refuses) {
         (false, _) => ("off", Meaning::Muted),
@@ -182,15 +186,19 @@ fn row(
         (_, value) => safe(value, 120),
     };
     let value = if common { value } else { format!("{value} of {}", safe(&reading.limit, 120)) };
-    let mut line = fitted.row(&[
-        Vec::new(),
-        cell(account.to_owned(), muted),
-        bar(reading, style),
-        cell(value, if reading.on { text } else { muted }),
-        cell(word, style(meaning)),
-    ]);
-    line.spans.insert(0, Span::raw(" "));
-    line
+    let parts = wrap(&value, fitted.width(VALUE).max(1));
+    let rows = parts.into_iter().enumerate().map(|(place, part)| {
+        let part = cell(part, if reading.on { text } else { muted });
+        let mut line = if place == 0 {
+            let account = cell(account.to_owned(), muted);
+            fitted.row(&[Vec::new(), account, bar(reading, style), part, cell(word, style(meaning))])
+        } else {
+            fitted.row(&[Vec::new(), Vec::new(), Vec::new(), part, Vec::new()])
+        };
+        line.spans.insert(0, Span::raw(" "));
+        line
+    });
+    rows.collect()
 }
 
 /// How much of its limit is used up; beyond it the bar ends in a mark.
@@ -256,5 +264,17 @@ mod tests {
             .collect();
         assert!(text.len() > 2 && text.concat().contains("narrow"), "{text:?}");
         assert!(text.iter().all(|line| !line.contains('…') && line.chars().count() <= 50), "{text:?}");
+    }
+
+    #[test]
+    fn a_value_is_never_cut() {
+        let value = "alice 1.62 = BTC 0.40 + ETH 0.72 + SOL 0.50, as many times the equity";
+        let reading = GuardReading { value: value.into(), ..reading(Rule::Drawdown, true) };
+        let lines = lines(&[reading], &|_| Style::new(), 60);
+        let text: Vec<String> =
+            lines.iter().map(|line| line.spans.iter().map(|span| span.content.as_ref()).collect()).collect();
+        let words: Vec<&str> = text.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert!(value.split(' ').all(|word| words.contains(&word)), "{text:?}");
+        assert_eq!(words.iter().filter(|word| **word == "refuses").count(), 1, "{text:?}");
     }
 }
