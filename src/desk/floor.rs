@@ -340,11 +340,12 @@ impl Floor {
             .read(|present| present.marks.iter().find(|(known, _)| known == symbol).map(|(_, mark)| *mark))
     }
 
-    /// Reads every account again and tells what is seen, and when the next cycle is due.
+    /// Reads every account again and tells what is seen, how the guards stand by it, and when the next cycle is due.
     pub async fn look_again(&self) {
         for state in self.read_accounts().await {
             self.shared.bulletin.tell(None, crate::domain::Event::Account { state });
         }
+        self.look_at_guards().await;
         let at = self.schedule.next_after(self.shared.clock.now());
         self.shared.bulletin.tell(None, crate::domain::Event::NextCycle { at });
     }

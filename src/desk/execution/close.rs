@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::journal::Cause;
+use super::journal::{Cause, Journaled, Learned, in_time};
 use super::open::refused_by_halt;
 use super::restop::turned_around;
 use super::{AccountDesk, failed};
@@ -207,10 +207,21 @@ impl AccountDesk {
         }
     }
 
+    /// Writes down that a stop was taken back, and tells it: whoever read that it rests reads that it does not any more.
     async fn stop_cancelled(&self, id: &crate::domain::ClientOrderId) {
-        let update = crate::store::OrderUpdate::at(self.shared.clock.now());
-        if let Err(error) = self.shared.store.update_order(id, OrderState::Cancelled, update).await {
-            tracing::error!(order = %id, %error, "a removed stop could not be noted");
+        match in_time(self.shared.store.order(id)).await {
+            // How it ended was told.
+            Ok(Some(stored))
+                if matches!(
+                    stored.state,
+                    OrderState::Filled | OrderState::Rejected | OrderState::Cancelled
+                ) => {}
+            Ok(Some(stored)) => {
+                self.learn(&Journaled::recalled(&stored.intent), OrderState::Cancelled, Learned::default())
+                    .await;
+            }
+            Ok(None) => tracing::warn!(order = %id, "a stop was removed that is not in the journal"),
+            Err(error) => tracing::error!(order = %id, %error, "a removed stop could not be noted"),
         }
     }
 }

@@ -336,6 +336,11 @@ impl Floor {
         }
     }
 
+    /// One look at the guards after accounts were read and perhaps traded, for a desk of which nobody keeps the guards.
+    pub(in crate::desk) async fn look_at_guards(&self) {
+        self.take_news(&News { accounts: true, filled: true, ..News::default() }).await;
+    }
+
     async fn take_news(&self, news: &News) {
         let another_day = self
             .guards
