@@ -20,6 +20,8 @@ mod halts;
 mod judging;
 mod keeping;
 mod ladder;
+mod moved_stops;
+mod other_hands;
 mod patience;
 mod requests;
 mod starts;
