@@ -129,7 +129,7 @@ fn asked_for(request: &Request) -> String {
                 let time = TimeDelta::seconds(seconds);
                 format!(" for {} h {} min", time.num_hours(), time.num_minutes() % 60)
             });
-            format!("halt {scope} ({}){time}", level.as_str())
+            format!("halt {scope} ({}){time}", level.words())
         }
         Request::Resume { scope } => format!("resume {scope}"),
     }

@@ -15,7 +15,8 @@ use crate::domain::{Command, Direction, HaltLevel, HaltScope, Price, Query, Seve
 
 /// Puts a question over the screen.
 pub fn ask(state: &mut State, question: Question, word: Option<String>) {
-    state.overlay = Some(Overlay::Confirm(Confirm { question, word, typed: String::new(), missed: false }));
+    state.overlay =
+        Some(Overlay::Confirm(Confirm { question, word, typed: String::new(), missed: false, over: None }));
 }
 
 /// Puts a line to be typed over the screen.
@@ -45,16 +46,27 @@ pub fn press(state: &mut State, overlay: Overlay, key: Key) -> Vec<Effect> {
 
 // --- questions ------------------------------------------------------------------------------------------------------
 
-/// In the question, ctrl-c and escape say no, like everything that is not a yes.
+/// In the question, ctrl-c and escape say no. It stays until it is answered: what is typed beside an answer must not be
+/// taken for keys.
 fn answer_question(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Effect> {
-    let Some(word) = confirm.word.clone() else {
-        if matches!(key, Key::Char('y' | 'Y')) {
-            return carry_out(state, confirm.question);
+    let leaves = matches!(key, Key::Code(KeyCode::Esc | KeyCode::Enter) | Key::Ctrl('c'));
+    if confirm.over.is_some() {
+        if !leaves {
+            state.overlay = Some(Overlay::Confirm(confirm));
         }
-        tell(state, Severity::Info, "left as it was".to_owned());
+        return Vec::new();
+    }
+    let Some(word) = confirm.word.clone() else {
+        match key {
+            Key::Char('y' | 'Y') => return carry_out(state, confirm.question),
+            Key::Char('n' | 'N') => tell(state, Severity::Info, "left as it was".to_owned()),
+            _ if leaves => tell(state, Severity::Info, "left as it was".to_owned()),
+            _ => state.overlay = Some(Overlay::Confirm(confirm)),
+        }
         return Vec::new();
     };
     match key {
+        Key::Ctrl('u') => confirm.typed.clear(),
         Key::Char(character) if confirm.typed.chars().count() < word.chars().count() => {
             confirm.typed.push(character);
         }
@@ -334,11 +346,12 @@ const fn on_prompt(action: Action) -> bool {
     matches!(action, Action::EditPrompt | Action::ApplyPrompt | Action::RevertPrompt | Action::CheckPrompt)
 }
 
-fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -> Vec<Effect> {
+fn search(state: &mut State, mut typed: String, mut selected: Option<usize>, key: Key) -> Vec<Effect> {
     match key {
         Key::Code(KeyCode::Esc) | Key::Ctrl('c') => return Vec::new(),
-        Key::Code(KeyCode::Enter) => {
-            let chosen = found(&typed).get(selected).map(|binding| (binding.action, binding.on));
+        Key::Code(KeyCode::Enter) if selected.is_some() => {
+            let found = found(&typed);
+            let chosen = selected.and_then(|at| found.get(at)).map(|binding| (binding.action, binding.on));
             let Some((action, on)) = chosen else { return Vec::new() };
             let mut effects = Vec::new();
             if let (super::keymap::On::Only([screen, ..]), false) = (on, on.includes(state.screen)) {
@@ -352,20 +365,24 @@ fn search(state: &mut State, mut typed: String, mut selected: usize, key: Key) -
             }
             return effects;
         }
-        Key::Code(KeyCode::Down | KeyCode::Tab) | Key::Ctrl('n') => selected += 1,
-        Key::Code(KeyCode::Up | KeyCode::BackTab) | Key::Ctrl('p') => selected = selected.saturating_sub(1),
+        Key::Code(KeyCode::Down | KeyCode::Tab) | Key::Ctrl('n') => {
+            selected = Some(selected.map_or(0, |at| at + 1));
+        }
+        Key::Code(KeyCode::Up | KeyCode::BackTab) | Key::Ctrl('p') => {
+            selected = selected.map(|at| at.saturating_sub(1));
+        }
         Key::Code(KeyCode::Backspace) => {
             typed.pop();
-            selected = 0;
+            selected = (!typed.is_empty()).then_some(0);
         }
         Key::Char(character) if typed.chars().count() < 40 => {
             typed.push(character);
-            selected = 0;
+            selected = Some(0);
         }
         _ => {}
     }
     let last = found(&typed).len().saturating_sub(1);
-    state.overlay = Some(Overlay::Palette { typed, selected: selected.min(last) });
+    state.overlay = Some(Overlay::Palette { typed, selected: selected.map(|at| at.min(last)) });
     Vec::new()
 }
 
@@ -389,8 +406,10 @@ fn choose_theme(state: &mut State, selected: usize, before: String, key: Key) ->
 fn read_help(state: &mut State, top: usize, key: Key) -> Vec<Effect> {
     let last = view::help::last_top(state);
     let page = usize::from(state.size.1 / 2).max(1);
+    if key == Key::Ctrl('c') {
+        return act(state, Action::Quit);
+    }
     let top = match state.keys.lookup(key, state.screen) {
-        Some(Action::Quit) if key == Key::Ctrl('c') => return act(state, Action::Quit),
         Some(Action::Up) => top.saturating_sub(1),
         Some(Action::Down) => top + 1,
         Some(Action::PageUp) => top.saturating_sub(page),

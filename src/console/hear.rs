@@ -10,7 +10,7 @@ use super::state::{Confirm, LOG_LENGTH, Notice, Overlay, Question, State};
 use super::telling::{place, sentences};
 use super::update::{Effect, tell};
 use crate::domain::{
-    AccountName, AccountState, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol, Timestamp,
+    AccountName, AccountState, Alarm, CommandId, Envelope, Event, Feed, Severity, Snapshot, Symbol, Timestamp,
 };
 
 /// The least wall time between two rings of the bell.
@@ -94,9 +94,12 @@ fn happened(before: &Snapshot, after: &Snapshot, zone: chrono::FixedOffset) -> V
     for (account, symbol) in earlier.iter().filter(|held| !now.contains(held)) {
         note(Severity::Info, format!("{account} {} was closed", symbol.coin()));
     }
-    let last = before.alarms.iter().map(|alarm| alarm.id).max().unwrap_or(0);
-    for alarm in after.alarms.iter().filter(|alarm| alarm.id > last && before.seq > 0) {
-        note(alarm.severity, stamps::in_zone(&alarm.text, zone));
+    // A restart numbers them anew.
+    let text = |alarm: &Alarm| stamps::in_zone(&alarm.text, zone);
+    let is_known =
+        |alarm: &Alarm| before.alarms.iter().any(|known| known.at == alarm.at && known.text == text(alarm));
+    for alarm in after.alarms.iter().filter(|alarm| before.seq > 0 && !is_known(alarm)) {
+        note(alarm.severity, text(alarm));
     }
     for halt in after.halts.iter().filter(|halt| !before.halts.contains(halt)) {
         note(Severity::Warning, super::telling::halted(halt, zone));
@@ -211,7 +214,7 @@ fn anchor_selection(state: &mut State) {
     state.position = (place.unwrap_or(0), next);
 }
 
-/// A question about a position that has changed meanwhile must not be answered any more.
+/// A question about a position that has changed meanwhile must not be answered any more; it says so where it stands.
 fn forget_stale_question(state: &mut State) {
     let Some(Overlay::Confirm(Confirm { question, .. })) = &state.overlay else { return };
     let (account, symbol, unchanged) = match question {
@@ -241,6 +244,7 @@ fn forget_stale_question(state: &mut State) {
         "its stop was not moved"
     };
     let text = format!("{account} {} changed meanwhile; {what}", symbol.coin());
-    state.overlay = None;
-    tell(state, Severity::Warning, text);
+    if let Some(Overlay::Confirm(confirm)) = &mut state.overlay {
+        confirm.over.get_or_insert(text);
+    }
 }

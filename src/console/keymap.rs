@@ -137,7 +137,7 @@ pub const BINDINGS: &[Binding] = &[
     row("why", &[Key::Char('w')], Action::Why, On::Only(&[Screen::Desk]), "why", "the cycle that opened the selected position, with the model's words"),
     row("move-stop", &[Key::Char('s')], Action::MoveStop, On::Only(&[Screen::Desk]), "stop", "put the stop of the selected position at another price; asks first"),
     row("help", &[Key::Char('?'), Key::Code(KeyCode::F(1))], Action::Help, On::Every, "help", "this page"),
-    row("quit", &[Key::Char('q'), Key::Ctrl('c')], Action::Quit, On::Every, "quit", "leave; the stops stay at the exchange (ctrl-c does the same)"),
+    row("quit", &[Key::Char('q'), Key::Ctrl('c')], Action::Quit, On::Every, "quit", "leave; the stops stay at the exchange"),
     row("palette", &[Key::Char(':'), Key::Ctrl('p')], Action::Palette, On::Every, "all", "every action by name"),
     row("acknowledge", &[Key::Char('a')], Action::Acknowledge, On::Every, "", "say that the alarms were seen, on every console"),
     row("note", &[Key::Char('n')], Action::Note, On::Every, "note", "tell the model something in the next cycle"),

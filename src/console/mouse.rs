@@ -68,6 +68,7 @@ fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
         return Vec::new();
     };
     if let Some(named) = view::bar::screen_at(areas.bar, state, column, row) {
+        state.came_from_desk = false;
         return screens::enter(state, named);
     }
     choose(state, column, row);

@@ -15,8 +15,9 @@ pub enum Overlay {
     Palette {
         /// What has been typed so far.
         typed: String,
-        /// The selected action among those that match.
-        selected: usize,
+        /// The selected action among those that match; none until something was typed or one was chosen, so that enter
+        /// out of habit does nothing.
+        selected: Option<usize>,
     },
     /// The themes by name; the selected one is in sight.
     Themes {
@@ -79,6 +80,9 @@ pub struct Confirm {
     pub typed: String,
     /// Whether another word was answered.
     pub missed: bool,
+    /// Why there is nothing to answer any more. The box stays until it is closed, so that what is still being typed is
+    /// not taken for keys.
+    pub over: Option<String>,
 }
 
 /// The questions.

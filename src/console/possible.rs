@@ -41,6 +41,9 @@ pub fn why_not(action: Action, state: &State) -> Option<String> {
             return plain("the desk is still starting");
         }
     }
+    if action == Action::EditPrompt && state.read_only {
+        return plain("this console is read-only; nothing written here could be used");
+    }
     let nothing_held = state.positions().is_empty();
     match action {
         Action::ForceCycle if state.cycle_runs() => plain("a cycle is running; wait for its end"),

@@ -97,6 +97,8 @@ pub struct State {
     pub log: VecDeque<Notice>,
     /// The screen in sight.
     pub screen: Screen,
+    /// Whether the chart or the cycle in sight was opened from the desk, so that the way back leads there.
+    pub came_from_desk: bool,
     /// How the decision table is shown.
     pub table: Table,
     /// The market screen.
@@ -163,6 +165,7 @@ impl State {
             status_since: Duration::ZERO,
             log: VecDeque::new(),
             screen: Screen::Desk,
+            came_from_desk: false,
             table: Table::default(),
             market: Market::default(),
             cycles: Cycles::default(),

@@ -34,12 +34,18 @@ fn words(envelope: &Envelope, zone: FixedOffset) -> Vec<(Severity, String)> {
         Event::CycleFinished { report, .. } => {
             let count = |kind| report.decisions.iter().filter(|row| row.outcome.kind == kind).count();
             let took = format::millis(report.timings_ms.total);
-            let text = format!(
+            let done = format!(
                 "cycle done in {took}: {} opened, {} closed, {} refused",
                 count(OutcomeKind::Opened),
                 count(OutcomeKind::Closed),
                 count(OutcomeKind::Refused),
             );
+            let trouble = [(OutcomeKind::Failed, "failed"), (OutcomeKind::Invalid, "invalid")]
+                .map(|(kind, word)| (count(kind), word))
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, word)| format!(", {count} {word}"));
+            let text = std::iter::once(done).chain(trouble).collect::<String>();
             let errors = report.errors.iter().map(|error| (Severity::Warning, error.clone()));
             std::iter::once((Severity::Info, text)).chain(errors).collect()
         }

@@ -110,7 +110,9 @@ pub fn restore() {
         let _ = execute!(out, Print(MOUSE_OFF));
     }
     let off = (event::DisableFocusChange, event::DisableBracketedPaste);
-    let _ = execute!(out, off.0, off.1, cursor::Show, LeaveAlternateScreen);
+    // A terminal that grew meanwhile would keep what stood here: some let go of no more than they had at first.
+    let cleared = (style::ResetColor, terminal::Clear(terminal::ClearType::All));
+    let _ = execute!(out, off.0, off.1, cleared.0, cleared.1, cursor::Show, LeaveAlternateScreen);
     let _ = terminal::disable_raw_mode();
     let _ = out.flush();
 }

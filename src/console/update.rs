@@ -182,7 +182,9 @@ fn press(state: &mut State, event: KeyEvent) -> Vec<Effect> {
     if let Some(overlay) = state.overlay.take() {
         return asking::press(state, overlay, key);
     }
-    if let Some(action) = state.keys.lookup(key, state.screen) {
+    // Whatever keys the settings name, ctrl-c leaves unless they give it another meaning.
+    let leaves = (key == Key::Ctrl('c')).then_some(Action::Quit);
+    if let Some(action) = state.keys.lookup(key, state.screen).or(leaves) {
         return act(state, action);
     }
     if let Some(other) = state.keys.elsewhere(key, state.screen).filter(|_| !too_small(state))
@@ -309,7 +311,7 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
             enter(state, Purpose::Filter { before: before.clone() }, before);
         }
         Action::Copy => return copy(state),
-        Action::Palette => state.overlay = Some(Overlay::Palette { typed: String::new(), selected: 0 }),
+        Action::Palette => state.overlay = Some(Overlay::Palette { typed: String::new(), selected: None }),
         Action::Themes => {
             let before = state.themes.1.clone();
             let selected = state.themes.0.iter().position(|name| *name == before).unwrap_or(0);
@@ -318,7 +320,10 @@ pub(super) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::NextTheme => return vec![Effect::NextTheme],
         Action::Help => state.overlay = Some(Overlay::Help(0)),
         Action::Quit => return quit(state),
-        Action::Show(screen) => return screens::enter(state, screen),
+        Action::Show(screen) => {
+            state.came_from_desk = false;
+            return screens::enter(state, screen);
+        }
         Action::FocusNext if state.screen == Screen::Prompt => return prompt::turn_file(state, 1),
         Action::FocusPrevious if state.screen == Screen::Prompt => {
             return prompt::turn_file(state, usize::MAX);
@@ -417,6 +422,7 @@ fn revert_prompt(state: &mut State) {
 /// The way from a position to the words behind it.
 fn why(state: &mut State) -> Vec<Effect> {
     let Some((account, symbol)) = anchor(state) else { return Vec::new() };
+    state.came_from_desk = true;
     let opened_at = state.selected_position().and_then(|(_, _, position)| position.opened_at);
     cycles::look_behind(state, cycles::Wanted { account, symbol, opened_at })
 }
@@ -445,6 +451,7 @@ fn open(state: &mut State) -> Vec<Effect> {
         },
         Screen::Cycles if state.cycles.open.is_none() => cycles::open_selected(state),
         Screen::Desk => {
+            state.came_from_desk = true;
             let section = match state.focus {
                 Panel::Accounts => {
                     let symbol = state.selected_position().map(|(_, _, held)| held.symbol.clone());
@@ -460,15 +467,28 @@ fn open(state: &mut State) -> Vec<Effect> {
     }
 }
 
+/// Leaves what lies over a list: to the list, or to the desk if it was opened from there.
 fn back(state: &mut State) -> Vec<Effect> {
     match state.screen {
-        Screen::Market if state.market.chart.is_some() => return market::back(state),
-        Screen::Cycles if state.cycles.open.is_some() => return cycles::back(state),
+        Screen::Market if state.market.chart.is_some() => {
+            let effects = market::back(state);
+            return back_to_the_desk(state).unwrap_or(effects);
+        }
+        Screen::Cycles if state.cycles.open.is_some() => {
+            let effects = cycles::back(state);
+            return back_to_the_desk(state).unwrap_or(effects);
+        }
+        // The cycle behind a position is still looked for, or there is none.
+        Screen::Cycles if state.came_from_desk => return back_to_the_desk(state).unwrap_or_default(),
         Screen::Desk if state.table.grid => state.table.grid = false,
         Screen::Desk | Screen::Cycles | Screen::Log => asking::set_filter(state, String::new()),
         _ => {}
     }
     Vec::new()
+}
+
+fn back_to_the_desk(state: &mut State) -> Option<Vec<Effect>> {
+    std::mem::take(&mut state.came_from_desk).then(|| screens::enter(state, Screen::Desk))
 }
 
 /// Puts what is selected into the clipboard.

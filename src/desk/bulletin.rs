@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::domain::{Clock, CycleId, Envelope, Event, Snapshot};
+use crate::domain::snapshot::ALARMS_KEPT;
+use crate::domain::{Alarm, Clock, CycleId, Envelope, Event, Snapshot};
 use crate::store::Store;
 
 /// How many events a slow listener may lag behind before it has to ask for a snapshot.
@@ -38,7 +39,8 @@ impl Bulletin {
     pub fn new(first: Snapshot, clock: Arc<dyn Clock>, store: Store) -> Self {
         let (sender, _) = broadcast::channel(BACKLOG);
         let (log, entries) = mpsc::unbounded_channel();
-        tokio::spawn(write_log(store, entries));
+        let open = first.alarms.iter().filter(|alarm| !alarm.acknowledged).cloned().collect();
+        tokio::spawn(write_log(store, entries, open));
         Self { clock, present: Mutex::new(first), sender, log }
     }
 
@@ -91,17 +93,42 @@ impl Bulletin {
     }
 }
 
-async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>) {
+/// Writes what is recorded, and beside it which alarms are `open`: those are there again after a restart.
+async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>, mut open: Vec<Alarm>) {
     while let Some(entry) = entries.recv().await {
         match entry {
             Entry::Event(envelope) => {
                 if let Err(error) = store.put_event(&envelope).await {
                     tracing::error!(%error, "an event could not be logged");
                 }
+                if is_changed_by(&mut open, &envelope)
+                    && let Err(error) = store.keep_open_alarms(&open).await
+                {
+                    tracing::error!(%error, "the open alarms could not be kept for the next start");
+                }
             }
             Entry::Flushed(done) => {
                 let _ = done.send(());
             }
         }
+    }
+}
+
+/// Brings the open alarms up to an event; whether that changed them.
+fn is_changed_by(open: &mut Vec<Alarm>, envelope: &Envelope) -> bool {
+    match &envelope.event {
+        Event::Alarm { severity, text } => {
+            let (id, at, severity) = (envelope.seq, envelope.at, *severity);
+            open.push(Alarm { id, at, severity, text: text.clone(), acknowledged: false });
+            let surplus = open.len().saturating_sub(ALARMS_KEPT);
+            open.drain(..surplus);
+            true
+        }
+        Event::AlarmsAcknowledged { up_to } => {
+            let before = open.len();
+            open.retain(|alarm| alarm.id > *up_to);
+            open.len() < before
+        }
+        _ => false,
     }
 }

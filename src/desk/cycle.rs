@@ -293,7 +293,7 @@ impl Run<'_> {
         }
         self.floor.check_losses(Some(&self.id)).await;
         let gathered = self.floor.gathered(accounts.0, brief.0);
-        self.floor.keep_betas().await;
+        self.floor.keep_market().await;
         gathered
     }
 

@@ -384,7 +384,14 @@ async fn first_snapshot(
     let cost_today: Usage = parts.store.usage_since(midnight).await?;
     let cycle = parts.store.last_report().await?.map(CycleView::from_report);
     let provider = parts.settings.model.provider;
+    // Numbered anew: this run's events, and with them its alarms, are counted from there.
+    let mut alarms = parts.store.open_alarms().await?;
+    for (id, alarm) in (1..).zip(&mut alarms) {
+        alarm.id = id;
+    }
     Ok(Snapshot {
+        seq: alarms.last().map_or(0, |alarm| alarm.id),
+        alarms,
         dry_run,
         next_cycle: if parts.clock.speed() > 0.0 { schedule.next_after(now) } else { None },
         cycle,

@@ -14,7 +14,6 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
-mod betas;
 mod bias;
 mod calendar;
 mod case;
@@ -25,6 +24,7 @@ mod keeping;
 mod money;
 mod past;
 mod readings;
+mod recalled;
 mod safety;
 
 use rust_decimal::Decimal;

@@ -175,7 +175,14 @@ impl Floor {
                 }
                 Command::ApplyPrompt { name, text } => {
                     let done = self.prompts.apply(&name, &text).map_err(|error| error.to_string());
-                    self.answer(id, done.map(|()| format!("{name} counts from the next cycle on")));
+                    let counts = if self.prompts.uses(&name) {
+                        format!("{name} counts from the next cycle on")
+                    } else {
+                        format!(
+                            "{name} is kept; this desk's prompts are in the other language and do not use it"
+                        )
+                    };
+                    self.answer(id, done.map(|()| counts));
                 }
                 Command::RevertPrompt { name } => {
                     let done = self.prompts.revert(&name).map_err(|error| error.to_string());

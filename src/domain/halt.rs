@@ -66,6 +66,14 @@ impl HaltLevel {
             Self::Flattened => "flattened",
         }
     }
+
+    /// The same for an operator, as it is typed and read.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoEntries => "no entries",
+            Self::Frozen | Self::Flattened => self.as_str(),
+        }
+    }
 }
 
 /// Who or what began a halt.

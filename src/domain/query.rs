@@ -484,6 +484,8 @@ pub struct PromptFile {
     pub name: String,
     /// Whether a file of the settings folder is in force instead of the built-in text.
     pub is_override: bool,
+    /// Whether the prompts of this desk are made of it: a system prompt in the other language is not used.
+    pub is_used: bool,
 }
 
 /// A stretch of the event log.

@@ -13,6 +13,7 @@
 
 #![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
+mod alarms;
 mod aside;
 mod conversation;
 mod costs;

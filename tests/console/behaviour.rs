@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jarvis::console::keymap::Keymap;
+use jarvis::console::screens::Screen;
 use jarvis::console::state::{Overlay, Panel, Question};
 use jarvis::console::update::{Effect, Msg};
 use jarvis::domain::{Command, Direction, Event, OperatorCommand, Phase, Severity, ToldElsewhere, Trigger};
@@ -132,9 +134,57 @@ fn a_question_about_a_position_that_changed_is_withdrawn() {
     let mut account = busy().accounts[0].clone();
     account.positions[0].quantity = "0.001".parse().unwrap();
     desk.tell(Event::Account { state: account });
+    let over = |desk: &Desk| match &desk.state.overlay {
+        Some(Overlay::Confirm(confirm)) => confirm.over.clone(),
+        _ => None,
+    };
+    assert_eq!(over(&desk).as_deref(), Some("mirat BTC changed meanwhile; nothing was closed"));
+    // What is still being typed is taken for no key, neither for a close nor for a dry-run.
+    for letter in ['d', 'B', 'T', 'C', 'A', 'q'] {
+        assert!(desk.press(KeyCode::Char(letter)).is_empty(), "{letter}");
+    }
+    assert!(over(&desk).is_some());
+    assert!(desk.press(KeyCode::Enter).is_empty());
     assert_eq!(desk.state.overlay, None);
-    assert_eq!(status(&desk), "mirat BTC changed meanwhile; nothing was closed");
-    assert!(desk.press(KeyCode::Enter).iter().all(|effect| !matches!(effect, Effect::Send(_))));
+}
+
+#[test]
+fn a_question_is_answered_by_yes_or_no_and_by_nothing_else() {
+    let mut desk = live(Desk::new(busy()));
+    desk.press(KeyCode::Char('q'));
+    for letter in ['d', 'x', ' ', '1'] {
+        assert!(desk.press(KeyCode::Char(letter)).is_empty(), "{letter}");
+        assert!(desk.state.overlay.is_some(), "{letter}");
+    }
+    assert!(desk.press(KeyCode::Char('n')).is_empty());
+    assert_eq!((&desk.state.overlay, status(&desk)), (&None, "left as it was"));
+}
+
+#[test]
+fn enter_in_a_palette_in_which_nothing_was_chosen_does_nothing() {
+    let mut desk = Desk::new(busy());
+    desk.press(KeyCode::Char(':'));
+    assert!(desk.press(KeyCode::Enter).is_empty());
+    assert!(matches!(desk.state.overlay, Some(Overlay::Palette { selected: None, .. })));
+    desk.press(KeyCode::Down);
+    assert_eq!(commands(&desk.press(KeyCode::Enter)), [&Command::RunCycle]);
+}
+
+#[test]
+fn what_was_opened_from_the_desk_leads_back_to_it() {
+    let mut desk = Desk::new(busy());
+    let screen = |desk: &Desk| desk.state.screen;
+    for key in [KeyCode::Enter, KeyCode::Char('w')] {
+        desk.press(key);
+        assert_ne!(screen(&desk), Screen::Desk);
+        desk.press(KeyCode::Esc);
+        assert_eq!(screen(&desk), Screen::Desk, "{key:?}");
+    }
+    // Who chose another screen meanwhile did not come from the desk.
+    desk.press(KeyCode::Enter);
+    desk.press(KeyCode::Char('2'));
+    desk.press(KeyCode::Esc);
+    assert_eq!(screen(&desk), Screen::Market);
 }
 
 #[test]
@@ -176,6 +226,11 @@ fn control_c_leaves_as_q_does_also_from_the_help_page() {
     desk.press(KeyCode::Char('?'));
     let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(desk.apply(Msg::Key(control_c)), [Effect::Quit]);
+    // Also where the settings give the way out another key.
+    desk.state.overlay = None;
+    desk.state.keys = Keymap::new(&[("quit".to_owned(), vec!["F12".to_owned()])].into()).unwrap();
+    assert_eq!(desk.apply(Msg::Key(control_c)), [Effect::Quit]);
+    assert!(desk.press(KeyCode::Char('q')).is_empty());
 }
 
 #[test]

@@ -330,8 +330,8 @@ fn prompt(name: Option<&str>) -> PromptPage {
     let note = PromptRemark { weight: RemarkWeight::Note, text: "about 2936 tokens in all".into() };
     PromptPage {
         files: vec![
-            PromptFile { name: "system.en.jinja".into(), is_override: true },
-            PromptFile { name: "user.en.jinja".into(), is_override: false },
+            PromptFile { name: "system.en.jinja".into(), is_override: true, is_used: true },
+            PromptFile { name: "user.en.jinja".into(), is_override: false, is_used: true },
         ],
         name: name.into(),
         text: if own { built_in.replace("careful", "very careful") } else { built_in.clone() },

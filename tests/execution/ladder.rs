@@ -2,7 +2,7 @@
 
 use crate::common::faults::{Call, Fate};
 use crate::common::{Bench, Desk, Setup, epoch, symbol};
-use jarvis::desk::halts::mailbox;
+use jarvis::desk::halts::mailbox::{self, HaltRequest, Request};
 use jarvis::domain::{
     Clock, Command, Event, Flattening, Halt, HaltLevel, HaltOrigin, HaltScope, OutcomeKind, Severity,
 };
@@ -279,6 +279,51 @@ fn a_flattening_is_logged_when_it_changes_and_told_every_time() {
         assert_eq!(logged_flattenings(bench), 2, "flat and proven, once for each account");
         let noted = desk.floor.operator_actions_since(epoch()).await.unwrap();
         assert_eq!(noted.iter().filter(|noted| noted.contains(" flattened: ")).count(), 1, "{noted:?}");
+        desk.end().await;
+    });
+}
+
+#[test]
+fn an_alarm_stays_over_restarts_until_it_is_acknowledged() {
+    let mut bench = Bench::new(&Setup::default());
+    bench.has_mailbox = true;
+    let folder = bench.folder.path().to_owned();
+    let unknown = Request::Halt {
+        scope: HaltScope::Coin(symbol("NOSUCHUSDT")),
+        level: HaltLevel::NoEntries,
+        seconds: None,
+        reason: String::new(),
+    };
+    mailbox::post(&folder, &HaltRequest { at: bench.clock.now(), request: unknown }).unwrap();
+    let refused = "halt NOSUCHUSDT (no entries), asked for beside the desk, was not carried out: \
+                   no account trades NOSUCHUSDT";
+    let open = |desk: &Desk| -> Vec<(u64, String)> {
+        desk.floor.bulletin().read(|present| {
+            let open = present.alarms.iter().filter(|alarm| !alarm.acknowledged);
+            open.map(|alarm| (alarm.id, alarm.text.clone())).collect()
+        })
+    };
+    let known = bench.live(async |bench| {
+        let desk = bench.open().await;
+        let known = open(&desk);
+        assert!(known.iter().any(|(_, text)| text == refused), "{known:?}");
+        // Nobody says good-bye: the desk is gone from one moment to the next.
+        desk.floor.bulletin().flush().await;
+        known
+    });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        let again = open(&desk);
+        assert!(again.iter().any(|(_, text)| text == refused), "{again:?}");
+        assert!(again.len() >= known.len());
+        let up_to = again.iter().map(|(id, _)| *id).max().unwrap();
+        desk.command(1, Command::AcknowledgeAlarms { up_to }).await;
+        assert_eq!(open(&desk), []);
+        desk.end().await;
+    });
+    bench.live(async |bench| {
+        let desk = bench.open().await;
+        assert!(open(&desk).iter().all(|(_, text)| text != refused), "{:?}", open(&desk));
         desk.end().await;
     });
 }

@@ -35,6 +35,15 @@ impl View {
             Self::AgainstBuiltIn => "changes to the built-in text",
         }
     }
+
+    /// The same where there is little room.
+    pub const fn short_title(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::AgainstInForce => "against in force",
+            Self::AgainstBuiltIn => "against built-in",
+        }
+    }
 }
 
 /// What the screen knows.

@@ -26,6 +26,7 @@ pub const TAKER_FEE: Decimal = Decimal::from_parts(5, 0, 0, false, 4);
 const WIDTH: u16 = 62;
 
 const APPLY: &str = "The model reads the new text from the next cycle on.";
+const KEEP: &str = "This desk's prompts are in the other language: no cycle reads the file until [model] prompt names its own.";
 const DISCARD: &str = "What was written is gone; the text in force stays as it is.";
 const REVERT: &str =
     "The file of the settings folder is put aside; the model reads the built-in text from the next cycle on.";
@@ -49,6 +50,9 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, confirm: &Confirm, state: &Stat
             ("Move the stop?", move_stop(state, theme, account, symbol, *trigger))
         }
         Question::Arm(account) => ("Arm this account?", arm(state, theme, account)),
+        Question::ApplyPrompt(name) if !is_used(state, name) => {
+            ("Keep this draft?", prompt(state, theme, name, KEEP))
+        }
         Question::ApplyPrompt(name) => ("Use this draft?", prompt(state, theme, name, APPLY)),
         Question::RevertPrompt(name) => ("Go back to the built-in text?", prompt(state, theme, name, REVERT)),
         Question::DiscardDraft(name) => ("Throw the draft away?", prompt(state, theme, name, DISCARD)),
@@ -73,7 +77,7 @@ pub fn sentence(confirm: &Confirm) -> String {
             format!("Close {account} {symbol} {} {}?", direction.as_str(), format::quantity(*quantity))
         }
         Question::Halt { scope, level: HaltLevel::Flattened, .. } => format!("Close everything: {scope}?"),
-        Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.as_str()),
+        Question::Halt { scope, level, .. } => format!("Halt {scope} ({})?", level.words()),
         Question::Resume(scope) => format!("Take the halt of {scope} back?"),
         Question::MoveStop { account, symbol, trigger, .. } => {
             format!("Move the stop of {account} {symbol} to {}?", format::exact_price(*trigger))
@@ -87,6 +91,7 @@ pub fn sentence(confirm: &Confirm) -> String {
         Question::Quit { .. } => "Leave what was not saved?".to_owned(),
     };
     match &confirm.word {
+        _ if confirm.over.is_some() => confirm.over.clone().unwrap_or_default(),
         Some(word) if confirm.missed && confirm.typed.is_empty() => {
             format!("{what} That is another word; type {word}:")
         }
@@ -97,6 +102,12 @@ pub fn sentence(confirm: &Confirm) -> String {
 
 /// That another word was answered, on the row that parts the question from the answer.
 fn missed(confirm: &Confirm, theme: &Theme) -> Line<'static> {
+    if let Some(over) = &confirm.over {
+        return Line::styled(
+            format!(" ▲ {}", safe(over, usize::from(WIDTH) - 5)),
+            theme.style(Meaning::Warn),
+        );
+    }
     if confirm.missed && confirm.typed.is_empty() {
         return Line::styled(" ▲ that is another word; nothing was done", theme.style(Meaning::Warn));
     }
@@ -106,6 +117,9 @@ fn missed(confirm: &Confirm, theme: &Theme) -> Line<'static> {
 fn answer(confirm: &Confirm, theme: &Theme) -> Line<'static> {
     let (text, key) = (theme.style(Meaning::Text), theme.style(Meaning::Key));
     match &confirm.word {
+        _ if confirm.over.is_some() => {
+            Line::from(vec![Span::styled(" esc", key), Span::styled(" closes this", text)])
+        }
         Some(word) => Line::from(vec![
             Span::styled(" type ", text),
             Span::styled(word.clone(), key),
@@ -115,7 +129,9 @@ fn answer(confirm: &Confirm, theme: &Theme) -> Line<'static> {
         None => Line::from(vec![
             Span::styled(" y", key),
             Span::styled(" yes    ", text),
-            Span::styled("any other key", key),
+            Span::styled("n", key),
+            Span::styled(" or ", text),
+            Span::styled("esc", key),
             Span::styled(" no    [y/N]", text),
         ]),
     }
@@ -344,6 +360,12 @@ fn arm(state: &State, theme: &Theme, account: &AccountName) -> Vec<Line<'static>
         "From the next cycle on, the desk sends orders for it with real money.",
     );
     lines
+}
+
+/// Whether the prompts of the desk are made of a file; what is not known is taken to be.
+fn is_used(state: &State, name: &str) -> bool {
+    let files = state.prompt.page.page.iter().flat_map(|page| &page.files);
+    files.into_iter().find(|file| file.name == name).is_none_or(|file| file.is_used)
 }
 
 fn prompt(state: &State, theme: &Theme, name: &str, sentence: &str) -> Vec<Line<'static>> {

@@ -17,12 +17,17 @@ use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::columns::{Column, Fitted, cell};
 use super::{framed, grid, mark_part, placeholder, progress, window};
+use crate::domain::untrusted::truncate_columns;
 use crate::domain::{Confidence, CycleView, DecisionWord, Outcome, OutcomeKind, Proposal, Rule};
 
+const ACCOUNT: usize = 1;
 const BAR: usize = 4;
 const OUTCOME: usize = 7;
 const RULE: usize = 8;
 const DETAIL: usize = 9;
+
+/// Columns a name has at least where room is short.
+const NARROW_ACCOUNT: u16 = 5;
 
 /// Cells a confidence bar may have, the threshold's tick not counted; the first that fits is taken.
 const BAR_CELLS: [u16; 3] = [12, 8, 4];
@@ -75,7 +80,22 @@ fn columns(cycle: &CycleView, kept_back: &str, bar_cells: u16) -> [Column; 10] {
 
 /// The columns with the longest bar that costs no other column than the detail.
 fn fit(cycle: &CycleView, kept_back: &str, width: u16) -> (Fitted, u16) {
-    let columns = |cells| columns(cycle, kept_back, cells);
+    let named = |narrow: bool| {
+        let columns = |cells| {
+            let mut columns = columns(cycle, kept_back, cells);
+            if narrow {
+                columns[ACCOUNT].width = columns[ACCOUNT].width.min(NARROW_ACCOUNT);
+            }
+            columns
+        };
+        fit_bar(columns, width)
+    };
+    // A shortened name is better than none.
+    let (fitted, cells) = named(false);
+    if fitted.shows(ACCOUNT) { (fitted, cells) } else { named(true) }
+}
+
+fn fit_bar(columns: impl Fn(u16) -> [Column; 10], width: u16) -> (Fitted, u16) {
     let fits = BAR_CELLS.map(|cells| (Fitted::new(&columns(cells), width, DETAIL), cells));
     let best = fits
         .iter()
@@ -162,6 +182,9 @@ fn draw_list(
     let room = usize::from(area.height.saturating_sub(1));
     let first = window(selected, rows.len(), room);
     let mut lines = vec![fitted.titles(theme.style(Meaning::Muted))];
+    let mut names: Vec<&str> =
+        cycle.decisions.iter().map(|(proposal, _)| proposal.account.as_str()).collect();
+    names.dedup();
     let mut account_above = None;
     for (index, place) in rows.iter().enumerate().skip(first).take(room) {
         let Some((proposal, outcome)) = cycle.decisions.get(*place) else { continue };
@@ -173,6 +196,7 @@ fn draw_list(
             .is_some_and(|before| before != proposal.decision);
         let row = Row {
             proposal,
+            name: distinct(proposal.account.as_str(), &names, fitted.width(ACCOUNT)),
             outcome: outcome.as_ref(),
             threshold,
             kept_back,
@@ -186,9 +210,23 @@ fn draw_list(
     frame.render_widget(Paragraph::new(lines), area);
 }
 
+/// A name within a width, by its end where its beginning is that of another one as well.
+fn distinct(name: &str, all: &[&str], width: usize) -> String {
+    let beginning = truncate_columns(name, width);
+    let is_shared = all.iter().any(|other| *other != name && truncate_columns(other, width) == beginning);
+    if !is_shared {
+        return beginning;
+    }
+    // Names of accounts are ASCII.
+    let end = name.get(name.len().saturating_sub(width.saturating_sub(1))..).unwrap_or(name);
+    format!("…{end}")
+}
+
 /// What one row is drawn from.
 struct Row<'a> {
     proposal: &'a Proposal,
+    /// The account's name as far as there is room for it.
+    name: String,
     outcome: Option<&'a Outcome>,
     threshold: Option<Confidence>,
     /// Why an order was computed and not sent.
@@ -202,7 +240,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn line(&self, theme: &Theme, fitted: &Fitted, bar_cells: u16) -> Line<'static> {
         let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
-        let Proposal { account, symbol, decision, confidence, .. } = self.proposal;
+        let Proposal { symbol, decision, confidence, .. } = self.proposal;
         let level = confidence.zip(self.threshold).map(|(value, threshold)| level(value, threshold));
         let level_style = level.map_or(muted, |level| theme.style(level.meaning()));
         let word = decision.map_or_else(
@@ -225,7 +263,7 @@ impl Row<'_> {
             self.outcome.map_or_else(String::new, |outcome| safe(&outcome.detail, fitted.width(DETAIL)));
         fitted.row(&[
             cell(if self.selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
-            cell(if self.same_account { "" } else { account.as_str() }, text),
+            cell(if self.same_account { "" } else { self.name.as_str() }, text),
             cell(symbol.coin().to_owned(), text),
             word,
             bar,
@@ -435,6 +473,14 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart_by_their_ends() {
+        let all = ["binance-main", "binance-hedge", "okx"];
+        let short = |width| all.map(|name| distinct(name, &all, width));
+        assert_eq!(short(13), ["binance-main", "binance-hedge", "okx"]);
+        assert_eq!(short(5), ["…main", "…edge", "okx"]);
+    }
     use proptest::prelude::*;
 
     fn confidence(hundredths: i64) -> Confidence {

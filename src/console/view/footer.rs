@@ -42,11 +42,15 @@ pub fn draw_keys(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme
     };
     let always = |action: Action| matches!(action, Action::Help | Action::Quit);
     let room = usize::from(area.width);
-    let all: Vec<(&Binding, [Span<'static>; 2])> = BINDINGS
+    let mut all: Vec<(&Binding, [Span<'static>; 2])> = BINDINGS
         .iter()
         .filter(offered)
         .map(|binding| (binding, pair(binding, state, theme, areas)))
         .collect();
+    // What is halted is taken back more likely than halted further.
+    if why_not(Action::Resume, state).is_none() {
+        all.sort_by_key(|(binding, _)| binding.action != Action::Resume);
+    }
     let width = |pair: &[Span<'_>; 2]| pair.iter().map(Span::width).sum::<usize>();
     let mut reserved: usize =
         all.iter().filter(|(binding, _)| always(binding.action)).map(|(_, pair)| width(pair)).sum();

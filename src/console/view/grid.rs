@@ -13,6 +13,12 @@ use super::decisions::{Level, level, outcome_mark, outcome_style, word_style};
 use super::{mark_part, window};
 use crate::domain::{CycleView, DecisionWord, Outcome, Proposal};
 
+/// Columns of the coin's name.
+const LABEL: u16 = 7;
+
+/// The least a cell needs: a mark, the word, the confidence, what became of it, and a blank.
+const LEAST_WIDTH: usize = 9;
+
 /// Accounts against coins: the word in two letters, and a mark for what became of it.
 pub fn draw(
     frame: &mut Frame<'_>,
@@ -35,10 +41,17 @@ pub fn draw(
             coins.push(&proposal.symbol);
         }
     }
-    // Coins go down, accounts across: there are more of the first, and names are wide.
-    let width = usize::from(area.width.saturating_sub(7)) / accounts.len().max(1);
-    let width = width.clamp(9, 20);
-    let mut head = Line::styled(" ".repeat(7), muted);
+    // Coins go down, accounts across: there are more of the first, and names are wide. Where not all accounts have room,
+    // that of the selected decision has.
+    let room = usize::from(area.width.saturating_sub(LABEL));
+    let fitting = (room / LEAST_WIDTH).clamp(1, accounts.len().max(1));
+    let width = (room / fitting).clamp(LEAST_WIDTH, 20);
+    let all = accounts.len();
+    let at = chosen.and_then(|(chosen, _)| accounts.iter().position(|account| *account == chosen));
+    let left = window(at.unwrap_or(0), all, fitting);
+    let accounts: Vec<_> = accounts.into_iter().skip(left).take(fitting).collect();
+    let part = if fitting < all { format!("{}–{}/{all}", left + 1, left + fitting) } else { String::new() };
+    let mut head = Line::styled(format!("{part:<width$}", width = usize::from(LABEL)), muted);
     for account in &accounts {
         head.push_span(Span::styled(format!("{:<width$}", safe(account.as_str(), width - 1)), muted));
     }

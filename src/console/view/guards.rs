@@ -161,7 +161,10 @@ fn details(state: &State, style: &dyn Fn(Meaning) -> Style, inner: Rect) -> Vec<
     match guards::halt(state, &scope) {
         Some(halt) => {
             add(&safe(&telling::halted(halt, state.zone), 400), Meaning::Warn);
-            add(&format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S")), Meaning::Muted);
+            let since = format!("since {}", state.clock(halt.since, "%d %b %H:%M:%S"));
+            let resumes = possible::why_not(Action::Resume, state).is_none();
+            let key = state.keys.key_of(Action::Resume);
+            add(&if resumes { format!("{since}; {key} resumes") } else { since }, Meaning::Muted);
         }
         // In our own words, with blanks at which no line is broken.
         None => add(&ladder_words(state, &scope), Meaning::Muted),

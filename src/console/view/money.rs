@@ -49,7 +49,7 @@ fn places(area: Rect) -> (Rect, Rect) {
 /// How many rows the tables have, and how many are in sight.
 pub fn extent(state: &State) -> (usize, usize) {
     let (tables, _) = places(layout::body(state));
-    let count = state.money.page.page.as_ref().map_or(0, |page| rows(page, paid(state)).len());
+    let count = state.money.page.page.as_ref().map_or(0, |page| rows(page, state).len());
     (count, usize::from(tables.height.saturating_sub(4)))
 }
 
@@ -96,12 +96,15 @@ enum Row<'a> {
 }
 
 /// All tables as one list: the total first.
-fn rows(page: &MoneyPage, paid: bool) -> Vec<Row<'_>> {
+fn rows<'a>(page: &'a MoneyPage, state: &State) -> Vec<Row<'a>> {
+    let paid = paid(state);
+    // Days are counted as the guards and the exchange count them.
+    let other_days = state.zone.local_minus_utc() != 0;
     let mut rows = vec![Row::Figures("all", &page.total, true)];
     let tables = [
         ("by account", &page.accounts, false),
         ("by coin", &page.coins, false),
-        ("by day", &page.days, true),
+        (if other_days { "by day of UTC" } else { "by day" }, &page.days, true),
     ];
     for (title, table, model) in tables {
         if !table.is_empty() {
@@ -131,7 +134,7 @@ fn draw_tables(
     theme: &Theme,
 ) {
     let paid = paid(state);
-    let rows = rows(page, paid);
+    let rows = rows(page, state);
     let fitted = fit(&rows, paid, area.width.saturating_sub(1));
     let room = usize::from(area.height.saturating_sub(1));
     let top = state.money.top.min(rows.len().saturating_sub(room));
@@ -270,11 +273,14 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, stat
         placeholder(frame, inner, theme, &["Curves appear here once the accounts were read a few times."]);
         return;
     }
-    if usize::from(inner.height) < 3 * curves.len() {
-        let lines = curves.iter().take(usize::from(inner.height));
+    let room = usize::from(inner.height);
+    if room < 3 * curves.len() {
+        let first = first_line(state, curves.len().saturating_sub(room));
+        let lines = curves.iter().skip(first).take(room);
         let lines: Vec<Line<'_>> =
             lines.map(|(name, points)| in_a_line(name, points, inner.width, theme)).collect();
         frame.render_widget(Paragraph::new(lines), inner);
+        mark_part(frame, area, theme, first, room, curves.len());
         return;
     }
     let count = u32::try_from(curves.len()).unwrap_or(1);
@@ -282,6 +288,13 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, stat
     for ((name, points), area) in curves.iter().zip(areas.iter()) {
         draw_curve(frame, *area, name, points, state, theme);
     }
+}
+
+/// The first account in sight where not all have a line: the accounts move with the tables, and are at their end with them.
+fn first_line(state: &State, hidden: usize) -> usize {
+    let (count, rows) = extent(state);
+    let last = count.saturating_sub(rows);
+    (state.money.top.min(last) * hidden).checked_div(last).unwrap_or(0)
 }
 
 /// An account's equity where there is one row for it.

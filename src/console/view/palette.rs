@@ -26,11 +26,25 @@ const LEAST_ROWS: u16 = 3;
 const DETAIL_ROWS: usize = 2;
 
 /// Draws the palette.
-pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, state: &State, theme: &Theme) {
+pub fn draw(
+    frame: &mut Frame<'_>,
+    screen: Rect,
+    typed: &str,
+    selected: Option<usize>,
+    state: &State,
+    theme: &Theme,
+) {
     let height = screen.height.saturating_sub(4).min(24);
     let area = screen
         .centered(Constraint::Length(WIDTH.min(screen.width.saturating_sub(2))), Constraint::Length(height));
-    let inner = boxed(frame, area, state, theme, "What shall be done?", "enter does it, esc leaves");
+    let inner = boxed(
+        frame,
+        area,
+        state,
+        theme,
+        "What shall be done?",
+        if selected.is_some() { "enter does it, esc leaves" } else { "type, or choose with ↓" },
+    );
     let line = Line::from(vec![
         Span::styled(" > ", theme.style(Meaning::Key)),
         Span::styled(format!("{typed}▏"), theme.style(Meaning::Text)),
@@ -44,23 +58,24 @@ pub fn draw(frame: &mut Frame<'_>, screen: Rect, typed: &str, selected: usize, s
         return;
     }
     let columns =
-        [Column::left("", 1, 0), Column::left("", 15, 0), Column::left("", 10, 1), Column::left("", 20, 0)];
+        [Column::left("", 1, 0), Column::left("", 15, 0), Column::left("", 13, 1), Column::left("", 20, 0)];
     let fitted = Fitted::new(&columns, list.width, 3);
     let words = |binding: &Binding| {
         why_not(binding.action, state)
             .map_or_else(|| binding.help.to_owned(), |why| format!("not now: {why}"))
     };
-    let selected = selected.min(found.len() - 1);
-    let details =
-        found.get(selected).map_or_else(Vec::new, |chosen| details(chosen.name, &words(chosen), list, theme));
+    let selected = selected.map(|at| at.min(found.len() - 1));
+    let details = selected
+        .and_then(|at| found.get(at))
+        .map_or_else(Vec::new, |chosen| details(chosen.name, &words(chosen), list, theme));
     let below = u16::try_from(details.len()).unwrap_or(0).min(list.height.saturating_sub(LEAST_ROWS));
     let [list, place] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas::<2>(list);
     frame.render_widget(Paragraph::new(details), place);
     let rows = usize::from(list.height);
-    let first = window(selected, found.len(), rows);
+    let first = window(selected.unwrap_or(0), found.len(), rows);
     let mut lines = Vec::new();
     for (index, binding) in found.iter().enumerate().skip(first).take(rows) {
-        let here = index == selected;
+        let here = Some(index) == selected;
         let possible = why_not(binding.action, state).is_none();
         let meaning = if possible { Meaning::Text } else { Meaning::Muted };
         let line = fitted.row(&[

@@ -78,25 +78,32 @@ fn files(state: &State, theme: &Theme, width: u16) -> Line<'static> {
     let Some(page) = &state.prompt.page.page else { return line };
     let name = |file: &PromptFile| {
         let here = file.name == page.name;
-        let own = if file.is_override { "*" } else { "" };
+        let own = match (file.is_used, file.is_override) {
+            (false, _) => " (not used)",
+            (true, true) => " (own)",
+            (true, false) => "",
+        };
         let name = safe(&file.name, 24);
         let text = if here { format!("[{name}{own}]") } else { format!(" {name}{own} ") };
         Span::styled(text, theme.style(if here { Meaning::Focus } else { Meaning::Muted }))
     };
-    let view = [
-        Span::styled("  ← → ", theme.style(Meaning::Key)),
-        Span::styled(state.prompt.view.title(), theme.style(Meaning::Text)),
-    ];
-    let room = usize::from(width).saturating_sub(line.width() + view.iter().map(Span::width).sum::<usize>());
+    let view = |title: &'static str| {
+        [Span::styled("  ← → ", theme.style(Meaning::Key)), Span::styled(title, theme.style(Meaning::Text))]
+    };
+    let (long, short) = (view(state.prompt.view.title()), view(state.prompt.view.short_title()));
+    let wide = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+    let room = usize::from(width).saturating_sub(line.width());
     let names: Vec<Span<'_>> = page.files.iter().map(name).collect();
-    if names.iter().map(Span::width).sum::<usize>() <= room {
-        line.spans.extend(names);
+    let shown = if wide(&names) + wide(&long) <= room {
+        names
     } else {
         let place = page.files.iter().position(|file| file.name == page.name).unwrap_or(0);
-        line.spans.extend(names.into_iter().nth(place));
         let count = format!(" {} of {}", place + 1, page.files.len());
-        line.push_span(Span::styled(count, theme.style(Meaning::Muted)));
-    }
+        let count = Span::styled(count, theme.style(Meaning::Muted));
+        names.into_iter().nth(place).into_iter().chain([count]).collect()
+    };
+    let view = if wide(&shown) + wide(&long) <= room { long } else { short };
+    line.spans.extend(shown);
     line.spans.extend(view);
     line
 }

@@ -49,6 +49,10 @@ impl AccountDesk {
             Some((stop, trigger)) => Protection::Resting { trigger, order: stop.client_order_id },
             None => self.close_at_market(cause, symbol, direction, reason).await,
         };
+        if matches!(ended, Protection::Emptied { .. }) {
+            let text = format!("{} {symbol}: closed at market, as it had no stop", self.name());
+            self.alarm(Severity::Info, text);
+        }
         if !matches!(ended, Protection::Naked { .. }) {
             self.emergencies.lock().unwrap_or_else(PoisonError::into_inner).remove(symbol);
         }

@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
+use serde::{Deserialize, Serialize};
 
 use super::readings::{Sight, reading};
 use super::{Case, Guard, Refusal};
@@ -24,7 +25,7 @@ const TOLD_BELOW: Decimal = Decimal::from_parts(2, 0, 0, false, 1);
 const HALF: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
 
 /// Where the market as a whole goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each name is its meaning")]
 pub enum Trend {
     Rising,

@@ -316,7 +316,7 @@ impl Floor {
     pub(in crate::desk) async fn keep_guards(self: Arc<Self>) {
         let (_, mut events) = self.shared.bulletin.subscribe();
         self.recall_or_say().await;
-        self.recall_betas().await;
+        self.recall_market().await;
         self.tell_guards(None);
         self.tell_budget();
         loop {

@@ -399,7 +399,11 @@ impl Floor {
         let answered = match done {
             Ok(()) => letter.taken(),
             Err(why) => {
-                let text = format!("the request {} was not carried out: {why}", letter.path().display());
+                let asked = letter
+                    .request
+                    .as_ref()
+                    .map_or_else(|_| "a request".to_owned(), |asked| asked.request.words());
+                let text = format!("{asked}, asked for beside the desk, was not carried out: {why}");
                 self.shared.bulletin.record(None, Event::Alarm { severity: Severity::Warning, text });
                 letter.refused(&why)
             }

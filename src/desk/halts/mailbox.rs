@@ -52,6 +52,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// What is asked, for an operator: `halt BTCUSDT (no entries)`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Halt { scope, level, .. } => format!("halt {scope} ({})", level.words()),
+            Self::Resume { scope } => format!("resume {scope}"),
+        }
+    }
+}
+
 /// A request with the wall time it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HaltRequest {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::input::Language;
 use super::lint::{self, Remark, Weight};
-use super::templates::{Templates, Texts, compiled_in, file_names, system_name};
+use super::templates::{Templates, Texts, belongs, compiled_in, file_names, system_name};
 use super::{PromptError, RenderedPrompt, render, sample};
 
 /// The prompts in force, and the folder they may be replaced from.
@@ -122,6 +122,11 @@ impl PromptFiles {
     /// The files prompts are made of, of both languages.
     pub fn names(&self) -> [&'static str; 4] {
         file_names()
+    }
+
+    /// Whether the prompts in force are made of a file, or only those in the other language.
+    pub fn uses(&self, name: &str) -> bool {
+        belongs(name, self.language)
     }
 
     /// A file's text as it stands now, and whether it is one of the settings folder.

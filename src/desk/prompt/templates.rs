@@ -88,7 +88,7 @@ impl Texts {
 }
 
 /// Whether a file is part of one language's prompts: all but the other language's system prompt.
-fn belongs(name: &str, language: Language) -> bool {
+pub(super) fn belongs(name: &str, language: Language) -> bool {
     !name.starts_with("system.") || name == system_name(language)
 }
 
