@@ -69,11 +69,14 @@ pub fn options(global: &Global, loaded: &Loaded, read_only: bool) -> Result<Cons
             "the console needs a terminal; --plain prints a log of lines without one",
         ));
     }
+    let theme = Theme::load(&loaded.settings.console.theme, Some(&loaded.directory));
+    let habits = Habits::new(&loaded.settings.console, setup::environment, false);
+    let file = loaded.file.as_deref();
     Ok(ConsoleOptions {
-        theme: Theme::load(&loaded.settings.console.theme, Some(&loaded.directory))?,
+        theme: theme.map_err(|error| Failure::from(error).in_file(file))?,
         read_only,
         color: ColorDepth::detect(color(global.color), setup::environment),
-        habits: Habits::new(&loaded.settings.console, setup::environment, false)?,
+        habits: habits.map_err(|error| Failure::from(error).in_file(file))?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! How a command ends: exit codes are a contract with scripts.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
@@ -54,6 +55,15 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         super::note(&format!("jarvis: {}", self.message));
         ExitCode::from(self.code)
+    }
+
+    /// The same with the settings file it is about, if there is one.
+    #[must_use]
+    pub fn in_file(mut self, file: Option<&Path>) -> Self {
+        if let Some(file) = file {
+            self.message = format!("{}: {}", file.display(), self.message);
+        }
+        self
     }
 
     /// What to say.

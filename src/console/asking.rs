@@ -243,11 +243,8 @@ pub fn stop_price(
     symbol: &crate::domain::Symbol,
     typed: &str,
 ) -> Result<(Direction, Price), String> {
-    let trigger: Price = typed
-        .trim()
-        .replace(',', "")
-        .parse()
-        .map_err(|_| "a price above zero, such as 61250.5".to_owned())?;
+    let trigger: Price =
+        with_a_point(typed).parse().map_err(|_| "a price above zero, such as 61250.5".to_owned())?;
     let positions = state.positions();
     let held = positions.iter().find(|(owner, held)| &owner.name == account && &held.symbol == symbol);
     let Some((_, held)) = held else { return Err("the position is gone".to_owned()) };
@@ -275,6 +272,17 @@ pub fn stop_price(
             }
         }
     }
+}
+
+/// A price as it is typed: commas part thousands, as the console shows them, unless a single one stands where no thousands
+/// could begin; then it is a decimal comma.
+fn with_a_point(typed: &str) -> String {
+    let typed = typed.trim();
+    let is_decimal = typed.split_once(',').is_some_and(|(whole, rest)| {
+        let of_thousands = rest.len() == 3 && !whole.is_empty() && !whole.starts_with('0');
+        rest.chars().all(|letter| letter.is_ascii_digit()) && !of_thousands
+    });
+    if is_decimal { typed.replace(',', ".") } else { typed.replace(',', "") }
 }
 
 /// A pause from words such as `4h before the rate decision`.
@@ -444,6 +452,17 @@ mod tests {
         assert_eq!(first("sto"), Some("move-stop"));
         assert_eq!(first("zzzz"), None);
         assert_eq!(found("").len(), BINDINGS.len());
+    }
+
+    #[test]
+    fn a_comma_parts_thousands_or_a_fraction_by_where_it_stands() {
+        let read = |typed: &str| with_a_point(typed);
+        assert_eq!([read("61,250.5"), read("61,250"), read("1,061,250")], ["61250.5", "61250", "1061250"]);
+        assert_eq!(
+            [read("0,53"), read("61250,5"), read("0,530"), read("12,5")],
+            ["0.53", "61250.5", "0.530", "12.5"]
+        );
+        assert_eq!(read(" 61250.5 "), "61250.5");
     }
 
     #[test]

@@ -101,3 +101,18 @@ async fn the_log_is_read_backwards_page_by_page() {
     let Page::Log(older) = page(&rig, Query::Log { before: Some(last), limit: 5 }).await else { panic!() };
     assert!(older.lines.iter().all(|(place, _)| *place < last));
 }
+
+#[tokio::test]
+async fn the_prompt_page_begins_with_the_file_that_is_used_and_says_which_is_not() {
+    let rig = Rig::new(Plan::default()).await;
+    let Page::Prompt(prompt) = page(&rig, Query::Prompt { name: None }).await else { panic!() };
+    let used: Vec<&str> =
+        prompt.files.iter().filter(|file| file.is_used).map(|file| file.name.as_str()).collect();
+    assert_eq!(prompt.name, used[0]);
+    let system = |name: &&&str| name.starts_with("system.");
+    assert_eq!(used.iter().filter(system).count(), 1, "one language: {used:?}");
+    let other = prompt.files.iter().find(|file| !file.is_used).unwrap();
+    let asked = Query::Prompt { name: Some(other.name.clone()) };
+    let Page::Prompt(unused) = page(&rig, asked).await else { panic!() };
+    assert_eq!(unused.name, other.name, "it can be looked at all the same");
+}

@@ -317,7 +317,7 @@ fn an_alarm_stays_over_restarts_until_it_is_acknowledged() {
         assert!(again.iter().any(|(_, text)| text == refused), "{again:?}");
         assert!(again.len() >= known.len());
         let up_to = again.iter().map(|(id, _)| *id).max().unwrap();
-        desk.command(1, Command::AcknowledgeAlarms { up_to }).await;
+        desk.answer(1, Command::AcknowledgeAlarms { up_to }).await.unwrap();
         assert_eq!(open(&desk), []);
         desk.end().await;
     });

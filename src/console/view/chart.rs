@@ -38,7 +38,11 @@ pub fn columns(state: &State) -> usize {
 
 /// Draws the chart.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, chart: &Chart, state: &State, theme: &Theme) {
-    let back = if chart.back > 0 { format!(", {} bars back", chart.back) } else { String::new() };
+    let back = match chart.back {
+        0 => String::new(),
+        1 => ", 1 bar back".to_owned(),
+        bars => format!(", {bars} bars back"),
+    };
     let title = format!("{} {}{back}", chart.symbol.coin(), chart.interval);
     let note = page::age(&chart.page, state, theme);
     let inner = framed(frame, area, state, theme, &title, &note, true);

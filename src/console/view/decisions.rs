@@ -450,7 +450,11 @@ fn detail_lines(cycle: &CycleView, selected: usize, inner: Rect, theme: &Theme) 
             lines.push(Line::styled(format!(" {line}"), style));
         }
     };
-    let reason_only = rows == 1 && !proposal.reason.is_empty();
+    // Where there is one row for both, why it came to nothing counts more than why it was wanted.
+    let came_to_nothing = outcome.as_ref().is_some_and(|outcome| {
+        matches!(outcome.kind, OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::Refused)
+    });
+    let reason_only = rows == 1 && !proposal.reason.is_empty() && !came_to_nothing;
     if let Some(outcome) = outcome.as_ref().filter(|outcome| !outcome.detail.is_empty() && !reason_only) {
         add(safe(&outcome.detail, 400), outcome_style(outcome.kind, theme));
     }

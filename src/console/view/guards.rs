@@ -18,13 +18,17 @@ use super::super::update::safe;
 use super::super::wrap::wrap;
 use super::accounts::highlighted;
 use super::{framed, mark_part, readings, window};
+use crate::domain::untrusted::truncate_columns;
 use crate::domain::{Flattening, HaltLevel, HaltScope, Mode};
 
 /// Columns of the ladder beside the readings: as much as its longest line needs.
 const LADDER: u16 = 40;
 
-/// Columns of a rung before what it says.
-const NAMED: usize = 24;
+/// Columns of a rung beside its name: the mark, how much is open there, and blanks.
+const BESIDE_NAME: usize = 9;
+
+/// Columns a rung's word has at least.
+const WORD: usize = 14;
 
 /// Draws the screen.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
@@ -95,6 +99,13 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
         HaltScope::Account(account) => format!("  {account}"),
         HaltScope::Coin(symbol) => format!("    {}", symbol.coin()),
     };
+    let scopes = guards::scopes(state);
+    let longest = scopes.iter().map(|scope| match scope {
+        HaltScope::Account(account) => account.as_str().len() + 3,
+        HaltScope::Desk | HaltScope::Coin(_) => 0,
+    });
+    let column = longest.max().unwrap_or(0).clamp(15, width.saturating_sub(BESIDE_NAME + WORD).max(15));
+    let named = column + BESIDE_NAME;
     let held = guards::covered(state, scope).len();
     let held = if held > 0 { format!("{held} open") } else { String::new() };
     let above = guards::halt(state, &HaltScope::Desk).filter(|_| *scope != HaltScope::Desk);
@@ -109,16 +120,16 @@ fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: 
             let until = halt.until.map(|at| format!(" until {}", state.clock(at, "%d %b %H:%M")));
             let whole = format!("{word}{}", until.unwrap_or_default());
             // When it ends is said below too; half of it says nothing.
-            let fits = whole.chars().count() + NAMED <= width;
+            let fits = whole.chars().count() + named <= width;
             (if fits { whole } else { word.to_owned() }, Meaning::Danger)
         }
         None if above.is_some() => ("with the desk".to_owned(), Meaning::Warn),
         None => trades(state, scope),
     };
-    let room = width.saturating_sub(NAMED);
+    let room = width.saturating_sub(named);
     Line::from(vec![
         Span::styled(if selected { "▸" } else { " " }, theme.style(Meaning::Focus)),
-        Span::styled(format!("{name:<15}"), text),
+        Span::styled(format!("{:<column$}", truncate_columns(&name, column - 1)), text),
         Span::styled(format!("{held:<7} "), muted),
         Span::styled(safe(&word, room), theme.style(meaning)),
     ])

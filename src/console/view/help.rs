@@ -73,8 +73,9 @@ fn entries(state: &State, screen: u16) -> Vec<Entry> {
     }
     add("", " ", true);
     for binding in elsewhere {
-        if let On::Only([first, ..]) = binding.on {
-            let text = format!("on {}: {}", first.title(), binding.help);
+        if let On::Only(screens) = binding.on {
+            let names: Vec<&str> = screens.iter().map(|screen| screen.title()).collect();
+            let text = format!("on {}: {}", names.join(", "), binding.help);
             add(&state.keys.label(binding), &text, true);
         }
     }

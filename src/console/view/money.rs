@@ -267,8 +267,12 @@ fn gain(value: Decimal, theme: &Theme) -> Style {
 fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, state: &State, theme: &Theme) {
     let note = Span::styled("each on its own scale", theme.style(Meaning::Muted));
     let inner = framed(frame, area, state, theme, "Equity", &note, false);
-    let curves: Vec<_> =
-        page.map_or(&[][..], |page| &page.equity).iter().filter(|(_, points)| points.len() > 1).collect();
+    let curves: Vec<_> = page
+        .map_or(&[][..], |page| &page.equity)
+        .iter()
+        .filter(|(_, points)| points.len() > 1)
+        .map(|(name, points)| (name, to_the_present(name, points, state)))
+        .collect();
     if curves.is_empty() {
         placeholder(frame, inner, theme, &["Curves appear here once the accounts were read a few times."]);
         return;
@@ -288,6 +292,26 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, page: Option<&MoneyPage>, stat
     for ((name, points), area) in curves.iter().zip(areas.iter()) {
         draw_curve(frame, *area, name, points, state, theme);
     }
+}
+
+/// A curve that ends with what the account is worth now: it was written down some time ago, and the rest of the console
+/// counts on.
+fn to_the_present(
+    name: &AccountName,
+    points: &[(Timestamp, Decimal)],
+    state: &State,
+) -> Vec<(Timestamp, Decimal)> {
+    let mut points = points.to_vec();
+    let accounts = state.desk.iter().flat_map(|desk| &desk.accounts);
+    let known = accounts.into_iter().find(|account| &account.name == name && account.trouble.is_none());
+    if let Some((account, now)) = known.zip(state.market_time()) {
+        let worth = (account.wallet + state.account_profit(account)).value();
+        match points.last_mut() {
+            Some((at, value)) if now <= *at => *value = worth,
+            _ => points.push((now, worth)),
+        }
+    }
+    points
 }
 
 /// The first account in sight where not all have a line: the accounts move with the tables, and are at their end with them.

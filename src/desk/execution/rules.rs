@@ -7,9 +7,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::journal::in_time;
+use super::journal::{Unjournaled, in_time};
 use crate::domain::{Notional, Symbol, Untrusted};
 use crate::exchange::{Bounds, SymbolRules};
+use crate::store::StoreError;
 
 /// The rules of one contract as they are kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ impl Shared {
         };
         match in_time(self.store.set_meta(&self.rules_key(), &text)).await {
             Ok(()) => *self.last_rules.write().unwrap_or_else(PoisonError::into_inner) = rules,
+            // Who only looks has nothing to keep.
+            Err(Unjournaled::Store(StoreError::ReadOnly)) => {}
             Err(error) => tracing::warn!(%error, "the exchange's rules could not be kept for the next start"),
         }
     }
