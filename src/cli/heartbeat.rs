@@ -1,6 +1,6 @@
 //! Somebody who notices when the desk's tasks stand still: stuck in a loop, or waiting for each other for ever.
 //!
-//! A task beats once a second; a thread of its own, which needs nothing of the runtime, listens. Half a minute without a
+//! A task beats every other second; a thread of its own, which needs nothing of the runtime, listens. Half a minute without a
 //! beat ends the program, so that whoever started it starts it anew: start-up is recovery.
 
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use crate::domain::{Clock, SystemClock, Timestamp};
 use super::failure::{Failure, STUCK};
 
 /// Time between two beats, and between two looks for one.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_secs(2);
 /// So many looks in a row without a beat end the program.
-const SILENT_LOOKS: u32 = 30;
+const SILENT_LOOKS: u32 = 15;
+/// How long that is, in seconds.
+const SILENCE_S: u64 = SILENT_LOOKS as u64 * BEAT.as_secs();
 /// A listener that was itself away for longer than this knows nothing: the machine slept, or the process was stopped.
 const AWAY: Duration = Duration::from_secs(5);
 /// Time to give the terminal back and say why; then the program ends without.
@@ -108,10 +110,10 @@ fn end_the_program() -> ! {
     let words = std::thread::Builder::new().name("last-words".to_owned()).spawn(move || {
         crate::console::terminal::restore();
         super::note(&format!(
-            "jarvis: the desk did not answer for {SILENT_LOOKS} s; the program ends so that it can be started anew \
+            "jarvis: the desk did not answer for {SILENCE_S} s; the program ends so that it can be started anew \
              (exit code {STUCK}). Positions keep their stops at the exchange; the next start looks after them first"
         ));
-        tracing::error!("the desk did not answer for {SILENT_LOOKS} s; the program ended itself");
+        tracing::error!("the desk did not answer for {SILENCE_S} s; the program ended itself");
         // Nobody waits for it any more when it came too late.
         let _ = said.send(());
     });
@@ -152,8 +154,9 @@ mod tests {
         verdict
     }
 
+    /// A look at every beat that is due.
     fn silent_for(seconds: i64) -> impl Iterator<Item = (u64, Moment)> {
-        (0..=seconds).map(|second| (7, moment(second, u64::try_from(second).unwrap())))
+        (0..=seconds).step_by(2).map(|second| (7, moment(second, u64::try_from(second).unwrap())))
     }
 
     #[test]
@@ -174,7 +177,7 @@ mod tests {
         // The wall clock went on in the sleep; the other one, as Linux counts it, did not. Or both did.
         for awake_in_sleep in [0, 7200] {
             let before = silent_for(29);
-            let after = (30..=58).map(move |second: i64| {
+            let after = (30..=58).step_by(2).map(move |second: i64| {
                 let awake = u64::try_from(second).unwrap() + awake_in_sleep;
                 (7, moment(second + 7200, awake))
             });
@@ -182,7 +185,9 @@ mod tests {
         }
         // Still stuck half a minute after waking up.
         let before = silent_for(29);
-        let after = (30..=60).map(|second: i64| (7, moment(second + 7200, u64::try_from(second).unwrap())));
+        let after = (30..=60)
+            .step_by(2)
+            .map(|second: i64| (7, moment(second + 7200, u64::try_from(second).unwrap())));
         assert!(last_of(before.chain(after)));
     }
 
@@ -207,7 +212,7 @@ mod tests {
         let mut ear = Ear::default();
         let mut second = 0;
         let mut look = |beats: &AtomicU64| {
-            second += 1;
+            second += 2;
             ear.hears_nothing(beats.load(Ordering::SeqCst), moment(second, u64::try_from(second).unwrap()))
         };
         for _ in 0..60 {
@@ -215,7 +220,7 @@ mod tests {
             assert!(!look(&beats));
         }
         // From here on a future holds the only thread and never comes back: seen from the listener.
-        let verdicts = runtime.block_on(async { (0..31).map(|_| look(&beats)).collect::<Vec<_>>() });
-        assert_eq!(verdicts.iter().position(|ends| *ends), Some(29), "{verdicts:?}");
+        let verdicts = runtime.block_on(async { (0..16).map(|_| look(&beats)).collect::<Vec<_>>() });
+        assert_eq!(verdicts.iter().position(|ends| *ends), Some(14), "{verdicts:?}");
     }
 }

@@ -223,16 +223,18 @@ const TIMINGS: TimingsMs =
 /// In place of how long a call of the tool took.
 const CALL_MS: f64 = 1.2;
 
-/// The accounts trade side by side, so which is told first differs as well: here one goes after the other, each in its
-/// own order.
+/// Accounts trade side by side, and in each of them its coins, so which is told first differs as well: here one goes after
+/// the other, each in its own order.
 fn steady_order<T>(told: &mut [T], envelope: impl Fn(&T) -> &Envelope) {
-    let account = |one: &T| match &envelope(one).event {
-        Event::Order { account, .. } | Event::Settled { account, .. } => Some(account.clone()),
-        Event::Account { state } => Some(state.name.clone()),
+    let whose = |one: &T| match &envelope(one).event {
+        Event::Order { account, symbol, .. } | Event::Settled { account, symbol, .. } => {
+            Some((account.clone(), Some(symbol.clone())))
+        }
+        Event::Account { state } => Some((state.name.clone(), None)),
         _ => None,
     };
-    for run in told.chunk_by_mut(|one, other| account(one).is_some() == account(other).is_some()) {
-        run.sort_by_key(&account);
+    for run in told.chunk_by_mut(|one, other| whose(one).is_some() == whose(other).is_some()) {
+        run.sort_by_key(&whose);
     }
 }
 

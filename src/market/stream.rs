@@ -55,14 +55,31 @@ struct Kind<T> {
     route: &'static str,
     suffix: &'static str,
     read: fn(&Value) -> Option<(&str, T)>,
+    /// Whether every contract is told once a second: when all were heard, nothing more is to be waited for.
+    every_second: bool,
 }
 
-const MARKS: Kind<Price> =
-    Kind { name: "mark price", route: "market", suffix: "@markPrice@1s", read: read_mark };
-const PREMIUMS: Kind<Premium> =
-    Kind { name: "mark price and funding", route: "market", suffix: "@markPrice@1s", read: read_premium };
-const QUOTES: Kind<Quote> =
-    Kind { name: "best bid and ask", route: "public", suffix: "@bookTicker", read: read_quote };
+const MARKS: Kind<Price> = Kind {
+    name: "mark price",
+    route: "market",
+    suffix: "@markPrice@1s",
+    read: read_mark,
+    every_second: true,
+};
+const PREMIUMS: Kind<Premium> = Kind {
+    name: "mark price and funding",
+    route: "market",
+    suffix: "@markPrice@1s",
+    read: read_premium,
+    every_second: true,
+};
+const QUOTES: Kind<Quote> = Kind {
+    name: "best bid and ask",
+    route: "public",
+    suffix: "@bookTicker",
+    read: read_quote,
+    every_second: false,
+};
 
 /// Follows the best bids and asks of `symbols` until nobody receives them any more.
 pub(crate) async fn follow_quotes(
@@ -226,7 +243,12 @@ impl<'a, T> Following<'a, T> {
                     None => Some("the connection ended".to_owned()),
                 },
             };
-            if !is_batching && !self.batch.is_empty() {
+            if self.kind.every_second && self.batch.len() == self.last_seen.len() {
+                is_batching = false;
+                if self.out.send(std::mem::take(&mut self.batch)).await.is_err() {
+                    return Ended::Unwanted;
+                }
+            } else if !is_batching && !self.batch.is_empty() {
                 is_batching = true;
                 flush.as_mut().reset(Instant::now() + BATCH);
             }

@@ -165,10 +165,12 @@ fn row(call: &ToolCallView, state: &State, theme: &Theme, fitted: &Fitted) -> Li
 fn two_rows(call: &ToolCallView, state: &State, theme: &Theme, width: u16) -> [Line<'static>; 2] {
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let [status, size, took] = progress(call, state, theme);
-    let asked =
-        Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), Column::right("", 6, 0)], width, 1);
-    // What was asked goes before how large the answer was.
-    let figures = [(7, 1), (8, 0), (7, 0)].map(|(width, rank)| Column::right("", width, rank));
+    let wide = |span: &Span<'_>, least: usize| u16::try_from(span.width().max(least)).unwrap_or(u16::MAX);
+    // What is narrow leaves its room to what was asked, which goes before how large the answer was.
+    let ended = Column::right("", wide(&status, 3), 0);
+    let asked = Fitted::new(&[Column::left("", 1, 0), Column::left("", 0, 0), ended], width, 1);
+    let figures = [(wide(&size, 0), 1), (8, 0), (wide(&took, 6), 0)];
+    let figures = figures.map(|(width, rank)| Column::right("", width, rank));
     let [size_column, cost_column, took_column] = figures;
     let went = Fitted::new(
         &[Column::left("", 1, 0), Column::left("", 10, 0), size_column, cost_column, took_column],
