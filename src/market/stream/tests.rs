@@ -96,11 +96,14 @@ async fn prices_that_come_together_travel_together_the_latest_of_each() {
     let server = connections.recv().await.unwrap();
     assert_eq!(server.url, "ws://world/market/stream?streams=btcusdt@markPrice@1s/ethusdt@markPrice@1s");
     server.mark("BTCUSDT", "1.5");
-    server.mark("ETHUSDT", "2.5");
     server.mark("BTCUSDT", "1.6");
+    server.mark("ETHUSDT", "2.5");
+    let began = Instant::now();
     assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 1.6", "ETHUSDT 2.5"]);
+    assert_eq!(began.elapsed(), Duration::ZERO, "nobody waits for more when all were heard");
     server.mark("BTCUSDT", "1.7");
     assert_eq!(written(&prices.recv().await.unwrap()), ["BTCUSDT 1.7"]);
+    assert!(began.elapsed() >= BATCH, "others may come along");
 }
 
 #[tokio::test(start_paused = true)]
