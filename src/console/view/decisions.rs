@@ -211,7 +211,7 @@ fn draw_list(
 }
 
 /// A name within a width, by its end where its beginning is that of another one as well.
-fn distinct(name: &str, all: &[&str], width: usize) -> String {
+pub(super) fn distinct(name: &str, all: &[&str], width: usize) -> String {
     let beginning = truncate_columns(name, width);
     let is_shared = all.iter().any(|other| *other != name && truncate_columns(other, width) == beginning);
     if !is_shared {

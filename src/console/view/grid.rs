@@ -9,7 +9,7 @@ use super::super::state::State;
 use super::super::theme::{Meaning, Theme};
 use super::super::update::safe;
 use super::accounts::highlighted;
-use super::decisions::{Level, level, outcome_mark, outcome_style, word_style};
+use super::decisions::{Level, distinct, level, outcome_mark, outcome_style, word_style};
 use super::{mark_part, window};
 use crate::domain::{CycleView, DecisionWord, Outcome, Proposal};
 
@@ -49,11 +49,13 @@ pub fn draw(
     let all = accounts.len();
     let at = chosen.and_then(|(chosen, _)| accounts.iter().position(|account| *account == chosen));
     let left = window(at.unwrap_or(0), all, fitting);
+    let names: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
     let accounts: Vec<_> = accounts.into_iter().skip(left).take(fitting).collect();
     let part = if fitting < all { format!("{}–{}/{all}", left + 1, left + fitting) } else { String::new() };
     let mut head = Line::styled(format!("{part:<width$}", width = usize::from(LABEL)), muted);
     for account in &accounts {
-        head.push_span(Span::styled(format!("{:<width$}", safe(account.as_str(), width - 1)), muted));
+        let name = distinct(account.as_str(), &names, width - 1);
+        head.push_span(Span::styled(format!("{name:<width$}"), muted));
     }
     let rows = usize::from(area.height.saturating_sub(1));
     let at = chosen.and_then(|(_, symbol)| coins.iter().position(|coin| *coin == symbol)).unwrap_or(0);
