@@ -123,16 +123,10 @@ fn scope(options: &ScopeOptions) -> HaltScope {
 }
 
 fn asked_for(request: &Request) -> String {
-    match request {
-        Request::Halt { scope, level, seconds, .. } => {
-            let time = seconds.map_or_else(String::new, |seconds| {
-                let time = TimeDelta::seconds(seconds);
-                format!(" for {} h {} min", time.num_hours(), time.num_minutes() % 60)
-            });
-            format!("halt {scope} ({}){time}", level.words())
-        }
-        Request::Resume { scope } => format!("resume {scope}"),
-    }
+    let words = request.words();
+    let Request::Halt { seconds: Some(seconds), .. } = request else { return words };
+    let time = TimeDelta::seconds(*seconds);
+    format!("{words} for {} h {} min", time.num_hours(), time.num_minutes() % 60)
 }
 
 fn line(halt: &Halt) -> String {

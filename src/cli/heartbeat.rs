@@ -1,7 +1,7 @@
 //! Somebody who notices when the desk's tasks stand still: stuck in a loop, or waiting for each other for ever.
 //!
-//! A task beats every other second; a thread of its own, which needs nothing of the runtime, listens. Half a minute without a
-//! beat ends the program, so that whoever started it starts it anew: start-up is recovery.
+//! A task beats every other second; a thread of its own, which needs nothing of the runtime, listens. Half a minute
+//! without a beat ends the program, so that whoever started it starts it anew: start-up is recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -59,8 +59,9 @@ fn answer_question(state: &mut State, mut confirm: Confirm, key: Key) -> Vec<Eff
     let Some(word) = confirm.word.clone() else {
         match key {
             Key::Char('y' | 'Y') => return carry_out(state, confirm.question),
-            Key::Char('n' | 'N') => tell(state, Severity::Info, "left as it was".to_owned()),
-            _ if leaves => tell(state, Severity::Info, "left as it was".to_owned()),
+            _ if leaves || matches!(key, Key::Char('n' | 'N')) => {
+                tell(state, Severity::Info, "left as it was".to_owned());
+            }
             _ => state.overlay = Some(Overlay::Confirm(confirm)),
         }
         return Vec::new();

@@ -2,11 +2,12 @@
 
 use ratatui::layout::{Position, Rect};
 
+use super::keymap::Action;
 use super::marked::Marked;
 use super::screens::{Screen, cycles};
 use super::state::{Panel, State};
-use super::update::{Effect, Step, move_by};
-use super::{asking, layout, screens, view};
+use super::update::{Effect, Step, act, move_by};
+use super::{asking, layout, view};
 
 /// Lines a notch of the wheel moves.
 const NOTCH: isize = 3;
@@ -68,8 +69,7 @@ fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
         return Vec::new();
     };
     if let Some(named) = view::bar::screen_at(areas.bar, state, column, row) {
-        state.came_from_desk = false;
-        return screens::enter(state, named);
+        return act(state, Action::Show(named));
     }
     choose(state, column, row);
     Vec::new()

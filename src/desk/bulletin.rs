@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::domain::snapshot::ALARMS_KEPT;
 use crate::domain::{Alarm, Clock, CycleId, Envelope, Event, Snapshot};
 use crate::store::Store;
 
@@ -17,6 +16,8 @@ const BACKLOG: usize = 4_096;
 
 enum Entry {
     Event(Arc<Envelope>),
+    /// The alarms that are open now: those are there again after a restart.
+    OpenAlarms(Vec<Alarm>),
     Flushed(oneshot::Sender<()>),
 }
 
@@ -39,8 +40,7 @@ impl Bulletin {
     pub fn new(first: Snapshot, clock: Arc<dyn Clock>, store: Store) -> Self {
         let (sender, _) = broadcast::channel(BACKLOG);
         let (log, entries) = mpsc::unbounded_channel();
-        let open = first.alarms.iter().filter(|alarm| !alarm.acknowledged).cloned().collect();
-        tokio::spawn(write_log(store, entries, open));
+        tokio::spawn(write_log(store, entries));
         Self { clock, present: Mutex::new(first), sender, log }
     }
 
@@ -64,7 +64,13 @@ impl Bulletin {
         // listener is not an error: a desk works unwatched. A log task that is gone has said so itself.
         let _ = self.sender.send(Arc::clone(&envelope));
         if logged {
+            let is_of_alarms =
+                matches!(envelope.event, Event::Alarm { .. } | Event::AlarmsAcknowledged { .. });
             let _ = self.log.send(Entry::Event(envelope));
+            if is_of_alarms {
+                let open = present.alarms.iter().filter(|alarm| !alarm.acknowledged).cloned().collect();
+                let _ = self.log.send(Entry::OpenAlarms(open));
+            }
         }
     }
 
@@ -93,17 +99,16 @@ impl Bulletin {
     }
 }
 
-/// Writes what is recorded, and beside it which alarms are `open`: those are there again after a restart.
-async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>, mut open: Vec<Alarm>) {
+async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>) {
     while let Some(entry) = entries.recv().await {
         match entry {
             Entry::Event(envelope) => {
                 if let Err(error) = store.put_event(&envelope).await {
                     tracing::error!(%error, "an event could not be logged");
                 }
-                if is_changed_by(&mut open, &envelope)
-                    && let Err(error) = store.keep_open_alarms(&open).await
-                {
+            }
+            Entry::OpenAlarms(open) => {
+                if let Err(error) = store.keep_open_alarms(&open).await {
                     tracing::error!(%error, "the open alarms could not be kept for the next start");
                 }
             }
@@ -111,24 +116,5 @@ async fn write_log(store: Store, mut entries: mpsc::UnboundedReceiver<Entry>, mu
                 let _ = done.send(());
             }
         }
-    }
-}
-
-/// Brings the open alarms up to an event; whether that changed them.
-fn is_changed_by(open: &mut Vec<Alarm>, envelope: &Envelope) -> bool {
-    match &envelope.event {
-        Event::Alarm { severity, text } => {
-            let (id, at, severity) = (envelope.seq, envelope.at, *severity);
-            open.push(Alarm { id, at, severity, text: text.clone(), acknowledged: false });
-            let surplus = open.len().saturating_sub(ALARMS_KEPT);
-            open.drain(..surplus);
-            true
-        }
-        Event::AlarmsAcknowledged { up_to } => {
-            let before = open.len();
-            open.retain(|alarm| alarm.id > *up_to);
-            open.len() < before
-        }
-        _ => false,
     }
 }

@@ -180,7 +180,7 @@ pub struct Alarm {
 }
 
 /// How many alarms a snapshot keeps.
-pub const ALARMS_KEPT: usize = 100;
+const ALARMS_KEPT: usize = 100;
 
 impl Snapshot {
     /// A desk of which only the facts are known: nothing was read, nothing happened, and it trades.

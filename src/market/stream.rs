@@ -207,14 +207,12 @@ impl<'a, T> Following<'a, T> {
         let mut flush = pin!(sleep(BATCH));
         let mut is_batching = false;
         loop {
+            let mut is_flushed = false;
             let lost = tokio::select! {
                 // Timers first: a flood of messages must not outvote them.
                 biased;
                 () = &mut flush, if is_batching => {
-                    is_batching = false;
-                    if self.out.send(std::mem::take(&mut self.batch)).await.is_err() {
-                        return Ended::Unwanted;
-                    }
+                    is_flushed = true;
                     None
                 }
                 () = &mut silence => {
@@ -243,7 +241,7 @@ impl<'a, T> Following<'a, T> {
                     None => Some("the connection ended".to_owned()),
                 },
             };
-            if self.kind.every_second && self.batch.len() == self.last_seen.len() {
+            if is_flushed || (self.kind.every_second && self.batch.len() == self.last_seen.len()) {
                 is_batching = false;
                 if self.out.send(std::mem::take(&mut self.batch)).await.is_err() {
                     return Ended::Unwanted;

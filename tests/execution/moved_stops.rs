@@ -3,7 +3,7 @@
 use super::halts::stops_of;
 use crate::common::faults::{Fate, REFUSED_STOP};
 use crate::common::oracle::{STOP_LIMIT_MS, verdict};
-use crate::common::{Bench, Setup, symbol};
+use crate::common::{Bench, Desk, Setup, symbol};
 use jarvis::domain::{ClientOrderId, Command, Direction, Event, OrderPurpose, OrderState, Price, Side};
 use jarvis::exchange::{Outcome, StopOrder, StopSize};
 use rust_decimal::Decimal;
@@ -11,6 +11,12 @@ use rust_decimal::Decimal;
 fn at_share(entry: Price, share: &str) -> Price {
     let share: Decimal = share.parse().unwrap();
     Price::new((entry.value() * share).round_dp(1)).unwrap()
+}
+
+/// Asks for another stop of the first account's long.
+async fn move_stop(bench: &Bench, desk: &Desk, id: u64, trigger: Price) {
+    let (account, symbol) = (bench.names[0].clone(), symbol("BTCUSDT"));
+    desk.command(id, Command::MoveStop { account, symbol, direction: Direction::Long, trigger }).await;
 }
 
 #[test]
@@ -24,17 +30,7 @@ fn a_moved_stop_is_never_missing_stays_where_it_was_put_and_comes_back_there() {
         let wanted = at_share(entry, "0.91");
         let before = bench.faults.windows().len();
         let (_, mut events) = desk.floor.bulletin().subscribe();
-        let account = bench.names[0].clone();
-        desk.command(
-            1,
-            Command::MoveStop {
-                account,
-                symbol: symbol("BTCUSDT"),
-                direction: Direction::Long,
-                trigger: wanted,
-            },
-        )
-        .await;
+        move_stop(bench, &desk, 1, wanted).await;
         desk.wait(60).await;
         let stops = stops_of(bench, 0, "BTCUSDT").await;
         assert_eq!(stops.len(), 1, "{stops:?}");
@@ -77,12 +73,7 @@ fn a_stop_is_not_moved_to_where_it_could_not_protect() {
         let before = stops_of(bench, 0, "BTCUSDT").await;
         let off_grid = Price::new(entry.value() * Decimal::new(95, 2) + Decimal::new(123_456, 7)).unwrap();
         for (id, trigger) in [(1, at_share(entry, "1.01")), (2, at_share(entry, "0.4")), (3, off_grid)] {
-            let account = bench.names[0].clone();
-            desk.command(
-                id,
-                Command::MoveStop { account, symbol: symbol("BTCUSDT"), direction: Direction::Long, trigger },
-            )
-            .await;
+            move_stop(bench, &desk, id, trigger).await;
         }
         desk.wait(20).await;
         assert_eq!(stops_of(bench, 0, "BTCUSDT").await, before);
@@ -115,18 +106,8 @@ fn a_moved_stop_survives_every_fault_of_its_way_without_a_gap() {
                         let now = hit && left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 0;
                         now.then(|| fate.clone())
                     });
-                    let account = bench.names[0].clone();
                     let trigger = at_share(entry, "0.95");
-                    desk.command(
-                        1,
-                        Command::MoveStop {
-                            account,
-                            symbol: symbol("BTCUSDT"),
-                            direction: Direction::Long,
-                            trigger,
-                        },
-                    )
-                    .await;
+                    move_stop(bench, &desk, 1, trigger).await;
                     desk.wait(40).await;
                     bench.faults.heal();
                     desk.wait(240).await;

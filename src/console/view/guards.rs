@@ -64,9 +64,11 @@ fn draw_ladder(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) 
     let selected = state.guards.selected.min(scopes.len().saturating_sub(1));
     let rows = usize::from(list.height);
     let first = window(selected, scopes.len(), rows);
+    let width = usize::from(inner.width);
+    let column = name_column(&scopes, width);
     let mut lines = Vec::new();
     for (index, scope) in scopes.iter().enumerate().skip(first).take(rows) {
-        let line = rung(state, theme, scope, index == selected, usize::from(inner.width));
+        let line = rung(state, theme, scope, index == selected, (column, width));
         lines.push(if index == selected { highlighted(line, theme) } else { line });
     }
     frame.render_widget(Paragraph::new(lines), list);
@@ -92,19 +94,28 @@ pub fn rung_at(state: &State, row: u16) -> Option<usize> {
     (place < rows && first + place < count).then_some(first + place)
 }
 
-fn rung(state: &State, theme: &Theme, scope: &HaltScope, selected: bool, width: usize) -> Line<'static> {
+/// How wide the names of the ladder stand: as the longest of them, as far as its word has room beside it.
+fn name_column(scopes: &[HaltScope], width: usize) -> usize {
+    let longest = scopes.iter().map(|scope| match scope {
+        HaltScope::Account(account) => account.as_str().len() + 3,
+        HaltScope::Desk | HaltScope::Coin(_) => 0,
+    });
+    longest.max().unwrap_or(0).clamp(15, width.saturating_sub(BESIDE_NAME + WORD).max(15))
+}
+
+fn rung(
+    state: &State,
+    theme: &Theme,
+    scope: &HaltScope,
+    selected: bool,
+    (column, width): (usize, usize),
+) -> Line<'static> {
     let (text, muted) = (theme.style(Meaning::Text), theme.style(Meaning::Muted));
     let name = match scope {
         HaltScope::Desk => "the whole desk".to_owned(),
         HaltScope::Account(account) => format!("  {account}"),
         HaltScope::Coin(symbol) => format!("    {}", symbol.coin()),
     };
-    let scopes = guards::scopes(state);
-    let longest = scopes.iter().map(|scope| match scope {
-        HaltScope::Account(account) => account.as_str().len() + 3,
-        HaltScope::Desk | HaltScope::Coin(_) => 0,
-    });
-    let column = longest.max().unwrap_or(0).clamp(15, width.saturating_sub(BESIDE_NAME + WORD).max(15));
     let named = column + BESIDE_NAME;
     let held = guards::covered(state, scope).len();
     let held = if held > 0 { format!("{held} open") } else { String::new() };
